@@ -1,0 +1,82 @@
+"""Pool of past fakes: discriminators also judge images that the generators made earlier."""
+
+import random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """A buffer of generated images that hands out older ones half of the time.
+
+    Until the pool is full, every image is stored and handed back. After that, each image is with
+    probability 1/2 exchanged for a random one of the pool, else handed back as it is (the authors'
+    published code; the paper's text does not mention it).
+
+    The random choices depend on the seed given to :meth:`reseed` alone, so a training resumed at
+    an epoch boundary repeats those of an uninterrupted one.
+
+    Args:
+        size: Number of images kept; 0 switches the pool off.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.count = 0
+        self.images: Tensor | None = None  # (size, C, H, W), the first `count` are filled
+        self._random = random.Random(0)
+
+    def reseed(self, *seed: int) -> None:
+        """Start the random choices anew from a tuple of integers such as (seed, epoch, rank)."""
+        self._random = random.Random(repr(seed))
+
+    def exchange(self, new: Tensor) -> Tensor:
+        """Hand in new images and get as many back, some of them older.
+
+        The choices are made on the host and applied with one gather and one scatter, so nothing
+        waits for the device.
+
+        Args:
+            new: (N, C, H, W) images without gradient.
+
+        Returns:
+            (N, C, H, W), each either the new image or one from the pool.
+        """
+        if self.size == 0:
+            return new
+        if self.images is None:
+            self.images = new.new_zeros((self.size, *new.shape[1:]))
+        # Positions in the concatenation [pool; new], of what each slot holds and what is returned.
+        holds: dict[int, int] = {}
+        returned = []
+        for position in range(self.size, self.size + len(new)):
+            if self.count < self.size:
+                holds[self.count] = position
+                self.count += 1
+                returned.append(position)
+            elif self._random.random() > 0.5:
+                slot = self._random.randrange(self.size)
+                returned.append(holds.get(slot, slot))
+                holds[slot] = position
+            else:
+                returned.append(position)
+        bank = torch.cat([self.images, new])
+        if holds:
+            slots = torch.tensor(list(holds), device=new.device)
+            self.images[slots] = bank[torch.tensor(list(holds.values()), device=new.device)]
+        return bank[torch.tensor(returned, device=new.device)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs: the filled part of the pool, (count, C, H, W), or None."""
+        return {"images": None if self.images is None else self.images[: self.count].clone()}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
+        """Take back what :meth:`state_dict` gave; a larger pool than ``size`` is cut to it."""
+        images = state["images"]
+        if images is None or self.size == 0:
+            self.images, self.count = None, 0
+            return
+        self.count = min(len(images), self.size)
+        self.images = images.new_zeros((self.size, *images.shape[1:]), device=device)
+        self.images[: self.count] = images[: self.count].to(device)

@@ -1,0 +1,1 @@
+"""The two networks of the paper: the generator and the PatchGAN discriminator."""

@@ -1,0 +1,76 @@
+"""The generator: a residual encoder-decoder that keeps the size of its input."""
+
+from torch import Tensor, nn
+
+from cyclegan_ad.networks.initialise import initialise_weights
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with reflection padding and instance norm, added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` plus what the block adds: (N, C, H, W) to (N, C, H, W)."""
+        return x + self.layers(x)
+
+
+class Generator(nn.Module):
+    """Image-to-image network of the paper (Sec. 2.2): c7s1-64, d128, d256, R256..., u128, u64, c7s1.
+
+    Args:
+        channels: Channels of the images, 1 (grey) or 3 (RGB).
+        base_channels: Width of the first layer; 64 in the paper.
+        residual_blocks: Number of residual blocks; 9 in the paper at 256 px, 6 at 64 px.
+    """
+
+    def __init__(
+        self, channels: int = 3, base_channels: int = 64, residual_blocks: int = 9
+    ) -> None:
+        super().__init__()
+        width = base_channels
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(3),  # (N, C, H, W)
+            nn.Conv2d(channels, width, 7),
+            nn.InstanceNorm2d(width),
+            nn.ReLU(inplace=True),
+            *_half_size(width, 2 * width),  # (N, 2w, H/2, W/2)
+            *_half_size(2 * width, 4 * width),  # (N, 4w, H/4, W/4)
+            *[ResidualBlock(4 * width) for _ in range(residual_blocks)],
+            *_double_size(4 * width, 2 * width),  # (N, 2w, H/2, W/2)
+            *_double_size(2 * width, width),  # (N, w, H, W)
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(width, channels, 7),  # (N, C, H, W)
+            nn.Tanh(),
+        )
+        initialise_weights(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Translate images: (N, C, H, W) in [-1, 1] to the same; H and W are multiples of 4."""
+        return self.layers(images)
+
+
+def _half_size(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1),
+        nn.InstanceNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]
+
+
+def _double_size(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1),
+        nn.InstanceNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]

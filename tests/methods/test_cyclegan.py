@@ -1,0 +1,196 @@
+"""The training step against the authors' published code, and the module's own promises."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from cyclegan_ad.methods.cyclegan import CycleGAN, NonFiniteLossError, linear_decay
+
+NETWORKS = (
+    "generator_to_abnormal",
+    "generator_to_normal",
+    "discriminator_normal",
+    "discriminator_abnormal",
+)
+SMALL = {
+    "channels": 1,
+    "base_channels": 4,
+    "residual_blocks": 1,
+    "discriminator_base_channels": 4,
+    "adversarial_loss": "least_squares",
+    "lambda_cyc": 10.0,
+    "lambda_ide": 5.0,
+    "learning_rate": 2e-4,
+    "betas": (0.5, 0.999),
+    "pool_size": 50,
+    "max_epochs": 4,
+    "decay_start_epoch": None,
+    "seed": 0,
+}
+
+
+def small_cyclegan(**changes: Any) -> CycleGAN:
+    return CycleGAN(**(SMALL | changes))
+
+
+class RecordLosses(pl.Callback):
+    """Keeps the losses of every step."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.steps.append(
+            {
+                name.removeprefix("loss/"): value.item()
+                for name, value in trainer.callback_metrics.items()
+            }
+        )
+
+
+def fit(
+    module: CycleGAN, batches: list[dict[str, torch.Tensor]], epochs: int = 1, **settings: Any
+) -> RecordLosses:
+    record = RecordLosses()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[record],
+        **settings,
+    )
+    trainer.fit(module, DataLoader(batches, batch_size=None))
+    return record
+
+
+def fill(module: CycleGAN, arrays: Any, moment: str) -> dict[str, list[np.ndarray]]:
+    """The arrays of each network, in definition order."""
+    return {
+        name: [arrays[key] for key in sorted(arrays.files) if key.startswith(f"{moment}/{name}/")]
+        for name in NETWORKS
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "channels", "blocks"),
+    [("training_step_gray.npz", 1, 2), ("training_step_rgb.npz", 3, 3)],
+)
+def test_three_steps_equal_the_published_code(
+    golden: Path, file: str, channels: int, blocks: int
+) -> None:
+    arrays = np.load(golden / file)
+    module = small_cyclegan(channels=channels, residual_blocks=blocks).double()
+    for name, values in fill(module, arrays, "init").items():
+        parameters = list(getattr(module, name).parameters())
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.data.copy_(torch.from_numpy(value))
+    batches = [
+        {side: torch.from_numpy(arrays[f"batch/{step}/{side}"]) for side in ("normal", "abnormal")}
+        for step in range(3)
+    ]
+
+    record = fit(module, batches, precision="64-true")
+
+    columns = (
+        ("identity_normal", 5.0),
+        ("identity_abnormal", 5.0),
+        ("gan_normal", 1.0),
+        ("gan_abnormal", 1.0),
+        ("cycle_normal", 10.0),
+        ("cycle_abnormal", 10.0),
+        ("generator", 1.0),
+        ("discriminator_normal", 1.0),
+        ("discriminator_abnormal", 1.0),
+    )
+    ours = [[weight * step[name] for name, weight in columns] for step in record.steps]
+    np.testing.assert_allclose(ours, arrays["losses"], rtol=1e-9)
+    compared = 0
+    for name, values in fill(module, arrays, "final").items():
+        network = getattr(module, name)
+        silent = biases_before_instance_norm(network)
+        for (key, parameter), value in zip(network.named_parameters(), values, strict=True):
+            if key not in silent:
+                np.testing.assert_allclose(parameter.detach().numpy(), value, atol=1e-7, rtol=0)
+                compared += 1
+    assert compared > 30
+
+
+def biases_before_instance_norm(network: torch.nn.Module) -> set[str]:
+    """Biases whose gradient is zero up to rounding: the norm subtracts them again."""
+    names = set()
+    for prefix, sequence in network.named_modules():
+        if isinstance(sequence, torch.nn.Sequential):
+            for index, (layer, following) in enumerate(
+                zip(sequence, list(sequence)[1:], strict=False)
+            ):
+                if isinstance(following, torch.nn.InstanceNorm2d) and hasattr(layer, "bias"):
+                    names.add(f"{prefix}.{index}.bias")
+    return names
+
+
+def random_batches(count: int, size: int = 2, channels: int = 1) -> list[dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(3)
+    return [
+        {
+            side: torch.rand((size, channels, 32, 32), generator=generator) * 2 - 1
+            for side in ("normal", "abnormal")
+        }
+        for _ in range(count)
+    ]
+
+
+def test_discriminators_get_no_gradient_in_the_generators_turn() -> None:
+    module = small_cyclegan()
+    batch = random_batches(1)[0]
+    module._freeze_discriminators(True)
+    losses, _, _ = module.generator_losses(batch["normal"], batch["abnormal"])
+    losses["generator"].backward()
+    assert all(p.grad is None for p in module.discriminator_normal.parameters())
+    assert all(p.grad is not None for p in module.generator_to_normal.parameters())
+
+
+def test_non_finite_loss_stops_and_names_the_step() -> None:
+    batches = random_batches(3)
+    batches[1]["normal"][0, 0, 0, 0] = float("nan")
+    with pytest.raises(NonFiniteLossError, match=r"at training step 2 \(epoch 0\)"):
+        fit(small_cyclegan(), batches)
+
+
+def test_learning_rate_is_constant_then_falls_linearly() -> None:
+    record = fit(small_cyclegan(), random_batches(1), epochs=4)
+    rates = [step["learning_rate"] for step in record.steps]
+    assert rates == pytest.approx([2e-4, 2e-4, 2e-4, 1e-4])
+
+
+def test_decay_from_a_given_epoch() -> None:
+    assert [linear_decay(epoch, 10, 1) for epoch in (0, 1, 10)] == [1.0, 1.0, 0.0]
+    assert linear_decay(5, 10, 1) == pytest.approx(1 - 4 / 9)
+
+
+@pytest.mark.parametrize("kind", ["least_squares", "log"])
+def test_both_adversarial_losses_train(kind: str) -> None:
+    record = fit(small_cyclegan(adversarial_loss=kind), random_batches(2))
+    assert record.steps[0]["gan_normal"] != record.steps[1]["gan_normal"]
+
+
+def test_reconstruction_is_generator_to_normal() -> None:
+    module = small_cyclegan()
+    images = random_batches(1)[0]["normal"]
+    assert torch.equal(module.reconstruct(images), module.generator_to_normal(images))
+    assert module.reconstruct(images).shape == images.shape
+
+
+def test_hyper_parameters_are_plain() -> None:
+    module = small_cyclegan()
+    assert type(module.hparams["betas"]) is tuple
+    assert all(
+        isinstance(value, int | float | str | tuple | None) for value in module.hparams.values()
+    )
