@@ -1,0 +1,85 @@
+"""The 8 symmetries of the square, as exact re-indexing of pixels: no interpolation, no rounding.
+
+Symmetry ``k`` flips left-right if ``k >= 4``, then turns by ``k % 4`` quarters counter-clockwise:
+
+=  ==============================  =  ========================================
+0  identity                        4  left-right flip
+1  quarter turn counter-clockwise  5  transpose (over the main diagonal)
+2  half turn                       6  top-bottom flip
+3  quarter turn clockwise          7  transpose over the other diagonal
+=  ==============================  =  ========================================
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+AUGMENTATIONS = ("dihedral", "flip", "none")
+_FLIP = 4
+
+
+def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
+    """Applies to each image a symmetry of its own.
+
+    Args:
+        images: (N, C, S, S), any dtype and range, square.
+        symmetry: (N,) int64 in 0..7, numbered as in the module's table; 0 leaves the image alone.
+
+    Returns:
+        (N, C, S, S) new tensor of the dtype and on the device of ``images``.
+
+    Raises:
+        ValueError: The shapes do not fit, or ``symmetry`` is not int64.
+
+    Example:
+        >>> image = torch.tensor([[1, 2], [3, 4]]).view(1, 1, 2, 2)
+        >>> dihedral(image, torch.tensor([1]))
+        tensor([[[[2, 4],
+                  [1, 3]]]])
+    """
+    if images.ndim != 4 or images.shape[2] != images.shape[3]:
+        raise ValueError(f"images have shape {tuple(images.shape)}: expected (N, C, S, S)")
+    if symmetry.shape != images.shape[:1] or symmetry.dtype != torch.int64:
+        raise ValueError(
+            f"symmetry has shape {tuple(symmetry.shape)} and dtype {symmetry.dtype}: "
+            f"expected ({len(images)},) and torch.int64"
+        )
+    table = _source_pixels(images.shape[2], images.device)  # (8, S * S)
+    source = table[symmetry.to(images.device)]  # (N, S * S)
+    pixels = images.flatten(2)  # (N, C, S * S)
+    return pixels.gather(2, source[:, None].expand_as(pixels)).view_as(images)
+
+
+def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> Tensor:
+    """Draws a symmetry for each of ``n`` images, all with equal probability.
+
+    Args:
+        n: Number of images.
+        augmentation: ``dihedral`` draws from all 8 symmetries, ``flip`` from the identity and the
+            left-right flip, ``none`` gives the identity and draws nothing.
+        generator: Source of the randomness, advanced by the call.
+
+    Returns:
+        (n,) int64 in 0..7 on the generator's device, for `dihedral`.
+
+    Raises:
+        ValueError: The augmentation is unknown.
+    """
+    if augmentation not in AUGMENTATIONS:
+        raise ValueError(
+            f"augmentation={augmentation!r} is unknown: choose one of {', '.join(AUGMENTATIONS)}"
+        )
+    if augmentation == "none":
+        return torch.zeros(n, dtype=torch.int64, device=generator.device)
+    choices, step = (8, 1) if augmentation == "dihedral" else (2, _FLIP)
+    return step * torch.randint(choices, (n,), generator=generator, device=generator.device)
+
+
+@lru_cache(maxsize=8)
+def _source_pixels(size_px: int, device: torch.device) -> Tensor:
+    """(8, S * S) int64: for each symmetry, which pixel each pixel of the result comes from."""
+    pixels = torch.arange(size_px * size_px).view(size_px, size_px)
+    flipped = pixels.flip(1)
+    table = [grid.rot90(quarters) for grid in (pixels, flipped) for quarters in range(4)]
+    return torch.stack(table).view(8, -1).to(device)

@@ -1,0 +1,250 @@
+"""Decodes every image once: into memory, or into a memory-mapped file for large sets."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from cyclegan_ad.data.images import UnreadableImage, decode_image
+from cyclegan_ad.errors import UserError
+
+STORAGES = ("auto", "memory", "disk")
+_FORMAT_VERSION = 1
+_MIB = 2**20
+_ABANDONED_S = 3600.0  # a writer touches its temporary file far more often than that
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class ImageCache:
+    """The decoded images of a dataset, in the order of its paths.
+
+    Attributes:
+        images: (N, S, S, C) uint8, 0 to 255: an array, or a read-only memory map. Indexing it
+            with a list of indices gives an ordinary array.
+        sha256: SHA-256 of each file's contents, hexadecimal; empty if it could not be read at all.
+        unreadable: Index of each file without a usable image -> short reason. Its pixels are 0.
+    """
+
+    images: NDArray[np.uint8]
+    sha256: list[str]
+    unreadable: dict[int, str]
+
+
+def load_images(
+    paths: Sequence[Path],
+    *,
+    size_px: int,
+    channels: int,
+    storage: str = "auto",
+    memory_limit_mib: float = 1024,
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> ImageCache:
+    """Decodes images on all cores, each file read once, and keeps them at the size networks see.
+
+    On disk, the images are written to a file in ``cache_dir`` that is mapped, not loaded: the
+    system keeps in memory what fits. A later call for the same files (same paths, sizes and
+    modification times), size and channels maps that file again and decodes nothing. Writing holds
+    a few images in memory, whatever the number of files.
+
+    Args:
+        paths: Image files.
+        size_px: Side of the decoded images.
+        channels: 1 for grey, 3 for RGB.
+        storage: ``memory``, ``disk``, or ``auto``: disk if the images exceed the limit.
+        memory_limit_mib: What ``auto`` keeps in memory at most, in MiB.
+        cache_dir: Folder of the memory-mapped files; made if needed, untouched for ``memory``.
+        progress: Called in this thread after each decoded file with (files done, files in all).
+
+    Returns:
+        Images, hashes, and the reason for every file that is unreadable: none of them raises, the
+        caller decides.
+
+    Raises:
+        UserError: ``cache_dir`` cannot be written, or has too little space.
+        ValueError: ``storage`` or ``channels`` is unknown.
+    """
+    if storage not in STORAGES:
+        raise ValueError(f"storage={storage!r} is unknown: choose one of {', '.join(STORAGES)}")
+    if channels not in (1, 3):
+        raise ValueError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
+    shape = (len(paths), size_px, size_px, channels)
+    n_bytes = len(paths) * size_px * size_px * channels
+    fits = storage == "auto" and n_bytes <= memory_limit_mib * _MIB
+    if storage == "memory" or fits or n_bytes == 0:  # nothing cannot be mapped
+        images = np.zeros(shape, dtype=np.uint8)
+        sha256: list[str] = []
+        unreadable: dict[int, str] = {}
+        for index, decoded in enumerate(_decode_in_order(paths, size_px, channels, progress)):
+            sha256.append(decoded.sha256)
+            if decoded.pixels is None:
+                unreadable[index] = decoded.reason
+            else:
+                images[index] = decoded.pixels
+        return ImageCache(images, sha256, unreadable)
+    return _load_from_disk(paths, shape, cache_dir, progress)
+
+
+@dataclass(slots=True)
+class _Decoded:
+    sha256: str
+    pixels: NDArray[np.uint8] | None
+    reason: str = ""
+
+
+def _decode_in_order(
+    paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
+) -> Iterator[_Decoded]:
+    """Decodes on all cores and yields in order; only a window of files is in flight."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = workers or 1
+    window: deque[Future[_Decoded]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        for done in range(len(paths)):
+            ahead = paths[done + len(window) : done + 4 * workers]
+            window.extend(pool.submit(_decode_file, path, size_px, channels) for path in ahead)
+            yield window.popleft().result()
+            if progress is not None:
+                progress(done + 1, len(paths))
+
+
+def _decode_file(path: Path, size_px: int, channels: int) -> _Decoded:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return _Decoded("", None, f"cannot be read ({error.strerror})")
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        return _Decoded(sha256, decode_image(data, size_px, channels))
+    except UnreadableImage as error:
+        return _Decoded(sha256, None, str(error))
+
+
+def _load_from_disk(
+    paths: Sequence[Path],
+    shape: tuple[int, int, int, int],
+    cache_dir: Path,
+    progress: Progress | None,
+) -> ImageCache:
+    _, size_px, _, channels = shape
+    stem = f"images-{size_px}px-{channels}ch-{_key(paths, size_px, channels)[:20]}"
+    pixel_file, index_file = cache_dir / f"{stem}.npy", cache_dir / f"{stem}.json"
+    cached = _map(pixel_file, index_file, shape)
+    if cached is not None and not _any_mended(paths, cached.unreadable, size_px, channels):
+        return cached
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(cache_dir)
+        n_bytes = int(np.prod(shape, dtype=np.int64))
+        free = shutil.disk_usage(cache_dir).free
+        if free < n_bytes:
+            raise UserError(
+                f"the decoded images need {n_bytes / _MIB:.0f} MiB, but cache_dir '{cache_dir}' "
+                f"has {free / _MIB:.0f} MiB left: make room or set another cache_dir"
+            )
+        with _replacing(pixel_file) as file:
+            sha256, unreadable = _write_images(file, paths, shape, progress)
+        # Written last: images without this file are an unfinished cache.
+        with _replacing(index_file) as file:
+            file.write(json.dumps({"sha256": sha256, "unreadable": unreadable}).encode())
+    except OSError as error:
+        raise UserError(
+            f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): "
+            "set cache_dir to a folder that can be written, or storage to memory"
+        ) from error
+    # The index at hand, not the one on disk: another process may be writing the same cache.
+    return ImageCache(np.load(pixel_file, mmap_mode="r"), sha256, unreadable)
+
+
+def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
+    """Changes with anything that changes the decoded images."""
+    digest = hashlib.sha256(f"{_FORMAT_VERSION}|{PIL.__version__}|{size_px}|{channels}\n".encode())
+    for path in paths:
+        try:
+            status = os.stat(path)
+            state = f"{status.st_size}|{status.st_mtime_ns}"
+        except OSError:
+            state = "missing"
+        digest.update(f"{os.path.abspath(path)}\0{state}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _map(pixel_file: Path, index_file: Path, shape: tuple[int, ...]) -> ImageCache | None:
+    """The cache, or None if it is missing, unfinished or damaged."""
+    try:
+        index = json.loads(index_file.read_bytes())
+        images = np.load(pixel_file, mmap_mode="r", allow_pickle=False)
+        unreadable = {int(number): str(reason) for number, reason in index["unreadable"].items()}
+        sha256 = [str(digest) for digest in index["sha256"]]
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+    if images.shape != shape or images.dtype != np.uint8 or len(sha256) != shape[0]:
+        return None
+    return ImageCache(images, sha256, unreadable)
+
+
+def _any_mended(
+    paths: Sequence[Path], unreadable: dict[int, str], size_px: int, channels: int
+) -> bool:
+    """Whether a file that was unreadable no longer is, for instance once access was granted."""
+    again = (_decode_file(paths[index], size_px, channels) for index in unreadable)
+    return any(decoded.pixels is not None for decoded in again)
+
+
+def _write_images(
+    file: BinaryIO,
+    paths: Sequence[Path],
+    shape: tuple[int, int, int, int],
+    progress: Progress | None,
+) -> tuple[list[str], dict[int, str]]:
+    # Plain writes, not a writable map: a full disk is then an error instead of a killed process,
+    # and pages that wait to be written do not count as this process's memory.
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    blank = bytes(shape[1] * shape[2] * shape[3])
+    sha256: list[str] = []
+    unreadable: dict[int, str] = {}
+    for index, decoded in enumerate(_decode_in_order(paths, shape[1], shape[3], progress)):
+        sha256.append(decoded.sha256)
+        if decoded.pixels is None:
+            unreadable[index] = decoded.reason
+        file.write(blank if decoded.pixels is None else decoded.pixels.tobytes())
+    return sha256, unreadable
+
+
+@contextlib.contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside the target that takes its place if the block succeeds."""
+    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _remove_abandoned(cache_dir: Path) -> None:
+    """Removes what killed writers left behind."""
+    for leftover in cache_dir.glob(".images-*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+                leftover.unlink()

@@ -1,0 +1,308 @@
+"""The LightningDataModule: one of the random balanced splits, as unpaired batches."""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cyclegan_ad.data.augment import dihedral, random_symmetries
+from cyclegan_ad.data.cache import load_images
+from cyclegan_ad.data.images import UnreadableImage, read_mask
+from cyclegan_ad.data.samples import Sample, list_samples
+from cyclegan_ad.data.split import Split, split_samples
+from cyclegan_ad.errors import UserError
+
+Progress = Callable[[int, int], None]
+
+
+class AnomalyDataModule(pl.LightningDataModule):
+    """Images of one dataset, split by a seed into a training set and a balanced test set.
+
+    ``setup`` decodes every image once; after it, ``samples``, ``split``, ``sha256`` and ``unreadable``
+    describe the data.
+
+    Args:
+        name: Name of the dataset, for messages.
+        layout: How its folders are named (see :mod:`cyclegan_ad.data.samples`).
+        root: Its folder.
+        channels: 1 (grey) or 3 (RGB); images are converted.
+        size_px: Images become squares of this size (bicubic).
+        seed: Of the split, and of pairing and augmentation.
+        batch_size: Training pairs a batch and device.
+        copies_per_epoch: Times each image of the larger class is seen an epoch (9 in the paper).
+        augmentation: ``dihedral``, ``flip`` or ``none``.
+        exclude: Images left out, as relative paths or file names.
+        skip_unreadable: Go on without images that cannot be read.
+        storage: ``auto``, ``memory`` or ``disk``.
+        memory_limit_mib: Above this size ``auto`` takes the disk.
+        cache_dir: Folder of the disk storage.
+        progress: Context manager factory giving a callable of (images done, images in all).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        layout: str,
+        root: Path,
+        channels: int,
+        size_px: int,
+        seed: int,
+        batch_size: int,
+        copies_per_epoch: int = 1,
+        augmentation: str = "dihedral",
+        exclude: Collection[str] = (),
+        skip_unreadable: bool = False,
+        storage: str = "auto",
+        memory_limit_mib: int = 1024,
+        cache_dir: Path,
+        progress: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.layout, self.root = name, layout, Path(root)
+        self.channels, self.size_px, self.seed = channels, size_px, seed
+        self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
+        self.augmentation, self.exclude = augmentation, exclude
+        self.skip_unreadable = skip_unreadable
+        self.storage, self.memory_limit_mib = storage, memory_limit_mib
+        self.cache_dir, self.progress = Path(cache_dir), progress
+        self.samples: list[Sample] = []
+        self.masks: dict[int, np.ndarray] = {}  # of test images whose ground truth is known
+        self.split = Split((), ())
+        self.sha256: list[str] = []
+        self.unreadable: dict[str, str] = {}  # path -> reason, where they were skipped
+        self.images = np.empty((0, size_px, size_px, channels), np.uint8)
+        self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
+
+    def setup(self, stage: str | None = None) -> None:
+        """List, decode and split the images; only once.
+
+        Raises:
+            UserError: If a class has fewer than 2 images or files cannot be read (all are named).
+        """
+        if self.samples:
+            return
+        samples = list_samples(self.layout, self.root, exclude=self.exclude)
+        _require_both_classes(samples, self.name, self.root)
+        arguments: dict[str, Any] = {
+            "size_px": self.size_px,
+            "channels": self.channels,
+            "storage": self.storage,
+            "memory_limit_mib": self.memory_limit_mib,
+            "cache_dir": self.cache_dir,
+        }
+        paths = [self.root / sample.path for sample in samples]
+        if self.progress is None:
+            cache = load_images(paths, **arguments)
+        else:
+            with self.progress(f"reading {self.name}") as report:
+                cache = load_images(paths, **arguments, progress=report)
+        self.unreadable = {samples[i].path: reason for i, reason in cache.unreadable.items()}
+        if self.unreadable and not self.skip_unreadable:
+            listed = ", ".join(f"{path} ({reason})" for path, reason in self.unreadable.items())
+            raise UserError(
+                f"{len(self.unreadable)} of {len(samples)} images under {self.root} cannot be read: "
+                f"{listed}; repair or remove them, or go on without them with "
+                "dataset.skip_unreadable=true"
+            )
+        good = [i for i in range(len(samples)) if i not in cache.unreadable]
+        kept = [samples[i] for i in good]
+        self.split = split_samples(
+            [sample.path for sample in kept], [sample.label for sample in kept], self.seed
+        )
+        self.sha256 = [cache.sha256[i] for i in good]
+        self.images, self.rows = cache.images, np.array(good)
+        self.samples = kept
+        self.masks = {i: self._read_mask(i) for i in self.split.test if kept[i].mask}
+
+    def split_rows(self) -> list[tuple[str, str, int, str]]:
+        """Rows of ``split.csv``: path, sha256, label, subset (train, test or unreadable)."""
+        test = set(self.split.test)
+        rows = [
+            (sample.path, sha256, sample.label, "test" if i in test else "train")
+            for i, (sample, sha256) in enumerate(zip(self.samples, self.sha256, strict=True))
+        ]
+        rows += [(path, "", -1, "unreadable") for path in self.unreadable]
+        return sorted(rows)
+
+    def leaked_test_images(self) -> list[str]:
+        """Test images that are byte-identical to a training image, by path."""
+        train = {self.sha256[i] for i in self.split.train}
+        return [self.samples[i].path for i in self.split.test if self.sha256[i] in train]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Unpaired batches: ``normal``, ``abnormal`` (N, C, H, W) uint8 and their symmetries."""
+        labels = np.array([sample.label for sample in self.samples])
+        train = np.array(self.split.train)
+        ranks, rank = (1, 0) if self.trainer is None else self._ranks()
+        sampler = PairSampler(
+            normal=train[labels[train] == 0],
+            abnormal=train[labels[train] == 1],
+            copies=self.copies_per_epoch,
+            augmentation=self.augmentation,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            ranks=ranks,
+            rank=rank,
+        )
+        return DataLoader(_PairedImages(self.images, self.rows), sampler=sampler, batch_size=None)
+
+    def _ranks(self) -> tuple[int, int]:
+        assert self.trainer is not None
+        return self.trainer.world_size, self.trainer.global_rank
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment and scale a training batch, on the training device: uint8 to [-1, 1]."""
+        if "normal_symmetry" not in batch:
+            return batch
+        return {
+            side: to_unit_range(dihedral(batch[side], batch[f"{side}_symmetry"]))
+            for side in ("normal", "abnormal")
+        }
+
+    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The test set in order of path, without augmentation.
+
+        Args:
+            batch_size: Images a batch; the last may be smaller.
+
+        Yields:
+            Indices into ``samples`` (N,) int64, images (N, C, H, W) float32 in [-1, 1], labels
+            (N,) int64.
+        """
+        for start in range(0, len(self.split.test), batch_size):
+            indices = self.split.test[start : start + batch_size]
+            labels = torch.tensor([self.samples[i].label for i in indices])
+            yield torch.tensor(indices), self.test_images(indices), labels
+
+    def test_images(self, indices: Collection[int]) -> Tensor:
+        """Images by index into ``samples``: (N, C, H, W) float32 in [-1, 1]."""
+        return to_unit_range(_gather(self.images, self.rows[list(indices)]))
+
+    def test_image_of_path(self, path: str) -> Tensor:
+        """One test image by its path: (C, H, W) float32 in [-1, 1]."""
+        return self.test_images([i for i in self.split.test if self.samples[i].path == path])[0]
+
+    def ground_truth(self, index: int) -> np.ndarray | None:
+        """Where an image is abnormal: (H, W) bool, all False for normal images; None if unknown."""
+        if self.samples[index].label == 0:
+            return np.zeros((self.size_px, self.size_px), bool)
+        return self.masks.get(index)
+
+    def _read_mask(self, index: int) -> np.ndarray:
+        files = [self.root / mask for mask in self.samples[index].mask]
+        try:
+            return read_mask(files, self.size_px)
+        except UnreadableImage as error:
+            named = ", ".join(str(file) for file in files)
+            raise UserError(
+                f"ground-truth mask {named} cannot be read ({error}); repair it, or remove it to go "
+                "on without it"
+            ) from error
+
+
+class PairSampler(Sampler[dict[str, np.ndarray]]):
+    """Unpaired batches of an epoch, a pure function of (seed, epoch), shared out over ranks.
+
+    Every image of the larger class is drawn ``copies`` times an epoch, those of the smaller class
+    evenly (counts differ by at most one); both orders are drawn anew each epoch. All ranks see
+    batches of one size: where the last pairs cannot be shared evenly, the first ones fill up.
+
+    Args:
+        normal: Indices of the normal training images.
+        abnormal: Indices of the abnormal training images.
+        copies: Copies of the larger class an epoch.
+        augmentation: See :func:`cyclegan_ad.data.augment.random_symmetries`.
+        batch_size: Pairs a batch and rank.
+        seed: Of the run.
+        ranks: Number of processes that train together.
+        rank: Which of them this is.
+    """
+
+    def __init__(
+        self,
+        *,
+        normal: np.ndarray,
+        abnormal: np.ndarray,
+        copies: int,
+        augmentation: str,
+        batch_size: int,
+        seed: int,
+        ranks: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.normal, self.abnormal, self.augmentation = normal, abnormal, augmentation
+        self.batch_size, self.seed, self.ranks, self.rank = batch_size, seed, ranks, rank
+        self.pairs = copies * max(len(normal), len(abnormal))
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next; Lightning calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.pairs // (self.batch_size * self.ranks))
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        symmetries = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        columns = {}
+        for side, indices in (("normal", self.normal), ("abnormal", self.abnormal)):
+            columns[side] = _draw_evenly(indices, self.pairs, rng)
+            drawn = random_symmetries(self.pairs, self.augmentation, symmetries)
+            columns[f"{side}_symmetry"] = drawn.numpy()
+        total = -(-self.pairs // self.ranks) * self.ranks
+        order = np.arange(total) % self.pairs
+        for start in range(0, total, self.batch_size * self.ranks):
+            chosen = order[start : start + self.batch_size * self.ranks][self.rank :: self.ranks]
+            yield {name: column[chosen] for name, column in columns.items()}
+
+
+def _draw_evenly(indices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """``count`` of the indices in random order, each as often as the others or once more."""
+    rounds = [rng.permutation(indices) for _ in range(-(-count // len(indices)))]
+    return np.concatenate(rounds)[:count]
+
+
+class _PairedImages(Dataset[dict[str, Tensor]]):
+    """The images behind what :class:`PairSampler` draws."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
+        self.images, self.rows = images, rows
+
+    def __getitem__(self, drawn: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            "normal": _gather(self.images, self.rows[drawn["normal"]]),
+            "abnormal": _gather(self.images, self.rows[drawn["abnormal"]]),
+            "normal_symmetry": torch.from_numpy(drawn["normal_symmetry"]),
+            "abnormal_symmetry": torch.from_numpy(drawn["abnormal_symmetry"]),
+        }
+
+
+def _gather(images: np.ndarray, indices: np.ndarray) -> Tensor:
+    """Images by index, (N, C, H, W) uint8, from the (N, H, W, C) store."""
+    return torch.from_numpy(np.ascontiguousarray(images[indices].transpose(0, 3, 1, 2)))
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 in [-1, 1], any shape.
+
+    >>> to_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([-1.,  1.])
+    """
+    return images.float() / 127.5 - 1.0
+
+
+def _require_both_classes(samples: list[Sample], name: str, root: Path) -> None:
+    for label, word in ((0, "normal"), (1, "abnormal")):
+        found = sum(sample.label == label for sample in samples)
+        if found < 2:
+            raise UserError(
+                f"dataset {name} has {found} {word} image{'s' * (found != 1)} under {root}, and at "
+                "least 2 of each class are needed: one to train, one to test"
+            )

@@ -1,0 +1,247 @@
+"""Lists the images of a dataset folder, with their labels and ground-truth masks."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclegan_ad.data.listing import (
+    file_name,
+    list_folders,
+    list_images,
+    parent_of,
+    without_suffix,
+)
+from cyclegan_ad.errors import UserError
+
+NORMAL, ABNORMAL = 0, 1
+
+_REQUIRED = {
+    "mvtec": "train/good/ and test/",
+    "brain_mri": "no/ and yes/",
+    "breast_ultrasound": "normal/ and benign/ and malignant/",
+    "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
+    "folder": "normal/ and abnormal/",
+}
+# What the archives unpack to; "{dataset}" stands for the dataset's name.
+_ARCHIVE_FOLDERS = {
+    "mvtec": ("mvtec_ad/{dataset}", "mvtec_anomaly_detection/{dataset}", "{dataset}"),
+    "brain_mri": ("brain_tumor_dataset", "brain-mri-images-for-brain-tumor-detection"),
+    "breast_ultrasound": ("Dataset_BUSI_with_GT", "breast-ultrasound-images-dataset"),
+    "retina_oct": ("CellData/OCT", "OCT2017 ", "OCT2017", "kermany2018", "ZhangLabData"),
+}
+# Where the class folders are when the archive was unpacked into a folder of the user's own.
+_INNER_FOLDER = {
+    "brain_mri": "brain_tumor_dataset",
+    "breast_ultrasound": "Dataset_BUSI_with_GT",
+}
+_OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a dataset.
+
+    Attributes:
+        path: POSIX path relative to the dataset's root.
+        label: 0 normal, 1 abnormal.
+        kind: Name of the folder that says what it shows, such as ``good`` or ``scratch_neck``.
+        mask: POSIX paths of its ground-truth masks relative to the root; their union is the
+            defect. Empty if there is no ground truth.
+    """
+
+    path: str
+    label: int
+    kind: str
+    mask: tuple[str, ...] = ()
+
+
+def find_root(
+    data_dir: Path, folders: Sequence[str], layout: str, *, dataset: str, source: str
+) -> Path:
+    """Finds the folder of a dataset.
+
+    Args:
+        data_dir: Folder that holds the datasets.
+        folders: Names to try under ``data_dir``, in this order; ``"."`` is ``data_dir`` itself.
+            The original folder names of the archive are tried after them.
+        layout: ``mvtec``, ``brain_mri``, ``breast_ultrasound``, ``retina_oct`` or ``folder``.
+        dataset: Name of the dataset, for messages and for the archive's folder names.
+        source: How to get the dataset, the end of the error message.
+
+    Returns:
+        The first of these folders that has the layout, itself or in the folder inside it that the
+        archive brings along.
+
+    Raises:
+        UserError: None of them has the layout. The message lists every place looked in.
+        ValueError: The layout is unknown.
+    """
+    _check_layout(layout)
+    archive = [name.format(dataset=dataset) for name in _ARCHIVE_FOLDERS.get(layout, ())]
+    looked_in: list[Path] = []
+    for folder in [*folders, *archive]:
+        looked_in.append(data_dir / folder)
+        if layout in _INNER_FOLDER:
+            looked_in.append(data_dir / folder / _INNER_FOLDER[layout])
+    looked_in = list(dict.fromkeys(looked_in))
+    for candidate in looked_in:
+        if has_layout(layout, candidate):
+            return candidate
+    state = "" if data_dir.is_dir() else f" (the folder '{data_dir}' does not exist)"
+    places = ", ".join(f"'{place}'" for place in looked_in)
+    raise UserError(
+        f"dataset {dataset}: no folder that holds {_REQUIRED[layout]} found; "
+        f"looked in {places}{state}; {source}"
+    )
+
+
+def has_layout(layout: str, root: Path) -> bool:
+    """Tells whether a folder holds the sub-folders of a layout, whether or not they hold images.
+
+    Raises:
+        ValueError: The layout is unknown.
+    """
+    _check_layout(layout)
+    if layout == "retina_oct":
+        return any(file_name(folder) == "NORMAL" for folder in _list_oct_folders(root))
+    folders = _REQUIRED[layout].split(" and ")
+    return all(os.path.isdir(root / folder) for folder in folders)
+
+
+def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> list[Sample]:
+    """Lists the images of a dataset folder, each one once.
+
+    Args:
+        layout: How normal and abnormal images lie in the folder:
+            ``mvtec``: ``train/good``, ``test/good`` and ``test/*``, masks in ``ground_truth/*``.
+            ``brain_mri``: ``no`` and ``yes``.
+            ``breast_ultrasound``: ``normal``, ``benign`` and ``malignant``, masks among them.
+            ``retina_oct``: ``NORMAL`` and ``CNV``, ``DME``, ``DRUSEN``, at any depth.
+            ``folder``: ``normal`` and ``abnormal``; ``masks/x.png`` belongs to ``abnormal/x.*``.
+        root: The folder that has the layout.
+        exclude: Images to leave out: paths relative to ``root``, or file names, each of which
+            leaves out every image of that name.
+
+    Returns:
+        Samples sorted by path (code points), the same list on every operating system.
+
+    Raises:
+        UserError: The folder lacks the layout or cannot be listed, or ``exclude`` names an image
+            that is not there.
+        ValueError: The layout is unknown.
+    """
+    if not has_layout(layout, root):
+        raise UserError(f"folder '{root}' does not hold {_REQUIRED[layout]}: name one that does")
+    listers: dict[str, Callable[[Path], Iterable[Sample]]] = {
+        "mvtec": _list_mvtec,
+        "brain_mri": _list_brain_mri,
+        "breast_ultrasound": _list_breast_ultrasound,
+        "retina_oct": _list_retina_oct,
+        "folder": _list_folder,
+    }
+    samples = sorted(listers[layout](root), key=lambda sample: sample.path)
+    left_out = frozenset(exclude)
+    unknown = left_out.difference(
+        (sample.path for sample in samples), (file_name(sample.path) for sample in samples)
+    )
+    if unknown:
+        raise UserError(
+            f"exclude names {sorted(unknown)}, not among the images in '{root}': "
+            "correct or remove them"
+        )
+    return [
+        sample for sample in samples if left_out.isdisjoint((sample.path, file_name(sample.path)))
+    ]
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in _REQUIRED:
+        raise ValueError(f"layout={layout!r} is unknown: choose one of {', '.join(_REQUIRED)}")
+
+
+def _list_mvtec(root: Path) -> Iterator[Sample]:
+    for folder in ["train/good", *list_folders(root, "test")]:
+        kind = file_name(folder)
+        truth = f"ground_truth/{kind}"
+        masks: dict[str, str] = {}
+        if kind != "good":
+            for mask in list_images(root, truth):
+                stem = without_suffix(mask).removeprefix(f"{truth}/")
+                masks[stem.removesuffix("_mask")] = mask
+        for path in list_images(root, folder):
+            mask_of = masks.get(without_suffix(path).removeprefix(f"{folder}/"))
+            yield Sample(path, int(kind != "good"), kind, () if mask_of is None else (mask_of,))
+
+
+def _list_brain_mri(root: Path) -> Iterator[Sample]:
+    # The archive repeats both folders in brain_tumor_dataset/: only those right below root count.
+    for label, kind in ((NORMAL, "no"), (ABNORMAL, "yes")):
+        for path in list_images(root, kind):
+            yield Sample(path, label, kind)
+
+
+def _list_breast_ultrasound(root: Path) -> Iterator[Sample]:
+    for label, kind in ((NORMAL, "normal"), (ABNORMAL, "benign"), (ABNORMAL, "malignant")):
+        paths = list(list_images(root, kind))
+        masks: dict[str, list[str]] = {}
+        for path in paths:
+            # A normal image has an all-black mask, which is no ground truth of a defect.
+            if label == ABNORMAL and "_mask" in file_name(path):
+                image = f"{parent_of(path)}/{file_name(path).partition('_mask')[0]}"
+                masks.setdefault(image, []).append(path)
+        for path in paths:
+            if "_mask" not in file_name(path):
+                yield Sample(path, label, kind, tuple(sorted(masks.get(without_suffix(path), ()))))
+
+
+def _list_retina_oct(root: Path) -> Iterator[Sample]:
+    # Some copies of the archive hold a second copy of themselves: an image of the same name, size,
+    # class and subset is the same image. Sizes are only looked up where names collide.
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    for folder in sorted(_list_oct_folders(root), key=lambda path: (path.count("/"), path)):
+        kind, subset = file_name(folder), file_name(parent_of(folder))
+        subset = subset if subset in {"train", "test", "val"} else ""
+        for path in sorted(list_images(root, folder)):
+            twins = seen.setdefault((subset, kind, file_name(path)), [])
+            if twins and _size(root / path) in {_size(root / twin) for twin in twins}:
+                continue
+            twins.append(path)
+            yield Sample(path, int(kind != "NORMAL"), kind)
+
+
+def _list_oct_folders(root: Path) -> Iterator[str]:
+    # NORMAL counts only beside another class: the same authors' chest X-rays have a NORMAL too.
+    stack, visited = [""], set[str]()
+    while stack:
+        parent = stack.pop()
+        real = os.path.realpath(root / parent)
+        if real in visited:
+            continue
+        visited.add(real)
+        folders = list_folders(root, parent)
+        beside_abnormal = not _OCT_ABNORMAL.isdisjoint(map(file_name, folders))
+        for folder in folders:
+            if file_name(folder) in _OCT_ABNORMAL:
+                yield folder
+            elif file_name(folder) != "NORMAL":
+                stack.append(folder)
+            elif beside_abnormal:
+                yield folder
+
+
+def _list_folder(root: Path) -> Iterator[Sample]:
+    masks = {
+        without_suffix(path).removeprefix("masks/"): path
+        for path in list_images(root, "masks")
+        if path.lower().endswith(".png")
+    }
+    for label, folder in ((NORMAL, "normal"), (ABNORMAL, "abnormal")):
+        for path in list_images(root, folder):
+            mask = masks.get(without_suffix(path).removeprefix("abnormal/"))
+            kind = file_name(parent_of(path))
+            yield Sample(path, label, kind, () if mask is None else (mask,))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1

@@ -1,0 +1,279 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from cyclegan_ad.data.samples import Sample, find_root, has_layout, list_samples
+from cyclegan_ad.errors import UserError
+
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+needs_shared_data = pytest.mark.skipif(
+    not SHARED_DATA.is_dir(), reason="needs the real images of ../shared/data"
+)
+
+
+def touch(root: Path, *files: str) -> Path:
+    """Only names are listed, so empty files do."""
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+def test_mvtec_takes_good_images_of_both_folders_and_masks_where_they_exist(tmp_path):
+    touch(
+        tmp_path,
+        "train/good/000.png",
+        "test/good/000.png",
+        "test/crack/000.png",
+        "test/crack/001.png",
+        "test/hole/000.png",
+        "test/dent/000.png",
+        "ground_truth/crack/000_mask.png",
+        "ground_truth/hole/000.png",
+        "ground_truth/good/000_mask.png",
+        "readme.txt",
+        "license.png",
+    )
+    assert list_samples("mvtec", tmp_path) == [
+        Sample("test/crack/000.png", 1, "crack", ("ground_truth/crack/000_mask.png",)),
+        Sample("test/crack/001.png", 1, "crack"),
+        Sample("test/dent/000.png", 1, "dent"),
+        Sample("test/good/000.png", 0, "good"),
+        Sample("test/hole/000.png", 1, "hole", ("ground_truth/hole/000.png",)),
+        Sample("train/good/000.png", 0, "good"),
+    ]
+
+
+def test_brain_mri_takes_every_suffix_and_counts_the_repeated_folders_once(tmp_path):
+    touch(
+        tmp_path,
+        "no/1 no.jpeg",
+        "no/2.PNG",
+        "yes/Y1.JPG",
+        "yes/.hidden.jpg",
+        "yes/Thumbs.db",
+        "brain_tumor_dataset/no/1 no.jpeg",
+        "brain_tumor_dataset/yes/Y1.JPG",
+    )
+    assert list_samples("brain_mri", tmp_path) == [
+        Sample("no/1 no.jpeg", 0, "no"),
+        Sample("no/2.PNG", 0, "no"),
+        Sample("yes/Y1.JPG", 1, "yes"),
+    ]
+
+
+def test_breast_ultrasound_masks_are_not_images(tmp_path):
+    touch(
+        tmp_path,
+        "normal/normal (1).png",
+        "normal/normal (1)_mask.png",
+        "benign/benign (1).png",
+        "benign/benign (1)_mask.png",
+        "benign/benign (1)_mask_1.png",
+        "benign/benign (10).png",
+        "malignant/malignant (3).png",
+        "malignant/malignant (3)_mask.png",
+        "malignant/malignant (4)_mask.png",
+    )
+    assert list_samples("breast_ultrasound", tmp_path) == [
+        Sample(
+            "benign/benign (1).png",
+            1,
+            "benign",
+            ("benign/benign (1)_mask.png", "benign/benign (1)_mask_1.png"),
+        ),
+        Sample("benign/benign (10).png", 1, "benign"),
+        Sample(
+            "malignant/malignant (3).png", 1, "malignant", ("malignant/malignant (3)_mask.png",)
+        ),
+        Sample("normal/normal (1).png", 0, "normal"),
+    ]
+
+
+def test_retina_oct_takes_all_folders_of_the_archive(tmp_path):
+    touch(
+        tmp_path,
+        "OCT2017 /train/NORMAL/NORMAL-1-1.jpeg",
+        "OCT2017 /train/CNV/CNV-1-1.jpeg",
+        "OCT2017 /train/DME/DME-1-1.jpeg",
+        "OCT2017 /val/DRUSEN/DRUSEN-1-1.jpeg",
+        "OCT2017 /test/NORMAL/NORMAL-2-1.jpeg",
+        "OCT2017 /test/CNV/CNV-2-1.jpeg",
+        "chest_xray/train/NORMAL/IM-0001.jpeg",
+        "chest_xray/train/PNEUMONIA/person1.jpeg",
+    )
+    assert list_samples("retina_oct", tmp_path) == [
+        Sample("OCT2017 /test/CNV/CNV-2-1.jpeg", 1, "CNV"),
+        Sample("OCT2017 /test/NORMAL/NORMAL-2-1.jpeg", 0, "NORMAL"),
+        Sample("OCT2017 /train/CNV/CNV-1-1.jpeg", 1, "CNV"),
+        Sample("OCT2017 /train/DME/DME-1-1.jpeg", 1, "DME"),
+        Sample("OCT2017 /train/NORMAL/NORMAL-1-1.jpeg", 0, "NORMAL"),
+        Sample("OCT2017 /val/DRUSEN/DRUSEN-1-1.jpeg", 1, "DRUSEN"),
+    ]
+
+
+def test_retina_oct_counts_a_second_copy_of_the_archive_once(tmp_path):
+    for prefix in ("OCT2017 ", "oct2017/OCT2017 "):
+        touch(tmp_path, f"{prefix}/train/NORMAL/1.jpeg", f"{prefix}/train/CNV/1.jpeg")
+        touch(tmp_path, f"{prefix}/test/CNV/1.jpeg")
+    touch(tmp_path, "oct2017/OCT2017 /train/CNV/2.jpeg")
+    # Two different images that happen to share a name both count.
+    touch(tmp_path, "OCT2017 /train/CNV/3.jpeg", "clinic/train/CNV/3.jpeg")
+    (tmp_path / "clinic/train/CNV/3.jpeg").write_bytes(b"other")
+    assert [sample.path for sample in list_samples("retina_oct", tmp_path)] == [
+        "OCT2017 /test/CNV/1.jpeg",
+        "OCT2017 /train/CNV/1.jpeg",
+        "OCT2017 /train/CNV/3.jpeg",
+        "OCT2017 /train/NORMAL/1.jpeg",
+        "clinic/train/CNV/3.jpeg",
+        "oct2017/OCT2017 /train/CNV/2.jpeg",
+    ]
+
+
+def test_folder_lists_recursively_with_masks(tmp_path):
+    touch(
+        tmp_path,
+        "normal/a.png",
+        "normal/line1/b.TIF",
+        "abnormal/a.jpg",
+        "abnormal/crack/b.webp",
+        "abnormal/c.bmp",
+        "masks/a.png",
+        "masks/crack/b.png",
+        "masks/c.jpg",
+        "abnormal/.git/d.png",
+        "abnormal/notes.txt",
+    )
+    assert list_samples("folder", tmp_path) == [
+        Sample("abnormal/a.jpg", 1, "abnormal", ("masks/a.png",)),
+        Sample("abnormal/c.bmp", 1, "abnormal"),
+        Sample("abnormal/crack/b.webp", 1, "crack", ("masks/crack/b.png",)),
+        Sample("normal/a.png", 0, "normal"),
+        Sample("normal/line1/b.TIF", 0, "line1"),
+    ]
+
+
+def test_order_is_by_code_points_of_the_whole_path(tmp_path):
+    touch(tmp_path, "normal/b.png", "normal/B.png", "normal/a/z.png", "normal/a-1.png")
+    touch(tmp_path, "abnormal/10.png", "abnormal/9.png", "abnormal/é.png")
+    assert [sample.path for sample in list_samples("folder", tmp_path)] == [
+        "abnormal/10.png",
+        "abnormal/9.png",
+        "abnormal/é.png",
+        "normal/B.png",
+        "normal/a-1.png",
+        "normal/a/z.png",
+        "normal/b.png",
+    ]
+
+
+def test_linked_folders_count_once_and_broken_links_are_kept(tmp_path):
+    touch(tmp_path, "elsewhere/x.png", "normal/a.png", "abnormal/b.png")
+    os.symlink(tmp_path / "normal", tmp_path / "normal" / "loop")
+    os.symlink(tmp_path / "elsewhere", tmp_path / "abnormal" / "linked")
+    os.symlink(tmp_path / "gone.png", tmp_path / "abnormal" / "broken.png")
+    assert [sample.path for sample in list_samples("folder", tmp_path)] == [
+        "abnormal/b.png",
+        "abnormal/broken.png",
+        "abnormal/linked/x.png",
+        "normal/a.png",
+    ]
+
+
+def test_exclude_by_path_or_name(tmp_path):
+    touch(tmp_path, "no/a.png", "no/b.png", "yes/a.png", "yes/c.png")
+    by_path = list_samples("brain_mri", tmp_path, exclude=["no/a.png"])
+    assert [sample.path for sample in by_path] == ["no/b.png", "yes/a.png", "yes/c.png"]
+    by_name = list_samples("brain_mri", tmp_path, exclude=["a.png"])
+    assert [sample.path for sample in by_name] == ["no/b.png", "yes/c.png"]
+
+
+def test_exclude_of_an_unknown_name_is_an_error(tmp_path):
+    touch(tmp_path, "no/a.png", "yes/b.png")
+    with pytest.raises(UserError, match=r"exclude names \['z.png'\].*correct or remove"):
+        list_samples("brain_mri", tmp_path, exclude=["a.png", "z.png"])
+
+
+@pytest.mark.parametrize("layout", ["mvtec", "brain_mri", "breast_ultrasound", "retina_oct"])
+def test_listing_a_folder_without_the_layout_is_an_error(tmp_path, layout):
+    touch(tmp_path, "train/something/a.png")
+    with pytest.raises(UserError, match="does not hold"):
+        list_samples(layout, tmp_path)
+
+
+def test_unknown_layout(tmp_path):
+    with pytest.raises(ValueError, match=r"layout='coco' is unknown: choose one of mvtec, "):
+        list_samples("coco", tmp_path)
+    with pytest.raises(ValueError, match="layout='coco'"):
+        find_root(tmp_path, ["."], "coco", dataset="x", source="")
+
+
+@pytest.mark.parametrize(
+    ("layout", "dataset", "at", "files"),
+    [
+        ("mvtec", "screw", "mine/screw", ["train/good/0.png", "test/bad/0.png"]),
+        ("mvtec", "screw", "mvtec_anomaly_detection/screw", ["train/good/0.png", "test/b/0.png"]),
+        ("brain_mri", "brain_mri", "mine/screw", ["no/0.png", "yes/0.png"]),
+        ("brain_mri", "brain_mri", "mine/screw/brain_tumor_dataset", ["no/0.png", "yes/0.png"]),
+        ("brain_mri", "brain_mri", "brain_tumor_dataset", ["no/0.png", "yes/0.png"]),
+        (
+            "breast_ultrasound",
+            "breast_ultrasound",
+            "breast-ultrasound-images-dataset/Dataset_BUSI_with_GT",
+            ["normal/0.png", "benign/0.png", "malignant/0.png"],
+        ),
+        ("retina_oct", "retina_oct", "OCT2017 ", ["test/NORMAL/0.jpeg", "test/CNV/0.jpeg"]),
+        ("retina_oct", "retina_oct", "CellData/OCT", ["test/NORMAL/0.jpeg", "test/DME/0.jpeg"]),
+    ],
+)
+def test_find_root_knows_the_archives_folders(tmp_path, layout, dataset, at, files):
+    touch(tmp_path / at, *files)
+    found = find_root(tmp_path, ["absent", "mine/screw"], layout, dataset=dataset, source="")
+    assert found == tmp_path / at
+    assert len(list_samples(layout, found)) == 2 + (layout == "breast_ultrasound")
+
+
+def test_find_root_prefers_the_first_folder(tmp_path):
+    for folder in ("a", "b", "brain_tumor_dataset"):
+        touch(tmp_path / folder, "no/0.png", "yes/0.png")
+    found = find_root(tmp_path, ["b", "a"], "brain_mri", dataset="brain_mri", source="")
+    assert found == tmp_path / "b"
+
+
+def test_find_root_says_where_it_looked_and_how_to_get_the_dataset(tmp_path):
+    with pytest.raises(UserError) as caught:
+        find_root(
+            tmp_path / "data",
+            ["brain_mri"],
+            "brain_mri",
+            dataset="brain_mri",
+            source="get it from the archive",
+        )
+    message = str(caught.value)
+    assert "brain_mri: no folder that holds no/ and yes/ found" in message
+    for folder in ("brain_mri", "brain_mri/brain_tumor_dataset", "brain_tumor_dataset"):
+        assert f"'{tmp_path / 'data' / folder}'" in message
+    assert f"the folder '{tmp_path / 'data'}' does not exist" in message
+    assert message.endswith("; get it from the archive")
+    assert "\n" not in message
+
+
+@needs_shared_data
+def test_real_brain_mri():
+    root = find_root(SHARED_DATA, ["brain_mri"], "brain_mri", dataset="brain_mri", source="")
+    labels = [sample.label for sample in list_samples("brain_mri", root)]
+    assert (labels.count(0), labels.count(1)) == (98, 155)
+
+
+@needs_shared_data
+def test_real_screw():
+    root = find_root(SHARED_DATA, ["mvtec_ad/screw"], "mvtec", dataset="screw", source="")
+    samples = list_samples("mvtec", root)
+    labels = [sample.label for sample in samples]
+    assert (labels.count(0), labels.count(1)) == (361, 119)
+    masked = [sample for sample in samples if sample.mask]
+    assert {sample.kind for sample in masked} == {"scratch_neck"}
+    assert len(masked) == 25
+    assert all((root / sample.mask[0]).is_file() for sample in masked)
+    assert has_layout("mvtec", root)

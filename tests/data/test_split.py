@@ -1,0 +1,131 @@
+import csv
+import random
+from pathlib import Path
+
+import pytest
+
+from cyclegan_ad.data.split import Split, split_samples
+from cyclegan_ad.errors import UserError
+
+TABLE_1 = Path(__file__).resolve().parents[3] / "shared" / "reference" / "paper_table1.csv"
+
+
+def made_up(n_normal: int, n_abnormal: int) -> tuple[list[str], list[int]]:
+    paths = [f"abnormal/{i:05}.png" for i in range(n_abnormal)]
+    paths += [f"normal/{i:05}.png" for i in range(n_normal)]
+    return paths, [1] * n_abnormal + [0] * n_normal
+
+
+def test_golden_split():
+    # Recorded once: if this changes, every recorded result belongs to other images.
+    paths, labels = made_up(8, 6)
+    assert split_samples(paths, labels, seed=0) == Split(
+        train=(0, 1, 4, 9, 10, 11, 12, 13), test=(2, 3, 5, 6, 7, 8)
+    )
+    assert split_samples(paths, labels, seed=1) == Split(
+        train=(2, 3, 4, 6, 7, 10, 11, 12), test=(0, 1, 5, 8, 9, 13)
+    )
+
+
+def test_golden_split_by_hand():
+    # printf 7:a1 | sha256sum begins with 3e, of a2 with d8; of n1, n2, n3 with d1, 17, 8a:
+    # one image a class tests, the one with the smallest hash.
+    split = split_samples(["a1", "a2", "n1", "n2", "n3"], [1, 1, 0, 0, 0], seed=7)
+    assert split == Split(train=(1, 2, 4), test=(0, 3))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, -1, 2**40])
+@pytest.mark.parametrize("counts", [(2, 2), (3, 2), (2, 9), (98, 155), (361, 119)])
+def test_balanced_disjoint_and_complete(counts, seed):
+    paths, labels = made_up(*counts)
+    split = split_samples(paths, labels, seed)
+    assert sorted(split.train + split.test) == list(range(sum(counts)))
+    assert list(split.train) == sorted(split.train)
+    assert list(split.test) == sorted(split.test)
+    tested = [labels[index] for index in split.test]
+    assert tested.count(0) == tested.count(1) == min(counts) // 2
+    assert {labels[index] for index in split.train} == {0, 1}
+
+
+def test_each_seed_draws_other_images():
+    paths, labels = made_up(98, 155)
+    splits = {split_samples(paths, labels, seed) for seed in range(20)}
+    assert len(splits) == 20
+    counts = [0] * len(paths)
+    for seed in range(400):
+        for index in split_samples(paths, labels, seed).test:
+            counts[index] += 1
+    # 400 draws with probability 49/98 and 49/155: five standard deviations are 50 and 47.
+    assert all(abs(count - 400 * 49 / 98) < 50 for count in counts[155:])
+    assert all(abs(count - 400 * 49 / 155) < 47 for count in counts[:155])
+
+
+def test_does_not_depend_on_the_order_of_the_list():
+    paths, labels = made_up(20, 10)
+    test = {paths[index] for index in split_samples(paths, labels, 3).test}
+    order = list(range(30))
+    random.Random(0).shuffle(order)
+    shuffled = [paths[index] for index in order]
+    again = split_samples(shuffled, [labels[index] for index in order], 3)
+    assert {shuffled[index] for index in again.test} == test
+
+
+@pytest.mark.parametrize(
+    ("n_normal", "n_abnormal", "test_per_class"),
+    [
+        (431, 70, 35),  # hazelnut
+        (361, 119, 59),  # screw; Table 1 prints 60, Table 2 was computed on 59
+        (263, 84, 42),  # tile; Table 1 prints 41, Table 2 was computed on 42
+        (266, 60, 30),  # wood
+        (98, 155, 49),  # brain_mri
+        (133, 521, 66),  # breast_ultrasound
+        (26344, 57256, 13172),  # retina_oct
+    ],
+)
+def test_sizes_of_table_1(n_normal, n_abnormal, test_per_class):
+    paths, labels = made_up(n_normal, n_abnormal)
+    split = split_samples(paths, labels, seed=0)
+    assert len(split.test) == 2 * test_per_class
+    trained = [labels[index] for index in split.train]
+    assert trained.count(0) == n_normal - test_per_class
+    assert trained.count(1) == n_abnormal - test_per_class
+
+
+@pytest.mark.skipif(not TABLE_1.is_file(), reason="needs ../shared/reference/paper_table1.csv")
+def test_sizes_behind_the_papers_results():
+    with TABLE_1.open(encoding="utf-8") as file:
+        rows = {row["dataset"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 7
+    for dataset, row in rows.items():
+        n_normal = int(row["train_normal"]) + int(row["test_normal"])
+        n_abnormal = int(row["train_abnormal"]) + int(row["test_abnormal"])
+        paths, labels = made_up(n_normal, n_abnormal)
+        tested = len(split_samples(paths, labels, seed=0).test) // 2
+        if dataset == "breast_ultrasound":
+            # Table 1's counts give 66; the 65 behind Table 2 need 130 or 131 normal images.
+            assert (tested, row["test_per_class_behind_table2"]) == (66, "65")
+        else:
+            assert tested == int(row["test_per_class_behind_table2"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, 1, 1], "0 normal images: it needs 2 or more"),
+        ([1, 1, 0], "1 normal images"),
+        ([0, 0, 1], "1 abnormal images"),
+        ([], "0 normal images"),
+    ],
+)
+def test_too_few_images(labels, message):
+    with pytest.raises(UserError, match=message):
+        split_samples([f"{index}.png" for index in range(len(labels))], labels, 0)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="3 paths but 2 labels"):
+        split_samples(["a", "b", "c"], [0, 1], 0)
+    with pytest.raises(ValueError, match="occurs twice"):
+        split_samples(["a", "a", "c", "d"], [0, 0, 1, 1], 0)
+    with pytest.raises(ValueError, match=r"labels are \[0, 2\]"):
+        split_samples(["a", "b", "c", "d"], [0, 0, 2, 2], 0)
