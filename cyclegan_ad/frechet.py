@@ -1,0 +1,107 @@
+"""Frechet distances between the deep features of one image and those of another.
+
+Both compute in float64: a distance is a small difference of large sums. The distance of a pair does
+not depend, to the last bit, on the other pairs of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def single_image_frechet(features: Tensor, other: Tensor) -> Tensor:
+    """Frechet distance of two single images from their pooled features: the paper's ``fid``.
+
+    With one image a side there is no covariance over images: the paper's score takes the features
+    of an image as the mean, and their spread as a scalar deviation, which gives the closed form
+    ``|f1 - f2|^2 + (std(f1) - std(f2))^2``, the deviations being taken over the D features of one
+    image with D - 1 in the denominator.
+
+    Args:
+        features: (N, D) real, D >= 2, pooled features of N images.
+        other: (N, D) real, pooled features of the N images they are compared with.
+
+    Returns:
+        (N,) float64, >= 0, in squared feature units; 0 for equal features.
+
+    Raises:
+        ValueError: if the shapes differ or are not (N, D) with D >= 2.
+
+    Example:
+        >>> a = torch.tensor([[0.0, 2.0]])  # std sqrt(2)
+        >>> single_image_frechet(a, 3 * a).tolist()  # |(0, 4)|^2 + (2 sqrt(2))^2
+        [24.0]
+    """
+    if features.shape != other.shape or features.ndim != 2 or features.shape[1] < 2:
+        raise ValueError(
+            f"two (N, D) tensors of one shape with D >= 2 are needed, not "
+            f"{tuple(features.shape)} and {tuple(other.shape)}"
+        )
+    return _each_image(_from_vectors, features, other)
+
+
+def spatial_frechet(maps: Tensor, other: Tensor) -> Tensor:
+    """Frechet distance of two single images from the positions of a feature map.
+
+    Extension of the paper: the h*w positions of an intermediate layer are the samples of a
+    C-dimensional Gaussian, one per image (covariance with h*w - 1 in the denominator), and
+    ``d^2 = |mu1 - mu2|^2 + Tr(C1 + C2 - 2 sqrt(C1 C2))``.
+
+    With X the centred (positions, C) samples over sqrt(h*w - 1), ``C = X^T X`` and
+    ``Tr sqrt(C1 C2)`` is the nuclear norm of ``X1 X2^T``: no matrix root, and no C x C matrix where
+    there are fewer positions than channels.
+
+    Args:
+        maps: (N, C, h, w) real, h*w >= 2, feature maps of N images.
+        other: (N, C, h, w) real, feature maps of the N images they are compared with.
+
+    Returns:
+        (N,) float64, >= 0, in squared feature units; 0 up to rounding for equal maps,
+        not finite for an image whose maps are not.
+
+    Raises:
+        ValueError: if the shapes differ or are not (N, C, h, w) with h*w >= 2.
+    """
+    if maps.shape != other.shape or maps.ndim != 4 or maps.shape[2] * maps.shape[3] < 2:
+        raise ValueError(
+            f"two (N, C, h, w) tensors of one shape with h*w >= 2 are needed, not "
+            f"{tuple(maps.shape)} and {tuple(other.shape)}"
+        )
+    return _each_image(_from_samples, maps.flatten(2).mT, other.flatten(2).mT)
+
+
+def _each_image(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """Apply a distance image by image, in float64.
+
+    Not batched: the order in which a batched sum or product adds depends on the size of the batch,
+    and an image must score the same to the last bit in any.
+    """
+    if len(a) == 0:
+        return a.new_empty(0, dtype=torch.float64)
+    pairs = zip(a.double().contiguous(), b.double().contiguous(), strict=True)
+    return torch.stack([distance(x, y) for x, y in pairs])
+
+
+def _from_vectors(f1: Tensor, f2: Tensor) -> Tensor:
+    """Compare two (D,) vectors."""
+    return (f1 - f2).square().sum() + (f1.std(correction=1) - f2.std(correction=1)).square()
+
+
+def _from_samples(s1: Tensor, s2: Tensor) -> Tensor:
+    """Compare the Gaussians fitted to two sets of samples, (positions, C) each."""
+    positions, channels = s1.shape
+    mu1, mu2 = s1.mean(dim=0), s2.mean(dim=0)
+    x1 = (s1 - mu1) / math.sqrt(positions - 1)  # C1 = x1^T x1
+    x2 = (s2 - mu2) / math.sqrt(positions - 1)
+    distance: Tensor = (mu1 - mu2).square().sum() + x1.square().sum() + x2.square().sum()
+    if not torch.isfinite(distance):
+        return distance  # the factorisations below would only say that they did not converge
+    if positions > channels:
+        # x = q r leaves C = r^T r: the (C, C) factors stand in for the longer samples.
+        x1, x2 = torch.linalg.qr(x1, mode="r").R, torch.linalg.qr(x2, mode="r").R
+    distance -= 2 * torch.linalg.svdvals(x1 @ x2.mT).sum()
+    return distance.clamp_min(0)  # rounding can leave -1e-12 for equal maps

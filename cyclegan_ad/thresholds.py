@@ -1,0 +1,173 @@
+"""Thresholds on anomaly scores, and how many decisions they get right.
+
+An image is called abnormal if and only if ``score >= threshold``. All functions take scores of any
+real type, compute in float64, and refuse anything that would make the answer meaningless.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Find the zero-false-negative threshold: the smallest score of an abnormal image.
+
+    It is the largest threshold at which no abnormal image passes as normal.
+
+    Args:
+        scores: (N,) real, any unit, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+
+    Returns:
+        The threshold, in the unit of the scores.
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+
+    Example:
+        >>> zfn_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])
+        2.0
+    """
+    scores_, abnormal = _check(scores, labels)
+    return float(scores_[abnormal].min())
+
+
+def accuracy_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float:
+    """Compute the fraction of right decisions at a threshold.
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+        threshold: in the unit of the scores.
+
+    Returns:
+        Fraction in [0, 1].
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty, or a score or the
+            threshold is not finite.
+
+    Example:
+        >>> accuracy_at([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], threshold=2.0)
+        0.75
+    """
+    scores_, abnormal = _check(scores, labels)
+    if not np.isfinite(threshold):
+        raise ValueError(f"the threshold must be finite, not {threshold}")
+    return int(np.count_nonzero((scores_ >= threshold) == abnormal)) / scores_.size
+
+
+def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Find the ACC threshold: the score at which the most decisions are right.
+
+    The candidates are the scores themselves; of several equally good ones the smallest is taken.
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+
+    Returns:
+        The threshold, in the unit of the scores.
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+
+    Example:
+        >>> max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])  # 2 and 4 are both 3/4 right
+        2.0
+    """
+    scores_, abnormal = _check(scores, labels)
+    candidates, group = np.unique(scores_, return_inverse=True)
+    abnormal_in = np.bincount(group[abnormal], minlength=candidates.size)
+    normal_in = np.bincount(group[~abnormal], minlength=candidates.size)
+    found = np.cumsum(abnormal_in[::-1])[::-1]  # abnormal images with a score >= the candidate
+    passed = np.cumsum(normal_in) - normal_in  # normal images with a score < the candidate
+    return float(candidates[np.argmax(found + passed)])
+
+
+def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Compute the area under the ROC curve from average ranks (Mann-Whitney).
+
+    It is the probability that an abnormal image scores higher than a normal one, a tie counting
+    one half. Being computed from ranks in float64 it needs no scores in [0, 1].
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+
+    Returns:
+        Area in [0, 1].
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+
+    Example:
+        >>> auroc([1.0, 2.0, 2.0, 4.0], [0, 0, 1, 1])
+        0.875
+    """
+    scores_, abnormal = _check(scores, labels)
+    _, group, counts = np.unique(scores_, return_inverse=True, return_counts=True)
+    last_rank = np.cumsum(counts)  # ranks run from 1
+    average_rank = last_rank - (counts - 1) / 2
+    n_abnormal = int(np.count_nonzero(abnormal))
+    n_normal = scores_.size - n_abnormal
+    rank_sum = float(average_rank[group[abnormal]].sum())
+    return (rank_sum - n_abnormal * (n_abnormal + 1) / 2) / (n_abnormal * n_normal)
+
+
+def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Compute both thresholds, the accuracy at each, and the AUROC, of one set of images.
+
+    The thresholds are set on the very images they are judged on, as in the paper, which calls the
+    accuracies an overestimate (Sec. 4).
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+
+    Returns:
+        ``zfn_threshold`` and ``max_accuracy_threshold`` in the unit of the scores;
+        ``zfn_accuracy``, ``max_accuracy`` and ``auroc`` in [0, 1].
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+    """
+    zfn = zfn_threshold(scores, labels)
+    best = max_accuracy_threshold(scores, labels)
+    return {
+        "zfn_threshold": zfn,
+        "zfn_accuracy": accuracy_at(scores, labels, zfn),
+        "max_accuracy": accuracy_at(scores, labels, best),
+        "max_accuracy_threshold": best,
+        "auroc": auroc(scores, labels),
+    }
+
+
+def _check(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
+    """Turn the inputs into (N,) float64 scores and (N,) bool, True for abnormal."""
+    scores_ = np.asarray(scores, dtype=np.float64)
+    labels_: NDArray[Any] = np.asarray(labels)
+    if scores_.ndim != 1 or scores_.shape != labels_.shape:
+        raise ValueError(
+            f"scores and labels must be two lists of one length, not of shapes "
+            f"{scores_.shape} and {labels_.shape}"
+        )
+    abnormal = labels_ == 1
+    if not np.all(abnormal | (labels_ == 0)):
+        raise ValueError("labels must be 0 (normal) or 1 (abnormal)")
+    if not abnormal.any() or abnormal.all():
+        missing = "normal" if abnormal.any() else "abnormal"
+        raise ValueError(f"there is no {missing} image among the {scores_.size} scored")
+    if not np.isfinite(scores_).all():
+        positions = np.flatnonzero(~np.isfinite(scores_))
+        raise ValueError(
+            f"{positions.size} of {scores_.size} scores are not finite, the first at position "
+            f"{positions[0]}"
+        )
+    return scores_, abnormal
