@@ -1,0 +1,103 @@
+"""What the commands share: composing their settings with Hydra, and errors of one line.
+
+Nothing slow is imported here, so that ``--help`` and configuration errors answer at once.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.settings import residual_blocks_at
+
+
+def conf_dir() -> Path:
+    """Folder of the configuration files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> None:
+    """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
+
+    In a sweep (``-m``) a failing job is reported and the others go on. Leaves with exit code 1 if
+    any job failed.
+
+    Args:
+        task: What to do with the settings of one job, resolved, as nested dictionaries.
+        config_name: Name of the command's file under ``conf``.
+    """
+    failed: list[UserError] = []
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            task(_resolve(cfg))
+        except (UserError, OmegaConfBaseException) as error:
+            failed.append(explain(error))
+            _print_error(failed[-1])
+
+    OmegaConf.register_new_resolver("residual_blocks_at", _residual_blocks_at, replace=True)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        _print_error(explain(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; type the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    if failed:
+        sys.exit(1)
+
+
+def explain(error: Exception) -> UserError:
+    """Say in one line what Hydra or OmegaConf found wrong."""
+    if isinstance(error, UserError):
+        return error
+    text = str(error)
+    cause = str(error.__cause__) if error.__cause__ is not None else ""
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return UserError(
+            f"there is no setting {found[1]}; see --help for the settings, or --cfg job for all"
+        )
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, option = found.groups()
+        choices = ", ".join(_options(group))
+        return UserError(f"{group}={option} is not possible; choose one of {choices}")
+    if found := re.search(r"Multiple values for (\S+)\.", text):
+        return UserError(f"{found[1]} has a value already; leave out the + before {found[1]}=...")
+    if found := re.search(r"Could not override '?([\w/]+)'?\. No match", text):
+        return UserError(f"there is no group {found[1]}; see --help")
+    if found := re.search(r"Missing mandatory value: (\S+)", text + cause):
+        return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
+    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return UserError(f"{first} (see --help)")
+
+
+def _options(group: str) -> list[str]:
+    """Names of a group's files."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _residual_blocks_at(resolution: Any) -> int | None:
+    # A resolution that is no number is refused by check_settings, by its own name.
+    return residual_blocks_at(resolution) if isinstance(resolution, int) else None
+
+
+def _resolve(cfg: DictConfig) -> dict[str, Any]:
+    settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items()}
+
+
+def _print_error(error: UserError) -> None:
+    print(f"error: {error}", file=sys.stderr, flush=True)

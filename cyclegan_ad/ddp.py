@@ -1,0 +1,109 @@
+"""Training in several processes on one machine.
+
+Lightning starts the other processes by running the user's command line again, which in a sweep
+(``-m``) would start the whole sweep in each of them. Here the processes are started by torch's
+elastic launcher with the job's own resolved settings instead, do the fit and nothing else, and are
+gone before the next job; this process never joins their group and keeps its environment.
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cyclegan_ad.errors import UserError
+
+_ERROR_FILE = "error.txt"
+
+
+def process_count(trainer: dict[str, Any]) -> int:
+    """How many processes ``trainer.*`` asks for: one, or with ``strategy=ddp`` one a device.
+
+    Raises:
+        UserError: If there are fewer GPUs than asked for, or several devices without ``ddp``.
+    """
+    devices = trainer["devices"]
+    gpus = 0 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
+    if trainer["strategy"] != "ddp":
+        if devices not in ("auto", 1):
+            raise UserError(f"trainer.devices={devices} needs several processes; add trainer=ddp")
+        return 1
+    count = max(1, gpus) if devices == "auto" else int(devices)
+    if gpus and count > gpus:
+        raise UserError(f"trainer.devices={count}: this machine has {gpus} GPUs")
+    return count
+
+
+def train_in_processes(settings: dict[str, Any], processes: int) -> None:
+    """Train one job in several processes and wait for them.
+
+    Args:
+        settings: All settings of the job; its run directory is prepared.
+        processes: How many.
+
+    Raises:
+        UserError: What went wrong in the first process that failed.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    with tempfile.TemporaryDirectory(prefix="cyclegan_ad_ddp_") as folder:
+        job = Path(folder) / "settings.json"
+        job.write_text(json.dumps(settings))
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            run_id=Path(folder).name,
+            max_restarts=0,
+            monitor_interval=0.1,
+        )
+        threads = os.environ.get("OMP_NUM_THREADS")
+        elastic = logging.getLogger("torch.distributed.elastic")
+        level = elastic.level
+        os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // processes))
+        elastic.setLevel(logging.CRITICAL)  # its report of a failed process is told below
+        try:
+            elastic_launch(config, sys.executable)("-m", "cyclegan_ad.ddp", str(job))
+        except ChildFailedError as error:
+            message = job.with_name(_ERROR_FILE)
+            if message.is_file():
+                raise UserError(message.read_text()) from error
+            rank, failure = error.get_first_failure()
+            raise UserError(
+                f"training process {rank} of {processes} ended with exit code {failure.exitcode}; "
+                "its own message stands above; type the same command again to go on"
+            ) from error
+        finally:
+            elastic.setLevel(level)
+            if threads is None:
+                del os.environ["OMP_NUM_THREADS"]
+
+
+def _worker(job: Path) -> None:
+    """What each of the processes does."""
+    from cyclegan_ad.build import build_data
+    from cyclegan_ad.job import open_loggers, prepare_process, train_run
+    from cyclegan_ad.run_directory import RunDirectory
+
+    prepare_process()
+    settings = json.loads(job.read_text())
+    try:
+        data = build_data(settings)
+        data.setup()
+        with open_loggers(settings, RunDirectory.of(settings)) as loggers:
+            train_run(settings, int(os.environ["WORLD_SIZE"]), data, loggers)
+    except UserError as error:
+        job.with_name(_ERROR_FILE).write_text(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _worker(Path(sys.argv[1]))

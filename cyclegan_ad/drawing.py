@@ -1,0 +1,65 @@
+"""What all pictures of a run share: colours, pixels to show, and writing the file.
+
+matplotlib is used through its objects, so that nothing is left behind in ``pyplot`` and no display
+is needed; it is imported where used, as it takes a second.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLASS_NAMES = ("normal", "abnormal")
+
+# Blue and vermillion of the Okabe-Ito palette: told apart with any colour vision, and in grey.
+CLASS_COLOURS = ("#0072B2", "#D55E00")
+
+DPI = 120
+
+
+def to_numpy(values: Any) -> NDArray[Any]:
+    """Take a tensor off its device and graph; leave anything else to numpy."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
+
+
+def to_display(image: Any) -> NDArray[np.uint8]:
+    """Convert a network's image to pixels to be shown.
+
+    Args:
+        image: (C, H, W) float array or tensor in [-1, 1], C = 1 or 3; values outside are clipped.
+
+    Returns:
+        (H, W) uint8 for C = 1, (H, W, 3) uint8 for C = 3.
+
+    Raises:
+        ValueError: if the shape is another.
+
+    >>> to_display(np.full((1, 2, 2), -1.0)).tolist()
+    [[0, 0], [0, 0]]
+    """
+    values = to_numpy(image)
+    if values.ndim != 3 or values.shape[0] not in (1, 3):
+        raise ValueError(f"image must be (C, H, W) with C = 1 or 3, not {values.shape}")
+    pixels = np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    return pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1)
+
+
+def save_figure(figure: "Figure", path: Path) -> Path:
+    """Write the figure whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

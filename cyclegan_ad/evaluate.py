@@ -1,0 +1,47 @@
+"""Score a trained run again, or with other scores: ``python -m cyclegan_ad.evaluate --help``."""
+
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.command_line import run_command
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.settings import check_settings
+
+
+def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Score the test set of a run with its last weights, write the results, print the table.
+
+    Args:
+        settings: All settings of the command (``conf/evaluate.yaml``), resolved.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If there is no trained run, or its images have changed or are gone.
+    """
+    run = RunDirectory(Path(settings["run"]))
+    made_with = run.read_config()
+    if not run.checkpoint.is_file() or not run.read_training()["finished"]:
+        raise UserError(
+            f"{run.path} is not trained to its end; go on with the `python -m cyclegan_ad.train` "
+            "command that started it"
+        )
+    asked = {name: value for name, value in settings["score"].items() if value is not None}
+    wanted = made_with | {"score": made_with["score"] | asked}
+    wanted["trainer"] = made_with["trainer"] | {"accelerator": settings["accelerator"]}
+    if settings["data_dir"] is not None:
+        wanted["data_dir"] = settings["data_dir"]
+    if settings["cache_dir"] is not None:
+        wanted["cache_dir"] = settings["cache_dir"]
+    if settings["root"] is not None:
+        wanted["dataset"] = made_with["dataset"] | {"root": settings["root"]}
+    check_settings(wanted)
+    from cyclegan_ad.job import evaluate_again
+
+    return evaluate_again(run, wanted)
+
+
+if __name__ == "__main__":
+    run_command(evaluate, "evaluate")

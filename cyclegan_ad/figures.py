@@ -1,0 +1,200 @@
+"""Pictures of a run: images, their reconstructions and anomaly maps; histograms of the scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclegan_ad.drawing import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DPI,
+    save_figure,
+    to_display,
+    to_numpy,
+)
+from cyclegan_ad.histogram import score_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["reconstruction_figure", "score_figure"]
+
+_OUTLINE_COLOUR = "#00E5FF"
+
+# The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
+_MAP_SCALE_PERCENTILE = 99.8
+
+
+def reconstruction_figure(
+    images: Any,
+    reconstructions: Any,
+    anomaly_maps: Any,
+    labels: Any,
+    captions: Sequence[str],
+    path: Path,
+    masks: Any = None,
+) -> Path:
+    """Draw images, their reconstructions and anomaly maps, normal ones left of abnormal ones.
+
+    All maps share one colour scale, so that brightness compares between images.
+
+    Args:
+        images: (N, C, H, W) float in [-1, 1], array or tensor.
+        reconstructions: (N, C, H, W) float in [-1, 1].
+        anomaly_maps: (N, H, W) float >= 0, squared difference summed over the channels.
+        labels: (N,) int, 0 normal, 1 abnormal.
+        captions: N lines, each written under its column, e.g. a file name.
+        path: the PNG file to write; its folder is made.
+        masks: (N, H, W) bool or None, defects to outline in the image and in the map.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: if N is 0, the shapes do not fit together, or a value is not finite.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    images, reconstructions = to_numpy(images), to_numpy(reconstructions)
+    maps, labels = to_numpy(anomaly_maps), to_numpy(labels)
+    outlines = None if masks is None else to_numpy(masks).astype(bool)
+    _check_shapes(images, reconstructions, maps, labels, captions, outlines)
+
+    normal = [int(i) for i in np.flatnonzero(labels == 0)]
+    abnormal = [int(i) for i in np.flatnonzero(labels == 1)]
+    blocks = [(name, b) for name, b in zip(CLASS_NAMES, (normal, abnormal), strict=True) if b]
+    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE))
+    scale = scale if scale > 0 else 1.0
+    outlined = outlines is not None and bool(outlines.any())
+
+    # In inches. The gap between the blocks is a column of its own, narrow.
+    tile, gap, left, right, top, bottom = 1.5, 0.35, 0.45, 1.05, 0.42, 0.6 if outlined else 0.36
+    columns = len(normal) + len(abnormal)
+    width = left + columns * tile + (len(blocks) - 1) * gap + right
+    height = top + 3 * tile + bottom
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+    row_names = ("Image", "Reconstruction", "Anomaly map")
+    x = left
+    for block_number, (name, members) in enumerate(blocks):
+        x += gap if block_number else 0.0
+        _title_block(figure, name, len(members), x / width, len(members) * tile / width, height)
+        for i in members:
+            pictures = (to_display(images[i]), to_display(reconstructions[i]), maps[i])
+            for row, picture in enumerate(pictures):
+                y = bottom + (2 - row) * tile
+                pad = 0.03
+                axes = figure.add_axes(
+                    (
+                        (x + pad) / width,
+                        (y + pad) / height,
+                        (tile - 2 * pad) / width,
+                        (tile - 2 * pad) / height,
+                    )
+                )
+                colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
+                if row == 2:
+                    colours = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
+                drawn = axes.imshow(picture, interpolation="nearest", **colours)
+                axes.set_xticks([])
+                axes.set_yticks([])
+                for spine in axes.spines.values():
+                    spine.set_visible(False)
+                if outlines is not None and row != 1:
+                    _outline(axes, outlines[i])
+                if x == left:
+                    axes.set_ylabel(row_names[row], fontsize=10)
+                if row == 2:
+                    axes.set_xlabel(_shorten(captions[i], 24), fontsize=8, labelpad=3)
+            x += tile
+
+    bar_axes = figure.add_axes(
+        ((x + 0.12) / width, (bottom + 0.03) / height, 0.12 / width, (tile - 0.06) / height)
+    )
+    bar = figure.colorbar(drawn, cax=bar_axes, extend="max")
+    bar.set_label("squared difference", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    if outlined:
+        figure.text(
+            (left + 0.06) / width,
+            0.1 / height,
+            "Outline: the annotated defect",
+            fontsize=9,
+            color="white",
+            bbox={"facecolor": "black", "edgecolor": _OUTLINE_COLOUR, "pad": 2.5},
+        )
+    return save_figure(figure, path)
+
+
+def _check_shapes(
+    images: NDArray[Any],
+    reconstructions: NDArray[Any],
+    maps: NDArray[Any],
+    labels: NDArray[Any],
+    captions: Sequence[str],
+    masks: NDArray[Any] | None,
+) -> None:
+    if images.ndim != 4 or images.shape[0] == 0 or images.shape != reconstructions.shape:
+        raise ValueError(
+            "images and reconstructions must be (N, C, H, W) alike with N > 0, "
+            f"not {images.shape} and {reconstructions.shape}"
+        )
+    plane = (images.shape[0], *images.shape[2:])
+    if maps.shape != plane or (masks is not None and masks.shape != plane):
+        raise ValueError(f"anomaly_maps and masks must be {plane}")
+    if labels.shape != plane[:1] or len(captions) != plane[0]:
+        raise ValueError(f"{plane[0]} labels and captions are needed")
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 0 (normal) or 1 (abnormal)")
+    if not all(np.isfinite(array).all() for array in (images, reconstructions, maps)):
+        raise ValueError("images, reconstructions and anomaly_maps must be finite")
+
+
+def _title_block(
+    figure: "Figure", name: str, count: int, x: float, width: float, height_inches: float
+) -> None:
+    """Write the class over its block of columns, with a bar in the colour of the class."""
+    from matplotlib.lines import Line2D
+
+    y = 1.0 - 0.36 / height_inches
+    inset = 0.02 * width / count
+    colour = CLASS_COLOURS[CLASS_NAMES.index(name)]
+    figure.add_artist(
+        Line2D(
+            [x + inset, x + width - inset],
+            [y, y],
+            color=colour,
+            linewidth=2,
+            transform=figure.transFigure,
+        )
+    )
+    figure.text(
+        x + width / 2, y + 0.05 / height_inches, name.capitalize(), ha="center", fontsize=11
+    )
+
+
+def _outline(axes: "Axes", mask: NDArray[np.bool_]) -> None:
+    if not mask.any():
+        return
+    # A border of zeros closes the outline of a defect that touches the edge of the image.
+    padded = np.pad(mask, 1).astype(np.float32)
+    rows, columns = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.contour(columns, rows, padded, levels=[0.5], colors=_OUTLINE_COLOUR, linewidths=1.1)
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])
+
+
+def _shorten(text: str, length: int) -> str:
+    """Keep the end of a long caption, where file names differ.
+
+    >>> _shorten("test/scratch_neck/017.png", 12)
+    '...k/017.png'
+    """
+    return text if len(text) <= length else "..." + text[-(length - 3) :]

@@ -1,0 +1,261 @@
+"""One job from settings to results: data, training, evaluation, files, figures, log.
+
+    run_job:       refuse, continue or re-use -> read the data -> train_run -> evaluate_run
+    train_run:     build the method, fit it       (in this process, or in each of several)
+    evaluate_run:  load the weights, score the test set, write what follows from the scores
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import Logger
+
+from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.ddp import process_count, train_in_processes
+from cyclegan_ad.detector import save_detector
+from cyclegan_ad.evaluation import choose_examples, evaluate
+from cyclegan_ad.features import ensure_weights
+from cyclegan_ad.figures import reconstruction_figure
+from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.progress import TrainingProgress
+from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.run_directory import RunDirectory, State, run_name
+from cyclegan_ad.run_files import all_scored, check_split, write_results, write_start
+from cyclegan_ad.score_names import needs_extractor, score_column
+from cyclegan_ad.scores import anomaly_map, build_scores
+from cyclegan_ad.snapshots import ReconstructionSnapshots
+from cyclegan_ad.tables import print_result
+from cyclegan_ad.training import choose_device, fit, training_arguments
+
+SNAPSHOT_IMAGES = 3  # of each class, every few epochs
+FIGURE_IMAGES = 5  # of each class, at the end
+NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
+
+
+def run_job(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train unless it is done, evaluate unless that is done, print the table.
+
+    Args:
+        settings: All settings of the job, resolved and checked.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If the data, the weights, the device or the run directory do not allow it.
+    """
+    prepare_process()
+    run = RunDirectory.of(settings)
+    state, score = run.claim(settings), settings["score"]
+    columns = [score_column(name, score["extractor"]) for name in score["names"]]
+    if state == "trained" and all_scored(run, columns):
+        print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
+        metrics = read_metrics(run.path)
+        print_result(metrics)
+        return metrics
+    if needs_extractor(score["names"]):
+        ensure_weights(score["extractor"])
+    choose_device(settings["trainer"]["accelerator"])
+    processes = process_count(settings["trainer"])
+    data = build_data(settings)
+    data.setup()
+    if state == "new":
+        write_start(run, settings, data)
+    else:
+        check_split(run, data)
+    _announce(run, data, state)
+    if state != "trained" and processes > 1:
+        train_in_processes(settings, processes)
+    with open_loggers(settings, run) as loggers:
+        if state != "trained" and processes == 1:
+            train_run(settings, 1, data, loggers)
+        metrics = evaluate_run(run, settings, data)
+        log_final(
+            loggers,
+            metrics,
+            read_scores(run.path),
+            figures={path.stem: path for path in sorted(run.figures.glob("*.png"))},
+            read_image=data.test_image_of_path,
+        )
+    print_result(metrics)
+    print(f"Scores, figures and the detector: {run.path}")
+    return metrics
+
+
+def prepare_process() -> None:
+    """Treat denormal numbers as zero: Adam's moments become denormal and slow a CPU down.
+
+    Must come before the first parallel work, whose threads take the setting over.
+    """
+    torch.set_flush_denormal(True)
+
+
+def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
+    """Score the test set of a trained run, write the results and print the table.
+
+    Args:
+        run: The run.
+        settings: Its settings, with the scores asked for.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If the images or the weights of a network behind a score cannot be had.
+    """
+    prepare_process()
+    if needs_extractor(settings["score"]["names"]):
+        ensure_weights(settings["score"]["extractor"])
+    data = build_data(settings)
+    data.setup()
+    check_split(run, data)
+    metrics = evaluate_run(run, settings, data)
+    print_result(metrics)
+    print(f"Scores, figures and the detector: {run.path}")
+    return metrics
+
+
+@contextmanager
+def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequence[Logger]]:
+    """The loggers of a job, closed at its end, also when it fails."""
+    logger, dataset = settings["logger"], settings["dataset"]["name"]
+    name = run_name(settings)
+    wandb = {key: logger[key] for key in ("project", "entity", "mode") if key in logger}
+    loggers = build_loggers(
+        logger["kind"],
+        run.path,
+        config=settings,
+        group=f"{name}/{dataset}",
+        name=f"{name}/{dataset}/seed{settings['seed']}",
+        tags=[
+            settings["method"]["name"],
+            dataset,
+            f"{settings['resolution']}px",
+            f"seed{settings['seed']}",
+        ],
+        **wandb,
+    )
+    exit_code = 1
+    try:
+        yield loggers
+        exit_code = 0
+    finally:
+        finish_loggers(loggers, exit_code)
+
+
+def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
+    train, test = len(data.split.train), len(data.split.test)
+    verb = {
+        "new": "training",
+        "unfinished": f"going on after epoch {run.read_training()['epochs']}",
+        "trained": "trained already; scoring",
+    }[state]
+    print(f"{run.path}: {verb}; {data.name} has {train} images to train and {test} to test")
+    if data.unreadable:
+        print(f"{len(data.unreadable)} unreadable images are left out (named in {run.split})")
+    leaked = data.leaked_test_images()
+    if leaked:
+        print(
+            f"note: {len(leaked)} test images are byte-identical to a training image, so the "
+            f"figures are flattered ({', '.join(leaked[:3])}{', ...' if len(leaked) > 3 else ''})"
+        )
+
+
+def train_run(
+    settings: dict[str, Any], processes: int, data: AnomalyDataModule, loggers: Sequence[Logger]
+) -> None:
+    """Build the method and fit it; with several processes, each of them calls this.
+
+    Args:
+        settings: All settings of the job; its run directory is prepared.
+        processes: How many processes train together.
+        data: The data module, set up.
+        loggers: Where losses and pictures go.
+    """
+    run = RunDirectory.of(settings)
+    every = settings["trainer"]["snapshot_every_n_epochs"]
+    callbacks: list[Callback] = [TrainingProgress()]
+    if every > 0:
+        shown = choose_examples(data, SNAPSHOT_IMAGES)
+        callbacks.append(
+            ReconstructionSnapshots(
+                shown.images,
+                shown.labels,
+                shown.captions,
+                run_dir=run.path,
+                every_n_epochs=every,
+                masks=shown.masks,
+            )
+        )
+    fit(
+        build_method(settings),
+        data,
+        run,
+        devices=processes,
+        loggers=loggers,
+        callbacks=callbacks,
+        **training_arguments(settings),
+    )
+
+
+def evaluate_run(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> dict[str, Any]:
+    """Score the test set with the run's last weights and write all that follows.
+
+    Scores that the run has already stay; the ones asked for are computed anew.
+
+    Args:
+        run: A trained run.
+        settings: Its settings, with the scores asked for.
+        data: Its data, set up.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    device = choose_device(settings["trainer"]["accelerator"])
+    method = CycleGAN.load_from_checkpoint(run.checkpoint, map_location=device, weights_only=True)
+    method.eval()
+    score = settings["score"]
+    scores = build_scores(score["names"], score["extractor"]).to(device)
+    found = evaluate(method, data, scores, device=device, batch_size=score["batch_size"])
+    metrics = write_results(run, settings, data, found)
+    shown = choose_examples(data, FIGURE_IMAGES)
+    with torch.inference_mode():
+        reconstructions = method.reconstruct(shown.images.to(device)).float().cpu()
+    reconstruction_figure(
+        shown.images,
+        reconstructions,
+        anomaly_map(shown.images, reconstructions),
+        shown.labels,
+        shown.captions,
+        run.figures / "reconstruction.png",
+        masks=shown.masks,
+    )
+    save_detector(
+        run.detector,
+        method.generator_to_normal,
+        network={name: method.hparams[name] for name in NETWORK_SETTINGS},
+        preprocessing={
+            "channels": data.channels,
+            "size_px": data.size_px,
+            "resize": "bicubic",
+            "range": [-1.0, 1.0],
+        },
+        decisions={
+            column: {
+                "zfn_threshold": row["zfn_threshold"],
+                "max_accuracy_threshold": row["max_accuracy_threshold"],
+                "set_on": "the test images of this run (optimistic)",
+                "normal_images": metrics["test_normal"],
+                "abnormal_images": metrics["test_abnormal"],
+            }
+            for column, row in metrics["scores"].items()
+        },
+    )
+    return metrics

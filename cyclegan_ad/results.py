@@ -1,0 +1,173 @@
+"""Read results: the figures the paper published, and what a run wrote to disk."""
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.errors import UserError
+
+PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
+METRICS_FORMAT = 1
+
+# The paper's code summed the anomaly map of these two over the whole batch and gave the sum to
+# each image of it, so their columns of Table 2 do not measure the methods.
+_ARTEFACT_METHODS = frozenset({"padim", "patchcore"})
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFigure:
+    """One entry of the paper's Table 2.
+
+    Attributes:
+        mean_percent: mean over the paper's 5 splits, in percent.
+        std_percent: standard deviation over them, in percentage points.
+        artefact: true where the entry is the outcome of an error in the published code rather
+            than a property of the method (PaDiM and PatchCore); to be shown flagged.
+    """
+
+    mean_percent: float
+    std_percent: float
+    artefact: bool = False
+
+
+@cache
+def _paper_table2() -> dict[tuple[str, str, str, str], PaperFigure]:
+    source = resources.files("cyclegan_ad") / "reference" / "paper_table2.csv"
+    rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
+    return {
+        (row["dataset"], row["method"], row["score"], row["metric"]): PaperFigure(
+            mean_percent=float(row["mean_percent"]),
+            std_percent=float(row["std_percent"]),
+            artefact=row["method"] in _ARTEFACT_METHODS,
+        )
+        for row in rows
+    }
+
+
+def paper_method_name(method: str, resolution: int) -> str:
+    """Name the method as the rows of Table 2 do: CycleGAN by resolution, the others bare.
+
+    Args:
+        method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
+        resolution: side of the square images, in pixels.
+
+    >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
+    ('cyclegan-64', 'padim')
+    """
+    return f"{method}-{resolution}" if method == "cyclegan" else method
+
+
+def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> PaperFigure | None:
+    """Look up a figure of the paper's Table 2.
+
+    Args:
+        dataset: name of the dataset as in ``conf/dataset``, e.g. ``brain_mri``.
+        method_name: as `paper_method_name` gives it.
+        score: column of scores.csv; the paper has ``sse`` and ``fid`` (Inception).
+        metric: ``zfn_accuracy``, ``max_accuracy`` or ``auroc``.
+
+    Returns:
+        The figure, or None where the paper has none.
+
+    Raises:
+        ValueError: if ``metric`` is not one of the three.
+
+    >>> paper_figure("brain_mri", "cyclegan-64", "sse", "auroc").mean_percent > 50
+    True
+    >>> paper_figure("demo", "cyclegan-64", "sse", "auroc") is None
+    True
+    """
+    if metric not in PAPER_METRICS:
+        raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, not {metric!r}")
+    return _paper_table2().get((dataset, method_name, score, metric))
+
+
+def read_metrics(run_dir: Path) -> dict[str, Any]:
+    """Read ``metrics.json`` of a run.
+
+    Args:
+        run_dir: the run's directory.
+
+    Returns:
+        Its content, as written; ``scores`` maps each score column to its metrics.
+
+    Raises:
+        UserError: if the file is missing, damaged or of another format.
+    """
+    path = Path(run_dir) / "metrics.json"
+    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); {again}") from error
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict):
+        raise UserError(f"{path} has no 'scores' in it; {again}")
+    if metrics.get("format") != METRICS_FORMAT:
+        raise UserError(
+            f"{path} has format {metrics.get('format')!r}, this version reads {METRICS_FORMAT}; "
+            f"{again}"
+        )
+    return metrics
+
+
+def read_scores(run_dir: Path) -> list[dict[str, Any]]:
+    """Read ``scores.csv`` of a run.
+
+    Args:
+        run_dir: the run's directory.
+
+    Returns:
+        One row a test image, in the file's order: ``path`` (str), ``label`` (int, 0 normal,
+        1 abnormal) and each score column (float, raw units).
+
+    Raises:
+        UserError: if the file is missing or damaged; it names the line.
+    """
+    path = Path(run_dir) / "scores.csv"
+    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = list(reader.fieldnames or [])
+            if columns[:2] != ["path", "label"] or len(columns) < 3:
+                raise UserError(
+                    f"{path} must start with the columns path, label and a score, "
+                    f"not {', '.join(columns) or 'nothing'}; {again}"
+                )
+            rows = []
+            for row in reader:
+                try:
+                    rows.append(_parse_row(row, columns[2:]))
+                except (TypeError, ValueError) as error:
+                    raise UserError(
+                        f"{path}, line {reader.line_num} is damaged ({error}); {again}"
+                    ) from error
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}); {again}") from error
+    if not rows:
+        raise UserError(f"{path} has no rows; {again}")
+    return rows
+
+
+def _parse_row(row: dict[str, Any], score_columns: list[str]) -> dict[str, Any]:
+    if None in row:
+        raise ValueError("too many fields")
+    label = int(row["label"])
+    if label not in (0, 1):
+        raise ValueError(f"label {label} is neither 0 nor 1")
+    parsed: dict[str, Any] = {"path": row["path"], "label": label}
+    for column in score_columns:
+        score = float(row[column])
+        if not math.isfinite(score):
+            raise ValueError(f"{column} is {score}")
+        parsed[column] = score
+    return parsed

@@ -1,0 +1,197 @@
+"""A run on disk: where it lies, what it holds, and whether a command may go on with it.
+
+    <runs>/<run_name>/<dataset>/seed<k>/
+        config.yaml  environment.json  split.csv  training.json
+        checkpoints/last.ckpt
+        scores.csv  metrics.json  figures/  logs/
+        detector/  generator.safetensors  detector.json
+
+Every file is written to a temporary name and renamed, so a reader never sees half of one.
+"""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cyclegan_ad.errors import UserError
+
+State = Literal["new", "unfinished", "trained"]
+
+# Settings that may change without making it another training. Where the images lie does not count:
+# split.csv holds their hashes.
+NOT_TRAINING = (
+    "score.",
+    "logger.",
+    "runs",
+    "run_name",
+    "overwrite",
+    "data_dir",
+    "cache_dir",
+    "dataset.scores",
+    "dataset.root",
+    "dataset.folders",
+    "dataset.source",
+    "dataset.storage",
+    "dataset.memory_limit_mib",
+    "trainer.accelerator",
+    "trainer.log_every_n_steps",
+    "trainer.checkpoint_every_n_epochs",
+    "trainer.snapshot_every_n_epochs",
+)
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: The directory; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.split = self.path / "split.csv"
+        self.training = self.path / "training.json"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.scores = self.path / "scores.csv"
+        self.metrics = self.path / "metrics.json"
+        self.figures = self.path / "figures"
+        self.detector = self.path / "detector"
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "RunDirectory":
+        """The directory that belongs to the settings of a command."""
+        name = run_name(settings)
+        dataset, seed = settings["dataset"]["name"], settings["seed"]
+        return cls(Path(settings["runs"]) / name / dataset / f"seed{seed}")
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings the run was made with.
+
+        Raises:
+            UserError: If there is no run here or its settings cannot be read.
+        """
+        if not self.config.is_file():
+            raise UserError(
+                f"{self.path} is not a run directory: it has no config.yaml; name one that "
+                "`python -m cyclegan_ad.train` made, such as runs/cyclegan-64/brain_mri/seed0"
+            )
+        try:
+            settings = yaml.safe_load(self.config.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError):
+            settings = None
+        if not isinstance(settings, dict):
+            raise UserError(
+                f"{self.config} is damaged; make the run anew with overwrite=true or choose another "
+                "run_name"
+            )
+        return settings
+
+    def claim(self, settings: dict[str, Any]) -> State:
+        """Say how a command with these settings goes on here. Changes nothing.
+
+        Args:
+            settings: All settings of the command, resolved.
+
+        Returns:
+            ``new`` (nothing here yet, or ``overwrite``), ``unfinished`` or ``trained``.
+
+        Raises:
+            UserError: If the directory holds something else or a run with other training settings.
+        """
+        if settings["overwrite"] or not self.path.exists() or not any(self.path.iterdir()):
+            return "new"
+        if not self.config.is_file():
+            raise UserError(
+                f"{self.path} holds files but no config.yaml, so no run of this program made it; "
+                "choose another place with runs=PATH or run_name=NAME"
+            )
+        different = training_differences(self.read_config(), settings)
+        if different:
+            listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
+            raise UserError(
+                f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
+                "replace the old one with overwrite=true"
+            )
+        return "trained" if self.read_training()["finished"] else "unfinished"
+
+    def clear(self) -> None:
+        """Delete the run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def read_training(self) -> dict[str, Any]:
+        """How far the training has come: ``epochs``, ``steps``, ``seconds``, ``finished``."""
+        if not self.training.is_file():
+            return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
+        state: dict[str, Any] = json.loads(self.training.read_text())
+        return state
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``."""
+    if settings["run_name"] is not None:
+        return str(settings["run_name"])
+    return f"{settings['method']['name']}-{settings['resolution']}"
+
+
+def training_differences(
+    old: dict[str, Any], new: dict[str, Any]
+) -> list[tuple[str, object, object]]:
+    """Settings that make another training, as (name, old value, new value)."""
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    return [
+        (key, before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key) and not key.startswith(NOT_TRAINING)
+    ]
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; renamed to it at the end, unless it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one go."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file in one go; a NaN is an error."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+    """Write a CSV file in one go; floats keep every digit."""
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([[repr(v) if isinstance(v, float) else v for v in row] for row in rows])

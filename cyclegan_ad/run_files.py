@@ -1,0 +1,147 @@
+"""What a job writes into its run directory before and after the training."""
+
+import csv
+import datetime
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from cyclegan_ad import __version__
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation import Evaluation
+from cyclegan_ad.figures import score_figure
+from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
+from cyclegan_ad.run_directory import RunDirectory, run_name, write_json, write_rows, write_text
+
+SPLIT_HEADER = ["path", "sha256", "label", "subset"]
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+
+
+def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule) -> None:
+    """Begin a run: delete what was there, write its split, environment and settings.
+
+    ``config.yaml`` comes last: with it the directory counts as a run.
+    """
+    run.clear()
+    write_rows(run.split, SPLIT_HEADER, [list(row) for row in data.split_rows()])
+    write_json(run.environment, describe_environment())
+    kept = settings | {"overwrite": False, "data_dir": str(Path(settings["data_dir"]).resolve())}
+    write_text(run.config, yaml.safe_dump(kept, sort_keys=False))
+
+
+def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
+    """Make sure that the images are still those the run was made with.
+
+    Raises:
+        UserError: If an image was added, removed or changed, or now belongs to another subset.
+    """
+    with run.split.open(newline="") as file:
+        before = {tuple(row) for row in list(csv.reader(file))[1:]}
+    now = {tuple(str(value) for value in row) for row in data.split_rows()}
+    if before != now:
+        changed = sorted({row[0] for row in before ^ now})
+        few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+        raise UserError(
+            f"{len(changed)} images of {data.root} differ from those that {run.split} names ({few}); "
+            "restore them, keep both runs with run_name=NAME, or start anew with overwrite=true"
+        )
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine and commit: what a number needs to be traced to its origin."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "cyclegan_ad": __version__,
+        "commit": _commit(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu_threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpus": gpus,
+        "cuda": torch.version.cuda,
+    }
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this package lies in, with "+changes" if it was edited; or None."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    try:
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    if found.returncode != 0:
+        return None
+    return found.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+
+
+def all_scored(run: RunDirectory, columns: list[str]) -> bool:
+    """Whether every one of these scores has been computed and written."""
+    if not (run.metrics.is_file() and run.scores.is_file()):
+        return False
+    return set(columns) <= read_metrics(run.path)["scores"].keys()
+
+
+def write_results(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
+) -> dict[str, Any]:
+    """Write ``scores.csv``, ``metrics.json`` and a histogram a score; earlier scores stay.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    rows = [
+        {"path": data.samples[i].path, "label": int(label)}
+        for i, label in zip(found.indices, found.labels, strict=True)
+    ]
+    summary: dict[str, Any] = {}
+    if run.metrics.is_file() and run.scores.is_file():
+        summary = read_metrics(run.path)["scores"]
+        for row, earlier in zip(rows, read_scores(run.path), strict=True):
+            row.update(earlier)
+    for column, values in found.scores.items():
+        for row, value in zip(rows, values, strict=True):
+            row[column] = float(value)
+    summary |= found.summary
+    header = list(rows[0])
+    write_rows(run.scores, header, [[row[name] for name in header] for row in rows])
+    metrics = {
+        "format": METRICS_FORMAT,
+        "method": settings["method"]["name"],
+        "dataset": data.name,
+        "resolution": data.size_px,
+        "seed": settings["seed"],
+        "run": run_name(settings),
+        "epochs": settings["trainer"]["max_epochs"],
+        "training_seconds": round(run.read_training()["seconds"], 1),
+        "test_normal": int((found.labels == 0).sum()),
+        "test_abnormal": int((found.labels == 1).sum()),
+        "threshold_protocol": "paper",
+        "scores": summary,
+        "localisation": found.localisation,
+    }
+    write_json(run.metrics, metrics)
+    for column, values in found.scores.items():
+        row = found.summary[column]
+        score_figure(
+            values,
+            found.labels,
+            {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]},
+            column,
+            run.figures / f"scores_{column}.png",
+        )
+    return metrics

@@ -1,0 +1,139 @@
+"""What is wrong with the settings of a command, found before anything slow is imported."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.score_names import check_extractor_name, check_score_names
+
+SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "dataset.channels": (1, 3),
+    "dataset.augmentation": ("dihedral", "flip", "none"),
+    "dataset.storage": ("auto", "memory", "disk"),
+    "method.adversarial_loss": ("least_squares", "log"),
+    "trainer.accelerator": ("auto", "cpu", "gpu"),
+    "trainer.strategy": ("auto", "ddp"),
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "logger.kind": ("wandb", "csv", "tensorboard", "none"),
+    "logger.mode": ("auto", "online", "offline", "disabled"),
+}
+_SMALLEST_WHOLE = {
+    "seed": 0,
+    "dataset.copies_per_epoch": 1,
+    "dataset.batch_size": 1,
+    "dataset.memory_limit_mib": 0,
+    "method.generator.base_channels": 1,
+    "method.generator.residual_blocks": 1,
+    "method.discriminator.base_channels": 1,
+    "method.pool_size": 0,
+    "score.batch_size": 1,
+    "trainer.max_epochs": 1,
+    "trainer.log_every_n_steps": 1,
+    "trainer.checkpoint_every_n_epochs": 1,
+    "trainer.snapshot_every_n_epochs": 0,
+}
+_SMALLEST_NUMBER = {"method.lambda_cyc": 0.0, "method.lambda_ide": 0.0, "method.learning_rate": 0.0}
+_BOOLEANS = (
+    "overwrite",
+    "dataset.skip_unreadable",
+    "trainer.compile",
+    "trainer.channels_last",
+)
+_ABSENT = object()
+
+
+def residual_blocks_at(resolution: int) -> int:
+    """Residual blocks of a generator at a size in pixels: 9 from 256 px up, 6 below (Sec. 2.2).
+
+    >>> residual_blocks_at(64), residual_blocks_at(128), residual_blocks_at(256)
+    (6, 6, 9)
+    """
+    return 9 if resolution >= 256 else 6
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check every setting that can be checked without looking at files.
+
+    Args:
+        settings: All settings of a training command, resolved, as nested dictionaries.
+
+    Raises:
+        UserError: Naming the first wrong setting, its value and what it may be.
+    """
+    _check_size(settings["resolution"])
+    for name, choices in _CHOICES.items():
+        value = _look_up(settings, name)
+        if value is not _ABSENT and value not in choices:
+            listed = ", ".join(str(choice) for choice in choices)
+            raise UserError(f"{name}={value} is not possible; choose one of {listed}")
+    for name, smallest in _SMALLEST_WHOLE.items():
+        value = _look_up(settings, name)
+        if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
+            raise UserError(f"{name}={value} is not possible; it is a whole number >= {smallest}")
+    for name, least in _SMALLEST_NUMBER.items():
+        value = _look_up(settings, name)
+        if value is not _ABSENT and not (_is_number(value) and value >= least):
+            raise UserError(f"{name}={value} is not possible; it is a number >= {least:g}")
+    for name in _BOOLEANS:
+        if not isinstance(_look_up(settings, name), bool):
+            raise UserError(f"{name}={_look_up(settings, name)} is not possible; use true or false")
+    _check_decay(settings)
+    _check_betas(settings)
+    _check_devices(settings["trainer"]["devices"])
+    check_score_names(settings["score"]["names"])
+    check_extractor_name(settings["score"]["extractor"])
+
+
+def _check_size(size_px: object) -> None:
+    if not _is_whole(size_px) or size_px % 4 or size_px < SMALLEST_SIZE_PX:
+        raise UserError(
+            f"resolution={size_px} is not possible; the generator halves an image twice, so "
+            f"it is a multiple of 4, at least {SMALLEST_SIZE_PX}"
+        )
+
+
+def _check_decay(settings: Mapping[str, Any]) -> None:
+    start = _look_up(settings, "method.decay_start_epoch")
+    epochs = settings["trainer"]["max_epochs"]
+    if start is not _ABSENT and start is not None and not (_is_whole(start) and 0 <= start <= epochs):
+        raise UserError(
+            f"method.decay_start_epoch={start} is not possible; it is null (the middle) or a whole "
+            f"number from 0 to trainer.max_epochs={epochs}"
+        )
+
+
+def _check_betas(settings: Mapping[str, Any]) -> None:
+    betas = _look_up(settings, "method.betas")
+    if betas is not _ABSENT and not (
+        isinstance(betas, list)
+        and len(betas) == 2
+        and all(_is_number(beta) and 0 <= beta < 1 for beta in betas)
+    ):
+        raise UserError(f"method.betas={betas} is not possible; it is two numbers from 0 to 1")
+
+
+def _check_devices(devices: object) -> None:
+    if devices != "auto" and not (_is_whole(devices) and devices >= 1):
+        raise UserError(
+            f"trainer.devices={devices} is not possible; it is auto or a whole number >= 1"
+        )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _look_up(settings: Mapping[str, Any], name: str) -> Any:
+    """Value of a dotted name; ``_ABSENT`` where the chosen group does not have it."""
+    value: Any = settings
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value

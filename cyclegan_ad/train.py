@@ -1,0 +1,30 @@
+"""Train on one dataset and evaluate the result: ``python -m cyclegan_ad.train --help``."""
+
+from typing import Any
+
+from cyclegan_ad.command_line import run_command
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.settings import check_settings
+
+
+def train(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train, or continue, or re-use what is there; then score, decide and print the table.
+
+    Args:
+        settings: All settings of one job (``conf/train.yaml``), resolved.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If the settings, the data, the weights or the run directory do not allow it.
+    """
+    check_settings(settings)
+    RunDirectory.of(settings).claim(settings)  # refuses, before anything slow is imported
+    from cyclegan_ad.job import run_job
+
+    return run_job(settings)
+
+
+if __name__ == "__main__":
+    run_command(train, "train")

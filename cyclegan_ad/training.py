@@ -1,0 +1,151 @@
+"""Fits a method with Lightning, so that a training killed at any moment goes on where it was."""
+
+import logging
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import Logger
+
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.cyclegan import CycleGAN, NonFiniteLossError
+from cyclegan_ad.run_directory import RunDirectory, write_json
+
+# The order in which DDP sees the two turns of a step differs from that of its parameters.
+DDP_STRATEGY = "ddp_find_unused_parameters_true"
+
+
+class SaveLast(Checkpoint):
+    """Writes ``checkpoints/last.ckpt`` at the end of epochs, complete or not at all.
+
+    Args:
+        run: The run directory.
+        every_n_epochs: The last epoch is always written.
+    """
+
+    def __init__(self, run: RunDirectory, every_n_epochs: int) -> None:
+        self.run, self.every_n_epochs = run, every_n_epochs
+        self.seconds_before = run.read_training()["seconds"]
+        self.started = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the checkpoint under another name, then rename it; called on every rank."""
+        epochs = trainer.current_epoch + 1
+        if epochs % self.every_n_epochs and epochs != trainer.max_epochs:
+            return
+        partial = self.run.checkpoint.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            partial.replace(self.run.checkpoint)
+            progress = {
+                "epochs": epochs,
+                "steps": trainer.global_step // 2,
+                "seconds": self.seconds_before + time.monotonic() - self.started,
+                "finished": epochs == trainer.max_epochs,
+            }
+            write_json(self.run.training, progress)
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The device of ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
+
+    Raises:
+        UserError: If a GPU is asked for and torch finds none.
+    """
+    gpu = torch.cuda.is_available()
+    if accelerator == "gpu" and not gpu:
+        raise UserError("trainer=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")
+    return torch.device("cuda" if gpu and accelerator != "cpu" else "cpu")
+
+
+def fit(
+    module: CycleGAN,
+    data: AnomalyDataModule,
+    run: RunDirectory,
+    *,
+    accelerator: str,
+    devices: int,
+    precision: str,
+    max_epochs: int,
+    compile: bool,
+    channels_last: bool,
+    log_every_n_steps: int,
+    checkpoint_every_n_epochs: int,
+    loggers: Sequence[Logger],
+    callbacks: Sequence[pl.Callback],
+) -> None:
+    """Train to the last epoch, from the last checkpoint of the run if there is one.
+
+    Args:
+        module: The method, with fresh weights.
+        data: The data module.
+        run: Where checkpoints are written.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: Processes that train together; more than 1 only in a process started by
+            :func:`cyclegan_ad.ddp.train_in_processes`.
+        precision: Lightning's name of a precision, such as ``32-true``.
+        max_epochs: Length of the training.
+        compile: Compile the networks.
+        channels_last: Keep images and weights in channels-last memory order.
+        log_every_n_steps: Losses are logged every so many steps.
+        checkpoint_every_n_epochs: See :class:`SaveLast`.
+        loggers: Lightning loggers.
+        callbacks: Further callbacks.
+
+    Raises:
+        UserError: If a loss becomes NaN or infinite.
+    """
+    if channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compile:
+        for network in module.children():
+            network.compile()
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers")  # images are in memory
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    trainer = pl.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        strategy=DDP_STRATEGY if devices > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=max_epochs,
+        logger=list(loggers),
+        callbacks=[*callbacks, SaveLast(run, checkpoint_every_n_epochs)],
+        log_every_n_steps=log_every_n_steps,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        default_root_dir=run.path,
+    )
+    checkpoint = run.checkpoint if run.checkpoint.is_file() else None
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except NonFiniteLossError as error:
+        kept = f"epoch {run.read_training()['epochs']}" if run.checkpoint.is_file() else "none yet"
+        raise UserError(f"{error}; last good checkpoint: {kept} ({run.checkpoint})") from error
+
+
+def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of :func:`fit` that come from ``trainer.*``."""
+    trainer = settings["trainer"]
+    return {
+        name: trainer[name]
+        for name in (
+            "accelerator",
+            "precision",
+            "max_epochs",
+            "compile",
+            "channels_last",
+            "log_every_n_steps",
+            "checkpoint_every_n_epochs",
+        )
+    }
