@@ -65,9 +65,12 @@ def _read_list(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = Path(path).expanduser().read_text().splitlines()
-    except OSError as error:
-        raise UserError(f"dataset.exclude={path} cannot be read ({error.strerror})") from error
+        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        raise UserError(
+            f"dataset.exclude={path} cannot be read ({reason}); name a text file with one image a line"
+        ) from error
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -45,11 +45,16 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
             failed.append(explain(error))
             _print_error(failed[-1])
 
-    OmegaConf.register_new_resolver("residual_blocks_at", _residual_blocks_at, replace=True)
+    register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
     except (HydraException, OmegaConfBaseException, UserError) as error:
+        _print_error(explain(error))
+        sys.exit(1)
+    except ValueError as error:
+        if "Config group override must be" not in str(error):
+            raise
         _print_error(explain(error))
         sys.exit(1)
     except KeyboardInterrupt:
@@ -59,33 +64,43 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         sys.exit(1)
 
 
+def register_resolvers() -> None:
+    """Make ``${residual_blocks_at:...}`` known, which ``conf/method/cyclegan.yaml`` uses."""
+    OmegaConf.register_new_resolver("residual_blocks_at", _residual_blocks_at, replace=True)
+
+
 def explain(error: Exception) -> UserError:
     """Say in one line what Hydra or OmegaConf found wrong."""
     if isinstance(error, UserError):
         return error
     text = str(error)
     cause = str(error.__cause__) if error.__cause__ is not None else ""
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"cannot read {error.override!r}; settings are given as name=value, and a value with "
+            "blanks or signs in it needs quotes: name=\\'value\\'"
+        )
     if found := re.search(r"Could not override '([^']+)'", text):
         return UserError(
             f"there is no setting {found[1]}; see --help for the settings, or --cfg job for all"
         )
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         group, option = found.groups()
-        choices = ", ".join(_options(group))
+        options = error.options if isinstance(error, MissingConfigException) else None
+        choices = ", ".join(sorted(options or []))
         return UserError(f"{group}={option} is not possible; choose one of {choices}")
-    if found := re.search(r"Multiple values for (\S+)\.", text):
+    if "Config group override must be" in text:
+        return UserError(
+            "a group was given something else than one of its options, such as null; see --help"
+        )
+    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return UserError(f"{found[1]} has several values; add -m to run one job for each")
+    if found := re.search(r"(?:Multiple values for |already at ')([\w.@/]+\w)", text):
         return UserError(f"{found[1]} has a value already; leave out the + before {found[1]}=...")
-    if found := re.search(r"Could not override '?([\w/]+)'?\. No match", text):
-        return UserError(f"there is no group {found[1]}; see --help")
     if found := re.search(r"Missing mandatory value: (\S+)", text + cause):
         return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(f"{first} (see --help)")
-
-
-def _options(group: str) -> list[str]:
-    """Names of a group's files."""
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def _residual_blocks_at(resolution: Any) -> int | None:

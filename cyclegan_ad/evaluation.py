@@ -68,19 +68,21 @@ def evaluate(
     localisation = PixelLocalisation()
     columns: dict[str, list[Tensor]] = {column: [] for column in scores.columns}
     indices, labels = [], []
-    masks_known = False
+    # Without any ground truth, the maps of a large test set are not worth their memory.
+    masks_known = any(mask.any() for mask in data.masks.values())
     for index, images, label in data.test_batches(batch_size):
         images = images.to(device)
         reconstructions = method.reconstruct(images)
         for column, values in _score(scores, images, reconstructions, index, data).items():
             detection[column].update(index, values.cpu(), label)
             columns[column].append(values.cpu())
-        maps = anomaly_map(images, reconstructions).cpu()
-        for i, one_map in zip(index.tolist(), maps, strict=True):
-            mask = data.ground_truth(i)
-            if mask is not None:
-                masks_known |= bool(mask.any())
-                localisation.update(torch.tensor([i]), one_map[None], torch.from_numpy(mask[None]))
+        if masks_known:
+            maps = anomaly_map(images, reconstructions).cpu()
+            for i, one_map in zip(index.tolist(), maps, strict=True):
+                mask = data.ground_truth(i)
+                if mask is not None:
+                    one_mask = torch.from_numpy(mask[None])
+                    localisation.update(torch.tensor([i]), one_map[None], one_mask)
         indices.append(index)
         labels.append(label)
     return Evaluation(

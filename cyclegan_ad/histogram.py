@@ -70,7 +70,7 @@ def score_figure(
     _draw_thresholds(axes, thresholds)
     axes.set_xlabel(f"{score_name} (higher: more abnormal)", fontsize=11)
     axes.set_ylabel("test images", fontsize=11)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=10, frameon=False, loc="best")
@@ -116,7 +116,7 @@ def _draw_thresholds(axes: "Axes", thresholds: Mapping[str, float]) -> None:
         )
         on_the_right = axes.transData.transform((value, 0.0))[0] > middle
         axes.annotate(
-            f"{name} threshold {value:.5g}",
+            f"{name} threshold {value:.6g}",
             xy=(value, top),
             xycoords=axes.get_xaxis_transform(),
             xytext=(-4 if on_the_right else 4, 0),

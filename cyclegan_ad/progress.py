@@ -180,7 +180,7 @@ class TrainingProgress(ProgressBar):
         return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
     def _speed(self) -> str:
-        text = f"{self._pairs.per_second:.3g} pairs/s, {duration(self._steps.elapsed_s)}"
+        text = f"{self._pairs.per_second:.3g} pairs/s, {duration(self._steps.elapsed_s)} elapsed"
         if self._total and self._steps.per_second > 0:
             left_s = (self._total - self._done) / self._steps.per_second
             text += f", {duration(left_s)} left"

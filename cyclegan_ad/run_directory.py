@@ -12,6 +12,7 @@ Every file is written to a temporary name and renamed, so a reader never sees ha
 import csv
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -66,13 +67,16 @@ class RunDirectory:
         self.metrics = self.path / "metrics.json"
         self.figures = self.path / "figures"
         self.detector = self.path / "detector"
+        # What there is, under these or their temporary names, if the start of a run is cut short.
+        first = (self.split.name, self.environment.name, self.config.name)
+        self._written_first = (*first, *(f".{name}." for name in first))
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "RunDirectory":
         """The directory that belongs to the settings of a command."""
         name = run_name(settings)
         dataset, seed = settings["dataset"]["name"], settings["seed"]
-        return cls(Path(settings["runs"]) / name / dataset / f"seed{seed}")
+        return cls(Path(settings["runs"]).expanduser() / name / dataset / f"seed{seed}")
 
     def read_config(self) -> dict[str, Any]:
         """The settings the run was made with.
@@ -86,7 +90,7 @@ class RunDirectory:
                 "`python -m cyclegan_ad.train` made, such as runs/cyclegan-64/brain_mri/seed0"
             )
         try:
-            settings = yaml.safe_load(self.config.read_text())
+            settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             settings = None
         if not isinstance(settings, dict):
@@ -108,9 +112,15 @@ class RunDirectory:
         Raises:
             UserError: If the directory holds something else or a run with other training settings.
         """
-        if settings["overwrite"] or not self.path.exists() or not any(self.path.iterdir()):
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(
+                f"{self.path} is a file; choose another place with runs=PATH or run_name=NAME"
+            )
+        if settings["overwrite"] or not self.path.exists():
             return "new"
         if not self.config.is_file():
+            if all(entry.name.startswith(self._written_first) for entry in self.path.iterdir()):
+                return "new"
             raise UserError(
                 f"{self.path} holds files but no config.yaml, so no run of this program made it; "
                 "choose another place with runs=PATH or run_name=NAME"
@@ -125,14 +135,24 @@ class RunDirectory:
         return "trained" if self.read_training()["finished"] else "unfinished"
 
     def clear(self) -> None:
-        """Delete the run."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the run; a deletion cut short leaves no half of it in its place."""
+        if not self.path.exists():
+            return
+        doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
+        self.path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def read_training(self) -> dict[str, Any]:
         """How far the training has come: ``epochs``, ``steps``, ``seconds``, ``finished``."""
         if not self.training.is_file():
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
-        state: dict[str, Any] = json.loads(self.training.read_text())
+        try:
+            state: dict[str, Any] = json.loads(self.training.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{self.training} is damaged; make the run anew with overwrite=true or choose "
+                "another run_name"
+            ) from error
         return state
 
 
@@ -181,7 +201,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in one go."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
@@ -191,7 +211,7 @@ def write_json(path: Path, content: object) -> None:
 
 def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
     """Write a CSV file in one go; floats keep every digit."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([[repr(v) if isinstance(v, float) else v for v in row] for row in rows])

@@ -34,8 +34,17 @@ def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataMo
     run.clear()
     write_rows(run.split, SPLIT_HEADER, [list(row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
-    kept = settings | {"overwrite": False, "data_dir": str(Path(settings["data_dir"]).resolve())}
+    root = settings["dataset"]["root"]
+    kept = settings | {
+        "overwrite": False,
+        "data_dir": _absolute(settings["data_dir"]),
+        "dataset": settings["dataset"] | {"root": None if root is None else _absolute(root)},
+    }
     write_text(run.config, yaml.safe_dump(kept, sort_keys=False))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
 
 
 def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
@@ -44,7 +53,7 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
     Raises:
         UserError: If an image was added, removed or changed, or now belongs to another subset.
     """
-    with run.split.open(newline="") as file:
+    with run.split.open(newline="", encoding="utf-8") as file:
         before = {tuple(row) for row in list(csv.reader(file))[1:]}
     now = {tuple(str(value) for value in row) for row in data.split_rows()}
     if before != now:

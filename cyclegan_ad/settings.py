@@ -1,5 +1,6 @@
 """What is wrong with the settings of a command, found before anything slow is imported."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,8 +8,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.score_names import check_extractor_name, check_score_names
 
 SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
+LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
     "dataset.storage": ("auto", "memory", "disk"),
@@ -41,6 +44,10 @@ _BOOLEANS = (
     "trainer.compile",
     "trainer.channels_last",
 )
+_TEXTS = ("runs", "data_dir", "cache_dir", "dataset.name", "dataset.source", "logger.project")
+_TEXTS_OR_NULL = ("run_name", "dataset.root", "dataset.exclude", "logger.entity")
+# What only some options of a group have.
+_OPTIONAL = ("method.", "logger.")
 _ABSENT = object()
 
 
@@ -62,16 +69,18 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: Naming the first wrong setting, its value and what it may be.
     """
-    _check_size(settings["resolution"])
+    _check_size(_look_up(settings, "resolution"))
     for name, choices in _CHOICES.items():
         value = _look_up(settings, name)
-        if value is not _ABSENT and value not in choices:
+        if value is not _ABSENT and (type(value), value) not in [(type(c), c) for c in choices]:
             listed = ", ".join(str(choice) for choice in choices)
             raise UserError(f"{name}={value} is not possible; choose one of {listed}")
     for name, smallest in _SMALLEST_WHOLE.items():
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
             raise UserError(f"{name}={value} is not possible; it is a whole number >= {smallest}")
+    if settings["seed"] > LARGEST_SEED:
+        raise UserError(f"seed={settings['seed']} is not possible; it is at most {LARGEST_SEED}")
     for name, least in _SMALLEST_NUMBER.items():
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_number(value) and value >= least):
@@ -79,11 +88,21 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name in _BOOLEANS:
         if not isinstance(_look_up(settings, name), bool):
             raise UserError(f"{name}={_look_up(settings, name)} is not possible; use true or false")
+    for name in (*_TEXTS, *_TEXTS_OR_NULL):
+        value = _look_up(settings, name)
+        null = value is _ABSENT or (value is None and name in _TEXTS_OR_NULL)
+        if not (null or isinstance(value, str) or (name == "run_name" and _is_whole(value))):
+            raise UserError(
+                f"{name}={value} is not possible; it is a text (a number needs quotes: "
+                f"{name}=\\'5\\')"
+            )
+    _check_texts("dataset.folders", _look_up(settings, "dataset.folders"))
+    _check_texts("score.names", _look_up(settings, "score.names"))
     _check_decay(settings)
     _check_betas(settings)
-    _check_devices(settings["trainer"]["devices"])
+    _check_devices(_look_up(settings, "trainer.devices"))
     check_score_names(settings["score"]["names"])
-    check_extractor_name(settings["score"]["extractor"])
+    check_extractor_name(_look_up(settings, "score.extractor"))
 
 
 def _check_size(size_px: object) -> None:
@@ -121,12 +140,17 @@ def _check_devices(devices: object) -> None:
         )
 
 
+def _check_texts(name: str, value: Any) -> None:
+    if not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+        raise UserError(f"{name}={value} is not possible; it is a list such as {name}=[a,b]")
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _look_up(settings: Mapping[str, Any], name: str) -> Any:
@@ -134,6 +158,8 @@ def _look_up(settings: Mapping[str, Any], name: str) -> Any:
     value: Any = settings
     for part in name.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
+            if name.startswith(_OPTIONAL):
+                return _ABSENT
+            raise UserError(f"{name} is missing; give it as {name}=VALUE")
         value = value[part]
     return value

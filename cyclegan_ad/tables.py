@@ -95,9 +95,7 @@ def _title(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _caption(
-    metrics: Mapping[str, Any], published: list[PaperFigure], ascii_only: bool
-) -> str:
+def _caption(metrics: Mapping[str, Any], published: list[PaperFigure], ascii_only: bool) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
     lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
     if metrics["threshold_protocol"] == "paper":

@@ -108,7 +108,7 @@ def decoding_progress(
                 task = progress.add_task(description, total=total)
                 progress.start()
             progress.update(task, completed=done, total=total)
-        elif total and done / total >= next_share:
+        elif total and (done / total >= next_share or (done == total and next_share > 0)):
             next_share = done / total + PLAIN_SHARE
             console.print(f"{description}: {done} of {total}", soft_wrap=True, markup=False)
 

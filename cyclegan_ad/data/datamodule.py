@@ -160,8 +160,10 @@ class AnomalyDataModule(pl.LightningDataModule):
         """Augment and scale a training batch, on the training device: uint8 to [-1, 1]."""
         if "normal_symmetry" not in batch:
             return batch
+        assert self.trainer is not None
+        dtype = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
         return {
-            side: to_unit_range(dihedral(batch[side], batch[f"{side}_symmetry"]))
+            side: to_unit_range(dihedral(batch[side], batch[f"{side}_symmetry"])).to(dtype)
             for side in ("normal", "abnormal")
         }
 

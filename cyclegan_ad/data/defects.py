@@ -22,19 +22,19 @@ from cyclegan_ad.data.tiles import (
 
 # Contrast of the faintest and of the strongest defect of each kind; evenly spaced in between.
 CONTRAST = {
-    "scratch": (0.65, 1.0),
-    "hole": (0.60, 1.0),
-    "stain": (0.45, 0.90),
-    "missing": (0.45, 1.0),
+    "scratch": (0.70, 1.0),
+    "hole": (0.70, 1.0),
+    "stain": (0.50, 0.90),
+    "missing": (0.65, 1.0),
 }
 SCRATCH_WIDTH = (0.020, 0.028)  # half width; these and the radii are in half tile widths
-HOLE_RADIUS = (0.10, 0.13)
+HOLE_RADIUS = (0.11, 0.14)
 STAIN_RADIUS = (0.20, 0.28)
 
 # Colours, RGB reflectance in [0, 1].
 _STAINS = np.array([(0.52, 0.36, 0.22), (0.70, 0.40, 0.22), (0.42, 0.46, 0.30)])
-_BODY = np.array((0.90, 0.87, 0.82))  # the clay under the glaze
-_DIRT = np.array((0.16, 0.14, 0.13))
+_BODY = np.array((0.90, 0.48, 0.28))  # the clay under the glaze
+_DIRT = np.array((0.06, 0.05, 0.05))
 _CHANGE = 1.5 / 255  # a change above one grey level survives the rounding to 8 bits
 
 
@@ -52,7 +52,7 @@ def _scratch(tile: Tile, rng: np.random.Generator, contrast: float) -> tuple[Arr
     course = bend * (4 * (position - 0.5) ** 2 - 1) + wobble
     away = np.hypot(s - course, t - length * (position - 0.5))
     cut = contrast * ramp(away - width, 0.03)[..., None]
-    decor = height[..., None]  # where the scratch lays the pale clay open; elsewhere dirt fills it
+    decor = height[..., None]  # here the scratch lays the clay open, elsewhere dirt fills it
     colour = _BODY * decor + _DIRT * (1 - decor)
     return reflectance * (1 - cut) + colour * cut, height - cut[..., 0]
 
@@ -68,7 +68,7 @@ def _hole(tile: Tile, rng: np.random.Generator, contrast: float) -> tuple[Array,
         ragged += 0.06 * np.sin(5 * angle + uniform(rng, 0, 2 * np.pi))
         inside = np.hypot(left, up) - radius * ragged
         pit = contrast * ramp(inside, 0.05)[..., None]
-        rim = 0.7 * contrast * ramp(np.abs(inside - 0.025) - 0.008, 0.03)[..., None]
+        rim = 0.8 * contrast * ramp(np.abs(inside - 0.025) - 0.012, 0.03)[..., None]
         reflectance = reflectance * (1 - pit) + _DIRT * pit
         reflectance = reflectance * (1 - rim) + _BODY * rim
         height = height - pit[..., 0]
@@ -81,18 +81,19 @@ def _stain(tile: Tile, rng: np.random.Generator, contrast: float) -> tuple[Array
     away = np.hypot(tile.x - uniform(rng, -0.6, 0.6), tile.y - uniform(rng, -0.6, 0.6))
     inside = away - radius * (1 + np.clip(0.9 * clouds(rng, 7, len(away)), -0.35, 0.6))
     soaked = ramp(inside, 0.06) * (0.7 + 0.3 * ramp(np.abs(inside + 0.05) - 0.03, 0.06))
-    return reflectance * (
-        1 - contrast * soaked[..., None] * (1 - blend_colours(rng, _STAINS))
-    ), height
+    loss = contrast * soaked[..., None] * (1 - blend_colours(rng, _STAINS))
+    return reflectance * (1 - loss), height
 
 
 def _missing(tile: Tile, rng: np.random.Generator, contrast: float) -> tuple[Array, Array]:
     angle = np.arctan2(tile.y, tile.x)
     if rng.random() < 0.5:
-        middle, half_width = EIGHTH_TURN * float(rng.integers(8)), EIGHTH_TURN / 2
+        petals = 1 + float(rng.integers(2))
+        middle = EIGHTH_TURN * (float(rng.integers(8)) + (petals - 1) / 2)
+        half_width = EIGHTH_TURN * petals / 2
         part = tile.petals
     else:
-        middle, half_width = uniform(rng, 0, 2 * np.pi), EIGHTH_TURN * uniform(rng, 0.35, 0.6)
+        middle, half_width = uniform(rng, 0, 2 * np.pi), EIGHTH_TURN * uniform(rng, 0.5, 0.8)
         part = tile.ring
     off_middle = np.abs((angle - middle + np.pi) % (2 * np.pi) - np.pi)
     gone = contrast * part * ramp(off_middle - half_width, 0.06)

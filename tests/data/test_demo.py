@@ -173,5 +173,5 @@ def test_mean_image_does_not_solve_it_but_a_linear_model_of_normal_tiles_gets_fa
         return np.asarray(np.square(centred - centred @ axes[:100].T @ axes[:100]).sum(axis=1))
 
     learned = sse_auroc(residual(test), residual(abnormal))
-    assert easy < 0.70
+    assert easy < 0.75
     assert learned > 0.90

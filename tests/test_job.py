@@ -1,0 +1,208 @@
+"""A whole job on a tiny dataset: train, re-use, score again, refuse; what it writes."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tiny import compose_settings, draw_folder, settings
+
+from cyclegan_ad import job
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluate import evaluate
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.train import train
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDirectory, dict[str, Any]]:
+    """Data, run directory and metrics of a finished tiny job, logged to CSV. Do not change it."""
+    root = draw_folder(tmp_path_factory.mktemp("data"))
+    runs = tmp_path_factory.mktemp("runs")
+    chosen = settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2")
+    return root, RunDirectory.of(chosen), train(chosen)
+
+
+@pytest.fixture
+def copy(
+    finished: tuple[Path, RunDirectory, dict[str, Any]], tmp_path: Path
+) -> tuple[Path, Path, RunDirectory]:
+    """Data folder, runs folder and run directory of a copy that may be changed."""
+    root, run, _ = finished
+    runs = run.path.parents[2]
+    shutil.copytree(root, tmp_path / "data")
+    shutil.copytree(runs, tmp_path / "runs")
+    return (
+        tmp_path / "data",
+        tmp_path / "runs",
+        RunDirectory(tmp_path / "runs" / run.path.relative_to(runs)),
+    )
+
+
+def test_everything_is_written(finished: tuple[Path, RunDirectory, dict[str, Any]]) -> None:
+    _, run, metrics = finished
+    written = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
+    assert written == {
+        "config.yaml",
+        "environment.json",
+        "split.csv",
+        "training.json",
+        "checkpoints/last.ckpt",
+        "scores.csv",
+        "metrics.json",
+        "figures/epoch_0002.png",
+        "figures/reconstruction.png",
+        "figures/scores_sse.png",
+        "logs/version_0/metrics.csv",
+        "logs/version_0/hparams.yaml",
+        "detector/generator.safetensors",
+        "detector/detector.json",
+    }
+    assert json.loads(run.metrics.read_text()) == metrics
+    assert (metrics["test_normal"], metrics["test_abnormal"]) == (3, 3)
+    assert metrics["localisation"]["masked_images"] == 3
+    for figure in run.figures.glob("*.png"):
+        Image.open(figure).verify()
+
+
+def test_scores_follow_from_the_saved_generator(
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+) -> None:
+    root, run, metrics = finished
+    state = torch.load(run.checkpoint, weights_only=True)["state_dict"]
+    saved = load_file(run.detector / "generator.safetensors")
+    assert all(torch.equal(state[f"generator_to_normal.{k}"], v) for k, v in saved.items())
+    with run.scores.open() as file:
+        rows = list(csv.DictReader(file))
+    abnormal = [float(row["sse"]) for row in rows if row["label"] == "1"]
+    assert metrics["scores"]["sse"]["zfn_threshold"] == min(abnormal)
+    detector = json.loads((run.detector / "detector.json").read_text())
+    assert detector["scores"]["sse"]["zfn_threshold"] == min(abnormal)
+    assert (root / rows[0]["path"]).is_file()
+
+
+def test_losses_are_logged(finished: tuple[Path, RunDirectory, dict[str, Any]]) -> None:
+    _, run, _ = finished
+    with (run.path / "logs" / "version_0" / "metrics.csv").open() as file:
+        header = next(csv.reader(file))
+    assert {"loss/generator", "loss/cycle_normal", "learning_rate", "step"} <= set(header)
+
+
+def test_finished_run_is_used_again(
+    copy: tuple[Path, Path, RunDirectory],
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, runs, run = copy
+    shutil.rmtree(root)  # not even the images are needed
+    before = run.checkpoint.stat().st_mtime_ns
+    root.mkdir()
+    again = train(settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2"))
+    assert again == finished[2]
+    assert run.checkpoint.stat().st_mtime_ns == before
+    assert "complete already" in capsys.readouterr().out
+
+
+def test_another_score_only_evaluates(
+    copy: tuple[Path, Path, RunDirectory], torch_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    before = run.scores.read_text().splitlines()
+    metrics = train(settings(root, runs, "score=fid"))
+    assert metrics["scores"].keys() == {"sse", "fid"}
+    after = run.scores.read_text().splitlines()
+    assert [line.rsplit(",", 1)[0] for line in after] == before
+    assert {p.name for p in run.figures.glob("scores_*")} == {"scores_sse.png", "scores_fid.png"}
+
+
+def test_other_settings_are_refused_and_nothing_is_lost(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    root, runs, run = copy
+    before = sorted((str(p), p.stat().st_mtime_ns) for p in run.path.rglob("*"))
+    with pytest.raises(UserError, match=r"method\.lambda_ide=5\.0 \(now 3\.0\).*run_name=.*overwr"):
+        train(settings(root, runs, "method.lambda_ide=3.0"))
+    assert sorted((str(p), p.stat().st_mtime_ns) for p in run.path.rglob("*")) == before
+
+
+def test_run_name_keeps_both_and_overwrite_replaces(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    root, runs, run = copy
+    train(settings(root, runs, "trainer.max_epochs=1", "run_name=short"))
+    assert run.read_training()["epochs"] == 3
+    train(settings(root, runs, "trainer.max_epochs=1", "overwrite=true"))
+    assert run.read_training()["epochs"] == 1
+    assert (runs / "short" / "folder" / "seed0" / "metrics.json").is_file()
+
+
+def test_changed_images_are_refused(copy: tuple[Path, Path, RunDirectory]) -> None:
+    root, runs, _ = copy
+    Image.new("L", (32, 32), 9).save(root / "normal" / "03.png")
+    with pytest.raises(UserError, match=r"1 images.*normal/03\.png.*run_name"):
+        train(settings(root, runs, "score=both", "score.extractor=efficientnet_lite0"))
+
+
+def test_evaluate_scores_again(
+    copy: tuple[Path, Path, RunDirectory], finished: tuple[Path, RunDirectory, dict[str, Any]]
+) -> None:
+    root, _, run = copy
+    run.metrics.unlink()
+    run.scores.unlink()
+    words = [f"run={run.path}", f"root={root}", f"cache_dir={root}"]
+    metrics = evaluate(compose_settings("evaluate", words))
+    assert metrics["scores"] == finished[2]["scores"]
+    spatial = evaluate(
+        compose_settings(
+            "evaluate", [*words, "score=fid_spatial", "score.extractor=efficientnet_lite0"]
+        )
+    )
+    assert "fid_spatial_efficientnet_lite0" in spatial["scores"]
+
+
+def test_evaluate_refuses_an_unfinished_run(copy: tuple[Path, Path, RunDirectory]) -> None:
+    _, _, run = copy
+    run.training.unlink()
+    with pytest.raises(UserError, match="not trained to its end"):
+        evaluate(compose_settings("evaluate", [f"run={run.path}"]))
+
+
+def test_missing_inception_weights_stop_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_folder(tmp_path / "data")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+
+    def no_network(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("cyclegan_ad.inception_weights._download", no_network)
+    with pytest.raises(UserError, match=r"score=sse"):
+        train(settings(root, tmp_path / "runs", "score=fid"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unreadable_images_stop_or_are_recorded(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    (root / "normal" / "00.png").write_bytes(b"")
+    (root / "abnormal" / "01.png").write_bytes((root / "normal" / "01.png").read_bytes()[:60])
+    chosen = settings(root, tmp_path / "runs")
+    with pytest.raises(UserError, match=r"abnormal/01\.png \(.*normal/00\.png \(.*skip_unread"):
+        train(chosen)
+    assert not (tmp_path / "runs").exists()
+    train(settings(root, tmp_path / "runs", "dataset.skip_unreadable=true"))
+    with RunDirectory.of(chosen).split.open() as file:
+        skipped = [row["path"] for row in csv.DictReader(file) if row["subset"] == "unreadable"]
+    assert skipped == ["abnormal/01.png", "normal/00.png"]
+
+
+def test_missing_dataset_says_where_it_looked(tmp_path: Path) -> None:
+    words = ["dataset=screw", "score=sse", f"data_dir={tmp_path}", f"runs={tmp_path}/runs"]
+    with pytest.raises(UserError, match=r"screw.*mvtec_anomaly_detection.*mvtec\.com"):
+        train(compose_settings("train", words))

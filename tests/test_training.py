@@ -1,0 +1,191 @@
+"""Interrupted trainings end with the weights of uninterrupted ones, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from tiny import draw_folder, overrides, settings
+
+from cyclegan_ad import training
+from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import RunDirectory
+
+
+class Interrupt(Exception):
+    """Stands for a killed process."""
+
+
+class InterruptAt(pl.Callback):
+    """Raises at the start of a step, counted over the whole training from 0."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step // 2 == self.step:
+            raise Interrupt
+
+
+def fit(run: RunDirectory, chosen: dict[str, Any], *callbacks: pl.Callback) -> None:
+    data = build_data(chosen)
+    data.setup()
+    training.fit(
+        build_method(chosen),
+        data,
+        run,
+        devices=1,
+        loggers=[],
+        callbacks=callbacks,
+        **training.training_arguments(chosen),
+    )
+
+
+def final_state(run: RunDirectory) -> dict[str, Any]:
+    return torch.load(run.checkpoint, weights_only=True)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A data folder and the final checkpoint of a training that was never interrupted."""
+    root = draw_folder(tmp_path_factory.mktemp("data"))
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    # Pools of 4 are full after two steps, so that past fakes matter.
+    fit(run, settings(root, run.path, "method.pool_size=4"))
+    return root, final_state(run)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+def test_resumed_training_ends_with_the_same_weights(
+    step: int, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    with pytest.raises(Interrupt):
+        fit(run, chosen, InterruptAt(step))
+    assert run.read_training()["epochs"] == step // 3
+    fit(run, chosen)
+    ours = final_state(run)
+    for part in ("state_dict", "optimizer_states", "pools", "lr_schedulers", "epoch"):
+        assert_same(ours[part], expected[part])
+
+
+def test_other_seed_gives_other_weights(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    run = RunDirectory(tmp_path)
+    fit(run, settings(root, tmp_path, "method.pool_size=4", "seed=1"))
+    key = "generator_to_normal.layers.1.weight"
+    assert not torch.equal(final_state(run)["state_dict"][key], expected["state_dict"][key])
+
+
+def test_a_checkpoint_that_is_being_written_does_not_replace_the_last(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    write = pl.Trainer.save_checkpoint
+
+    def half_written(trainer: pl.Trainer, path: Path, **_: Any) -> None:
+        if trainer.current_epoch == 1:
+            Path(path).write_bytes(b"half")
+            raise Interrupt
+        write(trainer, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pl.Trainer, "save_checkpoint", half_written)
+        with pytest.raises(Interrupt):
+            fit(run, chosen)
+    assert run.read_training()["epochs"] == 1
+    fit(run, chosen)
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    epochs = "trainer.max_epochs=40"
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run = RunDirectory.of(settings(root, killed, epochs))
+
+    def command(runs: Path) -> list[str]:
+        return [sys.executable, "-m", "cyclegan_ad.train", *overrides(root, runs, epochs)]
+
+    process = subprocess.Popen(command(killed), start_new_session=True)
+    deadline = time.monotonic() + 120
+    while run.read_training()["epochs"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= run.read_training()["epochs"] < 40
+
+    again = subprocess.run(command(killed), capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert "going on after epoch" in again.stdout
+    whole = subprocess.run(command(straight), capture_output=True, text=True, timeout=120)
+    assert whole.returncode == 0, whole.stderr
+    other = RunDirectory.of(settings(root, straight, epochs))
+    for part in ("state_dict", "optimizer_states", "pools"):
+        assert_same(final_state(run)[part], final_state(other)[part])
+    assert run.scores.read_text() == other.scores.read_text()
+
+
+def test_non_finite_loss_keeps_the_last_good_checkpoint(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, _ = uninterrupted
+
+    class Poison(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                module.generator_to_normal.layers[1].weight.data[0, 0, 0, 0] = float("nan")
+
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path)
+    with pytest.raises(UserError, match=r"training step 4 \(epoch 1\).*last good.*epoch 1"):
+        fit(run, chosen, Poison())
+    weights = final_state(run)["state_dict"]["generator_to_normal.layers.1.weight"]
+    assert torch.isfinite(weights).all()
+
+
+@pytest.mark.parametrize(
+    "word", ["trainer.channels_last=true", "trainer.precision=bf16-mixed", "trainer.compile=true"]
+)
+def test_trainer_settings_train(
+    word: str, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    run = RunDirectory(tmp_path)
+    fit(run, settings(root, tmp_path, word, "method.pool_size=4", "trainer.max_epochs=1"))
+    state = final_state(run)["state_dict"]
+    assert state.keys() == expected["state_dict"].keys()
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="trainer=gpu"):
+        training.choose_device("gpu")
+    assert training.choose_device("auto") == torch.device("cpu")

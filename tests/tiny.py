@@ -1,0 +1,65 @@
+"""A dataset and settings so small that a whole job takes a second or two."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+
+from cyclegan_ad.command_line import conf_dir, register_resolvers
+
+# One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
+OVERRIDES = (
+    "dataset=folder",
+    "resolution=32",
+    "logger=none",
+    "trainer=cpu",
+    "dataset.batch_size=2",
+    "dataset.copies_per_epoch=1",
+    "dataset.base_channels=4",
+    "method.generator.residual_blocks=1",
+    "trainer.max_epochs=3",
+    "trainer.snapshot_every_n_epochs=0",
+)
+
+
+def draw_folder(root: Path, normal: int = 9, abnormal: int = 6, size_px: int = 32) -> Path:
+    """Grey ramps; abnormal ones have a bright square, and a mask that shows it."""
+    random = np.random.default_rng(7)
+    for name, count in (("normal", normal), ("abnormal", abnormal)):
+        for i in range(count):
+            ramp = np.linspace(60, 120, size_px)[None, :] + random.normal(0, 6, (size_px, size_px))
+            mask = np.zeros((size_px, size_px), np.uint8)
+            if name == "abnormal":
+                y, x = random.integers(4, size_px - 12, 2)
+                mask[y : y + 8, x : x + 8] = 255
+                ramp[mask > 0] = 230
+            for folder, picture in ((name, ramp.clip(0, 255).astype(np.uint8)), ("masks", mask)):
+                if folder != "masks" or name == "abnormal":
+                    path = root / folder / f"{i:02d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(picture).save(path)
+    return root
+
+
+def overrides(root: Path, runs: Path, *more: str) -> list[str]:
+    """Command-line words of a tiny job; later ones win."""
+    return [*OVERRIDES, f"dataset.root={root}", f"runs={runs}", f"cache_dir={runs}/cache", *more]
+
+
+def settings(root: Path, runs: Path, *more: str) -> dict[str, Any]:
+    """All settings of a tiny job, composed from the real configuration."""
+    return compose_settings("train", overrides(root, runs, *more))
+
+
+def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
+    """What the command line would make of these words."""
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose(config_name, list(words))
+        resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
