@@ -69,7 +69,8 @@ def _read_list(path: str | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
         raise UserError(
-            f"dataset.exclude={path} cannot be read ({reason}); name a text file with one image a line"
+            f"dataset.exclude={path} cannot be read ({reason}); "
+            "name a text file with one image a line"
         ) from error
     return [line.strip() for line in lines if line.strip()]
 

@@ -18,9 +18,22 @@ from omegaconf.errors import OmegaConfBaseException
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import residual_blocks_at
 
+# Hydra's options that take no value.
+_FLAGS = (
+    "-m",
+    "--multirun",
+    "--run",
+    "-r",
+    "--resolve",
+    "-h",
+    "--help",
+    "--hydra-help",
+    "--version",
+)
+
 
 def conf_dir() -> Path:
-    """Folder of the configuration files: inside the installed package, or beside it in a checkout."""
+    """Folder of the configuration: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -46,6 +59,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
             _print_error(failed[-1])
 
     register_resolvers()
+    sys.argv[1:] = _flags_first(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
@@ -101,6 +115,15 @@ def explain(error: Exception) -> UserError:
         return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(f"{first} (see --help)")
+
+
+def _flags_first(words: list[str]) -> list[str]:
+    """Move flags in front, as Hydra takes none between settings: ``seed=0,1 -m trainer=cpu``.
+
+    >>> _flags_first(["dataset=screw", "-m", "seed=0,1"])
+    ['-m', 'dataset=screw', 'seed=0,1']
+    """
+    return sorted(words, key=lambda word: word not in _FLAGS)
 
 
 def _residual_blocks_at(resolution: Any) -> int | None:

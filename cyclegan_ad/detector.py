@@ -28,7 +28,8 @@ def save_detector(
         folder: Where to; made if absent.
         generator: ``generator_to_normal``, trained.
         network: Arguments that build it: ``channels``, ``base_channels``, ``residual_blocks``.
-        preprocessing: How a file becomes its input: ``channels``, ``size_px``, ``resize``, ``range``.
+        preprocessing: How a file becomes its input: ``channels``, ``size_px``, ``resize`` and
+            ``range``.
         decisions: Column of a score -> its thresholds, and which images they were set on.
     """
     weights = folder / "generator.safetensors"

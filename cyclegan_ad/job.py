@@ -1,8 +1,8 @@
 """One job from settings to results: data, training, evaluation, files, figures, log.
 
-    run_job:       refuse, continue or re-use -> read the data -> train_run -> evaluate_run
-    train_run:     build the method, fit it       (in this process, or in each of several)
-    evaluate_run:  load the weights, score the test set, write what follows from the scores
+run_job:       refuse, continue or re-use -> read the data -> train_run -> evaluate_run
+train_run:     build the method, fit it       (in this process, or in each of several)
+evaluate_run:  load the weights, score the test set, write what follows from the scores
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ from cyclegan_ad.scores import anomaly_map, build_scores
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.training import choose_device, fit, training_arguments
+from cyclegan_ad.wandb_run import choose_mode
 
 SNAPSHOT_IMAGES = 3  # of each class, every few epochs
 FIGURE_IMAGES = 5  # of each class, at the end
@@ -61,6 +62,8 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     if needs_extractor(score["names"]):
         ensure_weights(score["extractor"])
     choose_device(settings["trainer"]["accelerator"])
+    if settings["logger"]["kind"] == "wandb":
+        choose_mode(settings["logger"]["mode"])
     processes = process_count(settings["trainer"])
     data = build_data(settings)
     data.setup()
@@ -79,7 +82,11 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
             loggers,
             metrics,
             read_scores(run.path),
-            figures={path.stem: path for path in sorted(run.figures.glob("*.png"))},
+            figures={
+                path.stem: path
+                for path in sorted(run.figures.glob("*.png"))
+                if not path.stem.startswith("epoch_")  # logged when they were drawn
+            },
             read_image=data.test_image_of_path,
         )
     print_result(metrics)
@@ -155,7 +162,7 @@ def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
         "unfinished": f"going on after epoch {run.read_training()['epochs']}",
         "trained": "trained already; scoring",
     }[state]
-    print(f"{run.path}: {verb}; {data.name} has {train} images to train and {test} to test")
+    print(f"{run.path}: {verb}; {data.dataset_name} has {train} images to train and {test} to test")
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable images are left out (named in {run.split})")
     leaked = data.leaked_test_images()

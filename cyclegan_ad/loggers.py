@@ -171,17 +171,13 @@ def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
 
 
 def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Name the metrics of each score ``<score>/<metric>``, leaving out those that do not apply.
+    """Name metrics as a dashboard does: ``<score>/<metric>`` and ``localisation/<metric>``.
 
-    >>> flatten_metrics({"scores": {"sse": {"auroc": 0.9, "aupro": None}}})
-    {'sse/auroc': 0.9}
+    >>> flatten_metrics({"scores": {"sse": {"auroc": 0.9}}, "localisation": {"aupro": 0.8}})
+    {'sse/auroc': 0.9, 'localisation/aupro': 0.8}
     """
-    return {
-        f"{score}/{metric}": value
-        for score, row in metrics["scores"].items()
-        for metric, value in row.items()
-        if value is not None
-    }
+    groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
+    return {f"{name}/{key}": value for name, row in groups.items() for key, value in row.items()}
 
 
 def _image_table(

@@ -1,6 +1,6 @@
 """The losses of the paper (Sec. 2.2), as plain functions of tensors.
 
-The full objective of the generators G (``generator_to_normal``) and F (``generator_to_abnormal``) is
+The full objective of the generators, G (``generator_to_normal``) and F (``generator_to_abnormal``):
 
     L = L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda_cyc * L_cyc(G, F) + lambda_ide * L_ide(G, F)
 """
@@ -20,7 +20,8 @@ def adversarial_loss(judgement: Tensor, *, real: bool, kind: AdversarialLoss) ->
     Args:
         judgement: (N, 1, h, w) output of a discriminator, unbounded.
         real: The verdict it should have reached.
-        kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text, on logits).
+        kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text, on
+            logits).
 
     Returns:
         Scalar, mean over all patches, >= 0.
@@ -70,5 +71,7 @@ def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
 
 def _mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
     if a.shape != b.shape:
-        raise ValueError(f"images of one shape are needed, not {tuple(a.shape)} and {tuple(b.shape)}")
+        raise ValueError(
+            f"images of one shape are needed, not {tuple(a.shape)} and {tuple(b.shape)}"
+        )
     return functional.l1_loss(a, b)

@@ -95,8 +95,8 @@ class RunDirectory:
             settings = None
         if not isinstance(settings, dict):
             raise UserError(
-                f"{self.config} is damaged; make the run anew with overwrite=true or choose another "
-                "run_name"
+                f"{self.config} is damaged; make the run anew with overwrite=true or choose "
+                "another run_name"
             )
         return settings
 

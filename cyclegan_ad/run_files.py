@@ -3,14 +3,12 @@
 import csv
 import datetime
 import importlib.metadata
-import json
 import platform
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 
@@ -60,8 +58,9 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
         changed = sorted({row[0] for row in before ^ now})
         few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
         raise UserError(
-            f"{len(changed)} images of {data.root} differ from those that {run.split} names ({few}); "
-            "restore them, keep both runs with run_name=NAME, or start anew with overwrite=true"
+            f"{len(changed)} images of {data.root} differ from those that {run.split} names "
+            f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
+            "overwrite=true"
         )
 
 
@@ -131,7 +130,7 @@ def write_results(
     metrics = {
         "format": METRICS_FORMAT,
         "method": settings["method"]["name"],
-        "dataset": data.name,
+        "dataset": data.dataset_name,
         "resolution": data.size_px,
         "seed": settings["seed"],
         "run": run_name(settings),

@@ -105,7 +105,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_extractor_name(_look_up(settings, "score.extractor"))
 
 
-def _check_size(size_px: object) -> None:
+def _check_size(size_px: Any) -> None:
     if not _is_whole(size_px) or size_px % 4 or size_px < SMALLEST_SIZE_PX:
         raise UserError(
             f"resolution={size_px} is not possible; the generator halves an image twice, so "
@@ -116,7 +116,11 @@ def _check_size(size_px: object) -> None:
 def _check_decay(settings: Mapping[str, Any]) -> None:
     start = _look_up(settings, "method.decay_start_epoch")
     epochs = settings["trainer"]["max_epochs"]
-    if start is not _ABSENT and start is not None and not (_is_whole(start) and 0 <= start <= epochs):
+    if (
+        start is not _ABSENT
+        and start is not None
+        and not (_is_whole(start) and 0 <= start <= epochs)
+    ):
         raise UserError(
             f"method.decay_start_epoch={start} is not possible; it is null (the middle) or a whole "
             f"number from 0 to trainer.max_epochs={epochs}"
@@ -133,7 +137,7 @@ def _check_betas(settings: Mapping[str, Any]) -> None:
         raise UserError(f"method.betas={betas} is not possible; it is two numbers from 0 to 1")
 
 
-def _check_devices(devices: object) -> None:
+def _check_devices(devices: Any) -> None:
     if devices != "auto" and not (_is_whole(devices) and devices >= 1):
         raise UserError(
             f"trainer.devices={devices} is not possible; it is auto or a whole number >= 1"

@@ -37,7 +37,6 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
         for score in scores
     }
     published = [figure for row in paper.values() for figure in row.values() if figure is not None]
-    pixel_level = any(row.get("pixel_auroc") is not None for row in scores.values())
 
     table = Table(
         title=_title(metrics),
@@ -54,9 +53,6 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
     for heading in ("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Threshold", justify="right", no_wrap=True)
-    if pixel_level:
-        table.add_column("Pixel\nAUROC", justify="right", no_wrap=True)
-        table.add_column("AUPRO", justify="right", no_wrap=True)
     for score, row in scores.items():
         in_paper = any(figure is not None for figure in paper[score].values())
         cells = [Text(f"{score}\n  paper" if in_paper else score)]
@@ -67,8 +63,6 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
         cells.append(
             Text(f"ZFN {row['zfn_threshold']:.6g}\nACC {row['max_accuracy_threshold']:.6g}")
         )
-        if pixel_level:
-            cells += [Text(_percent(row.get(key))) for key in ("pixel_auroc", "aupro")]
         table.add_row(*cells)
     return table
 
@@ -113,9 +107,12 @@ def _caption(metrics: Mapping[str, Any], published: list[PaperFigure], ascii_onl
             f"{_mark(ascii_only)} The paper's figures for this method come from an error in its "
             "code (one score shared by each batch) and say nothing about the method."
         )
-    masked = max((row.get("masked_images") or 0 for row in metrics["scores"].values()), default=0)
-    if masked:
-        lines.append(f"Pixel AUROC and AUPRO: over {masked} images with a mask, in percent.")
+    if metrics["localisation"] is not None:
+        found = metrics["localisation"]
+        lines.append(
+            f"Anomaly maps against the masks of {found['masked_images']} images: pixel AUROC "
+            f"{_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
+        )
     return "\n".join(lines)
 
 

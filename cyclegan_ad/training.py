@@ -1,6 +1,7 @@
 """Fits a method with Lightning, so that a training killed at any moment goes on where it was."""
 
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,15 @@ from cyclegan_ad.run_directory import RunDirectory, write_json
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
 DDP_STRATEGY = "ddp_find_unused_parameters_true"
+
+_COMPILERS = ("g++", "clang++", "c++", "cl")
+
+# What Lightning warns of and is meant to be so.
+_NOT_NEWS = (
+    ".*does not have many workers",  # images are in memory already
+    ".*is smaller than the logging interval",  # steps are counted over epochs
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # its own code
+)
 
 
 class SaveLast(Checkpoint):
@@ -105,13 +115,12 @@ def fit(
         UserError: If a loss becomes NaN or infinite.
     """
     if channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
     if compile:
-        for network in module.children():
-            network.compile()
+        compile_networks(module)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers")  # images are in memory
-    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated")
+    for told_otherwise in _NOT_NEWS:
+        warnings.filterwarnings("ignore", message=told_otherwise)
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -132,6 +141,18 @@ def fit(
     except NonFiniteLossError as error:
         kept = f"epoch {run.read_training()['epochs']}" if run.checkpoint.is_file() else "none yet"
         raise UserError(f"{error}; last good checkpoint: {kept} ({run.checkpoint})") from error
+
+
+def compile_networks(module: torch.nn.Module) -> None:
+    """Compile each network of a method; without a C++ compiler a CPU goes on uncompiled.
+
+    The names of the weights stay as they are, so checkpoints fit either way.
+    """
+    if not torch.cuda.is_available() and not any(map(shutil.which, _COMPILERS)):
+        print(f"trainer.compile=true: no C++ compiler ({', '.join(_COMPILERS)}); not compiled")
+        return
+    for network in module.children():
+        network.compile()
 
 
 def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from cyclegan_ad.settings import check_settings
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 PACKAGE = Path(__file__).resolve().parents[1] / "cyclegan_ad"
+TRAINER_KEYS = ("accelerator", "devices", "strategy")
 GROUPS = ("dataset", "logger", "method", "score", "trainer")
 OPTIONS = [(path.parent.name, path.stem) for path in sorted(conf_dir().glob("*/*.yaml"))]
 
@@ -98,10 +99,10 @@ def test_datasets_of_the_paper_have_its_settings(
     assert dataset["batch_size"] == 16
     assert settings["score"]["names"] == ["sse", "fid"]
     assert settings["score"]["extractor"] == "inception"
-    oct = name == "retina_oct"
-    assert settings["trainer"]["max_epochs"] == (50 if oct else 200)
-    assert dataset["augmentation"] == ("flip" if oct else "dihedral")
-    assert dataset["copies_per_epoch"] == (1 if oct else 9)
+    is_oct = name == "retina_oct"
+    assert settings["trainer"]["max_epochs"] == (50 if is_oct else 200)
+    assert dataset["augmentation"] == ("flip" if is_oct else "dihedral")
+    assert dataset["copies_per_epoch"] == (1 if is_oct else 9)
     assert dataset["channels"] == (3 if name in ("hazelnut", "tile", "wood") else 1)
     assert dataset["root"] is None
     assert dataset["folders"][0] == name
@@ -177,7 +178,7 @@ def test_folders_come_from_the_environment_unless_given(monkeypatch: pytest.Monk
 
 def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
     found = {
-        name: tuple(by_option["trainer", name]["trainer"][key] for key in KEYS)
+        name: tuple(by_option["trainer", name]["trainer"][key] for key in TRAINER_KEYS)
         for group, name in OPTIONS
         if group == "trainer"
     }
@@ -190,9 +191,6 @@ def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
     four = compose("trainer=ddp", "trainer.devices=4", "dataset=retina_oct", "resolution=256")
     assert four["trainer"]["devices"] == 4
     check_settings(four)
-
-
-KEYS = ("accelerator", "devices", "strategy")
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +224,6 @@ def test_every_setting_is_read(
         if not set(name.split(".")) <= texts_in_code  # read as ["dataset"]["root"]
     }
     assert dead == set()
-    assert "max_epochs" in texts_in_code
-    assert not {"settings_that_nobody_reads"} <= texts_in_code
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

@@ -37,9 +37,7 @@ def test_sweep_in_two_processes_equals_one_process_with_twice_the_batch(tmp_path
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *THREE_STEPS)
     sweep = command(overrides(root, two, *ddp, "dataset.batch_size=2", "-m", "seed=0,1"))
     assert sweep.returncode == 0, sweep.stderr
-    single = command(
-        overrides(root, one, *THREE_STEPS, "dataset.batch_size=4", "-m", "seed=0,1")
-    )
+    single = command(overrides(root, one, *THREE_STEPS, "dataset.batch_size=4", "-m", "seed=0,1"))
     assert single.returncode == 0, single.stderr
     for seed in (0, 1):
         chosen = [RunDirectory.of(settings(root, runs, f"seed={seed}")) for runs in (two, one)]

@@ -23,8 +23,8 @@ Progress = Callable[[int, int], None]
 class AnomalyDataModule(pl.LightningDataModule):
     """Images of one dataset, split by a seed into a training set and a balanced test set.
 
-    ``setup`` decodes every image once; after it, ``samples``, ``split``, ``sha256`` and ``unreadable``
-    describe the data.
+    ``setup`` decodes every image once; after it, ``samples``, ``split``, ``sha256`` and
+    ``unreadable`` describe the data.
 
     Args:
         name: Name of the dataset, for messages.
@@ -64,7 +64,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         progress: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__()
-        self.name, self.layout, self.root = name, layout, Path(root)
+        self.dataset_name, self.layout, self.root = name, layout, Path(root)
         self.channels, self.size_px, self.seed = channels, size_px, seed
         self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
         self.augmentation, self.exclude = augmentation, exclude
@@ -88,7 +88,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples:
             return
         samples = list_samples(self.layout, self.root, exclude=self.exclude)
-        _require_both_classes(samples, self.name, self.root)
+        _require_both_classes(samples, self.dataset_name, self.root)
         arguments: dict[str, Any] = {
             "size_px": self.size_px,
             "channels": self.channels,
@@ -100,14 +100,14 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.progress is None:
             cache = load_images(paths, **arguments)
         else:
-            with self.progress(f"reading {self.name}") as report:
+            with self.progress(f"reading {self.dataset_name}") as report:
                 cache = load_images(paths, **arguments, progress=report)
         self.unreadable = {samples[i].path: reason for i, reason in cache.unreadable.items()}
         if self.unreadable and not self.skip_unreadable:
             listed = ", ".join(f"{path} ({reason})" for path, reason in self.unreadable.items())
             raise UserError(
-                f"{len(self.unreadable)} of {len(samples)} images under {self.root} cannot be read: "
-                f"{listed}; repair or remove them, or go on without them with "
+                f"{len(self.unreadable)} of {len(samples)} images under {self.root} cannot be "
+                f"read: {listed}; repair or remove them, or go on without them with "
                 "dataset.skip_unreadable=true"
             )
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
@@ -203,8 +203,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         except UnreadableImage as error:
             named = ", ".join(str(file) for file in files)
             raise UserError(
-                f"ground-truth mask {named} cannot be read ({error}); repair it, or remove it to go "
-                "on without it"
+                f"ground-truth mask {named} cannot be read ({error}); repair it, or "
+                "remove it to go on without it"
             ) from error
 
 

@@ -6,10 +6,11 @@ discriminators are frozen in the generators' turn, so no gradient is computed to
 Instance norm treats every image alone; joining batches therefore changes nothing but rounding.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
@@ -19,6 +20,9 @@ from cyclegan_ad.image_pool import ImagePool
 from cyclegan_ad.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.generator import Generator
+
+# On a GPU, a look at the losses waits for it; so only every so many steps, and at epoch ends.
+CHECK_EVERY_N_STEPS = 50
 
 
 class NonFiniteLossError(UserError):
@@ -72,7 +76,7 @@ class CycleGAN(pl.LightningModule):
         self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
         self.adversarial_loss: AdversarialLoss = adversarial_loss
         self.lambda_cyc, self.lambda_ide = lambda_cyc, lambda_ide
-        self.learning_rate, self.betas = learning_rate, tuple(betas)
+        self.learning_rate, self.betas = learning_rate, betas
         self.max_epochs, self.decay_start_epoch = max_epochs, decay_start_epoch
         self.seed = seed
         self.pool_normal, self.pool_abnormal = ImagePool(pool_size), ImagePool(pool_size)
@@ -157,7 +161,7 @@ class CycleGAN(pl.LightningModule):
             NonFiniteLossError: If a loss is NaN or infinite.
         """
         normal, abnormal = batch["normal"], batch["abnormal"]
-        generators, discriminators = self.optimizers()
+        generators, discriminators = cast(list[LightningOptimizer], self.optimizers())
 
         self._freeze_discriminators(True)
         losses, fake_normal, fake_abnormal = self.generator_losses(normal, abnormal)
@@ -207,13 +211,13 @@ class CycleGAN(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step the decay, after a last look at the losses: no bad epoch is checkpointed."""
         self._raise_if_non_finite()
-        for scheduler in self.lr_schedulers():
+        for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the pools of all ranks; called on every rank."""
         pools = [pool.state_dict() for pool in (self.pool_normal, self.pool_abnormal)]
-        everyone = [pools]
+        everyone: list[Any] = [pools]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             everyone = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(everyone, pools)
@@ -237,7 +241,7 @@ class CycleGAN(pl.LightningModule):
         step = self._steps_done
         finite = torch.stack([value.isfinite() for value in losses.values()]).all()
         self._bad_step = torch.where((self._bad_step < 0) & ~finite, step, self._bad_step)
-        if self.device.type == "cpu" or step % self.trainer.log_every_n_steps == 0:
+        if self.device.type == "cpu" or step % CHECK_EVERY_N_STEPS == 0:
             self._raise_if_non_finite()
 
     @property

@@ -26,7 +26,7 @@ class ResidualBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Image-to-image network of the paper (Sec. 2.2): c7s1-64, d128, d256, R256..., u128, u64, c7s1.
+    """Image-to-image network (Sec. 2.2): c7s1-64, d128, d256, R256 blocks, u128, u64, c7s1.
 
     Args:
         channels: Channels of the images, 1 (grey) or 3 (RGB).
