@@ -140,7 +140,8 @@ class RunDirectory:
             return
         doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
         self.path.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        for leftover in self.path.parent.glob(f".{self.path.name}.deleted.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def read_training(self) -> dict[str, Any]:
         """How far the training has come: ``epochs``, ``steps``, ``seconds``, ``finished``."""

@@ -24,11 +24,11 @@ from cyclegan_ad.data.tiles import (
 CONTRAST = {
     "scratch": (0.70, 1.0),
     "hole": (0.70, 1.0),
-    "stain": (0.50, 0.90),
+    "stain": (0.60, 0.95),
     "missing": (0.65, 1.0),
 }
 SCRATCH_WIDTH = (0.020, 0.028)  # half width; these and the radii are in half tile widths
-HOLE_RADIUS = (0.11, 0.14)
+HOLE_RADIUS = (0.12, 0.15)
 STAIN_RADIUS = (0.20, 0.28)
 
 # Colours, RGB reflectance in [0, 1].

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 EIGHTH_TURN = np.pi / 4
 
 # How much normal tiles differ: more of it makes the mean image worse at telling defects.
-LIGHT_GRADIENT = 0.38  # largest change of the light from the middle to an edge
-MARBLING = 0.085  # slow changes of the glaze's colour
+LIGHT_GRADIENT = 0.28  # largest change of the light from the middle to an edge
+MARBLING = 0.045  # slow changes of the glaze's colour
 CAMERA_ERROR = 0.012  # of exposure, white balance and contrast: deviation left by the camera
 GRAIN = 0.010  # per pixel; no generator can reproduce it, so it is noise in every score
 RELIEF = 0.10  # brightness of the edges that face the light

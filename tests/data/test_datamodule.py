@@ -1,0 +1,493 @@
+"""Splits, unpaired batches that are a pure function of (seed, epoch, rank), masks, bad files."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from tiny import draw_folder
+from torch import Tensor
+
+from cyclegan_ad.data.augment import dihedral
+from cyclegan_ad.data.datamodule import AnomalyDataModule, PairSampler, to_unit_range
+from cyclegan_ad.data.images import read_image, read_mask
+from cyclegan_ad.errors import UserError
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+NORMAL, ABNORMAL = np.arange(100, 110), np.arange(200, 204)
+
+
+def pair_sampler(**changes: Any) -> PairSampler:
+    arguments: dict[str, Any] = {
+        "normal": NORMAL,
+        "abnormal": ABNORMAL,
+        "copies": 3,
+        "augmentation": "dihedral",
+        "batch_size": 4,
+        "seed": 0,
+    }
+    return PairSampler(**(arguments | changes))
+
+
+def epoch(sampler: PairSampler, number: int) -> list[dict[str, np.ndarray]]:
+    sampler.set_epoch(number)
+    return list(sampler)
+
+
+def joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def same(a: list[dict[str, np.ndarray]], b: list[dict[str, np.ndarray]]) -> bool:
+    """Whether two epochs are equal, batch by batch."""
+    return len(a) == len(b) and all(
+        x.keys() == y.keys() and all(np.array_equal(x[name], y[name]) for name in x)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+@pytest.mark.parametrize("copies", [1, 2, 9])
+@pytest.mark.parametrize(("normal", "abnormal"), [(10, 4), (4, 10), (7, 7), (11, 1), (20, 13)])
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+def test_an_epoch_draws_the_larger_class_exactly_and_the_smaller_evenly(
+    copies: int, normal: int, abnormal: int, batch_size: int
+) -> None:
+    indices = {"normal": np.arange(normal), "abnormal": 500 + np.arange(abnormal)}
+    sampler = pair_sampler(**indices, copies=copies, batch_size=batch_size)
+    batches = epoch(sampler, 5)
+    drawn = joined(batches)
+    pairs = copies * max(normal, abnormal)
+    assert len(drawn["normal"]) == len(drawn["abnormal"]) == pairs
+    assert len(batches) == len(sampler)
+    assert {len(batch["normal"]) for batch in batches[:-1]} <= {batch_size}
+    for side, of_side in indices.items():
+        counts = Counter(drawn[side].tolist())
+        assert set(counts) == set(of_side.tolist())
+        assert max(counts.values()) - min(counts.values()) <= 1
+        if len(of_side) == max(normal, abnormal):
+            assert set(counts.values()) == {copies}
+
+
+def test_no_image_comes_again_before_all_others_came() -> None:
+    drawn = joined(epoch(pair_sampler(), 0))
+    for start in range(0, 30, 10):
+        assert set(drawn["normal"][start : start + 10]) == set(NORMAL)
+    for start in range(0, 28, 4):
+        assert set(drawn["abnormal"][start : start + 4]) == set(ABNORMAL)
+
+
+def test_epochs_and_seeds_differ_in_orders_pairs_and_symmetries() -> None:
+    drawn = [joined(epoch(pair_sampler(seed=s), e)) for s, e in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    for name in ("normal", "abnormal", "normal_symmetry", "abnormal_symmetry"):
+        assert len({tuple(columns[name]) for columns in drawn}) == 4, name
+    pairs = [Counter(zip(c["normal"], c["abnormal"], strict=True)) for c in drawn]
+    assert pairs[0] != pairs[1]
+    first = drawn[0]
+    assert not np.array_equal(first["normal_symmetry"], first["abnormal_symmetry"])
+
+
+def test_an_epoch_follows_from_seed_and_number_alone() -> None:
+    through = pair_sampler()
+    epochs = [epoch(through, number) for number in range(4)]
+    np.random.seed(5)
+    torch.manual_seed(5)
+    assert same(epoch(pair_sampler(), 3), epochs[3])
+    assert same(epoch(through, 1), epochs[1])
+    assert same(list(through), list(through))
+    assert not same(epochs[0], epochs[1])
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_ranks_share_the_batches_of_one_process(ranks: int, batch_size: int) -> None:
+    copies = 12  # 120 pairs: every number of ranks divides them
+    alone = pair_sampler(copies=copies, batch_size=batch_size * ranks)
+    shared = [
+        pair_sampler(copies=copies, batch_size=batch_size, ranks=ranks, rank=rank)
+        for rank in range(ranks)
+    ]
+    assert {len(sampler) for sampler in shared} == {len(alone)}
+    whole = epoch(alone, 2)
+    parts = [epoch(sampler, 2) for sampler in shared]
+    assert all(len(part) == len(whole) for part in parts)
+    for number, batch in enumerate(whole):
+        for name, column in batch.items():
+            for rank in range(ranks):
+                # Every second pair of the joint batch, for two ranks.
+                np.testing.assert_array_equal(parts[rank][number][name], column[rank::ranks])
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4, 7])
+@pytest.mark.parametrize("pairs", [1, 10, 11, 23, 24, 25])
+def test_all_ranks_get_batches_of_one_size_and_every_pair_is_seen(ranks: int, pairs: int) -> None:
+    normal = np.arange(pairs)
+    parts = [
+        epoch(pair_sampler(normal=normal, copies=1, batch_size=3, ranks=ranks, rank=rank), 0)
+        for rank in range(ranks)
+    ]
+    sizes = [[len(batch["normal"]) for batch in part] for part in parts]
+    assert all(size == sizes[0] and min(size) > 0 for size in sizes)
+    assert len(sizes[0]) == len(pair_sampler(normal=normal, copies=1, batch_size=3, ranks=ranks))
+    seen = Counter(np.concatenate([batch["normal"] for part in parts for batch in part]).tolist())
+    if pairs >= len(ABNORMAL):
+        assert set(seen) == set(normal.tolist())
+        assert sum(seen.values()) - pairs < ranks  # the first pairs fill up
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "possible"), [("dihedral", set(range(8))), ("flip", {0, 4}), ("none", {0})]
+)
+def test_symmetries_of_each_augmentation(augmentation: str, possible: set[int]) -> None:
+    drawn = joined(epoch(pair_sampler(augmentation=augmentation, copies=40), 0))
+    for side in ("normal", "abnormal"):
+        counts = Counter(drawn[f"{side}_symmetry"].tolist())
+        assert set(counts) == possible
+        # 400 draws; 25 are at least three and a half standard deviations of each count.
+        assert min(counts.values()) > 400 / len(possible) - 36
+
+
+def module(root: Path, **changes: Any) -> AnomalyDataModule:
+    arguments: dict[str, Any] = {
+        "name": "plates",
+        "layout": "folder",
+        "root": root,
+        "channels": 3,
+        "size_px": 16,
+        "seed": 0,
+        "batch_size": 2,
+        "cache_dir": root.parent / "cache",
+    }
+    return AnomalyDataModule(**(arguments | changes))
+
+
+def read(root: Path, **changes: Any) -> AnomalyDataModule:
+    data = module(root, **changes)
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """9 normal and 6 abnormal images with masks."""
+    return draw_folder(tmp_path / "plates")
+
+
+def paths(data: AnomalyDataModule, subset: tuple[int, ...], label: int | None = None) -> list[str]:
+    return [data.samples[i].path for i in subset if label in (None, data.samples[i].label)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_test_set_is_balanced_and_the_rest_trains(root: Path, seed: int) -> None:
+    data = read(root, seed=seed)
+    assert len(paths(data, data.split.test, 0)) == len(paths(data, data.split.test, 1)) == 3
+    assert len(paths(data, data.split.train, 0)) == 6
+    assert len(paths(data, data.split.train, 1)) == 3
+    assert sorted(data.split.train + data.split.test) == list(range(15))
+    assert paths(data, data.split.test) == sorted(paths(data, data.split.test))
+
+
+def test_another_seed_splits_otherwise(root: Path) -> None:
+    assert len({read(root, seed=seed).split.test for seed in range(3)}) == 3
+    assert read(root, seed=0).split == read(root, seed=0, size_px=32, channels=1).split
+
+
+def test_test_batches_are_the_files_as_they_are(root: Path) -> None:
+    data = read(root, augmentation="dihedral")
+    batches = list(data.test_batches(4))
+    assert [len(index) for index, _, _ in batches] == [4, 2]
+    indices, images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
+    assert tuple(indices.tolist()) == data.split.test
+    assert images.shape == (6, 3, 16, 16) and images.dtype == torch.float32
+    for i, image, label in zip(indices.tolist(), images, labels.tolist(), strict=True):
+        sample = data.samples[i]
+        assert label == sample.label == int(sample.path.startswith("abnormal"))
+        pixels = torch.tensor(read_image(root / sample.path, 16, 3)).permute(2, 0, 1)
+        torch.testing.assert_close(image, pixels.double().div(127.5).sub(1).float())
+        assert torch.equal(image, data.test_image_of_path(sample.path))
+    assert images.min() >= -1 and images.max() <= 1
+    one_by_one = torch.cat([image for _, image, _ in data.test_batches(1)])
+    assert torch.equal(images, one_by_one)
+    again = torch.cat([image for _, image, _ in data.test_batches(4)])
+    assert torch.equal(images, again)
+
+
+def test_range_of_pixels() -> None:
+    pixels = torch.tensor([0, 51, 127, 128, 255], dtype=torch.uint8)
+    expected = torch.tensor([-1.0, -0.6, -1 / 255, 1 / 255, 1.0])
+    torch.testing.assert_close(to_unit_range(pixels), expected)
+
+
+class Recorder(pl.LightningModule):
+    """Keeps the batches that a training sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.seen: dict[int, list[dict[str, Tensor]]] = {}
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        copy = {name: value.clone() for name, value in batch.items()}
+        self.seen.setdefault(self.current_epoch, []).append(copy)
+        return self.layer(torch.zeros(1, 1)).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def trained(
+    data: AnomalyDataModule, epochs: int, save: Path | None = None, load: Path | None = None
+) -> dict[int, list[dict[str, Tensor]]]:
+    """Batches by epoch, as Lightning hands them to a training."""
+    recorder = Recorder()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(recorder, datamodule=data, ckpt_path=load, weights_only=True)
+    if save is not None:
+        trainer.save_checkpoint(save)
+    return recorder.seen
+
+
+def equal(a: list[dict[str, Tensor]], b: list[dict[str, Tensor]]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x[side], y[side])
+        for x, y in zip(a, b, strict=True)
+        for side in ("normal", "abnormal")
+    )
+
+
+def test_training_sees_the_drawn_files_turned_and_scaled(root: Path) -> None:
+    (root / "abnormal" / "00.png").write_bytes(b"")  # skipped: rows of the store and samples differ
+    data = read(root, copies_per_epoch=2, batch_size=5, skip_unreadable=True)
+    seen = trained(data, 2)
+    assert [len(batch["normal"]) for batch in seen[1]] == [5, 5, 4]
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, PairSampler)
+    for number, batches in seen.items():
+        for drawn, batch in zip(epoch(sampler, number), batches, strict=True):
+            assert batch.keys() == {"normal", "abnormal"}
+            for side, label in (("normal", 0), ("abnormal", 1)):
+                assert {data.samples[i].label for i in drawn[side]} == {label}
+                assert set(drawn[side]) <= set(data.split.train)
+                files = [read_image(root / data.samples[i].path, 16, 3) for i in drawn[side]]
+                stack = torch.from_numpy(np.stack(files)).permute(0, 3, 1, 2)
+                turned = dihedral(stack, torch.from_numpy(drawn[f"{side}_symmetry"]))
+                assert batch[side].dtype == torch.float32
+                torch.testing.assert_close(batch[side], turned.float() / 127.5 - 1)
+                assert batch[side].min() >= -1 and batch[side].max() <= 1
+
+
+def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
+    root: Path, tmp_path: Path
+) -> None:
+    data = read(root)
+    whole = trained(data, 3)
+    assert list(whole) == [0, 1, 2]
+    assert not equal(whole[1], whole[2])  # Lightning tells the sampler its epoch
+    checkpoint = tmp_path / "one.ckpt"
+    first = trained(read(root), 1, save=checkpoint)
+    rest = trained(read(root), 3, load=checkpoint)
+    assert (list(first), list(rest)) == ([0], [1, 2])
+    assert all(equal(whole[number], (first | rest)[number]) for number in range(3))
+
+
+def test_each_rank_gets_its_share(root: Path) -> None:
+    data = read(root, copies_per_epoch=2, batch_size=2)
+    data.trainer = SimpleNamespace(world_size=2, global_rank=1)  # type: ignore[assignment]
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, PairSampler)
+    assert (sampler.ranks, sampler.rank, len(sampler)) == (2, 1, 3)
+    joint = read(root, copies_per_epoch=2, batch_size=4).train_dataloader().sampler
+    expected = [{name: column[1::2] for name, column in b.items()} for b in joint]
+    assert same(epoch(sampler, 0), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_disk_and_memory_give_the_same_batches(root: Path, channels: int) -> None:
+    (root / "normal" / "00.png").write_bytes(b"damaged")  # rows of the store and samples differ
+    changes: dict[str, Any] = {"channels": channels, "skip_unreadable": True}
+    memory = read(root, storage="memory", **changes)
+    disk = read(root, storage="disk", **changes)
+    small = read(root, storage="auto", memory_limit_mib=0, **changes)
+    assert not isinstance(memory.images, np.memmap)
+    assert isinstance(disk.images, np.memmap) and isinstance(small.images, np.memmap)
+    assert memory.split == disk.split
+    assert memory.sha256 == disk.sha256
+    assert memory.split_rows() == disk.split_rows()
+    for one, other in zip(memory.test_batches(4), disk.test_batches(4), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    for one, other in zip(memory.train_dataloader(), disk.train_dataloader(), strict=True):
+        assert one["normal"].shape[1:] == (channels, 16, 16)
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def damage(root: Path) -> dict[str, str]:
+    """Spoil three files; path -> what is to be said of each."""
+    (root / "normal" / "01.png").write_bytes(b"")
+    (root / "normal" / "05.png").write_bytes((root / "normal" / "04.png").read_bytes()[:90])
+    (root / "abnormal" / "03.png").write_text("not an image")
+    return {
+        "normal/01.png": "empty file",
+        "normal/05.png": "damaged",
+        "abnormal/03.png": "not a PNG",
+    }
+
+
+def test_all_unreadable_files_are_named(root: Path) -> None:
+    damaged = damage(root)
+    with pytest.raises(UserError) as caught:
+        read(root)
+    message = str(caught.value)
+    assert message.startswith(f"3 of 15 images under {root} cannot be read: ")
+    for path, reason in damaged.items():
+        assert f"{path} ({reason}" in message
+    assert "dataset.skip_unreadable=true" in message
+    assert "\n" not in message
+
+
+def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
+    damaged = damage(root)
+    data = read(root, skip_unreadable=True)
+    assert data.unreadable.keys() == damaged.keys()
+    assert len(data.samples) == 12
+    assert not {sample.path for sample in data.samples} & damaged.keys()
+    assert len(data.split.test) == 4  # 7 normal and 5 abnormal are left
+    for i in (*data.split.test, *data.split.train):
+        path = root / data.samples[i].path
+        pixels = torch.tensor(read_image(path, 16, 3)).permute(2, 0, 1)
+        torch.testing.assert_close(data.test_images([i])[0], pixels / 127.5 - 1)
+    rows = {row[0]: row[1:] for row in data.split_rows()}
+    assert len(rows) == 15
+    for path in damaged:
+        assert rows[path] == ("", -1, "unreadable")
+    assert list(rows) == sorted(rows)
+
+
+@pytest.mark.parametrize(("normal", "abnormal"), [(1, 5), (5, 1), (0, 4), (4, 0)])
+def test_a_class_with_fewer_than_two_images(tmp_path: Path, normal: int, abnormal: int) -> None:
+    root = draw_folder(tmp_path / "few", normal=normal, abnormal=abnormal)
+    for name in ("normal", "abnormal"):
+        (root / name).mkdir(exist_ok=True)
+    count = min(normal, abnormal)
+    word = "normal" if normal == count else "abnormal"
+    plural = "image" if count == 1 else "images"
+    with pytest.raises(UserError, match=f"dataset plates has {count} {word} {plural} under .*few"):
+        read(root)
+
+
+def test_a_class_of_which_only_one_image_is_readable(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "few", normal=4, abnormal=2)
+    (root / "abnormal" / "01.png").write_bytes(b"")
+    with pytest.raises(UserError, match="1 abnormal images"):
+        read(root, skip_unreadable=True)
+
+
+def test_two_images_a_class_are_enough(tmp_path: Path) -> None:
+    data = read(draw_folder(tmp_path / "few", normal=2, abnormal=2), batch_size=16)
+    assert (len(data.split.train), len(data.split.test)) == (2, 2)
+    [batch] = data.train_dataloader()
+    assert batch["normal"].shape == batch["abnormal"].shape == (1, 3, 16, 16)
+
+
+def test_test_images_that_are_also_trained_on(root: Path) -> None:
+    clean = read(root)
+    assert clean.leaked_test_images() == []
+    test, train = paths(clean, clean.split.test, 0), paths(clean, clean.split.train, 0)
+    (root / test[1]).write_bytes((root / train[2]).read_bytes())
+    (root / test[0]).write_bytes((root / test[2]).read_bytes())  # both in the test set: no leak
+    (root / train[0]).write_bytes((root / train[1]).read_bytes())
+    data = read(root)
+    assert data.split == clean.split
+    assert data.leaked_test_images() == [test[1]]
+
+
+def test_masks_of_the_test_set(root: Path) -> None:
+    lost = paths(read(root), read(root).split.test, 1)[0]
+    (root / lost.replace("abnormal", "masks")).unlink()
+    data = read(root)
+    known = 0
+    for i, sample in enumerate(data.samples):
+        truth = data.ground_truth(i)
+        if sample.label == 0:
+            assert truth is not None and truth.shape == (16, 16) and truth.dtype == bool
+            assert not truth.any()
+        elif i in data.split.train or sample.path == lost:
+            assert truth is None
+        else:
+            mask = root / sample.path.replace("abnormal", "masks")
+            np.testing.assert_array_equal(truth, read_mask([mask], 16))
+            assert truth is not None and 0 < truth.mean() < 0.5
+            known += 1
+    assert known == 2
+
+
+def test_an_unreadable_mask_is_named_if_it_is_needed(root: Path) -> None:
+    data = read(root)
+    trained_on = paths(data, data.split.train, 1)[0]
+    tested = paths(data, data.split.test, 1)[0]
+    (root / trained_on.replace("abnormal", "masks")).write_bytes(b"")
+    read(root)
+    needed = root / tested.replace("abnormal", "masks")
+    needed.write_bytes(b"")
+    with pytest.raises(UserError, match=r"ground-truth mask .* cannot be read") as caught:
+        read(root)
+    assert str(needed) in str(caught.value)
+
+
+def test_images_are_read_once_and_progress_is_told(root: Path) -> None:
+    told: list[Any] = []
+
+    @contextmanager
+    def progress(what: str) -> Iterator[Any]:
+        told.append(what)
+        yield lambda done, total: told.append((done, total))
+
+    data = module(root, progress=progress)
+    data.setup("fit")
+    data.setup("test")
+    assert told == ["reading plates", *[(done, 15) for done in range(1, 16)]]
+
+
+def test_excluded_images_are_in_neither_subset(root: Path) -> None:
+    data = read(root, exclude=["normal/02.png"])
+    assert len(data.samples) == 14
+    assert "normal/02.png" not in {row[0] for row in data.split_rows()}
+    with pytest.raises(UserError, match=r"normal/99\.png"):
+        read(root, exclude=["normal/99.png"])
+
+
+def test_grey_and_coloured_files_become_what_was_asked_for(root: Path) -> None:
+    Image.new("RGB", (40, 20), (200, 0, 0)).save(root / "normal" / "00.png")
+    for channels in (1, 3):
+        data = read(root, channels=channels)
+        i = [sample.path for sample in data.samples].index("normal/00.png")
+        image = data.test_images([i])[0]
+        assert image.shape == (channels, 16, 16)
+        levels = torch.tensor([60.0]) if channels == 1 else torch.tensor([200.0, 0.0, 0.0])
+        expected = (levels / 127.5 - 1).view(-1, 1, 1).expand(channels, 16, 16)
+        torch.testing.assert_close(image, expected)
+
+
+def test_split_rows_name_every_image(root: Path) -> None:
+    data = read(root)
+    rows = data.split_rows()
+    assert [row[0] for row in rows] == [sample.path for sample in data.samples]
+    for row, sample, sha256 in zip(rows, data.samples, data.sha256, strict=True):
+        assert row[1:3] == (sha256, sample.label)
+    assert [row[3] for row in rows].count("test") == 6

@@ -1,0 +1,95 @@
+"""The generator: its shapes, its size by hand, and what its layers are."""
+
+import pytest
+import torch
+from torch import nn
+
+from cyclegan_ad.networks.generator import Generator, ResidualBlock
+
+
+def images(*shape: int) -> torch.Tensor:
+    return 2 * torch.rand(*shape, generator=torch.Generator().manual_seed(0)) - 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(32, 32), (36, 36), (64, 64), (64, 32), (100, 100)])
+def test_keeps_the_shape_and_stays_in_range(channels: int, size: tuple[int, int]) -> None:
+    given = images(2, channels, *size)
+    with torch.inference_mode():
+        made = Generator(channels, base_channels=4, residual_blocks=2)(given)
+    assert made.shape == given.shape
+    assert made.dtype == torch.float32
+    assert made.abs().max() <= 1
+
+
+def test_range_is_kept_whatever_the_weights() -> None:
+    torch.manual_seed(0)
+    generator = Generator(1, base_channels=4, residual_blocks=1)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(1000)
+        made = generator(images(1, 1, 32, 32))
+    assert made.min() == -1 and made.max() == 1
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_number_of_weights_of_the_paper() -> None:
+    # Weights and biases by hand, layer by layer: c7s1-64, d128, d256, nine R256, u128, u64, c7s1-3.
+    first = 3 * 7 * 7 * 64 + 64
+    down = (64 * 3 * 3 * 128 + 128) + (128 * 3 * 3 * 256 + 256)
+    block = 2 * (256 * 3 * 3 * 256 + 256)
+    up = (256 * 3 * 3 * 128 + 128) + (128 * 3 * 3 * 64 + 64)
+    last = 64 * 7 * 7 * 3 + 3
+    with torch.device("meta"):
+        assert count(Generator()) == first + down + 9 * block + up + last == 11_378_179
+        assert count(Generator(residual_blocks=6)) == first + down + 6 * block + up + last
+        grey = Generator(channels=1)
+    assert count(grey) == 11_378_179 - 2 * 7 * 7 * 64 - (64 * 7 * 7 * 2 + 2)
+
+
+@pytest.mark.parametrize("blocks", [1, 6, 9])
+def test_layers_are_those_of_the_paper(blocks: int) -> None:
+    layers = [module for module in Generator(3, 4, blocks).modules() if not list(module.children())]
+    kinds = [type(layer).__name__ for layer in layers]
+    assert kinds.count("InstanceNorm2d") == 5 + 2 * blocks
+    assert kinds.count("ReflectionPad2d") == 2 + 2 * blocks
+    assert kinds.count("ConvTranspose2d") == 2
+    assert kinds[-1] == "Tanh"
+    assert not any("BatchNorm" in kind or "Dropout" in kind for kind in kinds)
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    widths = [4, 8, 16] + 2 * blocks * [16] + [8, 4, 3]
+    assert [layer.out_channels for layer in convolutions] == widths
+    assert [layer.kernel_size[0] for layer in convolutions] == [7] + [3] * (4 + 2 * blocks) + [7]
+    assert [layer.stride[0] for layer in convolutions] == [1, 2, 2] + 2 * blocks * [1] + [2, 2, 1]
+
+
+def test_a_residual_block_adds_to_its_input() -> None:
+    block = ResidualBlock(4)
+    given = images(2, 4, 8, 8)
+    torch.testing.assert_close(block(given), given + block.layers(given))
+    for parameter in block.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.equal(block(given), given)  # nothing added: not even a ReLU after the sum
+
+
+def test_an_image_is_translated_the_same_whatever_is_beside_it() -> None:
+    torch.manual_seed(0)
+    generator = Generator(1, base_channels=4, residual_blocks=2).double()
+    given = images(5, 1, 32, 32).double()
+    with torch.inference_mode():
+        together = generator(given)
+        alone = torch.cat([generator(image[None]) for image in given])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
+
+
+def test_weights_are_drawn_with_the_initialisation_of_the_paper() -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, base_channels=16, residual_blocks=2)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("bias"):
+            assert (parameter == 0).all(), name
+        else:
+            assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name

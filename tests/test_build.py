@@ -1,0 +1,216 @@
+"""From settings to objects: where a dataset is looked for, and a method that follows the seed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from tiny import compose_settings, draw_folder
+from tiny import settings as tiny_settings
+
+from cyclegan_ad import build
+from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.cyclegan import CycleGAN
+
+SMALL = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")
+
+
+def test_data_module_gets_every_setting(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "mine")
+    (tmp_path / "left_out.txt").write_text("normal/00.png\n\n  abnormal/01.png  \n")
+    data = build_data(
+        compose_settings(
+            "train",
+            [
+                "dataset=folder",
+                f"dataset.root={root}",
+                f"cache_dir={tmp_path}/cache",
+                "resolution=32",
+                "seed=5",
+                "dataset.name=screws",
+                "dataset.channels=1",
+                "dataset.batch_size=3",
+                "dataset.copies_per_epoch=7",
+                "dataset.augmentation=flip",
+                f"dataset.exclude={tmp_path}/left_out.txt",
+                "dataset.skip_unreadable=true",
+                "dataset.storage=disk",
+                "dataset.memory_limit_mib=11",
+            ],
+        )
+    )
+    found = {name: getattr(data, name) for name in EXPECTED}
+    assert found == EXPECTED
+    assert data.root == root
+    assert data.cache_dir == tmp_path / "cache" / "images"
+    data.setup()
+    assert len(data.samples) == 13
+    assert list((tmp_path / "cache" / "images").glob("*.npy"))
+
+
+EXPECTED = {
+    "dataset_name": "screws",
+    "layout": "folder",
+    "channels": 1,
+    "size_px": 32,
+    "seed": 5,
+    "batch_size": 3,
+    "copies_per_epoch": 7,
+    "augmentation": "flip",
+    "exclude": ["normal/00.png", "abnormal/01.png"],
+    "skip_unreadable": True,
+    "storage": "disk",
+    "memory_limit_mib": 11,
+}
+
+
+def compose(*words: str) -> dict[str, Any]:
+    return compose_settings("train", words)
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8), 100).save(path)
+
+
+def mvtec(root: Path) -> Path:
+    picture(root / "train" / "good" / "0.png")
+    picture(root / "test" / "good" / "0.png")
+    picture(root / "test" / "broken" / "0.png")
+    return root
+
+
+def test_a_dataset_is_found_under_the_data_folder(tmp_path: Path) -> None:
+    words = ("dataset=screw", f"data_dir={tmp_path}", f"cache_dir={tmp_path}/cache")
+    with pytest.raises(UserError) as caught:
+        build_data(compose(*words))
+    message = str(caught.value)
+    for place in ("screw", "mvtec_ad/screw", "mvtec_anomaly_detection/screw"):
+        assert str(tmp_path / place) in message
+    assert "https://www.mvtec.com/" in message and "\n" not in message
+    archive = mvtec(tmp_path / "mvtec_anomaly_detection" / "screw")
+    assert build_data(compose(*words)).root == archive
+    own = mvtec(tmp_path / "screw")
+    assert build_data(compose(*words)).root == own
+
+
+def test_a_given_root_counts_alone(tmp_path: Path) -> None:
+    mvtec(tmp_path / "screw")
+    elsewhere = mvtec(tmp_path / "elsewhere")
+    words = ("dataset=screw", f"data_dir={tmp_path}", f"cache_dir={tmp_path}/cache")
+    assert build_data(compose(*words, f"dataset.root={elsewhere}")).root == elsewhere
+    with pytest.raises(UserError, match=r"^dataset\.root=.*/nowhere: no such dataset there; downl"):
+        build_data(compose(*words, f"dataset.root={tmp_path}/nowhere"))
+
+
+def test_folders_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own, other = mvtec(tmp_path / "data" / "screw"), mvtec(tmp_path / "other")
+    (tmp_path / "list.txt").write_text("test/good/0.png\n")
+    words = ("dataset=screw", "data_dir='~/data'", "cache_dir='~/cache'")
+    data = build_data(compose(*words, "dataset.exclude='~/list.txt'"))
+    assert (data.root, data.cache_dir) == (own, tmp_path / "cache" / "images")
+    assert data.exclude == ["test/good/0.png"]
+    assert build_data(compose(*words, "dataset.root='~/other'")).root == other
+
+
+def test_the_demo_is_drawn_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Path] = []
+
+    def draw(root: Path) -> Path:
+        drawn.append(root)
+        return root
+
+    monkeypatch.setattr(build, "draw_demo", draw)
+    data = build_data(compose(f"cache_dir={tmp_path}"))
+    assert data.root == tmp_path / "demo" and drawn == [data.root]
+    own = draw_folder(tmp_path / "own")
+    assert build_data(compose(f"cache_dir={tmp_path}", f"dataset.root={own}")).root == own
+    assert len(drawn) == 1
+
+
+def test_ones_own_images_need_their_place() -> None:
+    with pytest.raises(UserError, match=r"^dataset\.root is missing: .*dataset\.root=PATH"):
+        build_data(compose("dataset=folder"))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_list_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "list.txt"
+    if content is not None:
+        path.write_bytes(content)
+    root = draw_folder(tmp_path / "mine")
+    settings = tiny_settings(root, tmp_path / "runs", f"dataset.exclude={path}")
+    with pytest.raises(UserError) as caught:
+        build_data(settings)
+    assert str(caught.value).startswith(f"dataset.exclude={path} cannot be read (")
+    assert "\n" not in str(caught.value)
+
+
+def weights(method: CycleGAN) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in method.parameters()])
+
+
+def test_initial_weights_follow_the_seed_alone() -> None:
+    settings = compose("dataset=screw", *SMALL)
+    torch.manual_seed(99)
+    first = weights(build_method(settings))
+    torch.rand(5)
+    assert torch.equal(weights(build_method(settings)), first)
+    scored_otherwise = compose("dataset=screw", *SMALL, "score=fid_spatial", "logger=csv")
+    assert torch.equal(weights(build_method(scored_otherwise)), first)
+    assert not torch.equal(weights(build_method(settings | {"seed": 1})), first)
+
+
+def test_generators_and_discriminators_differ_from_each_other() -> None:
+    method = build_method(compose("dataset=screw", *SMALL))
+    to_normal, to_abnormal = method.generator_to_normal, method.generator_to_abnormal
+    pairs = list(zip(to_normal.parameters(), to_abnormal.parameters(), strict=True))
+    pairs += zip(
+        method.discriminator_normal.parameters(),
+        method.discriminator_abnormal.parameters(),
+        strict=True,
+    )
+    assert all(a is not b for a, b in pairs)
+    assert not any(torch.equal(a, b) for a, b in pairs if a.dim() > 1)
+
+
+def test_method_gets_every_setting() -> None:
+    method = build_method(
+        compose(
+            "dataset=hazelnut",
+            "seed=4",
+            "method.generator.base_channels=4",
+            "method.generator.residual_blocks=2",
+            "method.discriminator.base_channels=6",
+            "method.adversarial_loss=log",
+            "method.lambda_cyc=7.0",
+            "method.lambda_ide=3.0",
+            "method.learning_rate=1e-3",
+            "method.betas=[0.4,0.9]",
+            "method.pool_size=13",
+            "method.decay_start_epoch=11",
+            "trainer.max_epochs=17",
+        )
+    )
+    assert dict(method.hparams) == {
+        "channels": 3,
+        "base_channels": 4,
+        "residual_blocks": 2,
+        "discriminator_base_channels": 6,
+        "adversarial_loss": "log",
+        "lambda_cyc": 7.0,
+        "lambda_ide": 3.0,
+        "learning_rate": 1e-3,
+        "betas": (0.4, 0.9),
+        "pool_size": 13,
+        "max_epochs": 17,
+        "decay_start_epoch": 11,
+        "seed": 4,
+    }
+    assert all(type(value) in (int, float, str, tuple) for value in method.hparams.values())
+    assert method.generator_to_normal.layers[1].in_channels == 3
+    assert method.discriminator_normal.layers[0].out_channels == 6
+    assert method.pool_normal.size == 13

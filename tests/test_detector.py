@@ -1,0 +1,98 @@
+"""The saved detector: the trained weights bit for bit, and what describes them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cyclegan_ad import __version__, detector
+from cyclegan_ad.detector import save_detector
+from cyclegan_ad.networks.generator import Generator
+
+NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
+PREPROCESSING = {"channels": 1, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]}
+DECISIONS = {"sse": {"zfn_threshold": 0.1 + 0.2, "set_on": "the test images", "normal_images": 3}}
+
+
+def save(folder: Path, generator: torch.nn.Module) -> dict[str, Any]:
+    save_detector(
+        folder,
+        generator,
+        network=NETWORK,
+        preprocessing=PREPROCESSING,
+        decisions=DECISIONS,
+    )
+    return json.loads((folder / "detector.json").read_text())
+
+
+def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = Generator(**NETWORK)
+    save(tmp_path / "detector", generator)
+    stored = load_file(tmp_path / "detector" / "generator.safetensors")
+    given = generator.state_dict()
+    assert stored.keys() == given.keys()
+    for name, value in given.items():
+        assert stored[name].dtype == value.dtype
+        assert torch.equal(stored[name], value), name
+    described = json.loads((tmp_path / "detector" / "detector.json").read_text())
+    again = Generator(**described["network"])  # what is written is enough to build it
+    again.load_state_dict(stored)
+    images = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(again(images), generator(images))
+
+
+def test_weights_in_another_memory_order(tmp_path: Path) -> None:
+    generator = Generator(**NETWORK)
+    given = {name: value.clone() for name, value in generator.state_dict().items()}
+    generator.to(memory_format=torch.channels_last)
+    save(tmp_path, generator)
+    stored = load_file(tmp_path / "generator.safetensors")
+    assert all(torch.equal(stored[name], value) for name, value in given.items())
+
+
+def test_description(tmp_path: Path) -> None:
+    found = save(tmp_path, Generator(**NETWORK))
+    assert found["format"] == 1
+    assert found["network"] == NETWORK
+    assert found["preprocessing"] == PREPROCESSING
+    assert found["scores"] == DECISIONS  # every digit of the threshold
+    assert found["versions"]["cyclegan_ad"] == __version__
+    assert found["versions"]["torch"] == torch.__version__
+    assert "pillow" in found["versions"]
+    weights = (tmp_path / "generator.safetensors").read_bytes()
+    assert found["sha256"] == {"generator.safetensors": hashlib.sha256(weights).hexdigest()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "detector.json",
+        "generator.safetensors",
+    ]
+
+
+def test_a_later_detector_replaces_the_earlier_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = save(tmp_path, Generator(**NETWORK))
+    second = save(tmp_path, Generator(**NETWORK))
+    assert first["sha256"] != second["sha256"]
+    weights = (tmp_path / "generator.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() in second["sha256"].values()
+
+
+def test_a_failed_write_leaves_the_earlier_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, Generator(**NETWORK))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full_disk(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        path.write_bytes(b"half of the weights")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(detector, "save_file", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        save(tmp_path, Generator(**NETWORK))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,303 @@
+"""Evaluation with methods whose reconstructions are known, so that numbers can be worked out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from cyclegan_ad import evaluation
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation import Evaluation, choose_examples, evaluate
+from cyclegan_ad.features import FeatureExtractor, Features
+from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.scores import Scores, build_scores
+
+SIZE = 8
+# Grey level of each image, all different.
+NORMAL = (0, 30, 60, 90, 20, 50, 80, 110)
+ABNORMAL = (40, 70, 100, 130, 160, 190, 220, 255)
+
+
+class Method:
+    """Reconstructs by a function of the images, and notes the sizes of its batches."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function = function
+        self.batches: list[int] = []
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        self.batches.append(len(images))
+        return self.function(images)
+
+
+class Pixels(FeatureExtractor):
+    """The pixels themselves are the features."""
+
+    name = "efficientnet_lite0"
+
+    def _extract(self, images: Tensor) -> Features:
+        return Features(images.flatten(1), images)
+
+
+def black(images: Tensor) -> Tensor:
+    """Grey level 0, which is -1 in memory."""
+    return torch.full_like(images, -1.0)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """8 even images a class; the mask of an abnormal one is its left half."""
+    root = tmp_path / "even"
+    for name, levels in (("normal", NORMAL), ("abnormal", ABNORMAL)):
+        (root / name).mkdir(parents=True)
+        for i, level in enumerate(levels):
+            Image.new("L", (SIZE, SIZE), level).save(root / name / f"{i}.png")
+    (root / "masks").mkdir()
+    mask = Image.new("L", (SIZE, SIZE), 0)
+    mask.paste(255, (0, 0, SIZE // 2, SIZE))
+    for i in range(len(ABNORMAL)):
+        mask.save(root / "masks" / f"{i}.png")
+    return root
+
+
+def read(root: Path, **changes: Any) -> AnomalyDataModule:
+    arguments: dict[str, Any] = {
+        "name": "even",
+        "layout": "folder",
+        "root": root,
+        "channels": 1,
+        "size_px": SIZE,
+        "seed": 0,
+        "batch_size": 4,
+        "cache_dir": root.parent / "cache",
+    }
+    data = AnomalyDataModule(**(arguments | changes))
+    data.setup()
+    return data
+
+
+def score(
+    data: AnomalyDataModule,
+    function: Callable[[Tensor], Tensor] = black,
+    batch_size: int = 3,
+    scores: Scores | None = None,
+) -> Evaluation:
+    return evaluate(
+        Method(function),
+        data,
+        build_scores(["sse"], "inception") if scores is None else scores,
+        device=torch.device("cpu"),
+        batch_size=batch_size,
+    )
+
+
+def level(data: AnomalyDataModule, index: int) -> int:
+    folder, _, name = data.samples[index].path.partition("/")
+    return {"normal": NORMAL, "abnormal": ABNORMAL}[folder][int(name.removesuffix(".png"))]
+
+
+def test_scores_thresholds_and_order(root: Path) -> None:
+    data = read(root)
+    found = score(data)
+    assert tuple(found.indices) == data.split.test
+    assert found.indices.dtype == found.labels.dtype == np.int64
+    assert found.labels.tolist() == [data.samples[i].label for i in data.split.test]
+    assert found.labels.sum() == 4
+    # An image of grey level g is g / 127.5 - 1, its reconstruction -1: g / 127.5 on 64 pixels.
+    levels = np.array([level(data, i) for i in data.split.test])
+    assert list(found.scores) == ["sse"]
+    assert found.scores["sse"].dtype == np.float64
+    np.testing.assert_allclose(found.scores["sse"], 64 * (levels / 127.5) ** 2, rtol=1e-6)
+
+    normal, abnormal = levels[found.labels == 0], levels[found.labels == 1]
+    summary = found.summary["sse"]
+    zfn = abnormal.min()
+    assert summary["zfn_threshold"] == pytest.approx(64 * (zfn / 127.5) ** 2, rel=1e-6)
+    assert summary["zfn_accuracy"] == (4 + (normal < zfn).sum()) / 8
+    best = max(((abnormal >= at).sum() + (normal < at).sum()) / 8 for at in levels)
+    assert summary["max_accuracy"] == best
+    assert summary["auroc"] == pytest.approx(roc_auc_score(found.labels, levels), rel=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 8, 16])
+def test_results_do_not_depend_on_the_size_of_the_batches(root: Path, batch_size: int) -> None:
+    data = read(root)
+
+    def shifted(images: Tensor) -> Tensor:  # left half brighter by a fraction of the image
+        result = images.clone()
+        result[..., : SIZE // 2] *= 0.7
+        return result
+
+    whole, parts = score(data, shifted, 16), score(data, shifted, batch_size)
+    np.testing.assert_array_equal(parts.indices, whole.indices)
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+    np.testing.assert_array_equal(parts.scores["sse"], whole.scores["sse"])
+    assert parts.summary == whole.summary
+    assert parts.localisation == whole.localisation is not None
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 16])
+def test_every_test_image_is_reconstructed_once(root: Path, batch_size: int) -> None:
+    method = Method(black)
+    evaluate(
+        method,
+        read(root),
+        build_scores(["sse"], "inception"),
+        device=torch.device("cpu"),
+        batch_size=batch_size,
+    )
+    assert sum(method.batches) == 8
+    assert max(method.batches) == min(batch_size, 8)
+
+
+def test_a_real_generator_scores_alike_in_any_batch(root: Path) -> None:
+    torch.manual_seed(0)
+    generator = Generator(1, base_channels=4, residual_blocks=1).eval()
+    data = read(root, size_px=32)
+    one, many = score(data, generator, 1), score(data, generator, 16)
+    np.testing.assert_allclose(one.scores["sse"], many.scores["sse"], rtol=1e-4)
+    assert one.scores["sse"].min() > 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_deep_scores_stand_beside_the_others(root: Path, batch_size: int) -> None:
+    found = score(read(root), black, batch_size, Scores(["fid", "sse"], Pixels()))
+    assert list(found.scores) == list(found.summary) == ["fid_efficientnet_lite0", "sse"]
+    # Even images: the features of each have no spread, and their distance is 3 times that of grey.
+    deep = found.scores["fid_efficientnet_lite0"]
+    np.testing.assert_allclose(deep, 3 * found.scores["sse"], rtol=1e-6)
+    assert found.summary["fid_efficientnet_lite0"]["auroc"] == found.summary["sse"]["auroc"]
+
+
+def test_localisation_of_a_perfect_and_of_a_blind_method(root: Path) -> None:
+    data = read(root)
+    abnormal = [i for i in data.split.test if data.samples[i].label == 1]
+    values = torch.stack([data.test_images([i]).max() for i in abnormal])
+
+    def left_half(images: Tensor) -> Tensor:
+        """Different where the masks are, and only there."""
+        result = images.clone()
+        for image in result:
+            if (image.max() == values).any():
+                image[..., : SIZE // 2] -= 1.0
+        return result
+
+    found = score(data, left_half)
+    assert found.localisation == {"pixel_auroc": 1.0, "aupro": 1.0, "masked_images": 4}
+    blind = score(data, lambda images: images.clone())
+    assert blind.localisation is not None
+    assert blind.localisation["pixel_auroc"] == 0.5
+
+
+def test_localisation_by_hand(root: Path) -> None:
+    data = read(root)
+    found = score(data)  # the map of an image is even: (level / 127.5)^2 on every pixel
+    pixels, truth = [], []
+    for i in data.split.test:
+        masked = data.samples[i].label == 1
+        pixels += 64 * [level(data, i)]
+        truth += 32 * [int(masked)] + 32 * [0]
+    assert found.localisation is not None
+    expected = roc_auc_score(truth, pixels)
+    assert found.localisation["pixel_auroc"] == pytest.approx(expected, rel=1e-9)
+    assert 0 <= found.localisation["aupro"] <= 1
+
+
+def test_without_ground_truth_nothing_is_said_of_places(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mask in (root / "masks").iterdir():
+        mask.unlink()
+    maps: list[Tensor] = []
+    monkeypatch.setattr(evaluation, "anomaly_map", lambda *given: maps.append(given[0]))
+    assert score(read(root)).localisation is None
+    assert maps == []  # the maps of a large test set would fill the memory
+
+
+def test_images_without_a_mask_do_not_count_for_places(root: Path) -> None:
+    data = read(root)
+    tested = [data.samples[i] for i in data.split.test if data.samples[i].label == 1]
+    (root / tested[0].mask[0]).unlink()
+    found = score(read(root))
+    assert found.localisation is not None
+    assert found.localisation["masked_images"] == 3
+    # An empty mask is no ground truth of a defect.
+    for sample in tested[1:]:
+        Image.new("L", (SIZE, SIZE), 0).save(root / sample.mask[0])
+    assert score(read(root)).localisation is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_an_image_whose_score_is_not_finite_is_named(
+    root: Path, value: float, batch_size: int
+) -> None:
+    data = read(root)
+    bad = data.split.test[5]
+    others = [data.samples[i].path for i in data.split.test if i != bad]
+
+    def broken(images: Tensor) -> Tensor:
+        result = images.clone()
+        result[images == data.test_images([bad]).max()] = value
+        return result
+
+    with pytest.raises(UserError) as caught:
+        score(data, broken, batch_size)
+    message = str(caught.value)
+    assert message.startswith(f"score sse is NaN or infinite for {data.samples[bad].path}: ")
+    assert "overwrite=true" in message and "\n" not in message
+    assert not any(path in message for path in others)
+
+
+def test_all_images_whose_scores_are_not_finite_are_named(root: Path) -> None:
+    data = read(root)
+    paths = ", ".join(data.samples[i].path for i in data.split.test)
+    with pytest.raises(UserError, match=f"NaN or infinite for {paths}: "):
+        score(data, lambda images: images * float("nan"), 16)
+
+
+def test_no_gradient_is_kept(root: Path) -> None:
+    modes: list[bool] = []
+
+    def watched(images: Tensor) -> Tensor:
+        modes.append(torch.is_grad_enabled())
+        return black(images)
+
+    score(read(root), watched)
+    assert modes and not any(modes)
+
+
+@pytest.mark.parametrize(
+    ("per_class", "chosen"),
+    [(1, [2]), (2, [1, 3]), (3, [0, 2, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3])],
+)
+def test_examples_are_spread_over_the_test_set(
+    root: Path, per_class: int, chosen: list[int]
+) -> None:
+    data = read(root)
+    examples = choose_examples(data, per_class)
+    of_class = [[i for i in data.split.test if data.samples[i].label == label] for label in (0, 1)]
+    expected = [indices[k] for indices in of_class for k in chosen]
+    assert examples.captions == [data.samples[i].path for i in expected]
+    assert examples.labels == [0] * len(chosen) + [1] * len(chosen)
+    assert torch.equal(examples.images, data.test_images(expected))
+    assert examples.masks.dtype == torch.bool
+    assert examples.masks.shape == (2 * len(chosen), SIZE, SIZE)
+    assert not examples.masks[: len(chosen)].any()
+    assert examples.masks[len(chosen) :, :, : SIZE // 2].all()
+    assert not examples.masks[len(chosen) :, :, SIZE // 2 :].any()
+
+
+def test_examples_without_ground_truth(root: Path) -> None:
+    for mask in (root / "masks").iterdir():
+        mask.unlink()
+    examples = choose_examples(read(root), 2)
+    assert examples.masks.shape == (4, SIZE, SIZE)
+    assert not examples.masks.any()

@@ -1,0 +1,330 @@
+"""What a job writes: its start, the check of its images, its results beside earlier ones."""
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from tiny import draw_folder
+from tiny import settings as tiny_settings
+
+from cyclegan_ad import __version__, run_files
+from cyclegan_ad.build import build_data
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation import Evaluation
+from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.run_directory import RunDirectory, write_json
+from cyclegan_ad.run_files import (
+    all_scored,
+    check_split,
+    describe_environment,
+    write_results,
+    write_start,
+)
+from cyclegan_ad.thresholds import summarise
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return draw_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def settings(root: Path, tmp_path: Path) -> dict[str, Any]:
+    return tiny_settings(root, tmp_path / "runs")
+
+
+def read(settings: dict[str, Any]) -> AnomalyDataModule:
+    data = build_data(settings)
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def data(settings: dict[str, Any]) -> AnomalyDataModule:
+    return read(settings)
+
+
+@pytest.fixture
+def run(settings: dict[str, Any], data: AnomalyDataModule) -> RunDirectory:
+    """A run that was begun."""
+    begun = RunDirectory.of(settings)
+    write_start(begun, settings, data)
+    return begun
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_start_of_a_run(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
+    with run.split.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["path", "sha256", "label", "subset"]
+    assert len(rows) == 15
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    test = {data.samples[i].path for i in data.split.test}
+    for path, sha256, label, subset in rows:
+        assert len(sha256) == 64
+        assert label == str(int(path.startswith("abnormal/")))
+        assert subset == ("test" if path in test else "train")
+    assert sum(row[3] == "test" for row in rows) == 6
+    assert run.read_config() == settings | {
+        "data_dir": str(Path(settings["data_dir"]).resolve()),
+    }
+    assert run.claim(settings) == "unfinished"
+
+
+def test_a_new_start_deletes_what_was_there(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    for old in (run.training, run.metrics, run.figures / "old.png"):
+        old.parent.mkdir(exist_ok=True)
+        old.write_text("{}")
+    write_start(run, settings | {"overwrite": True}, data)
+    assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
+    assert run.read_config()["overwrite"] is False  # or evaluate would delete the run
+
+
+def test_settings_are_written_last(
+    settings: dict[str, Any], data: AnomalyDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory.of(settings)
+
+    def killed() -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_files, "describe_environment", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_start(run, settings, data)
+    assert files(run.path) == ["split.csv"]
+    assert run.claim(settings) == "new"
+
+
+def test_folders_are_kept_so_that_they_are_found_from_anywhere(
+    settings: dict[str, Any],
+    data: AnomalyDataModule,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory.of(settings)
+    relative = settings["dataset"] | {"root": "images"}
+    write_start(run, settings | {"data_dir": "~/sets", "dataset": relative}, data)
+    kept = run.read_config()
+    assert kept["data_dir"] == str(tmp_path / "home" / "sets")
+    assert kept["dataset"]["root"] == str(tmp_path / "images")
+    nowhere = settings["dataset"] | {"root": None}
+    write_start(run, settings | {"data_dir": "sets", "dataset": nowhere}, data)
+    kept = run.read_config()
+    assert (kept["data_dir"], kept["dataset"]["root"]) == (str(tmp_path / "sets"), None)
+
+
+def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
+    found = json.loads(run.environment.read_text())
+    assert found["cyclegan_ad"] == __version__
+    assert set(found["packages"]) >= {"torch", "pytorch-lightning", "hydra-core", "numpy"}
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["started"].endswith("+00:00")
+    commit = subprocess.run(
+        ["git", "-C", str(Path(run_files.__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+    )
+    if commit.returncode == 0:
+        assert found["commit"].removesuffix("+changes") == commit.stdout.strip()
+    else:
+        assert found["commit"] is None
+
+
+def test_environment_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert describe_environment()["commit"] is None
+
+
+def test_the_same_images_pass(run: RunDirectory, settings: dict[str, Any]) -> None:
+    check_split(run, read(settings))
+    check_split(run, read(settings | {"resolution": 64}))
+
+
+def repaint(root: Path) -> None:
+    Image.new("L", (32, 32), 9).save(root / "normal" / "03.png")
+
+
+def add(root: Path) -> None:
+    Image.new("L", (32, 32), 9).save(root / "normal" / "99.png")
+
+
+def remove(root: Path) -> None:
+    (root / "abnormal" / "02.png").unlink()
+
+
+def move(root: Path) -> None:
+    (root / "normal" / "04.png").rename(root / "abnormal" / "77.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (repaint, "normal/03.png"),
+        (add, "normal/99.png"),
+        (remove, "abnormal/02.png"),
+        (move, "normal/04.png"),
+    ],
+)
+def test_an_image_that_differs_is_named(
+    run: RunDirectory,
+    settings: dict[str, Any],
+    root: Path,
+    change: Callable[[Path], None],
+    named: str,
+) -> None:
+    change(root)
+    with pytest.raises(UserError) as caught:
+        check_split(run, read(settings))
+    message = str(caught.value)
+    assert str(root) in message
+    assert str(run.split) in message
+    assert "restore them" in message and "overwrite=true" in message
+    assert "\n" not in message
+    if change is repaint:  # the others may move images between the subsets as well
+        assert message.startswith("1 images of ")
+        assert "(normal/03.png)" in message
+    else:
+        before = {row[0] for row in csv.reader(run.split.open(newline=""))}
+        now = {row[0] for row in read(settings).split_rows()}
+        assert named in before ^ now
+
+
+def test_another_split_of_the_same_images_is_refused(
+    run: RunDirectory, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(UserError, match=r"images of .* differ from those that .*, \.\.\.\)"):
+        check_split(run, read(settings | {"seed": 1}))
+
+
+def test_a_file_that_became_unreadable_is_named(
+    run: RunDirectory, settings: dict[str, Any], root: Path
+) -> None:
+    (root / "normal" / "00.png").write_bytes(b"")
+    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    with pytest.raises(UserError, match=r"normal/00\.png"):
+        check_split(run, read(going_on))
+
+
+def test_a_run_without_unreadable_files_goes_on_without_them(
+    settings: dict[str, Any], root: Path
+) -> None:
+    (root / "normal" / "00.png").write_bytes(b"")
+    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    run = RunDirectory.of(going_on)
+    write_start(run, going_on, read(going_on))
+    check_split(run, read(going_on))
+    with run.split.open(newline="") as file:
+        rows = {row[0]: row[1:] for row in csv.reader(file)}
+    assert rows["normal/00.png"] == ["", "-1", "unreadable"]
+    assert len(rows) == 1 + 15
+
+
+def evaluation(data: AnomalyDataModule, **columns: float) -> Evaluation:
+    """Scores of a test set: the position of the image, times a factor of each column's own."""
+    indices = np.array(data.split.test)
+    labels = np.array([data.samples[i].label for i in indices])
+    scores = {name: factor * np.arange(len(indices)) / 3 for name, factor in columns.items()}
+    return Evaluation(
+        indices=indices,
+        labels=labels,
+        scores=scores,
+        summary={name: summarise(values, labels) for name, values in scores.items()},
+        localisation={"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
+    )
+
+
+def test_results_of_a_first_evaluation(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    write_json(run.training, {"epochs": 3, "steps": 9, "seconds": 12.345, "finished": True})
+    assert not all_scored(run, ["sse"])
+    metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
+    assert metrics == json.loads(run.metrics.read_text()) == read_metrics(run.path)
+    found = evaluation(data, sse=1.0)
+    assert metrics == {
+        "format": 1,
+        "method": "cyclegan",
+        "dataset": "folder",
+        "resolution": 32,
+        "seed": 0,
+        "run": "cyclegan-32",
+        "epochs": 3,
+        "training_seconds": 12.3,
+        "test_normal": 3,
+        "test_abnormal": 3,
+        "threshold_protocol": "paper",
+        "scores": {"sse": found.summary["sse"]},
+        "localisation": {"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
+    }
+    rows = read_scores(run.path)
+    assert [row["path"] for row in rows] == [data.samples[i].path for i in data.split.test]
+    assert [row["label"] for row in rows] == [data.samples[i].label for i in data.split.test]
+    assert [row["sse"] for row in rows] == found.scores["sse"].tolist()  # every digit
+    assert files(run.figures) == ["scores_sse.png"]
+    assert all_scored(run, ["sse"])
+    assert not all_scored(run, ["sse", "fid"])
+
+
+def test_earlier_scores_stay_and_repeated_ones_are_replaced(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    write_results(run, settings, data, evaluation(data, sse=1.0))
+    metrics = write_results(run, settings, data, evaluation(data, fid=-2.0))
+    assert list(metrics["scores"]) == ["sse", "fid"]
+    assert metrics["scores"]["sse"] == evaluation(data, sse=1.0).summary["sse"]
+    assert metrics["scores"]["fid"] == evaluation(data, fid=-2.0).summary["fid"]
+    with run.scores.open(newline="") as file:
+        assert next(csv.reader(file)) == ["path", "label", "sse", "fid"]
+    rows = read_scores(run.path)
+    first = evaluation(data, sse=1.0, fid=-2.0).scores
+    assert [row["sse"] for row in rows] == first["sse"].tolist()
+    assert [row["fid"] for row in rows] == first["fid"].tolist()
+    assert files(run.figures) == ["scores_fid.png", "scores_sse.png"]
+    assert all_scored(run, ["fid", "sse"])
+
+    metrics = write_results(run, settings, data, evaluation(data, sse=-5.0))
+    assert metrics["scores"]["sse"] == evaluation(data, sse=-5.0).summary["sse"]
+    assert metrics["scores"]["fid"] == evaluation(data, fid=-2.0).summary["fid"]
+    rows = read_scores(run.path)
+    assert [row["sse"] for row in rows] == evaluation(data, sse=-5.0).scores["sse"].tolist()
+    assert [row["fid"] for row in rows] == first["fid"].tolist()
+
+
+def test_results_of_an_unfinished_pair_count_as_none(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    write_results(run, settings, data, evaluation(data, sse=1.0))
+    run.metrics.unlink()  # killed between the two files
+    assert not all_scored(run, ["sse"])
+    metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
+    assert list(metrics["scores"]) == ["fid"]
+    run.scores.unlink()
+    assert not all_scored(run, ["fid"])
+    assert list(write_results(run, settings, data, evaluation(data, sse=2.0))["scores"]) == ["sse"]
+
+
+def test_no_ground_truth_is_null(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> None:
+    found = evaluation(data, sse=1.0)
+    found.localisation = None
+    assert write_results(run, settings, data, found)["localisation"] is None
+    assert "localisation: null" in yaml.safe_dump(read_metrics(run.path))
