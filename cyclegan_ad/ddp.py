@@ -90,7 +90,8 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
 def _worker(job: Path) -> None:
     """What each of the processes does."""
     from cyclegan_ad.build import build_data
-    from cyclegan_ad.job import open_loggers, prepare_process, train_run
+    from cyclegan_ad.device import prepare_process
+    from cyclegan_ad.job import open_loggers, train_run
     from cyclegan_ad.run_directory import RunDirectory
 
     prepare_process()

@@ -38,7 +38,7 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["root"] is not None:
         wanted["dataset"] = made_with["dataset"] | {"root": settings["root"]}
     check_settings(wanted)
-    from cyclegan_ad.job import evaluate_again
+    from cyclegan_ad.run_evaluation import evaluate_again
 
     return evaluate_again(run, wanted)
 

@@ -116,7 +116,7 @@ class RunDirectory:
             raise UserError(
                 f"{self.path} is a file; choose another place with runs=PATH or run_name=NAME"
             )
-        if settings["overwrite"] or not self.path.exists():
+        if not self.path.exists():
             return "new"
         if not self.config.is_file():
             if all(entry.name.startswith(self._written_first) for entry in self.path.iterdir()):
@@ -125,6 +125,8 @@ class RunDirectory:
                 f"{self.path} holds files but no config.yaml, so no run of this program made it; "
                 "choose another place with runs=PATH or run_name=NAME"
             )
+        if settings["overwrite"]:
+            return "new"
         different = training_differences(self.read_config(), settings)
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)

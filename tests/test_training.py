@@ -182,10 +182,3 @@ def test_trainer_settings_train(
     state = final_state(run)["state_dict"]
     assert state.keys() == expected["state_dict"].keys()
     assert all(torch.isfinite(value).all() for value in state.values())
-
-
-def test_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="trainer=gpu"):
-        training.choose_device("gpu")
-    assert training.choose_device("auto") == torch.device("cpu")

@@ -15,18 +15,11 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.image_pool import ImagePool
+from cyclegan_ad.loss_watch import LossWatch
 from cyclegan_ad.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.generator import Generator
-
-# On a GPU, a look at the losses waits for it; so only every so many steps, and at epoch ends.
-CHECK_EVERY_N_STEPS = 50
-
-
-class NonFiniteLossError(UserError):
-    """A loss became NaN or infinite; training cannot go on."""
 
 
 class CycleGAN(pl.LightningModule):
@@ -80,7 +73,7 @@ class CycleGAN(pl.LightningModule):
         self.max_epochs, self.decay_start_epoch = max_epochs, decay_start_epoch
         self.seed = seed
         self.pool_normal, self.pool_abnormal = ImagePool(pool_size), ImagePool(pool_size)
-        self._bad_step = torch.tensor(-1)  # first step with a non-finite loss; -1: none so far
+        self.watch = LossWatch()
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
@@ -178,7 +171,8 @@ class CycleGAN(pl.LightningModule):
         discriminators.step()
 
         losses = {name: value.detach() for name, value in (losses | judged).items()}
-        self._watch(losses)
+        # Lightning counts a step of each optimizer; a training step has two.
+        self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
         self.log("learning_rate", generators.param_groups[0]["lr"])
 
@@ -199,10 +193,6 @@ class CycleGAN(pl.LightningModule):
     def _decay(self, epoch: int) -> float:
         return linear_decay(epoch, self.max_epochs, self.decay_start_epoch)
 
-    def on_train_start(self) -> None:
-        """Keep the note of non-finite losses on the device, so that no step waits for it."""
-        self._bad_step = torch.tensor(-1, device=self.device)
-
     def on_train_epoch_start(self) -> None:
         """Draw the pools' choices of this epoch from (seed, epoch, rank, pool)."""
         for which, pool in enumerate((self.pool_normal, self.pool_abnormal)):
@@ -210,7 +200,7 @@ class CycleGAN(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Step the decay, after a last look at the losses: no bad epoch is checkpointed."""
-        self._raise_if_non_finite()
+        self.watch.check()
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
 
@@ -235,28 +225,6 @@ class CycleGAN(pl.LightningModule):
     def _freeze_discriminators(self, frozen: bool) -> None:
         self.discriminator_normal.requires_grad_(not frozen)
         self.discriminator_abnormal.requires_grad_(not frozen)
-
-    def _watch(self, losses: dict[str, Tensor]) -> None:
-        """Note a non-finite loss on the device; look at the note only when that costs nothing."""
-        step = self._steps_done
-        finite = torch.stack([value.isfinite() for value in losses.values()]).all()
-        self._bad_step = torch.where((self._bad_step < 0) & ~finite, step, self._bad_step)
-        if self.device.type == "cpu" or step % CHECK_EVERY_N_STEPS == 0:
-            self._raise_if_non_finite()
-
-    @property
-    def _steps_done(self) -> int:
-        # Lightning counts a step of each optimizer; a training step has two.
-        return self.global_step // 2
-
-    def _raise_if_non_finite(self) -> None:
-        step = int(self._bad_step)
-        if step >= 0:
-            raise NonFiniteLossError(
-                f"a loss became NaN or infinite at training step {step} (epoch "
-                f"{self.current_epoch}); lower method.learning_rate or use "
-                "trainer.precision=32-true"
-            )
 
 
 def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) -> float:

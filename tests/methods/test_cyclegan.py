@@ -9,7 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from cyclegan_ad.methods.cyclegan import CycleGAN, NonFiniteLossError, linear_decay
+from cyclegan_ad.loss_watch import NonFiniteLossError
+from cyclegan_ad.methods.cyclegan import CycleGAN, linear_decay
 
 NETWORKS = (
     "generator_to_abnormal",

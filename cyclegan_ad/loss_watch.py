@@ -1,0 +1,60 @@
+"""Stops a training whose losses became NaN or infinite, without making the device wait."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cyclegan_ad.errors import UserError
+
+# On a GPU, a look at the losses waits for it; so only every so many steps, and when asked to.
+CHECK_EVERY_N_STEPS = 50
+
+
+class NonFiniteLossError(UserError):
+    """A loss became NaN or infinite; training cannot go on."""
+
+
+class LossWatch:
+    """Remembers the first step with a non-finite loss, on the device of the losses.
+
+    >>> watch = LossWatch()
+    >>> watch.note({"cycle": torch.tensor(0.5)}, step=1, epoch=0)
+    >>> watch.check()
+    """
+
+    def __init__(self) -> None:
+        self._bad_step: Tensor | None = None  # () int64 on the losses' device; -1: none so far
+        self._epoch = 0
+
+    def note(self, losses: Mapping[str, Tensor], step: int, epoch: int) -> None:
+        """Take in the losses of a step; on a CPU, where it costs nothing, check them at once.
+
+        Args:
+            losses: Scalars without gradient.
+            step: Number of the step, from 1.
+            epoch: Number of the epoch, from 0.
+
+        Raises:
+            NonFiniteLossError: If one is NaN or infinite; on a GPU some steps later.
+        """
+        finite = torch.stack([value.isfinite() for value in losses.values()]).all()
+        if self._bad_step is None:
+            self._bad_step = torch.tensor(-1, device=finite.device)
+        self._bad_step = torch.where((self._bad_step < 0) & ~finite, step, self._bad_step)
+        self._epoch = epoch
+        if finite.device.type == "cpu" or step % CHECK_EVERY_N_STEPS == 0:
+            self.check()
+
+    def check(self) -> None:
+        """Look at what was noted; waits for the device.
+
+        Raises:
+            NonFiniteLossError: If a loss was NaN or infinite; names the first such step.
+        """
+        step = -1 if self._bad_step is None else int(self._bad_step)
+        if step >= 0:
+            raise NonFiniteLossError(
+                f"a loss became NaN or infinite at training step {step} (epoch {self._epoch}); "
+                "lower method.learning_rate or use trainer.precision=32-true"
+            )
