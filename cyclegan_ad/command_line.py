@@ -30,6 +30,8 @@ _FLAGS = (
     "--hydra-help",
     "--version",
 )
+_FLAGS_WITH_VALUE = ("--cfg", "--package", "--config-path", "--config-name", "--config-dir")
+_FLAGS_WITH_VALUE += ("--experimental-rerun", "--info", "--shell-completion")
 
 
 def conf_dir() -> Path:
@@ -60,6 +62,11 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
 
     register_resolvers()
     sys.argv[1:] = _flags_first(sys.argv[1:])
+    try:
+        check_words(sys.argv[1:])
+    except UserError as error:
+        _print_error(error)
+        sys.exit(1)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
@@ -76,6 +83,33 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         sys.exit(130)
     if failed:
         sys.exit(1)
+
+
+def check_words(words: list[str]) -> None:
+    """Refuse words that Hydra would accept and no code would read.
+
+    Raises:
+        UserError: For a setting added with ``+``, several options of a group in one job, or a flag
+            that does not exist.
+    """
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    for word in words:
+        name, _, value = word.partition("=")
+        if name.startswith("--") and name not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+            raise UserError(
+                f"there is no flag {name}; settings are given as name=value, see --help"
+            )
+        bare = name.lstrip("+")
+        if bare != name and bare not in groups and not bare.startswith("hydra"):
+            raise UserError(
+                f"{word} adds a setting that no code reads; to change one, leave out the +: "
+                f"{bare}={value}"
+            )
+        if name in groups and value.startswith("[") and value.endswith("]"):
+            raise UserError(
+                f"{word} is not possible: {name} takes one option; for a job with each, give "
+                f"{name}={value.strip('[]')} -m"
+            )
 
 
 def register_resolvers() -> None:

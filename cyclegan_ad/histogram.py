@@ -73,7 +73,9 @@ def score_figure(
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=10, frameon=False, loc="best")
+    # Beside the axis title, where neither bars nor thresholds are.
+    axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.08))
+    axes.xaxis.label.set(horizontalalignment="left", x=0.0)
     return save_figure(figure, path)
 
 

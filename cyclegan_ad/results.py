@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import PATH_TEXT
 
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 METRICS_FORMAT = 1
@@ -133,7 +134,7 @@ def read_scores(run_dir: Path) -> list[dict[str, Any]]:
     path = Path(run_dir) / "scores.csv"
     again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(newline="", **PATH_TEXT) as file:
             reader = csv.DictReader(file, strict=True)
             columns = list(reader.fieldnames or [])
             if columns[:2] != ["path", "label"] or len(columns) < 3:

@@ -37,6 +37,10 @@ NOT_TRAINING = (
     "data_dir",
     "cache_dir",
     "dataset.scores",
+    # Only defaults of method.* and trainer.*, where they are compared.
+    "dataset.base_channels",
+    "dataset.learning_rate",
+    "dataset.max_epochs",
     "dataset.root",
     "dataset.folders",
     "dataset.source",
@@ -47,6 +51,10 @@ NOT_TRAINING = (
     "trainer.checkpoint_every_n_epochs",
     "trainer.snapshot_every_n_epochs",
 )
+
+
+# Paths are written as the system gives them, also where they are not valid UTF-8.
+PATH_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class RunDirectory:
@@ -134,7 +142,14 @@ class RunDirectory:
                 f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
                 "replace the old one with overwrite=true"
             )
-        return "trained" if self.read_training()["finished"] else "unfinished"
+        if not self.read_training()["finished"]:
+            return "unfinished"
+        if not self.checkpoint.is_file():
+            raise UserError(
+                f"{self.path} was trained, but {self.checkpoint} is gone; put it back or start "
+                "anew with overwrite=true"
+            )
+        return "trained"
 
     def clear(self) -> None:
         """Delete the run; a deletion cut short leaves no half of it in its place."""
@@ -214,7 +229,7 @@ def write_json(path: Path, content: object) -> None:
 
 def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
     """Write a CSV file in one go; floats keep every digit."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", **PATH_TEXT) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([[repr(v) if isinstance(v, float) else v for v in row] for row in rows])

@@ -18,7 +18,14 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation
 from cyclegan_ad.figures import score_figure
 from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
-from cyclegan_ad.run_directory import RunDirectory, run_name, write_json, write_rows, write_text
+from cyclegan_ad.run_directory import (
+    PATH_TEXT,
+    RunDirectory,
+    run_name,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 SPLIT_HEADER = ["path", "sha256", "label", "subset"]
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -51,7 +58,7 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
     Raises:
         UserError: If an image was added, removed or changed, or now belongs to another subset.
     """
-    with run.split.open(newline="", encoding="utf-8") as file:
+    with run.split.open(newline="", **PATH_TEXT) as file:
         before = {tuple(row) for row in list(csv.reader(file))[1:]}
     now = {tuple(str(value) for value in row) for row in data.split_rows()}
     if before != now:
@@ -99,9 +106,18 @@ def _commit() -> str | None:
 
 def all_scored(run: RunDirectory, columns: list[str]) -> bool:
     """Whether every one of these scores has been computed and written."""
+    return set(columns) <= _earlier_results(run)[0].keys()
+
+
+def _earlier_results(run: RunDirectory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Metrics of each score and rows of ``scores.csv``; neither, said, if a file is damaged."""
     if not (run.metrics.is_file() and run.scores.is_file()):
-        return False
-    return set(columns) <= read_metrics(run.path)["scores"].keys()
+        return {}, []
+    try:
+        return read_metrics(run.path)["scores"], read_scores(run.path)
+    except UserError as error:
+        print(f"earlier scores are left out: {error}", file=sys.stderr)
+        return {}, []
 
 
 def write_results(
@@ -116,11 +132,9 @@ def write_results(
         {"path": data.samples[i].path, "label": int(label)}
         for i, label in zip(found.indices, found.labels, strict=True)
     ]
-    summary: dict[str, Any] = {}
-    if run.metrics.is_file() and run.scores.is_file():
-        summary = read_metrics(run.path)["scores"]
-        for row, earlier in zip(rows, read_scores(run.path), strict=True):
-            row.update(earlier)
+    summary, earlier_rows = _earlier_results(run)
+    for row, earlier in zip(rows, earlier_rows, strict=bool(earlier_rows)):
+        row.update(earlier)
     for column, values in found.scores.items():
         for row, value in zip(rows, values, strict=True):
             row[column] = float(value)

@@ -49,7 +49,7 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column("Score", overflow="fold", max_width=12)
+    table.add_column("Score", overflow="fold", max_width=22)
     for heading in ("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("Threshold", justify="right", no_wrap=True)

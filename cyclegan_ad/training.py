@@ -57,13 +57,17 @@ class SaveLast(Checkpoint):
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
             partial.replace(self.run.checkpoint)
-            progress = {
-                "epochs": epochs,
-                "steps": trainer.global_step // 2,
-                "seconds": self.seconds_before + time.monotonic() - self.started,
-                "finished": epochs == trainer.max_epochs,
-            }
-            write_json(self.run.training, progress)
+            self.write_progress(trainer, epochs)
+
+    def write_progress(self, trainer: pl.Trainer, epochs: int) -> None:
+        """Write ``training.json``: how far the checkpoint is."""
+        progress = {
+            "epochs": epochs,
+            "steps": trainer.global_step // 2,
+            "seconds": self.seconds_before + time.monotonic() - self.started,
+            "finished": epochs == trainer.max_epochs,
+        }
+        write_json(self.run.training, progress)
 
 
 def fit(
@@ -110,6 +114,7 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for told_otherwise in _NOT_NEWS:
         warnings.filterwarnings("ignore", message=told_otherwise)
+    save_last = SaveLast(run, checkpoint_every_n_epochs)
     trainer = pl.Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -117,7 +122,7 @@ def fit(
         precision=precision,  # type: ignore[arg-type]
         max_epochs=max_epochs,
         logger=list(loggers),
-        callbacks=[*callbacks, SaveLast(run, checkpoint_every_n_epochs)],
+        callbacks=[*callbacks, save_last],
         log_every_n_steps=log_every_n_steps,
         enable_model_summary=False,
         use_distributed_sampler=False,
@@ -130,6 +135,12 @@ def fit(
     except NonFiniteLossError as error:
         kept = f"epoch {run.read_training()['epochs']}" if run.checkpoint.is_file() else "none yet"
         raise UserError(f"{error}; last good checkpoint: {kept} ({run.checkpoint})") from error
+    except SystemExit as stopped:
+        # Lightning ends the process itself after Ctrl-C; the command says how to go on.
+        raise KeyboardInterrupt from stopped
+    if trainer.is_global_zero and not run.read_training()["finished"]:
+        # Killed between the last checkpoint and its note: nothing was left to train.
+        save_last.write_progress(trainer, trainer.current_epoch)
 
 
 def compile_networks(module: torch.nn.Module) -> None:

@@ -174,6 +174,26 @@ def test_evaluate_refuses_an_unfinished_run(copy: tuple[Path, Path, RunDirectory
         evaluate(compose_settings("evaluate", [f"run={run.path}"]))
 
 
+def test_damaged_results_are_made_anew(
+    copy: tuple[Path, Path, RunDirectory],
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, runs, run = copy
+    run.scores.write_text("path,label,sse\nhalf")
+    assert train(settings(root, runs))["scores"] == finished[2]["scores"]
+    assert "earlier scores are left out" in capsys.readouterr().err
+
+
+def test_a_trained_run_without_its_checkpoint_is_refused(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    root, runs, run = copy
+    run.checkpoint.unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt is gone.*overwrite=true"):
+        train(settings(root, runs, "score=fid"))
+
+
 def test_missing_inception_weights_stop_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

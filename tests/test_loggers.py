@@ -21,9 +21,10 @@ L = TypeVar("L", bound=Logger)
 METRICS: dict[str, Any] = {
     "epochs": 3,
     "scores": {
-        "sse": {"zfn_threshold": 2.5, "zfn_accuracy": 0.75, "auroc": 0.9, "aupro": None},
-        "fid": {"zfn_threshold": 10.0, "zfn_accuracy": 0.5, "auroc": 0.4, "aupro": None},
+        "sse": {"zfn_threshold": 2.5, "zfn_accuracy": 0.75, "auroc": 0.9},
+        "fid": {"zfn_threshold": 10.0, "zfn_accuracy": 0.5, "auroc": 0.4},
     },
+    "localisation": {"aupro": 0.8},
 }
 ROWS = [
     {"path": f"{i}.png", "label": int(i > 2), "sse": float(i), "fid": float(20 - 5 * i)}
@@ -127,7 +128,7 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     run = the(WandbLogger, loggers).experiment
     assert run.summary["sse/auroc"] == 0.9
     assert run.summary["fid/zfn_accuracy"] == 0.5
-    assert "sse/aupro" not in dict(run.summary)
+    assert run.summary["localisation/aupro"] == 0.8
     files = Path(run.dir)
     finish_loggers(loggers)
     assert seen == ["4.png", "3.png", "2.png", "1.png", "0.png"]

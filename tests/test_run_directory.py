@@ -96,9 +96,18 @@ def test_states_of_a_run_with_the_same_settings(
     assert run.claim(settings) == "unfinished"
     assert run.read_training() == state
     write_json(run.training, state | {"finished": True})
+    with pytest.raises(UserError, match=r"last\.ckpt is gone"):
+        run.claim(settings)
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
     assert run.claim(settings) == "trained"
     assert run.claim(changed(settings, "overwrite", True)) == "new"
-    assert files(run.path) == ["config.yaml", "training.json"]
+    assert files(run.path) == [
+        "checkpoints",
+        "checkpoints/last.ckpt",
+        "config.yaml",
+        "training.json",
+    ]
 
 
 def test_training_that_has_not_begun(tmp_path: Path) -> None:

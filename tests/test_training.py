@@ -125,6 +125,42 @@ def test_a_checkpoint_that_is_being_written_does_not_replace_the_last(
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
+def test_a_kill_before_the_note_of_the_last_epoch_is_made_good(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    note = training.SaveLast.write_progress
+
+    def killed(self: training.SaveLast, trainer: pl.Trainer, epochs: int) -> None:
+        if epochs == 3:
+            raise Interrupt
+        note(self, trainer, epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.SaveLast, "write_progress", killed)
+        with pytest.raises(Interrupt):
+            fit(run, chosen)
+    assert not run.read_training()["finished"]
+    fit(run, chosen)
+    assert run.read_training()["finished"]
+    assert run.read_training()["steps"] == 9
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    class PressCtrlC(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(RunDirectory(tmp_path), settings(uninterrupted[0], tmp_path), PressCtrlC())
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data")
     epochs = "trainer.max_epochs=40"
