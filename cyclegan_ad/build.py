@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.demo import draw_demo
+from cyclegan_ad.data.demo import FORMAT, draw_demo
 from cyclegan_ad.data.samples import find_root, has_layout
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -49,7 +49,7 @@ def _root(settings: dict[str, Any], cache_dir: Path) -> Path:
             raise UserError(f"dataset.root={root}: no such dataset there; {dataset['source']}")
         return root
     if name == "demo":
-        return draw_demo(cache_dir / "demo")
+        return draw_demo(cache_dir / f"demo-v{FORMAT}")  # an upgrade draws beside older data
     if name == "folder":
         raise UserError(f"dataset.root is missing: {dataset['source']}")
     return find_root(

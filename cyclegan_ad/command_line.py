@@ -30,8 +30,16 @@ _FLAGS = (
     "--hydra-help",
     "--version",
 )
-_FLAGS_WITH_VALUE = ("--cfg", "--package", "--config-path", "--config-name", "--config-dir")
-_FLAGS_WITH_VALUE += ("--experimental-rerun", "--info", "--shell-completion")
+_FLAGS_WITH_VALUE = (
+    "--cfg",
+    "--package",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+    "--shell-completion",
+)
 
 
 def conf_dir() -> Path:

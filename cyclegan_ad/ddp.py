@@ -9,6 +9,7 @@ gone before the next job; this process never joins their group and keeps its env
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,12 @@ import torch
 from cyclegan_ad.errors import UserError
 
 _ERROR_FILE = "error.txt"
+# The launcher puts its own handlers on these and leaves them there.
+_SIGNALS = [
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)
+]
 
 
 def process_count(trainer: dict[str, Any]) -> int:
@@ -49,6 +56,7 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
     Raises:
         UserError: What went wrong in the first process that failed.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -65,13 +73,15 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             max_restarts=0,
             monitor_interval=0.1,
         )
-        threads = os.environ.get("OMP_NUM_THREADS")
         elastic = logging.getLogger("torch.distributed.elastic")
-        level = elastic.level
-        os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // processes))
+        level, environment = elastic.level, dict(os.environ)
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         elastic.setLevel(logging.CRITICAL)  # its report of a failed process is told below
         try:
             elastic_launch(config, sys.executable)("-m", "cyclegan_ad.ddp", str(job))
+        except SignalException as error:
+            raise KeyboardInterrupt from error
         except ChildFailedError as error:
             message = job.with_name(_ERROR_FILE)
             if message.is_file():
@@ -83,8 +93,10 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             ) from error
         finally:
             elastic.setLevel(level)
-            if threads is None:
-                del os.environ["OMP_NUM_THREADS"]
+            os.environ.clear()
+            os.environ.update(environment)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _worker(job: Path) -> None:
@@ -104,6 +116,8 @@ def _worker(job: Path) -> None:
     except UserError as error:
         job.with_name(_ERROR_FILE).write_text(str(error))
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

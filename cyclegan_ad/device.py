@@ -21,5 +21,5 @@ def choose_device(accelerator: str) -> torch.device:
     """
     gpu = torch.cuda.is_available()
     if accelerator == "gpu" and not gpu:
-        raise UserError("trainer=gpu: torch finds no GPU here; use trainer=auto or trainer=cpu")
+        raise UserError("a GPU was asked for, but torch finds none here; ask for auto or cpu")
     return torch.device("cuda" if gpu and accelerator != "cpu" else "cpu")

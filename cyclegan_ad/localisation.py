@@ -44,7 +44,7 @@ def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.
     """Compute the normalised area under the per-region-overlap curve (Bergmann et al., MVTec AD).
 
     At each threshold the overlap is the fraction of a defective region (8-connected) that is found,
-    averaged over regions, large or small; the false positive rate is that of all sound pixels. The
+    averaged over regions, large or small; the false positive rate is that of all normal pixels. The
     curve is exact: every value of the maps is a threshold, pixels of equal value enter together,
     and the limit is interpolated.
 
@@ -70,13 +70,13 @@ def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.
             f"max_false_positive_rate must be in (0, 1], not {max_false_positive_rate}"
         )
     if not masks_.any() or masks_.all():
-        raise ValueError("the per-region overlap needs both defective and sound pixels")
+        raise ValueError("the per-region overlap needs both defective and normal pixels")
     order = np.argsort(-maps_, axis=None)
     values = maps_.ravel()[order]
     ends = np.append(np.flatnonzero(np.diff(values)), values.size - 1)  # last pixel of each tie
     overlap = np.cumsum(_overlap_weights(masks_).ravel()[order])[ends]
-    sound = np.cumsum(~masks_.ravel()[order])[ends]
-    rate = np.concatenate([[0.0], sound / sound[-1]])  # false positive rate, non-decreasing
+    normal = np.cumsum(~masks_.ravel()[order])[ends]
+    rate = np.concatenate([[0.0], normal / normal[-1]])  # false positive rate, non-decreasing
     overlap = np.concatenate([[0.0], overlap / overlap[-1]])  # divided: rounding of the last sum
     inside = int(np.searchsorted(rate, max_false_positive_rate, side="right"))
     limit = float(np.interp(max_false_positive_rate, rate[inside - 1 :], overlap[inside - 1 :]))

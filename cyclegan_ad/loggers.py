@@ -177,7 +177,12 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     {'sse/auroc': 0.9, 'localisation/aupro': 0.8}
     """
     groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
-    return {f"{name}/{key}": value for name, row in groups.items() for key, value in row.items()}
+    return {
+        f"{name}/{key}": value
+        for name, row in groups.items()
+        for key, value in row.items()
+        if isinstance(value, int | float)
+    }
 
 
 def _image_table(

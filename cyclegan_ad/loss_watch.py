@@ -10,6 +10,11 @@ from cyclegan_ad.errors import UserError
 # On a GPU, a look at the losses waits for it; so only every so many steps, and when asked to.
 CHECK_EVERY_N_STEPS = 50
 
+_REMEDY = (
+    "lower method.learning_rate or use trainer.precision=32-true, with run_name=NAME or "
+    "overwrite=true, as that is another training"
+)
+
 
 class NonFiniteLossError(UserError):
     """A loss became NaN or infinite; training cannot go on."""
@@ -55,6 +60,25 @@ class LossWatch:
         step = -1 if self._bad_step is None else int(self._bad_step)
         if step >= 0:
             raise NonFiniteLossError(
-                f"a loss became NaN or infinite at training step {step} (epoch {self._epoch}); "
-                "lower method.learning_rate or use trainer.precision=32-true"
+                f"a loss became NaN or infinite at training step {step} (epoch {self._epoch + 1}); "
+                f"{_REMEDY}"
             )
+
+
+def check_weights(network: torch.nn.Module, epoch: int) -> None:
+    """Make sure that no weight became NaN or infinite in an epoch's last step.
+
+    Waits for the device.
+
+    Args:
+        network: What was trained.
+        epoch: Number of the epoch, from 0.
+
+    Raises:
+        NonFiniteLossError: If one is.
+    """
+    finite = torch.stack([weight.isfinite().all() for weight in network.parameters()]).all()
+    if not finite:
+        raise NonFiniteLossError(
+            f"a weight became NaN or infinite in the last step of epoch {epoch + 1}; {_REMEDY}"
+        )

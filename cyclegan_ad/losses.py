@@ -14,14 +14,14 @@ from torch.nn import functional
 AdversarialLoss = Literal["least_squares", "log"]
 
 
-def adversarial_loss(judgement: Tensor, *, real: bool, kind: AdversarialLoss) -> Tensor:
-    """How far a discriminator's judgement is from "real" or from "generated".
+def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -> Tensor:
+    """How far a discriminator's prediction is from "real" or from "generated".
 
     Args:
-        judgement: (N, 1, h, w) output of a discriminator, unbounded.
-        real: The verdict it should have reached.
-        kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text, on
-            logits).
+        prediction: (N, 1, h, w) output of a discriminator, unbounded.
+        real: What it should have predicted.
+        kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text; it
+            takes predictions as logits).
 
     Returns:
         Scalar, mean over all patches, >= 0.
@@ -29,11 +29,11 @@ def adversarial_loss(judgement: Tensor, *, real: bool, kind: AdversarialLoss) ->
     Raises:
         ValueError: If ``kind`` is neither of the two.
     """
-    target = torch.ones_like(judgement) if real else torch.zeros_like(judgement)
+    target = torch.ones_like(prediction) if real else torch.zeros_like(prediction)
     if kind == "least_squares":
-        return functional.mse_loss(judgement, target)
+        return functional.mse_loss(prediction, target)
     if kind == "log":
-        return functional.binary_cross_entropy_with_logits(judgement, target)
+        return functional.binary_cross_entropy_with_logits(prediction, target)
     raise ValueError(f"adversarial_loss must be 'least_squares' or 'log', not {kind!r}")
 
 

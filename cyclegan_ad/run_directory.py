@@ -24,6 +24,11 @@ import yaml
 
 from cyclegan_ad.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
 State = Literal["new", "unfinished", "trained"]
 
 # Settings that may change without making it another training. Where the images lie does not count:
@@ -42,11 +47,13 @@ NOT_TRAINING = (
     "dataset.learning_rate",
     "dataset.max_epochs",
     "dataset.root",
+    "dataset.exclude",
     "dataset.folders",
     "dataset.source",
     "dataset.storage",
     "dataset.memory_limit_mib",
     "trainer.accelerator",
+    "trainer.strategy",
     "trainer.log_every_n_steps",
     "trainer.checkpoint_every_n_epochs",
     "trainer.snapshot_every_n_epochs",
@@ -55,6 +62,9 @@ NOT_TRAINING = (
 
 # Paths are written as the system gives them, also where they are not valid UTF-8.
 PATH_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+_NEEDED = {"seed", "resolution", "runs", "run_name", "dataset", "method", "trainer", "score"}
 
 
 class RunDirectory:
@@ -101,7 +111,7 @@ class RunDirectory:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             settings = None
-        if not isinstance(settings, dict):
+        if not (isinstance(settings, dict) and settings.keys() >= _NEEDED):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
@@ -142,14 +152,34 @@ class RunDirectory:
                 f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
                 "replace the old one with overwrite=true"
             )
-        if not self.read_training()["finished"]:
-            return "unfinished"
-        if not self.checkpoint.is_file():
+        return "trained" if self.read_training()["finished"] else "unfinished"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working on this run, until the block ends or the process dies.
+
+        Raises:
+            UserError: If one does already, or nothing can be written here.
+        """
+        lock = self.path.with_name(f".{self.path.name}.lock")  # outlives `clear`
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            file = lock.open("w")
+        except OSError as error:
             raise UserError(
-                f"{self.path} was trained, but {self.checkpoint} is gone; put it back or start "
-                "anew with overwrite=true"
-            )
-        return "trained"
+                f"{lock.parent} cannot be written ({error.strerror}); choose another place with "
+                "runs=PATH"
+            ) from error
+        with file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"{self.path} is being worked on by another process; wait for its end or "
+                        "use run_name=NAME"
+                    ) from None
+            yield
 
     def clear(self) -> None:
         """Delete the run; a deletion cut short leaves no half of it in its place."""
@@ -165,13 +195,13 @@ class RunDirectory:
         if not self.training.is_file():
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
-            state: dict[str, Any] = json.loads(self.training.read_text(encoding="utf-8"))
-        except ValueError as error:
+            state = json.loads(self.training.read_text(encoding="utf-8"))
+            return {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.training} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
             ) from error
-        return state
 
 
 def run_name(settings: dict[str, Any]) -> str:

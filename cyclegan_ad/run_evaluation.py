@@ -12,11 +12,12 @@ from cyclegan_ad.evaluation import choose_examples, evaluate
 from cyclegan_ad.features import ensure_weights
 from cyclegan_ad.figures import reconstruction_figure
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.run_directory import RunDirectory
-from cyclegan_ad.run_files import check_split, write_results
+from cyclegan_ad.run_directory import RunDirectory, write_json
+from cyclegan_ad.run_files import check_split, write_scores
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import anomaly_map, build_scores
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.training import check_checkpoint
 
 FIGURE_IMAGES = 5  # of each class
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
@@ -40,8 +41,9 @@ def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any
         ensure_weights(settings["score"]["extractor"])
     data = build_data(settings)
     data.setup()
-    check_split(run, data)
-    metrics = evaluate_run(run, settings, data)
+    with run.locked():
+        check_split(run, data)
+        metrics = evaluate_run(run, settings, data)
     print_result(metrics)
     print(f"Scores, figures and the detector: {run.path}")
     return metrics
@@ -63,12 +65,13 @@ def evaluate_run(
         What ``metrics.json`` holds.
     """
     device = choose_device(settings["trainer"]["accelerator"])
+    check_checkpoint(run)
     method = CycleGAN.load_from_checkpoint(run.checkpoint, map_location=device, weights_only=True)
     method.eval()
     score = settings["score"]
     scores = build_scores(score["names"], score["extractor"]).to(device)
     found = evaluate(method, data, scores, device=device, batch_size=score["batch_size"])
-    metrics = write_results(run, settings, data, found)
+    metrics = write_scores(run, settings, data, found)
     shown = choose_examples(data, FIGURE_IMAGES)
     with torch.inference_mode():
         reconstructions = method.reconstruct(shown.images.to(device)).float().cpu()
@@ -102,4 +105,5 @@ def evaluate_run(
             for column, row in metrics["scores"].items()
         },
     )
+    write_json(run.metrics, metrics)
     return metrics

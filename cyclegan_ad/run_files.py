@@ -40,10 +40,16 @@ def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataMo
     write_rows(run.split, SPLIT_HEADER, [list(row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
     root = settings["dataset"]["root"]
+    exclude = settings["dataset"]["exclude"]
     kept = settings | {
         "overwrite": False,
         "data_dir": _absolute(settings["data_dir"]),
-        "dataset": settings["dataset"] | {"root": None if root is None else _absolute(root)},
+        "cache_dir": _absolute(settings["cache_dir"]),
+        "dataset": settings["dataset"]
+        | {
+            "root": None if root is None else _absolute(root),
+            "exclude": None if exclude is None else _absolute(exclude),
+        },
     }
     write_text(run.config, yaml.safe_dump(kept, sort_keys=False))
 
@@ -56,8 +62,11 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
     """Make sure that the images are still those the run was made with.
 
     Raises:
-        UserError: If an image was added, removed or changed, or now belongs to another subset.
+        UserError: If an image was added, removed or changed, or now belongs to another subset; or
+            if the list of them is gone.
     """
+    if not run.split.is_file():
+        raise UserError(f"{run.split} is gone; put it back or start anew with overwrite=true")
     with run.split.open(newline="", **PATH_TEXT) as file:
         before = {tuple(row) for row in list(csv.reader(file))[1:]}
     now = {tuple(str(value) for value in row) for row in data.split_rows()}
@@ -65,7 +74,7 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
         changed = sorted({row[0] for row in before ^ now})
         few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
         raise UserError(
-            f"{len(changed)} images of {data.root} differ from those that {run.split} names "
+            f"{len(changed)} files of {data.root} differ from those that {run.split} names "
             f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
             "overwrite=true"
         )
@@ -109,36 +118,42 @@ def all_scored(run: RunDirectory, columns: list[str]) -> bool:
     return set(columns) <= _earlier_results(run)[0].keys()
 
 
-def _earlier_results(run: RunDirectory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Metrics of each score and rows of ``scores.csv``; neither, said, if a file is damaged."""
+def _earlier_results(run: RunDirectory) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Metrics of each score, and rows of ``scores.csv`` by path; neither if a file is damaged."""
     if not (run.metrics.is_file() and run.scores.is_file()):
-        return {}, []
+        return {}, {}
     try:
-        return read_metrics(run.path)["scores"], read_scores(run.path)
-    except UserError as error:
-        print(f"earlier scores are left out: {error}", file=sys.stderr)
-        return {}, []
+        metrics = read_metrics(run.path)
+        rows = {row["path"]: row for row in read_scores(run.path)}
+    except UserError:
+        return {}, {}
+    if len(rows) != metrics["test_normal"] + metrics["test_abnormal"]:
+        return {}, {}
+    return metrics["scores"], rows
 
 
-def write_results(
+def write_scores(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
 ) -> dict[str, Any]:
-    """Write ``scores.csv``, ``metrics.json`` and a histogram a score; earlier scores stay.
+    """Write ``scores.csv`` and a histogram a score; earlier scores of the run stay.
 
     Returns:
-        What ``metrics.json`` holds.
+        What ``metrics.json`` is to hold. The caller writes it last: with it a run is complete.
     """
     rows = [
         {"path": data.samples[i].path, "label": int(label)}
         for i, label in zip(found.indices, found.labels, strict=True)
     ]
-    summary, earlier_rows = _earlier_results(run)
-    for row, earlier in zip(rows, earlier_rows, strict=bool(earlier_rows)):
-        row.update(earlier)
+    summary, earlier = _earlier_results(run)
+    if earlier.keys() == {row["path"] for row in rows}:
+        rows = [earlier[row["path"]] for row in rows]
+    else:
+        summary = {}
     for column, values in found.scores.items():
         for row, value in zip(rows, values, strict=True):
             row[column] = float(value)
     summary |= found.summary
+    environment = describe_environment()
     header = list(rows[0])
     write_rows(run.scores, header, [[row[name] for name in header] for row in rows])
     metrics = {
@@ -155,8 +170,10 @@ def write_results(
         "threshold_protocol": "paper",
         "scores": summary,
         "localisation": found.localisation,
+        "evaluated_with": {
+            name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
+        },
     }
-    write_json(run.metrics, metrics)
     for column, values in found.scores.items():
         row = found.summary[column]
         score_figure(

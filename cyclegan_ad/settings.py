@@ -1,6 +1,7 @@
 """What is wrong with the settings of a command, found before anything slow is imported."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
 LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "method.name": ("cyclegan",),
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
@@ -46,6 +48,7 @@ _BOOLEANS = (
 )
 _TEXTS = ("runs", "data_dir", "cache_dir", "dataset.name", "dataset.source", "logger.project")
 _TEXTS_OR_NULL = ("run_name", "dataset.root", "dataset.exclude", "logger.entity")
+_FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
 # What only some options of a group have.
 _OPTIONAL = ("method.", "logger.")
 _ABSENT = object()
@@ -95,6 +98,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise UserError(
                 f"{name}={value} is not possible; it is a text (a number needs quotes: "
                 f"{name}=\\'5\\')"
+            )
+    for name in _FOLDER_NAMES:
+        value = _look_up(settings, name)
+        if value is not None and not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", str(value)):
+            raise UserError(
+                f"{name}={value} is not possible; it becomes a folder's name: letters, digits, "
+                "blanks and any of . _ - + @"
             )
     _check_texts("dataset.folders", _look_up(settings, "dataset.folders"))
     _check_texts("score.names", _look_up(settings, "score.names"))

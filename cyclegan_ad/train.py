@@ -20,7 +20,8 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
         UserError: If the settings, the data, the weights or the run directory do not allow it.
     """
     check_settings(settings)
-    RunDirectory.of(settings).claim(settings)  # refuses, before anything slow is imported
+    if settings["trainer"]["devices"] != "auto":
+        RunDirectory.of(settings).claim(settings)  # refuses, before anything slow is imported
     from cyclegan_ad.job import run_job
 
     return run_job(settings)

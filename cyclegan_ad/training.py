@@ -1,6 +1,7 @@
 """Fits a method with Lightning, so that a training killed at any moment goes on where it was."""
 
 import logging
+import pickle
 import shutil
 import time
 import warnings
@@ -13,6 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.device import choose_device
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.loss_watch import NonFiniteLossError
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -105,18 +107,22 @@ def fit(
         callbacks: Further callbacks.
 
     Raises:
-        UserError: If a loss becomes NaN or infinite.
+        UserError: If there is no such device or precision, the last checkpoint is damaged, or a
+            loss becomes NaN or infinite.
     """
+    device = choose_device(accelerator)
+    if precision == "16-mixed" and device.type == "cpu":
+        raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true")
     if channels_last:
         module.to(memory_format=torch.channels_last)
     if compile:
-        compile_networks(module)
+        compile_networks(module, device)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for told_otherwise in _NOT_NEWS:
         warnings.filterwarnings("ignore", message=told_otherwise)
     save_last = SaveLast(run, checkpoint_every_n_epochs)
     trainer = pl.Trainer(
-        accelerator=accelerator,
+        accelerator=device.type,
         devices=devices,
         strategy=DDP_STRATEGY if devices > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
@@ -129,12 +135,16 @@ def fit(
         num_sanity_val_steps=0,
         default_root_dir=run.path,
     )
-    checkpoint = run.checkpoint if run.checkpoint.is_file() else None
+    checkpoint = None
+    if run.checkpoint.is_file():
+        check_checkpoint(run)
+        checkpoint = run.checkpoint
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except NonFiniteLossError as error:
-        kept = f"epoch {run.read_training()['epochs']}" if run.checkpoint.is_file() else "none yet"
-        raise UserError(f"{error}; last good checkpoint: {kept} ({run.checkpoint})") from error
+        epochs = run.read_training()["epochs"]
+        kept = f"{run.checkpoint}, after epoch {epochs}" if epochs else "none yet"
+        raise UserError(f"{error}; last good checkpoint: {kept}") from error
     except SystemExit as stopped:
         # Lightning ends the process itself after Ctrl-C; the command says how to go on.
         raise KeyboardInterrupt from stopped
@@ -143,12 +153,28 @@ def fit(
         save_last.write_progress(trainer, trainer.current_epoch)
 
 
-def compile_networks(module: torch.nn.Module) -> None:
+def check_checkpoint(run: RunDirectory) -> None:
+    """Make sure that the last checkpoint can be read.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    if not run.checkpoint.is_file():
+        raise UserError(f"{run.checkpoint} is gone; put it back or start anew with overwrite=true")
+    try:
+        torch.load(run.checkpoint, map_location="meta", mmap=True, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{run.checkpoint} is damaged; put back a copy or start anew with overwrite=true"
+        ) from error
+
+
+def compile_networks(module: torch.nn.Module, device: torch.device) -> None:
     """Compile each network of a method; without a C++ compiler a CPU goes on uncompiled.
 
     The names of the weights stay as they are, so checkpoints fit either way.
     """
-    if not torch.cuda.is_available() and not any(map(shutil.which, _COMPILERS)):
+    if device.type == "cpu" and not any(map(shutil.which, _COMPILERS)):
         print(f"trainer.compile=true: no C++ compiler ({', '.join(_COMPILERS)}); not compiled")
         return
     for network in module.children():

@@ -11,6 +11,8 @@ from tiny import settings as tiny_settings
 
 from cyclegan_ad import build
 from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.data.demo import FORMAT
+from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
 
@@ -96,6 +98,74 @@ def test_a_dataset_is_found_under_the_data_folder(tmp_path: Path) -> None:
     assert build_data(compose(*words)).root == own
 
 
+MVTEC = ("train/good/0.png", "test/good/0.png", "test/bad/0.png", "ground_truth/bad/0_mask.png")
+BRAIN_MRI = ("no/1 no.jpeg", "yes/Y1.JPG")
+BREAST_ULTRASOUND = (
+    "normal/normal (1).png",
+    "benign/benign (1).png",
+    "malignant/malignant (1).png",
+)
+RETINA_OCT = ("train/NORMAL/N-1-1.jpeg", "train/CNV/C-1-1.jpeg", "test/DME/D-1-1.jpeg")
+BUSI = "Dataset_BUSI_with_GT"
+ARCHIVES = {  # the folders that an archive unpacks to, also inside one of the user's own
+    "hazelnut": (MVTEC, ["mvtec_anomaly_detection/hazelnut", "mvtec_ad/hazelnut", "hazelnut"]),
+    "screw": (MVTEC, ["mvtec_anomaly_detection/screw", "mvtec_ad/screw", "screw"]),
+    "tile": (MVTEC, ["mvtec_anomaly_detection/tile", "mvtec_ad/tile", "tile"]),
+    "wood": (MVTEC, ["mvtec_anomaly_detection/wood", "mvtec_ad/wood", "wood"]),
+    "brain_mri": (
+        BRAIN_MRI,
+        [
+            "brain_tumor_dataset",
+            "brain-mri-images-for-brain-tumor-detection",
+            "brain-mri-images-for-brain-tumor-detection/brain_tumor_dataset",
+            "brain_mri/brain_tumor_dataset",
+            "archive/brain_tumor_dataset",
+            "archive",
+        ],
+    ),
+    "breast_ultrasound": (
+        BREAST_ULTRASOUND,
+        [
+            BUSI,
+            "breast-ultrasound-images-dataset",
+            f"breast-ultrasound-images-dataset/{BUSI}",
+            f"breast_ultrasound/{BUSI}",
+            f"archive/{BUSI}",
+        ],
+    ),
+    "retina_oct": (
+        RETINA_OCT,
+        ["OCT2017 ", "OCT2017", "CellData/OCT", "kermany2018", "ZhangLabData/CellData/OCT"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "place"),
+    [(dataset, place) for dataset, (_, places) in ARCHIVES.items() for place in places],
+)
+def test_archives_are_found_under_their_own_folder_names(
+    tmp_path: Path, dataset: str, place: str
+) -> None:
+    images = ARCHIVES[dataset][0]
+    for image in images:
+        picture(tmp_path / place / image)
+    data = build_data(compose(f"dataset={dataset}", f"data_dir={tmp_path}"))
+    assert data.root == tmp_path / place
+    samples = list_samples(data.layout, data.root)
+    assert {sample.path for sample in samples} == {i for i in images if "_mask" not in i}
+    assert {sample.label for sample in samples} == {0, 1}
+
+
+@pytest.mark.parametrize("inside", ["kermany2018/OCT2017 ", "ZhangLabData/elsewhere"])
+def test_retina_oct_is_found_at_any_depth(tmp_path: Path, inside: str) -> None:
+    for image in RETINA_OCT:
+        picture(tmp_path / inside / image)
+    data = build_data(compose("dataset=retina_oct", f"data_dir={tmp_path}"))
+    assert data.root == tmp_path / inside.partition("/")[0]
+    assert len(list_samples(data.layout, data.root)) == len(RETINA_OCT)
+
+
 def test_a_given_root_counts_alone(tmp_path: Path) -> None:
     mvtec(tmp_path / "screw")
     elsewhere = mvtec(tmp_path / "elsewhere")
@@ -125,10 +195,14 @@ def test_the_demo_is_drawn_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(build, "draw_demo", draw)
     data = build_data(compose(f"cache_dir={tmp_path}"))
-    assert data.root == tmp_path / "demo" and drawn == [data.root]
+    assert data.root == tmp_path / f"demo-v{FORMAT}" and drawn == [data.root]
+    monkeypatch.setattr(
+        build, "FORMAT", FORMAT + 1
+    )  # an upgrade: older data do not stand in its way
+    assert build_data(compose(f"cache_dir={tmp_path}")).root == tmp_path / f"demo-v{FORMAT + 1}"
     own = draw_folder(tmp_path / "own")
     assert build_data(compose(f"cache_dir={tmp_path}", f"dataset.root={own}")).root == own
-    assert len(drawn) == 1
+    assert len(drawn) == 2
 
 
 def test_ones_own_images_need_their_place() -> None:

@@ -1,6 +1,6 @@
 """The files under ``conf``: each composes, says what the paper says, and is read and explained."""
 
-import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny import compose_settings
+from tiny import OVERRIDES, compose_settings, draw_folder
+from yaml.representer import SafeRepresenter
 
+from cyclegan_ad import job, run_evaluation
 from cyclegan_ad.command_line import conf_dir
+from cyclegan_ad.evaluate import evaluate
+from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
-PACKAGE = Path(__file__).resolve().parents[1] / "cyclegan_ad"
 TRAINER_KEYS = ("accelerator", "devices", "strategy")
 GROUPS = ("dataset", "logger", "method", "score", "trainer")
 OPTIONS = [(path.parent.name, path.stem) for path in sorted(conf_dir().glob("*/*.yaml"))]
@@ -193,37 +196,111 @@ def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
     check_settings(four)
 
 
-@pytest.fixture(scope="module")
-def texts_in_code() -> set[str]:
-    """Every text constant of the package, but for docstrings and the tables of settings.py."""
-    found: set[str] = set()
-    for path in PACKAGE.rglob("*.py"):
-        if path.name == "settings.py":
-            continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found |= {
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-    return found
+# Leaves of conf/train.yaml that a job need not read, because the configuration itself does: each is
+# a dataset's default for the setting named, which the job reads.
+TAKEN_OVER = {
+    "dataset.scores": "score.names",
+    "dataset.max_epochs": "trainer.max_epochs",
+    "dataset.base_channels": "method.generator.base_channels",
+    "dataset.learning_rate": "method.learning_rate",
+}
 
 
-def test_every_setting_is_read(
-    by_option: dict[tuple[str, str], dict[str, Any]], texts_in_code: set[str]
+class Recording(dict):
+    """Settings that note the dotted name of each value taken by name; copying all is no note."""
+
+    def __init__(self, values: dict[str, Any], noted: set[str], prefix: str = "") -> None:
+        super().__init__(values)
+        self.noted, self.prefix = noted, prefix
+        for key, value in values.items():
+            if isinstance(value, dict):
+                self[key] = Recording(value, noted, f"{prefix}{key}.")
+
+    def __getitem__(self, key: str) -> Any:
+        self.noted.add(self.prefix + key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.noted.add(self.prefix + key)
+        return super().get(key, default)
+
+    def __or__(self, changes: dict[str, Any]) -> "Recording":
+        return Recording(dict(self.items()) | changes, self.noted, self.prefix)
+
+
+def test_every_setting_is_read_by_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw_folder(tmp_path / "data" / "brain_mri")
+    (root / "normal").rename(root / "no")
+    (root / "abnormal").rename(root / "yes")
+    words = [
+        *(word for word in OVERRIDES if word not in ("dataset=folder", "logger=none")),
+        "dataset=brain_mri",  # found under data_dir, by its folders
+        "logger=wandb",
+        "logger.mode=offline",
+        "score=sse",
+        "overwrite=true",
+        "trainer.max_epochs=1",
+        *(f"{name}={tmp_path / name}" for name in ("runs", "cache_dir")),
+        f"data_dir={tmp_path / 'data'}",
+    ]
+    settings = compose(*words)
+    earlier = RunDirectory.of(settings)  # which overwrite=true replaces
+    earlier.path.mkdir(parents=True)
+    earlier.config.write_text("seed: 7\n")
+    noted: set[str] = set()
+    monkeypatch.setattr(job, "build_loggers", lambda *_, **__: [])
+    monkeypatch.setitem(
+        SafeRepresenter.yaml_representers, Recording, SafeRepresenter.represent_dict
+    )
+
+    job.run_job(Recording(settings, noted))  # not by train(), whose checks read nearly everything
+
+    assert set(flatten(settings)) - noted == TAKEN_OVER.keys()
+
+
+@pytest.mark.parametrize("name", TAKEN_OVER)
+def test_defaults_of_a_dataset_are_taken_over(name: str) -> None:
+    value: Any = compose(f"{name}=[9]")
+    for part in TAKEN_OVER[name].split("."):
+        value = value[part]
+    assert value == [9]
+
+
+def test_every_setting_of_evaluate_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {name for settings in by_option.values() for name in flatten(settings)}
-    names |= set(flatten(compose_settings("evaluate", ["run=x"])))
-    # Defaults that other settings take over: dataset.max_epochs becomes trainer.max_epochs.
-    files = "".join(path.read_text() for path in conf_dir().rglob("*.yaml"))
-    taken_over = set(re.findall(r"\$\{([\w.]+)\}", files))
-    assert {"dataset.max_epochs", "dataset.base_channels", "dataset.scores"} <= taken_over
-    dead = {
-        name
-        for name in names - taken_over
-        if not set(name.split(".")) <= texts_in_code  # read as ["dataset"]["root"]
+    run = RunDirectory(tmp_path / "run")
+    run.checkpoint.parent.mkdir(parents=True)
+    run.checkpoint.touch()
+    run.training.write_text(json.dumps({"epochs": 1, "steps": 1, "seconds": 1, "finished": True}))
+    run.config.write_text(yaml.safe_dump(compose("dataset=folder")))
+    given = {
+        "run": str(run.path),
+        "score.names": ["fid_spatial"],
+        "score.extractor": "efficientnet_lite0",
+        "score.batch_size": 7,
+        "data_dir": "elsewhere",
+        "root": "moved",
+        "cache_dir": "caches",
+        "accelerator": "cpu",
     }
-    assert dead == set()
+    settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
+    assert set(flatten(settings)) == given.keys()
+    taken: list[tuple[RunDirectory, dict[str, Any]]] = []
+    monkeypatch.setattr(run_evaluation, "evaluate_again", lambda *args: taken.append(args))
+
+    evaluate(settings)
+
+    ((where, wanted),) = taken
+    assert where.path == run.path
+    assert (wanted["data_dir"], wanted["cache_dir"]) == ("elsewhere", "caches")
+    assert wanted["dataset"]["root"] == "moved"
+    assert wanted["trainer"]["accelerator"] == "cpu"
+    assert wanted["score"] == {
+        "names": ["fid_spatial"],
+        "extractor": "efficientnet_lite0",
+        "batch_size": 7,
+    }
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])

@@ -9,7 +9,7 @@ from cyclegan_ad.errors import UserError
 
 def test_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="trainer=gpu"):
+    with pytest.raises(UserError, match="torch finds none here"):
         choose_device("gpu")
     assert choose_device("auto") == torch.device("cpu")
 

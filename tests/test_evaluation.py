@@ -207,7 +207,15 @@ def test_localisation_by_hand(root: Path) -> None:
     assert found.localisation is not None
     expected = roc_auc_score(truth, pixels)
     assert found.localisation["pixel_auroc"] == pytest.approx(expected, rel=1e-9)
-    assert 0 <= found.localisation["aupro"] <= 1
+    # Of the 384 normal pixels, a normal image holds 64 and an abnormal one 32, in its right half;
+    # each of the 4 left halves is a region. By falling level:
+    #   abnormal 130   overlap 1/4   false positives 1/12
+    #   abnormal 100   overlap 2/4   false positives 2/12
+    #   normal 90      overlap 2/4   false positives 4/12, beyond the limit of 0.3
+    levels = sorted((-level(data, i), data.samples[i].label) for i in data.split.test)
+    assert levels[:4] == [(-130, 1), (-100, 1), (-90, 0), (-80, 0)]
+    area = (0 + 1 / 4) / 2 / 12 + (1 / 4 + 2 / 4) / 2 / 12 + 2 / 4 * (0.3 - 2 / 12)
+    assert found.localisation["aupro"] == pytest.approx(area / 0.3) == pytest.approx(13 / 36)
 
 
 def test_without_ground_truth_nothing_is_said_of_places(

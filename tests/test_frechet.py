@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ def reference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sum((a.mean(1) - b.mean(1)) ** 2) + np.trace(c1 + c2 - 2 * root))
 
 
-def test_golden_frechet(golden: Path) -> None:
-    with np.load(golden / "frechet.npz") as data:
+def test_golden_frechet(golden: Callable[[str], Path]) -> None:
+    with np.load(golden("frechet.npz")) as data:
         a, b = (torch.from_numpy(data[f"features_{k}"]) for k in ("input", "reconstruction"))
         torch.testing.assert_close(
             single_image_frechet(a, b),

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny import compose_settings, draw_folder, settings
 
-from cyclegan_ad import job
+from cyclegan_ad import job, run_evaluation
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.run_directory import RunDirectory
@@ -175,23 +175,66 @@ def test_evaluate_refuses_an_unfinished_run(copy: tuple[Path, Path, RunDirectory
 
 
 def test_damaged_results_are_made_anew(
-    copy: tuple[Path, Path, RunDirectory],
-    finished: tuple[Path, RunDirectory, dict[str, Any]],
-    capsys: pytest.CaptureFixture[str],
+    copy: tuple[Path, Path, RunDirectory], finished: tuple[Path, RunDirectory, dict[str, Any]]
 ) -> None:
     root, runs, run = copy
-    run.scores.write_text("path,label,sse\nhalf")
+    whole = run.scores.read_text()
+    run.scores.write_text(whole[: len(whole) // 2])
     assert train(settings(root, runs))["scores"] == finished[2]["scores"]
-    assert "earlier scores are left out" in capsys.readouterr().err
+    assert run.scores.read_text() == whole
 
 
-def test_a_trained_run_without_its_checkpoint_is_refused(
-    copy: tuple[Path, Path, RunDirectory],
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_run_without_a_usable_checkpoint_keeps_its_results_and_gets_no_others(
+    damage: str, copy: tuple[Path, Path, RunDirectory], torch_home: Path
 ) -> None:
     root, runs, run = copy
+    content = run.checkpoint.read_bytes()
     run.checkpoint.unlink()
-    with pytest.raises(UserError, match=r"last\.ckpt is gone.*overwrite=true"):
+    if damage == "damaged":
+        run.checkpoint.write_bytes(content[: len(content) // 2])
+    assert train(settings(root, runs))["scores"].keys() == {"sse"}
+    with pytest.raises(UserError, match=rf"last\.ckpt is {damage}.*overwrite=true"):
         train(settings(root, runs, "score=fid"))
+
+
+def test_a_kill_after_the_scores_is_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs")
+    run = RunDirectory.of(chosen)
+
+    def killed(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_evaluation, "save_detector", killed)
+        with pytest.raises(InterruptedError):
+            train(chosen)
+    assert run.scores.is_file()
+    train(chosen)
+    assert (run.detector / "detector.json").is_file()
+
+
+def test_two_processes_cannot_work_on_one_run(copy: tuple[Path, Path, RunDirectory]) -> None:
+    root, runs, run = copy
+    with run.locked(), pytest.raises(UserError, match="another process"):
+        train(settings(root, runs, "overwrite=true"))
+    assert run.metrics.is_file()
+    train(settings(root, runs, "overwrite=true"))
+
+
+def test_runs_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be written.*runs=PATH"):
+        train(settings(root, tmp_path / "file"))
+
+
+def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    with pytest.raises(UserError, match="needs a GPU"):
+        train(settings(root, tmp_path / "runs", "trainer.precision=16-mixed"))
 
 
 def test_missing_inception_weights_stop_before_training(

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from cyclegan_ad import loss_watch
-from cyclegan_ad.loss_watch import LossWatch, NonFiniteLossError
+from cyclegan_ad.loss_watch import LossWatch, NonFiniteLossError, check_weights
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_a_bad_loss_is_told_at_once_on_a_cpu(bad: float) -> None:
     watch = LossWatch()
     watch.note({"a": torch.tensor(1.0), "b": torch.tensor(2.0)}, step=6, epoch=1)
-    with pytest.raises(NonFiniteLossError, match=r"step 7 \(epoch 1\)"):
+    with pytest.raises(NonFiniteLossError, match=r"step 7 \(epoch 2\)"):
         watch.note({"a": torch.tensor(1.0), "b": torch.tensor(bad)}, step=7, epoch=1)
 
 
@@ -36,6 +36,14 @@ def test_a_device_that_is_not_a_cpu_is_looked_at_only_now_and_then(
     for step in range(1, 2 * loss_watch.CHECK_EVERY_N_STEPS + 1):
         watch.note({"a": torch.zeros((), device="meta")}, step=step, epoch=0)
     assert len(looks) == 2
+
+
+def test_weights() -> None:
+    network = torch.nn.Linear(2, 2)
+    check_weights(network, epoch=0)
+    network.bias.data[1] = float("inf")
+    with pytest.raises(NonFiniteLossError, match="last step of epoch 3"):
+        check_weights(network, epoch=2)
 
 
 def test_nothing_noted_is_nothing_wrong() -> None:

@@ -96,18 +96,9 @@ def test_states_of_a_run_with_the_same_settings(
     assert run.claim(settings) == "unfinished"
     assert run.read_training() == state
     write_json(run.training, state | {"finished": True})
-    with pytest.raises(UserError, match=r"last\.ckpt is gone"):
-        run.claim(settings)
-    run.checkpoint.parent.mkdir()
-    run.checkpoint.touch()
     assert run.claim(settings) == "trained"
     assert run.claim(changed(settings, "overwrite", True)) == "new"
-    assert files(run.path) == [
-        "checkpoints",
-        "checkpoints/last.ckpt",
-        "config.yaml",
-        "training.json",
-    ]
+    assert files(run.path) == ["config.yaml", "training.json"]
 
 
 def test_training_that_has_not_begun(tmp_path: Path) -> None:
@@ -126,7 +117,6 @@ TRAINING = {
     "dataset.augmentation": "flip",
     "dataset.batch_size": 8,
     "dataset.copies_per_epoch": 1,
-    "dataset.exclude": "list.txt",
     "dataset.skip_unreadable": True,
     "dataset.layout": "folder",
     "dataset.name": "mine",
@@ -141,7 +131,6 @@ TRAINING = {
     "method.pool_size": 0,
     "trainer.max_epochs": 100,
     "trainer.devices": 2,
-    "trainer.strategy": "ddp",
     "trainer.precision": "bf16-mixed",
     "trainer.channels_last": True,
     "trainer.compile": True,
@@ -162,6 +151,8 @@ NO_TRAINING = {
     "dataset.source": "somewhere else",
     "dataset.storage": "disk",
     "dataset.memory_limit_mib": 1,
+    "dataset.exclude": "list.txt",
+    "trainer.strategy": "ddp",
     "trainer.accelerator": "cpu",
     "trainer.log_every_n_steps": 1,
     "trainer.checkpoint_every_n_epochs": 5,

@@ -14,6 +14,7 @@ from PIL import Image
 from tiny import draw_folder
 from tiny import settings as tiny_settings
 
+import cyclegan_ad
 from cyclegan_ad import __version__, run_files
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -25,7 +26,7 @@ from cyclegan_ad.run_files import (
     all_scored,
     check_split,
     describe_environment,
-    write_results,
+    write_scores,
     write_start,
 )
 from cyclegan_ad.thresholds import summarise
@@ -168,6 +169,7 @@ def add(root: Path) -> None:
 
 def remove(root: Path) -> None:
     (root / "abnormal" / "02.png").unlink()
+    (root / "masks" / "02.png").unlink()
 
 
 def move(root: Path) -> None:
@@ -202,7 +204,7 @@ def test_an_image_that_differs_is_named(
     assert str(run.split) in message
     assert "restore them" in message and "overwrite=true" in message
     assert "\n" not in message
-    assert message.startswith(f"{len(differ)} images of ")
+    assert message.startswith(f"{len(differ)} files of ")
     assert f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})" in message
     if change is repaint:
         assert differ == [named]
@@ -211,7 +213,7 @@ def test_an_image_that_differs_is_named(
 def test_another_split_of_the_same_images_is_refused(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(UserError, match=r"images of .* differ from those that .*, \.\.\.\)"):
+    with pytest.raises(UserError, match=r"files of .* differ from those that .*, \.\.\.\)"):
         check_split(run, read(settings | {"seed": 1}))
 
 
@@ -252,6 +254,15 @@ def evaluation(data: AnomalyDataModule, **columns: float) -> Evaluation:
     )
 
 
+def write_results(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
+) -> dict[str, Any]:
+    """Both files, as the evaluation of a run writes them."""
+    metrics = write_scores(run, settings, data, found)
+    write_json(run.metrics, metrics)
+    return metrics
+
+
 def test_results_of_a_first_evaluation(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
 ) -> None:
@@ -260,6 +271,7 @@ def test_results_of_a_first_evaluation(
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     assert metrics == json.loads(run.metrics.read_text()) == read_metrics(run.path)
     found = evaluation(data, sse=1.0)
+    assert metrics.pop("evaluated_with")["cyclegan_ad"] == cyclegan_ad.__version__
     assert metrics == {
         "format": 1,
         "method": "cyclegan",

@@ -152,6 +152,13 @@ def test_texts(composed: dict[str, Any], name: str) -> None:
         assert message.startswith(f"{name}={wrong} is not possible; it is a text")
 
 
+@pytest.mark.parametrize("name", ["run_name", "dataset.name"])
+@pytest.mark.parametrize("wrong", ["..", "", "a/b", "../x", " "])
+def test_names_of_folders(composed: dict[str, Any], name: str, wrong: str) -> None:
+    assert "it becomes a folder's name" in refusal(composed, name, wrong)
+    check_settings(changed(composed, name, "wide-2.0"))
+
+
 @pytest.mark.parametrize("name", ["run_name", "dataset.root", "dataset.exclude", "logger.entity"])
 def test_texts_that_may_be_null(composed: dict[str, Any], name: str) -> None:
     for possible in (None, "some text"):

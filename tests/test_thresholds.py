@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,8 @@ def test_inverted_scores() -> None:
     assert accuracy_at(scores, labels, 1.0) == 0.5
 
 
-def test_golden_thresholds(golden: Path) -> None:
-    cases = json.loads((golden / "thresholds.json").read_text())
+def test_golden_thresholds(golden: Callable[[str], Path]) -> None:
+    cases = json.loads(golden("thresholds.json").read_text())
     assert len(cases) == 20
     for case in cases:
         scores = case["normal"] + case["abnormal"]

@@ -1,11 +1,13 @@
 """Interrupted trainings end with the weights of uninterrupted ones, bit for bit."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,21 +202,84 @@ def test_non_finite_loss_keeps_the_last_good_checkpoint(
                 module.generator_to_normal.layers[1].weight.data[0, 0, 0, 0] = float("nan")
 
     run, chosen = RunDirectory(tmp_path), settings(root, tmp_path)
-    with pytest.raises(UserError, match=r"training step 4 \(epoch 1\).*last good.*epoch 1"):
+    with pytest.raises(UserError, match=r"training step 4 \(epoch 2\).*last good.*after epoch 1"):
         fit(run, chosen, Poison())
     weights = final_state(run)["state_dict"]["generator_to_normal.layers.1.weight"]
     assert torch.isfinite(weights).all()
 
 
-@pytest.mark.parametrize(
-    "word", ["trainer.channels_last=true", "trainer.precision=bf16-mixed", "trainer.compile=true"]
-)
-def test_trainer_settings_train(
-    word: str, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+def weights_with(word: str, root: Path, folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of the training of ``uninterrupted`` with one more setting."""
+    run = RunDirectory(folder)
+    fit(run, settings(root, folder, "method.pool_size=4", word))
+    state: dict[str, torch.Tensor] = final_state(run)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+    return state
+
+
+def test_channels_last_is_the_order_of_the_weights(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     root, expected = uninterrupted
-    run = RunDirectory(tmp_path)
-    fit(run, settings(root, tmp_path, word, "method.pool_size=4", "trainer.max_epochs=1"))
-    state = final_state(run)["state_dict"]
+    state = weights_with("trainer.channels_last=true", root, tmp_path)
     assert state.keys() == expected["state_dict"].keys()
-    assert all(torch.isfinite(value).all() for value in state.values())
+    for weights, last in ((expected["state_dict"], False), (state, True)):
+        # Where there is one channel or one pixel, both orders are the same.
+        kernels = [value for value in weights.values() if value.ndim == 4 and value.shape[1] > 1]
+        assert len(kernels) > 20
+        for kernel in kernels:
+            assert kernel.is_contiguous(memory_format=torch.channels_last) is last
+            assert kernel.is_contiguous() is not last
+
+
+def test_bf16_computes_otherwise_and_keeps_float32_weights(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    state = weights_with("trainer.precision=bf16-mixed", root, tmp_path)
+    assert state.keys() == expected["state_dict"].keys()
+    for name, value in state.items():
+        assert value.dtype == torch.float32
+        if name.endswith("weight"):
+            assert not torch.equal(value, expected["state_dict"][name]), name
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
+    compiler: bool,
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, expected = uninterrupted
+    compiled: list[str] = []
+    which = SimpleNamespace(which=lambda name: name if compiler else None)
+    monkeypatch.setattr(training, "shutil", which)
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__)
+    )
+    state = weights_with("trainer.compile=true", root, tmp_path)
+    assert_same(state, expected["state_dict"])  # names too
+    assert compiled.count("Generator") == compiled.count("Discriminator") == 2 * compiler
+    assert ("no C++ compiler" in capsys.readouterr().out) is not compiler
+
+
+def test_compile_is_off_unless_asked(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: pytest.fail("compiled"))
+    weights_with("trainer.compile=false", uninterrupted[0], tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_compiled_networks_compute_the_same() -> None:
+    torch.manual_seed(0)
+    method = torch.nn.Module()
+    method.network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Tanh())
+    images = torch.rand(2, 1, 8, 8)
+    names, expected = list(method.state_dict()), method.network(images)
+    training.compile_networks(method, torch.device("cpu"))
+    assert method.network._compiled_call_impl is not None
+    torch.testing.assert_close(method.network(images), expected)
+    assert list(method.state_dict()) == names

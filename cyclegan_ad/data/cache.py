@@ -50,8 +50,8 @@ def load_images(
     *,
     size_px: int,
     channels: int,
-    storage: str = "auto",
-    memory_limit_mib: float = 1024,
+    storage: str,
+    memory_limit_mib: float,
     cache_dir: Path,
     progress: Progress | None = None,
 ) -> ImageCache:
@@ -154,8 +154,8 @@ def _load_from_disk(
         free = shutil.disk_usage(cache_dir).free
         if free < n_bytes:
             raise UserError(
-                f"the decoded images need {n_bytes / _MIB:.0f} MiB, but cache_dir '{cache_dir}' "
-                f"has {free / _MIB:.0f} MiB left: make room or set another cache_dir"
+                f"the decoded images need {n_bytes / _MIB:.0f} MiB, but '{cache_dir}' has "
+                f"{free / _MIB:.0f} MiB left: make room or set cache_dir=PATH to another folder"
             )
         with _replacing(pixel_file) as file:
             sha256, unreadable = _write_images(file, paths, shape, progress)
@@ -164,8 +164,8 @@ def _load_from_disk(
             file.write(json.dumps({"sha256": sha256, "unreadable": unreadable}).encode())
     except OSError as error:
         raise UserError(
-            f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): "
-            "set cache_dir to a folder that can be written, or storage to memory"
+            f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
+            "folder that can be, with cache_dir=PATH, or set dataset.storage=memory"
         ) from error
     # The index at hand, not the one on disk: another process may be writing the same cache.
     return ImageCache(np.load(pixel_file, mmap_mode="r"), sha256, unreadable)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
-from cyclegan_ad.data.images import UnreadableImage, read_mask
+from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split, split_samples
@@ -38,7 +38,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         copies_per_epoch: Times each image of the larger class is seen an epoch (9 in the paper).
         augmentation: ``dihedral``, ``flip`` or ``none``.
         exclude: Images left out, as relative paths or file names.
-        skip_unreadable: Go on without images that cannot be read.
+        skip_unreadable: Go on without images and ground-truth masks that cannot be read.
         storage: ``auto``, ``memory`` or ``disk``.
         memory_limit_mib: Above this size ``auto`` takes the disk.
         cache_dir: Folder of the disk storage.
@@ -55,12 +55,12 @@ class AnomalyDataModule(pl.LightningDataModule):
         size_px: int,
         seed: int,
         batch_size: int,
-        copies_per_epoch: int = 1,
-        augmentation: str = "dihedral",
-        exclude: Collection[str] = (),
-        skip_unreadable: bool = False,
-        storage: str = "auto",
-        memory_limit_mib: int = 1024,
+        copies_per_epoch: int,
+        augmentation: str,
+        exclude: Collection[str],
+        skip_unreadable: bool,
+        storage: str,
+        memory_limit_mib: float,
         cache_dir: Path,
         progress: Callable[[str], Any] | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.masks: dict[int, np.ndarray] = {}  # of test images whose ground truth is known
         self.split = Split((), ())
         self.sha256: list[str] = []
-        self.unreadable: dict[str, str] = {}  # path -> reason, where they were skipped
+        self.unreadable: dict[str, str] = {}  # image or mask -> reason, where they were skipped
         self.images = np.empty((0, size_px, size_px, channels), np.uint8)
         self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
 
@@ -89,7 +89,6 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples:
             return
         samples = list_samples(self.layout, self.root, exclude=self.exclude)
-        _require_both_classes(samples, self.dataset_name, self.root)
         arguments: dict[str, Any] = {
             "size_px": self.size_px,
             "channels": self.channels,
@@ -103,26 +102,47 @@ class AnomalyDataModule(pl.LightningDataModule):
         else:
             with self.progress(f"reading {self.dataset_name}") as report:
                 cache = load_images(paths, **arguments, progress=report)
-        self.unreadable = {samples[i].path: reason for i, reason in cache.unreadable.items()}
-        if self.unreadable and not self.skip_unreadable:
-            listed = ", ".join(f"{path} ({reason})" for path, reason in self.unreadable.items())
-            raise UserError(
-                f"{len(self.unreadable)} of {len(samples)} images under {self.root} cannot be "
-                f"read: {listed}; repair or remove them, or go on without them with "
-                "dataset.skip_unreadable=true"
-            )
+        bad = {samples[i].path: reason for i, reason in cache.unreadable.items()}
+        self._refuse_unless_skipped(bad, len(samples), "images")
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
         kept = [samples[i] for i in good]
+        self._require_both_classes(samples, kept)
         self.split = split_samples(
             [sample.path for sample in kept], [sample.label for sample in kept], self.seed
         )
+        files = {i: kept[i].mask for i in self.split.test}
+        self.masks, bad_masks = read_masks(self.root, files, self.size_px)
+        n_files = sum(map(len, files.values()))
+        self._refuse_unless_skipped(bad_masks, n_files, "ground-truth masks of test images")
+        self.unreadable = bad | bad_masks
         self.sha256 = [cache.sha256[i] for i in good]
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
-        self.masks = {i: self._read_mask(i) for i in self.split.test if kept[i].mask}
+
+    def _refuse_unless_skipped(self, unreadable: dict[str, str], count: int, what: str) -> None:
+        if unreadable and not self.skip_unreadable:
+            listed = ", ".join(f"{path} ({reason})" for path, reason in unreadable.items())
+            raise UserError(
+                f"{len(unreadable)} of {count} {what} under {self.root} cannot be read: {listed}; "
+                "repair or remove them, or go on without them with dataset.skip_unreadable=true"
+            )
+
+    def _require_both_classes(self, samples: list[Sample], kept: list[Sample]) -> None:
+        for label, word in ((0, "normal"), (1, "abnormal")):
+            listed, found = (sum(s.label == label for s in some) for some in (samples, kept))
+            if found < 2:
+                skipped = f" ({listed - found} unreadable skipped)" if listed > found else ""
+                raise UserError(
+                    f"dataset {self.dataset_name} has {found} {word} image{'s' * (found != 1)} "
+                    f"under {self.root}{skipped}, but each class needs at least 2, one to train "
+                    "and one to test: add images or name another folder with dataset.root=PATH"
+                )
 
     def split_rows(self) -> list[tuple[str, str, int, str]]:
-        """Rows of ``split.csv``: path, sha256, label, subset (train, test or unreadable)."""
+        """Rows of ``split.csv``: path, sha256, label, subset (train, test or unreadable).
+
+        The unreadable ones are images and ground-truth masks, without hash and with label -1.
+        """
         test = set(self.split.test)
         rows = [
             (sample.path, sha256, sample.label, "test" if i in test else "train")
@@ -164,7 +184,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         dtype = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
         return {
-            side: to_unit_range(dihedral(batch[side], batch[f"{side}_symmetry"])).to(dtype)
+            side: to_signed_range(dihedral(batch[side], batch[f"{side}_symmetry"])).to(dtype)
             for side in ("normal", "abnormal")
         }
 
@@ -185,7 +205,7 @@ class AnomalyDataModule(pl.LightningDataModule):
 
     def test_images(self, indices: Collection[int]) -> Tensor:
         """Images by index into ``samples``: (N, C, H, W) float32 in [-1, 1]."""
-        return to_unit_range(_gather(self.images, self.rows[list(indices)]))
+        return to_signed_range(_gather(self.images, self.rows[list(indices)]))
 
     def test_image_of_path(self, path: str) -> Tensor:
         """One test image by its path: (C, H, W) float32 in [-1, 1]."""
@@ -196,17 +216,6 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples[index].label == 0:
             return np.zeros((self.size_px, self.size_px), bool)
         return self.masks.get(index)
-
-    def _read_mask(self, index: int) -> np.ndarray:
-        files = [self.root / mask for mask in self.samples[index].mask]
-        try:
-            return read_mask(files, self.size_px)
-        except UnreadableImage as error:
-            named = ", ".join(str(file) for file in files)
-            raise UserError(
-                f"ground-truth mask {named} cannot be read ({error}); repair it, or "
-                "remove it to go on without it"
-            ) from error
 
 
 class _PairedImages(Dataset[dict[str, Tensor]]):
@@ -229,20 +238,10 @@ def _gather(images: np.ndarray, indices: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images[indices].transpose(0, 3, 1, 2)))
 
 
-def to_unit_range(images: Tensor) -> Tensor:
+def to_signed_range(images: Tensor) -> Tensor:
     """uint8 0..255 to float32 in [-1, 1], any shape.
 
-    >>> to_unit_range(torch.tensor([0, 255], dtype=torch.uint8))
+    >>> to_signed_range(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([-1.,  1.])
     """
     return images.float() / 127.5 - 1.0
-
-
-def _require_both_classes(samples: list[Sample], name: str, root: Path) -> None:
-    for label, word in ((0, "normal"), (1, "abnormal")):
-        found = sum(sample.label == label for sample in samples)
-        if found < 2:
-            raise UserError(
-                f"dataset {name} has {found} {word} image{'s' * (found != 1)} under {root}, and at "
-                "least 2 of each class are needed: one to train, one to test"
-            )

@@ -78,7 +78,8 @@ def draw_demo(root: Path, seed: int = 0, size_px: int = 128) -> Path:
         if not _is_drawn(root, marker):  # else another process was faster
             why = error.strerror or error
             raise UserError(
-                f"cannot write the demo data to {root} ({why}): name a folder you can write to"
+                f"cannot write the demo data to {root} ({why}): name a folder you can write to "
+                "with cache_dir=PATH"
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -94,7 +95,7 @@ def _is_drawn(root: Path, marker: dict[str, int]) -> bool:
     """Whether `root` holds these data; False if there is nothing at all, else an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    remedy = "delete it to have it drawn again, or name another folder"
+    remedy = "delete it to have it drawn again, or name another folder with cache_dir=PATH"
     try:
         found = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):

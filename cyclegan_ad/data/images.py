@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,38 +60,29 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
 
-def read_mask(paths: Sequence[str | os.PathLike[str]], size_px: int) -> NDArray[np.bool_]:
-    """Reads the ground truth of one image: the union of its masks.
+def read_mask(path: str | os.PathLike[str], size_px: int) -> NDArray[np.bool_]:
+    """Reads a ground-truth mask.
 
     A pixel belongs to the defect if any of its values is not zero (after transparency is composed
-    on black). Masks are resized by nearest neighbour, so that no pixel lies in between.
+    on black). The mask is resized by nearest neighbour, so that no pixel lies in between.
 
     Args:
-        paths: One mask file or more.
+        path: The mask file.
         size_px: Side of the result.
 
     Returns:
         (size_px, size_px) bool, True on the defect.
 
     Raises:
-        UnreadableImage: A file cannot be read; the reason begins with its name.
-        ValueError: ``paths`` is empty: no ground truth is not the same as no defect.
+        UnreadableImage: The file cannot be read or does not hold a usable image.
     """
-    if not paths:
-        raise ValueError("paths is empty: an image without masks has no ground truth to read")
-    union = np.zeros((size_px, size_px), dtype=np.bool_)
-    for path in paths:
-        try:
-            image = _open(_read_bytes(path))
-            if image.mode not in _MODES_16_BIT:
-                image = _to_8_bit(image).convert("RGB")
-        except UnreadableImage as error:
-            raise UnreadableImage(f"{os.fspath(path)}: {error}") from error
-        marked = np.asarray(image) != 0
-        marked = marked.any(axis=2) if marked.ndim == 3 else marked
-        mask = Image.fromarray(marked.astype(np.uint8))
-        union |= np.asarray(mask.resize((size_px, size_px), Image.Resampling.NEAREST)) != 0
-    return union
+    image = _open(_read_bytes(path))
+    if image.mode not in _MODES_16_BIT:
+        image = _to_8_bit(image).convert("RGB")
+    marked = np.asarray(image) != 0
+    marked = marked.any(axis=2) if marked.ndim == 3 else marked
+    mask = Image.fromarray(marked.astype(np.uint8))
+    return np.asarray(mask.resize((size_px, size_px), Image.Resampling.NEAREST)) != 0
 
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:

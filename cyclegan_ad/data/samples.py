@@ -12,6 +12,7 @@ from cyclegan_ad.data.listing import (
     parent_of,
     without_suffix,
 )
+from cyclegan_ad.data.masks import match_masks
 from cyclegan_ad.errors import UserError
 
 NORMAL, ABNORMAL = 0, 1
@@ -22,18 +23,6 @@ _REQUIRED = {
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
     "folder": "normal/ and abnormal/",
-}
-# What the archives unpack to; "{dataset}" stands for the dataset's name.
-_ARCHIVE_FOLDERS = {
-    "mvtec": ("mvtec_ad/{dataset}", "mvtec_anomaly_detection/{dataset}", "{dataset}"),
-    "brain_mri": ("brain_tumor_dataset", "brain-mri-images-for-brain-tumor-detection"),
-    "breast_ultrasound": ("Dataset_BUSI_with_GT", "breast-ultrasound-images-dataset"),
-    "retina_oct": ("CellData/OCT", "OCT2017 ", "OCT2017", "kermany2018", "ZhangLabData"),
-}
-# Where the class folders are when the archive was unpacked into a folder of the user's own.
-_INNER_FOLDER = {
-    "brain_mri": "brain_tumor_dataset",
-    "breast_ultrasound": "Dataset_BUSI_with_GT",
 }
 _OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
 
@@ -63,28 +52,20 @@ def find_root(
 
     Args:
         data_dir: Folder that holds the datasets.
-        folders: Names to try under ``data_dir``, in this order; ``"."`` is ``data_dir`` itself.
-            The original folder names of the archive are tried after them.
+        folders: Paths to try under ``data_dir``, in this order.
         layout: ``mvtec``, ``brain_mri``, ``breast_ultrasound``, ``retina_oct`` or ``folder``.
-        dataset: Name of the dataset, for messages and for the archive's folder names.
+        dataset: Name of the dataset, for messages.
         source: How to get the dataset, the end of the error message.
 
     Returns:
-        The first of these folders that has the layout, itself or in the folder inside it that the
-        archive brings along.
+        The first of these folders that has the layout.
 
     Raises:
         UserError: None of them has the layout. The message lists every place looked in.
         ValueError: The layout is unknown.
     """
     _check_layout(layout)
-    archive = [name.format(dataset=dataset) for name in _ARCHIVE_FOLDERS.get(layout, ())]
-    looked_in: list[Path] = []
-    for folder in [*folders, *archive]:
-        looked_in.append(data_dir / folder)
-        if layout in _INNER_FOLDER:
-            looked_in.append(data_dir / folder / _INNER_FOLDER[layout])
-    looked_in = list(dict.fromkeys(looked_in))
+    looked_in = [data_dir / folder for folder in folders]
     for candidate in looked_in:
         if has_layout(layout, candidate):
             return candidate
@@ -118,7 +99,7 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
             ``brain_mri``: ``no`` and ``yes``.
             ``breast_ultrasound``: ``normal``, ``benign`` and ``malignant``, masks among them.
             ``retina_oct``: ``NORMAL`` and ``CNV``, ``DME``, ``DRUSEN``, at any depth.
-            ``folder``: ``normal`` and ``abnormal``; ``masks/x.png`` belongs to ``abnormal/x.*``.
+            ``folder``: ``normal`` and ``abnormal``; ``masks/x.*`` belongs to ``abnormal/x.*``.
         root: The folder that has the layout.
         exclude: Images to leave out: paths relative to ``root``, or file names, each of which
             leaves out every image of that name.
@@ -127,12 +108,15 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
         Samples sorted by path (code points), the same list on every operating system.
 
     Raises:
-        UserError: The folder lacks the layout or cannot be listed, or ``exclude`` names an image
-            that is not there.
+        UserError: The folder lacks the layout or cannot be listed, a mask belongs to no image
+            (``mvtec``, ``folder``), or ``exclude`` names an image that is not there.
         ValueError: The layout is unknown.
     """
     if not has_layout(layout, root):
-        raise UserError(f"folder '{root}' does not hold {_REQUIRED[layout]}: name one that does")
+        raise UserError(
+            f"folder '{root}' does not hold {_REQUIRED[layout]}: name one that does with "
+            "dataset.root=PATH"
+        )
     listers: dict[str, Callable[[Path], Iterable[Sample]]] = {
         "mvtec": _list_mvtec,
         "brain_mri": _list_brain_mri,
@@ -147,7 +131,7 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
     )
     if unknown:
         raise UserError(
-            f"exclude names {sorted(unknown)}, not among the images in '{root}': "
+            f"dataset.exclude names {sorted(unknown)}, not among the images in '{root}': "
             "correct or remove them"
         )
     return [
@@ -163,15 +147,18 @@ def _check_layout(layout: str) -> None:
 def _list_mvtec(root: Path) -> Iterator[Sample]:
     for folder in ["train/good", *list_folders(root, "test")]:
         kind = file_name(folder)
-        truth = f"ground_truth/{kind}"
-        masks: dict[str, str] = {}
+        paths = list(list_images(root, folder))
+        masks: dict[str, list[str]] = {}
         if kind != "good":
-            for mask in list_images(root, truth):
-                stem = without_suffix(mask).removeprefix(f"{truth}/")
-                masks[stem.removesuffix("_mask")] = mask
-        for path in list_images(root, folder):
-            mask_of = masks.get(without_suffix(path).removeprefix(f"{folder}/"))
-            yield Sample(path, int(kind != "good"), kind, () if mask_of is None else (mask_of,))
+            truth = f"ground_truth/{kind}"
+            image_of = {
+                mask: folder + without_suffix(mask).removeprefix(truth).removesuffix("_mask")
+                for mask in list_images(root, truth)
+            }
+            masks = match_masks(image_of, map(without_suffix, paths), root)
+        for path in paths:
+            mask_of = tuple(masks.get(without_suffix(path), ()))
+            yield Sample(path, int(kind != "good"), kind, mask_of)
 
 
 def _list_brain_mri(root: Path) -> Iterator[Sample]:
@@ -231,16 +218,17 @@ def _list_oct_folders(root: Path) -> Iterator[str]:
 
 
 def _list_folder(root: Path) -> Iterator[Sample]:
-    masks = {
-        without_suffix(path).removeprefix("masks/"): path
-        for path in list_images(root, "masks")
-        if path.lower().endswith(".png")
+    for path in list_images(root, "normal"):
+        yield Sample(path, NORMAL, file_name(parent_of(path)))
+    abnormal = list(list_images(root, "abnormal"))
+    image_of = {
+        mask: "abnormal" + without_suffix(mask).removeprefix("masks")
+        for mask in list_images(root, "masks")
     }
-    for label, folder in ((NORMAL, "normal"), (ABNORMAL, "abnormal")):
-        for path in list_images(root, folder):
-            mask = masks.get(without_suffix(path).removeprefix("abnormal/"))
-            kind = file_name(parent_of(path))
-            yield Sample(path, label, kind, () if mask is None else (mask,))
+    masks = match_masks(image_of, map(without_suffix, abnormal), root)
+    for path in abnormal:
+        mask_of = tuple(masks.get(without_suffix(path), ()))
+        yield Sample(path, ABNORMAL, file_name(parent_of(path)), mask_of)
 
 
 def _size(path: Path) -> int:

@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyclegan_ad.errors import UserError
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -36,8 +34,8 @@ def split_samples(paths: Sequence[str], labels: Sequence[int], seed: int) -> Spl
         A test set of ``min(n_normal, n_abnormal) // 2`` images a class; the rest trains.
 
     Raises:
-        UserError: A class has fewer than 2 images.
-        ValueError: Lengths differ, a path occurs twice, or a label is neither 0 nor 1.
+        ValueError: Lengths differ, a path occurs twice, a label is neither 0 nor 1, or a class has
+            fewer than 2 images.
 
     Example:
         >>> split_samples(["a", "b", "c", "d", "e"], [0, 0, 0, 1, 1], seed=0)
@@ -52,13 +50,10 @@ def split_samples(paths: Sequence[str], labels: Sequence[int], seed: int) -> Spl
     classes: dict[int, list[int]] = {0: [], 1: []}
     for index, label in enumerate(labels):
         classes[label].append(index)
-    for label, name in ((0, "normal"), (1, "abnormal")):
-        if len(classes[label]) < 2:
-            raise UserError(
-                f"the dataset has {len(classes[label])} {name} images: it needs 2 or more, "
-                "one to train and one to test; add images or correct the data folder"
-            )
     test_per_class = min(len(indices) for indices in classes.values()) // 2
+    if test_per_class == 0:
+        counts = {label: len(indices) for label, indices in classes.items()}
+        raise ValueError(f"images by label: {counts}; each class needs one to train, one to test")
     test: set[int] = set()
     for indices in classes.values():
         test.update(sorted(indices, key=lambda index: _draw(seed, paths[index]))[:test_per_class])

@@ -16,7 +16,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from cyclegan_ad.image_pool import ImagePool
-from cyclegan_ad.loss_watch import LossWatch
+from cyclegan_ad.loss_watch import LossWatch, check_weights
 from cyclegan_ad.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.generator import Generator
@@ -201,6 +201,7 @@ class CycleGAN(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step the decay, after a last look at the losses: no bad epoch is checkpointed."""
         self.watch.check()
+        check_weights(self, self.current_epoch)
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
 

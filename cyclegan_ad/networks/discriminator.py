@@ -1,4 +1,4 @@
-"""The discriminator: a PatchGAN that judges overlapping 70x70 patches."""
+"""The discriminator: a PatchGAN, which classifies overlapping 70x70 patches."""
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ class Discriminator(nn.Module):
         base_channels: Width of the first layer; 64 in the paper.
     """
 
-    def __init__(self, channels: int = 3, base_channels: int = 64) -> None:
+    def __init__(self, channels: int, base_channels: int) -> None:
         super().__init__()
         width = base_channels
         self.layers = nn.Sequential(
@@ -27,7 +27,7 @@ class Discriminator(nn.Module):
         initialise_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Judge patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""
+        """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""
         return self.layers(images)
 
 

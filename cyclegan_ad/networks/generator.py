@@ -34,9 +34,7 @@ class Generator(nn.Module):
         residual_blocks: Number of residual blocks; 9 in the paper at 256 px, 6 at 64 px.
     """
 
-    def __init__(
-        self, channels: int = 3, base_channels: int = 64, residual_blocks: int = 9
-    ) -> None:
+    def __init__(self, channels: int, base_channels: int, residual_blocks: int) -> None:
         super().__init__()
         width = base_channels
         self.layers = nn.Sequential(

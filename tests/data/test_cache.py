@@ -40,7 +40,13 @@ def decodes(monkeypatch):
 
 
 def load(paths, tmp_path, **changes):
-    settings = {"size_px": 16, "channels": 3, "storage": "disk", "cache_dir": tmp_path / "cache"}
+    settings = {
+        "size_px": 16,
+        "channels": 3,
+        "storage": "disk",
+        "memory_limit_mib": 1024,
+        "cache_dir": tmp_path / "cache",
+    }
     return load_images(paths, **{**settings, **changes})
 
 
@@ -233,14 +239,19 @@ def test_no_files(tmp_path):
 
 def test_a_cache_folder_that_cannot_be_made(paths, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"file/cache' cannot be written .*set cache_dir"):
+    with pytest.raises(
+        UserError, match=r"file/cache' cannot be written .*cache_dir=PATH"
+    ) as caught:
         load(paths[:2], tmp_path, cache_dir=tmp_path / "file" / "cache")
+    assert "dataset.storage=memory" in str(caught.value)
 
 
 def test_a_disk_that_fills_up(paths, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage(100))
-    with pytest.raises(UserError, match=r"need 0 MiB, but cache_dir .* has 0 MiB left"):
+    with pytest.raises(
+        UserError, match=r"need 0 MiB, but .*cache' has 0 MiB left: .*cache_dir=PATH"
+    ):
         load(paths[:2], tmp_path)
 
     def full(*args):

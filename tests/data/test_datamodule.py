@@ -15,7 +15,7 @@ from tiny import draw_folder
 from torch import Tensor
 
 from cyclegan_ad.data.augment import dihedral
-from cyclegan_ad.data.datamodule import AnomalyDataModule, to_unit_range
+from cyclegan_ad.data.datamodule import AnomalyDataModule, to_signed_range
 from cyclegan_ad.data.images import read_image, read_mask
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.errors import UserError
@@ -48,6 +48,12 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "size_px": 16,
         "seed": 0,
         "batch_size": 2,
+        "copies_per_epoch": 1,
+        "augmentation": "dihedral",
+        "exclude": [],
+        "skip_unreadable": False,
+        "storage": "auto",
+        "memory_limit_mib": 1024,
         "cache_dir": root.parent / "cache",
     }
     return AnomalyDataModule(**(arguments | changes))
@@ -107,7 +113,7 @@ def test_test_batches_are_the_files_as_they_are(root: Path) -> None:
 def test_range_of_pixels() -> None:
     pixels = torch.tensor([0, 51, 127, 128, 255], dtype=torch.uint8)
     expected = torch.tensor([-1.0, -0.6, -1 / 255, 1 / 255, 1.0])
-    torch.testing.assert_close(to_unit_range(pixels), expected)
+    torch.testing.assert_close(to_signed_range(pixels), expected)
 
 
 class Recorder(pl.LightningModule):
@@ -285,15 +291,22 @@ def test_a_class_with_fewer_than_two_images(tmp_path: Path, normal: int, abnorma
     count = min(normal, abnormal)
     word = "normal" if normal == count else "abnormal"
     plural = "image" if count == 1 else "images"
-    with pytest.raises(UserError, match=f"dataset plates has {count} {word} {plural} under .*few"):
+    with pytest.raises(
+        UserError, match=f"dataset plates has {count} {word} {plural} under"
+    ) as caught:
         read(root)
+    message = str(caught.value)
+    assert f"under {root}, but each class" in message and "\n" not in message
+    assert "add images or name another folder with dataset.root=PATH" in message
 
 
 def test_a_class_of_which_only_one_image_is_readable(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "few", normal=4, abnormal=2)
     (root / "abnormal" / "01.png").write_bytes(b"")
-    with pytest.raises(UserError, match="1 abnormal images"):
+    with pytest.raises(UserError, match=r"has 1 abnormal image under .*few \(1 unreadable skipped"):
         read(root, skip_unreadable=True)
+    with pytest.raises(UserError, match=r"1 of 6 images .* cannot be read: abnormal/01\.png"):
+        read(root)
 
 
 def test_two_images_a_class_are_enough(tmp_path: Path) -> None:
@@ -329,23 +342,46 @@ def test_masks_of_the_test_set(root: Path) -> None:
             assert truth is None
         else:
             mask = root / sample.path.replace("abnormal", "masks")
-            np.testing.assert_array_equal(truth, read_mask([mask], 16))
+            np.testing.assert_array_equal(truth, read_mask(mask, 16))
             assert truth is not None and 0 < truth.mean() < 0.5
             known += 1
     assert known == 2
 
 
-def test_an_unreadable_mask_is_named_if_it_is_needed(root: Path) -> None:
+def damage_masks(root: Path) -> tuple[list[str], list[str]]:
+    """Spoil the masks of two test images and a training image; masks, images of the two."""
     data = read(root)
-    trained_on = paths(data, data.split.train, 1)[0]
-    tested = paths(data, data.split.test, 1)[0]
-    (root / trained_on.replace("abnormal", "masks")).write_bytes(b"")
-    read(root)
-    needed = root / tested.replace("abnormal", "masks")
-    needed.write_bytes(b"")
-    with pytest.raises(UserError, match=r"ground-truth mask .* cannot be read") as caught:
-        read(root)
-    assert str(needed) in str(caught.value)
+    images = paths(data, data.split.test, 1)[:2]
+    for path in (*images, paths(data, data.split.train, 1)[0]):
+        (root / path.replace("abnormal", "masks")).write_bytes(b"")
+    return [path.replace("abnormal", "masks") for path in images], images
+
+
+def test_all_unreadable_masks_of_the_test_set_are_named(root: Path) -> None:
+    masks, _ = damage_masks(root)
+    data = module(root)
+    for _ in range(2):  # a second attempt does not pass for done
+        with pytest.raises(UserError) as caught:
+            data.setup()
+    assert str(caught.value) == (
+        f"2 of 3 ground-truth masks of test images under {root} cannot be read: "
+        f"{masks[0]} (empty file), {masks[1]} (empty file); "
+        "repair or remove them, or go on without them with dataset.skip_unreadable=true"
+    )
+
+
+def test_unreadable_masks_are_skipped_and_recorded(root: Path) -> None:
+    whole = read(root)
+    masks, images = damage_masks(root)
+    (root / "normal" / "01.png").write_bytes(b"")
+    data = read(root, skip_unreadable=True)
+    assert data.unreadable == dict.fromkeys(["normal/01.png", *masks], "empty file")
+    rows = data.split_rows()
+    assert len(rows) == len(whole.split_rows()) + 2 and rows == sorted(rows)
+    assert [row for row in rows if row[0] in masks] == [(m, "", -1, "unreadable") for m in masks]
+    assert paths(data, data.split.test, 1) == paths(whole, whole.split.test, 1)
+    known = [data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None]
+    assert set(paths(data, data.split.test)) - set(known) == set(images)
 
 
 def test_images_are_read_once_and_progress_is_told(root: Path) -> None:

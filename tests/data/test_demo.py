@@ -118,7 +118,7 @@ def test_data_drawn_otherwise_are_refused_untouched(
     seed, size_px = (1 if setting == "seed" else 0), (32 if setting == "size_px" else 64)
     if setting == "format":
         monkeypatch.setattr(demo, "FORMAT", demo.FORMAT + 1)
-    with pytest.raises(UserError, match="delete it") as error:
+    with pytest.raises(UserError, match=r"delete it.*cache_dir=PATH") as error:
         draw_demo(root, seed, size_px)
     assert str(root) in str(error.value) and setting in str(error.value)
     assert "\n" not in str(error.value)
@@ -134,7 +134,7 @@ def test_a_folder_of_the_users_own_is_refused_untouched(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot write the demo data to .*demo"):
+    with pytest.raises(UserError, match=r"cannot write the demo data to .*demo.*cache_dir=PATH"):
         draw_demo(tmp_path / "file" / "demo", size_px=16)
 
 

@@ -1,5 +1,6 @@
 """The training step against the authors' published code, and the module's own promises."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,9 @@ def fill(module: CycleGAN, arrays: Any, moment: str) -> dict[str, list[np.ndarra
     [("training_step_gray.npz", 1, 2), ("training_step_rgb.npz", 3, 3)],
 )
 def test_three_steps_equal_the_published_code(
-    golden: Path, file: str, channels: int, blocks: int
+    golden: Callable[[str], Path], file: str, channels: int, blocks: int
 ) -> None:
-    arrays = np.load(golden / file)
+    arrays = np.load(golden(file))
     module = small_cyclegan(channels=channels, residual_blocks=blocks).double()
     for name, values in fill(module, arrays, "init").items():
         parameters = list(getattr(module, name).parameters())
@@ -161,7 +162,7 @@ def test_discriminators_get_no_gradient_in_the_generators_turn() -> None:
 def test_non_finite_loss_stops_and_names_the_step() -> None:
     batches = random_batches(3)
     batches[1]["normal"][0, 0, 0, 0] = float("nan")
-    with pytest.raises(NonFiniteLossError, match=r"at training step 2 \(epoch 0\)"):
+    with pytest.raises(NonFiniteLossError, match=r"at training step 2 \(epoch 1\)"):
         fit(small_cyclegan(), batches)
 
 
@@ -176,10 +177,33 @@ def test_decay_from_a_given_epoch() -> None:
     assert linear_decay(5, 10, 1) == pytest.approx(1 - 4 / 9)
 
 
+FAR_FROM_REAL = {
+    "least_squares": lambda x: (x - 1) ** 2,
+    "log": lambda x: np.log1p(np.exp(-x)),  # -log of the sigmoid
+}
+FAR_FROM_GENERATED = {
+    "least_squares": lambda x: x**2,
+    "log": lambda x: np.log1p(np.exp(x)),
+}
+
+
 @pytest.mark.parametrize("kind", ["least_squares", "log"])
 def test_both_adversarial_losses_train(kind: str) -> None:
-    record = fit(small_cyclegan(adversarial_loss=kind), random_batches(2))
-    assert record.steps[0]["gan_normal"] != record.steps[1]["gan_normal"]
+    torch.manual_seed(0)
+    module = small_cyclegan(adversarial_loss=kind)
+    batches = random_batches(2)
+    normal, abnormal = batches[0]["normal"], batches[0]["abnormal"]
+    with torch.no_grad():  # before the fit: the first step's losses are those of the first weights
+        fake = module.discriminator_normal(module.generator_to_normal(abnormal)).double().numpy()
+        real = module.discriminator_normal(normal).double().numpy()
+
+    first, second = fit(module, batches).steps
+
+    from_real, from_generated = FAR_FROM_REAL[kind], FAR_FROM_GENERATED[kind]
+    assert first["gan_normal"] == pytest.approx(from_real(fake).mean(), rel=1e-5)
+    expected = (from_real(real).mean() + from_generated(fake).mean()) / 2
+    assert first["discriminator_normal"] == pytest.approx(expected, rel=1e-5)
+    assert first["gan_normal"] != second["gan_normal"]
 
 
 def test_reconstruction_is_generator_to_normal() -> None:

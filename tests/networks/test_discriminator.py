@@ -1,4 +1,4 @@
-"""The discriminator: its shapes, its size by hand, and the 70x70 pixels that one judgement sees."""
+"""The discriminator: its shapes, its size by hand, the 70x70 pixels that a prediction sees."""
 
 import pytest
 import torch
@@ -11,19 +11,19 @@ from cyclegan_ad.networks.discriminator import Discriminator
 @pytest.mark.parametrize(
     ("size", "patches"), [(32, 2), (36, 2), (64, 6), (100, 10), (128, 14), (256, 30)]
 )
-def test_one_judgement_a_patch(channels: int, size: int, patches: int) -> None:
+def test_one_prediction_a_patch(channels: int, size: int, patches: int) -> None:
     given = torch.rand(2, channels, size, size)
     with torch.inference_mode():
-        judged = Discriminator(channels, base_channels=2)(given)
-    assert judged.shape == (2, 1, patches, patches)
+        predicted = Discriminator(channels, base_channels=2)(given)
+    assert predicted.shape == (2, 1, patches, patches)
     assert patches == size // 8 - 2
 
 
 def test_number_of_weights_of_the_paper() -> None:
-    # Weights and biases by hand, layer by layer: C64, C128, C256, C512 and the judgement.
+    # Weights and biases by hand, layer by layer: C64, C128, C256, C512 and the prediction.
     with torch.device("meta"):
-        found = sum(parameter.numel() for parameter in Discriminator().parameters())
-        grey = sum(parameter.numel() for parameter in Discriminator(channels=1).parameters())
+        found = sum(parameter.numel() for parameter in Discriminator(3, 64).parameters())
+        grey = sum(parameter.numel() for parameter in Discriminator(1, 64).parameters())
     by_hand = (
         (3 * 16 * 64 + 64)
         + (64 * 16 * 128 + 128)
@@ -36,7 +36,7 @@ def test_number_of_weights_of_the_paper() -> None:
 
 
 def without_norms(network: nn.Module) -> nn.Module:
-    """Instance norm mixes all pixels; what is left is what one judgement sees."""
+    """Instance norm mixes all pixels; what is left is what one prediction sees."""
     for name, module in network.named_modules():
         if isinstance(module, nn.InstanceNorm2d):
             parent, _, last = name.rpartition(".")
@@ -44,14 +44,14 @@ def without_norms(network: nn.Module) -> nn.Module:
     return network
 
 
-def test_a_judgement_sees_70_by_70_pixels() -> None:
+def test_a_prediction_sees_70_by_70_pixels() -> None:
     torch.manual_seed(0)
     discriminator = without_norms(Discriminator(1, base_channels=2)).double()
     images = torch.rand(1, 1, 256, 256, dtype=torch.float64, requires_grad=True)
-    judged = discriminator(images)
+    predicted = discriminator(images)
     seen = []
     for y, x in ((15, 15), (15, 16), (16, 15)):
-        (gradient,) = torch.autograd.grad(judged[0, 0, y, x], images, retain_graph=True)
+        (gradient,) = torch.autograd.grad(predicted[0, 0, y, x], images, retain_graph=True)
         rows = gradient[0, 0].abs().sum(1).nonzero().flatten()
         columns = gradient[0, 0].abs().sum(0).nonzero().flatten()
         assert len(rows) == rows[-1] - rows[0] + 1 == 70
@@ -77,7 +77,7 @@ def test_layers_are_those_of_the_paper() -> None:
     assert {layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)} == {0.2}
 
 
-def test_judgements_are_unbounded() -> None:
+def test_predictions_are_unbounded() -> None:
     discriminator = Discriminator(1, base_channels=2)
     with torch.no_grad():
         discriminator.layers[-1].bias.fill_(7.0)
@@ -87,7 +87,7 @@ def test_judgements_are_unbounded() -> None:
     assert high.min() > 1 and low.max() < 0
 
 
-def test_an_image_is_judged_the_same_whatever_is_beside_it() -> None:
+def test_predictions_of_an_image_are_the_same_whatever_is_beside_it() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(1, base_channels=4).double()
     given = torch.rand(5, 1, 32, 32, dtype=torch.float64)
@@ -97,7 +97,7 @@ def test_an_image_is_judged_the_same_whatever_is_beside_it() -> None:
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
 
 
-def test_what_is_judged_stays_as_it_is() -> None:
+def test_what_is_given_stays_as_it_is() -> None:
     given = torch.rand(1, 1, 32, 32)
     kept = given.clone()
     Discriminator(1, base_channels=2)(given)  # its ReLUs work in place

@@ -44,9 +44,9 @@ def test_number_of_weights_of_the_paper() -> None:
     up = (256 * 3 * 3 * 128 + 128) + (128 * 3 * 3 * 64 + 64)
     last = 64 * 7 * 7 * 3 + 3
     with torch.device("meta"):
-        assert count(Generator()) == first + down + 9 * block + up + last == 11_378_179
-        assert count(Generator(residual_blocks=6)) == first + down + 6 * block + up + last
-        grey = Generator(channels=1)
+        assert count(Generator(3, 64, 9)) == first + down + 9 * block + up + last == 11_378_179
+        assert count(Generator(3, 64, 6)) == first + down + 6 * block + up + last
+        grey = Generator(1, 64, 9)
     assert count(grey) == 11_378_179 - 2 * 7 * 7 * 64 - (64 * 7 * 7 * 2 + 2)
 
 
