@@ -70,7 +70,7 @@ def build_loggers(
         except ModuleNotFoundError as error:
             raise UserError(
                 "logger=tensorboard needs the package tensorboard: "
-                "pip install 'cyclegan-ad[tensorboard]', or choose logger=csv"
+                "pip install tensorboard, or choose logger=csv"
             ) from error
         board.log_hyperparams(dict(config))
         loggers.append(board)

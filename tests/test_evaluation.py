@@ -76,6 +76,12 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "size_px": SIZE,
         "seed": 0,
         "batch_size": 4,
+        "copies_per_epoch": 1,
+        "augmentation": "none",
+        "exclude": (),
+        "skip_unreadable": False,
+        "storage": "memory",
+        "memory_limit_mib": 64,
         "cache_dir": root.parent / "cache",
     }
     data = AnomalyDataModule(**(arguments | changes))

