@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.demo import FORMAT, draw_demo
@@ -11,6 +12,14 @@ from cyclegan_ad.data.samples import find_root, has_layout
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.progress import decoding_progress
+
+# Which images a method trains on. The baselines learn what is normal from normal images alone.
+_SIDES = {
+    "cyclegan": ("normal", "abnormal"),
+    "ganomaly": ("normal",),
+    "padim": ("normal",),
+    "patchcore": ("normal",),
+}
 
 
 def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
@@ -31,6 +40,8 @@ def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
         batch_size=dataset["batch_size"],
         copies_per_epoch=dataset["copies_per_epoch"],
         augmentation=dataset["augmentation"],
+        sides=_SIDES[settings["method"]["name"]],
+        calibration_fraction=settings["protocol"]["calibration_fraction"],
         exclude=_read_list(dataset["exclude"]),
         skip_unreadable=dataset["skip_unreadable"],
         storage=dataset["storage"],
@@ -75,22 +86,73 @@ def _read_list(path: str | None) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def build_method(settings: dict[str, Any]) -> CycleGAN:
-    """The method with fresh weights, a function of the seed."""
-    method, trainer = settings["method"], settings["trainer"]
-    pl.seed_everything(settings["seed"], verbose=False)
-    return CycleGAN(
-        channels=settings["dataset"]["channels"],
-        base_channels=method["generator"]["base_channels"],
-        residual_blocks=method["generator"]["residual_blocks"],
-        discriminator_base_channels=method["discriminator"]["base_channels"],
-        adversarial_loss=method["adversarial_loss"],
-        lambda_cyc=method["lambda_cyc"],
-        lambda_ide=method["lambda_ide"],
-        learning_rate=method["learning_rate"],
-        betas=tuple(method["betas"]),
-        pool_size=method["pool_size"],
-        max_epochs=trainer["max_epochs"],
-        decay_start_epoch=method["decay_start_epoch"],
-        seed=settings["seed"],
+def has_gradient(method: str) -> bool:
+    """Whether a method is trained by gradient steps, rather than fitted in one pass."""
+    return method in ("cyclegan", "ganomaly")
+
+
+def ensure_method(settings: dict[str, Any]) -> None:
+    """Make sure that the method can be built, before images are read.
+
+    Raises:
+        UserError: If a package or the weights of its backbone cannot be had.
+    """
+    method = settings["method"]
+    if method["name"] == "cyclegan":
+        return
+    from cyclegan_ad.backbones import ensure_baseline
+
+    ensure_baseline(
+        method["name"],
+        backbone=method.get("backbone"),
+        weights_path=method.get("weights_path"),
+        pretrained=method.get("pretrained", True),
     )
+
+
+def build_method(settings: dict[str, Any]) -> pl.LightningModule:
+    """The method with fresh weights, a function of the seed."""
+    method, trainer, dataset = settings["method"], settings["trainer"], settings["dataset"]
+    pl.seed_everything(settings["seed"], verbose=False)
+    arguments: dict[str, Any] = {"channels": dataset["channels"], "seed": settings["seed"]}
+    if "betas" in method:
+        arguments["betas"] = tuple(method["betas"])
+    if method["name"] == "cyclegan":
+        arguments |= {
+            "max_epochs": trainer["max_epochs"],
+            "base_channels": method["generator"]["base_channels"],
+            "residual_blocks": method["generator"]["residual_blocks"],
+            "discriminator_base_channels": method["discriminator"]["base_channels"],
+        }
+    else:
+        arguments["size_px"] = settings["resolution"]
+    given = {"name", "scores", "generator", "discriminator", *arguments}
+    arguments |= {name: value for name, value in method.items() if name not in given}
+    return method_class(method["name"])(**arguments)
+
+
+def load_method(name: str, checkpoint: Path, device: torch.device) -> Any:
+    """A trained method from its checkpoint, in eval mode, on a device."""
+    method: pl.LightningModule = method_class(name).load_from_checkpoint(
+        checkpoint, map_location=device, weights_only=True
+    )
+    return method.eval()
+
+
+def method_class(name: str) -> Any:
+    """The LightningModule of a method; a baseline's packages are loaded only when it is built."""
+    match name:
+        case "cyclegan":
+            return CycleGAN
+        case "ganomaly":
+            from cyclegan_ad.methods.ganomaly import GANomaly
+
+            return GANomaly
+        case "padim":
+            from cyclegan_ad.methods.padim import PaDiM
+
+            return PaDiM
+        case _:
+            from cyclegan_ad.methods.patchcore import PatchCore
+
+            return PatchCore

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from cyclegan_ad import __version__
-from cyclegan_ad.run_directory import replacing, write_json
+from cyclegan_ad.files import replacing, write_json
 
 FORMAT = 1
 
@@ -20,9 +21,8 @@ def save_detector(
     *,
     network: dict[str, int],
     preprocessing: dict[str, Any],
-    decisions: dict[str, dict[str, Any]],
 ) -> None:
-    """Write ``generator.safetensors`` and ``detector.json``.
+    """Write ``generator.safetensors``, and ``detector.json`` without thresholds.
 
     Args:
         folder: Where to; made if absent.
@@ -30,7 +30,6 @@ def save_detector(
         network: Arguments that build it: ``channels``, ``base_channels``, ``residual_blocks``.
         preprocessing: How a file becomes its input: ``channels``, ``size_px``, ``resize`` and
             ``range``.
-        decisions: Column of a score -> its thresholds, and which images they were set on.
     """
     weights = folder / "generator.safetensors"
     with replacing(weights) as temporary:
@@ -42,7 +41,7 @@ def save_detector(
             "format": FORMAT,
             "network": network,
             "preprocessing": preprocessing,
-            "scores": decisions,
+            "scores": {},
             "sha256": {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()},
             "versions": {
                 "cyclegan_ad": __version__,
@@ -51,3 +50,31 @@ def save_detector(
             },
         },
     )
+
+
+def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
+    """Write the thresholds of every score, and which images they were set on.
+
+    Args:
+        folder: With a ``detector.json``.
+        metrics: What ``metrics.json`` holds.
+    """
+    path = folder / "detector.json"
+    detector = json.loads(path.read_text(encoding="utf-8"))
+    detector["protocol"] = metrics["protocol"]
+    detector["scores"] = {
+        column: {
+            "zfn_threshold": row["zfn_threshold"],
+            "max_accuracy_threshold": row["max_accuracy_threshold"],
+            "set_on": "the test images of this run (optimistic)",
+            "normal_images": metrics["test_normal"],
+            "abnormal_images": metrics["test_abnormal"],
+            "protocols": {
+                name: decisions[column]
+                for name, decisions in metrics["protocols"].items()
+                if column in decisions
+            },
+        }
+        for column, row in metrics["scores"].items()
+    }
+    write_json(path, detector)

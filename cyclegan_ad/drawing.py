@@ -4,12 +4,13 @@ matplotlib is used through its objects, so that nothing is left behind in ``pypl
 is needed; it is imported where used, as it takes a second.
 """
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cyclegan_ad.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,11 +56,6 @@ def to_display(image: Any) -> NDArray[np.uint8]:
 def save_figure(figure: "Figure", path: Path) -> Path:
     """Write the figure whole or not at all."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

@@ -28,8 +28,18 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
             f"{run.path} is not trained to its end; go on with the `python -m cyclegan_ad.train` "
             "command that started it"
         )
-    asked = {name: value for name, value in settings["score"].items() if value is not None}
-    wanted = made_with | {"score": made_with["score"] | asked}
+    fraction = made_with["protocol"]["calibration_fraction"]
+    wanted = made_with | {
+        "score": made_with["score"] | _given(settings["score"]),
+        "protocol": made_with["protocol"]
+        | _given(settings["protocol"])
+        | {"calibration_fraction": fraction},
+    }
+    if wanted["protocol"]["name"] == "calibrated" and fraction == 0:
+        raise UserError(
+            f"{run.path} kept no images out of training to calibrate with; train such a run with "
+            "`python -m cyclegan_ad.train protocol=calibrated ...`, or use protocol=crossfit"
+        )
     wanted["trainer"] = made_with["trainer"] | {"accelerator": settings["accelerator"]}
     if settings["data_dir"] is not None:
         wanted["data_dir"] = settings["data_dir"]
@@ -41,6 +51,10 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from cyclegan_ad.run_evaluation import evaluate_again
 
     return evaluate_again(run, wanted)
+
+
+def _given(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if value is not None}
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def reconstruction_figure(
 
     Args:
         images: (N, C, H, W) float in [-1, 1], array or tensor.
-        reconstructions: (N, C, H, W) float in [-1, 1].
-        anomaly_maps: (N, H, W) float >= 0, squared difference summed over the channels.
+        reconstructions: (N, C, H, W) float in [-1, 1], or None for a method that makes none.
+        anomaly_maps: (N, H, W) float >= 0: with reconstructions, the squared difference.
         labels: (N,) int, 0 normal, 1 abnormal.
         captions: N lines, each written under its column, e.g. a file name.
         path: the PNG file to write; its folder is made.
@@ -60,7 +60,8 @@ def reconstruction_figure(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    images, reconstructions = to_numpy(images), to_numpy(reconstructions)
+    images = to_numpy(images)
+    reconstructions = None if reconstructions is None else to_numpy(reconstructions)
     maps, labels = to_numpy(anomaly_maps), to_numpy(labels)
     outlines = None if masks is None else to_numpy(masks).astype(bool)
     _check_shapes(images, reconstructions, maps, labels, captions, outlines)
@@ -75,19 +76,24 @@ def reconstruction_figure(
     # In inches. The gap between the blocks is a column of its own, narrow.
     tile, gap, left, right, top, bottom = 1.5, 0.35, 0.45, 1.05, 0.42, 0.6 if outlined else 0.36
     columns = len(normal) + len(abnormal)
+    row_names = ["Image", "Anomaly map"]
+    if reconstructions is not None:
+        row_names.insert(1, "Reconstruction")
+    rows = len(row_names)
     width = left + columns * tile + (len(blocks) - 1) * gap + right
-    height = top + 3 * tile + bottom
+    height = top + rows * tile + bottom
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
-    row_names = ("Image", "Reconstruction", "Anomaly map")
     x = left
     for block_number, (name, members) in enumerate(blocks):
         x += gap if block_number else 0.0
         _title_block(figure, name, len(members), x / width, len(members) * tile / width, height)
         for i in members:
-            pictures = (to_display(images[i]), to_display(reconstructions[i]), maps[i])
+            pictures = [to_display(images[i]), maps[i]]
+            if reconstructions is not None:
+                pictures.insert(1, to_display(reconstructions[i]))
             for row, picture in enumerate(pictures):
-                y = bottom + (2 - row) * tile
+                y = bottom + (rows - 1 - row) * tile
                 pad = 0.03
                 axes = figure.add_axes(
                     (
@@ -98,18 +104,18 @@ def reconstruction_figure(
                     )
                 )
                 colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
-                if row == 2:
+                if row == rows - 1:
                     colours = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
                 drawn = axes.imshow(picture, interpolation="nearest", **colours)
                 axes.set_xticks([])
                 axes.set_yticks([])
                 for spine in axes.spines.values():
                     spine.set_visible(False)
-                if outlines is not None and row != 1:
+                if outlines is not None and row_names[row] != "Reconstruction":
                     _outline(axes, outlines[i])
                 if x == left:
                     axes.set_ylabel(row_names[row], fontsize=10)
-                if row == 2:
+                if row == rows - 1:
                     axes.set_xlabel(_shorten(captions[i], 24), fontsize=8, labelpad=3)
             x += tile
 
@@ -117,7 +123,7 @@ def reconstruction_figure(
         ((x + 0.12) / width, (bottom + 0.03) / height, 0.12 / width, (tile - 0.06) / height)
     )
     bar = figure.colorbar(drawn, cax=bar_axes, extend="max")
-    bar.set_label("squared difference", fontsize=8)
+    bar.set_label("distance" if reconstructions is None else "squared difference", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=4))
     if outlined:
@@ -134,16 +140,17 @@ def reconstruction_figure(
 
 def _check_shapes(
     images: NDArray[Any],
-    reconstructions: NDArray[Any],
+    reconstructions: NDArray[Any] | None,
     maps: NDArray[Any],
     labels: NDArray[Any],
     captions: Sequence[str],
     masks: NDArray[Any] | None,
 ) -> None:
-    if images.ndim != 4 or images.shape[0] == 0 or images.shape != reconstructions.shape:
+    alike = reconstructions is None or images.shape == reconstructions.shape
+    if images.ndim != 4 or images.shape[0] == 0 or not alike:
         raise ValueError(
             "images and reconstructions must be (N, C, H, W) alike with N > 0, "
-            f"not {images.shape} and {reconstructions.shape}"
+            f"not {images.shape} and {getattr(reconstructions, 'shape', None)}"
         )
     plane = (images.shape[0], *images.shape[2:])
     if maps.shape != plane or (masks is not None and masks.shape != plane):
@@ -152,7 +159,8 @@ def _check_shapes(
         raise ValueError(f"{plane[0]} labels and captions are needed")
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels must be 0 (normal) or 1 (abnormal)")
-    if not all(np.isfinite(array).all() for array in (images, reconstructions, maps)):
+    arrays = [array for array in (images, reconstructions, maps) if array is not None]
+    if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("images, reconstructions and anomaly_maps must be finite")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import torch
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +44,10 @@ def ensure_inception_weights(timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
     if not path.exists():
         log.info("downloading the Inception weights (about 91 MB, once) to %s", path)
         try:
-            _download(_url(), path, timeout_s)
+            download(_url(), path, timeout_s)
         except (OSError, HTTPException, ValueError) as error:
             raise UserError(
-                f"no Inception weights at {path}, and their download failed ({_one_line(error)}): "
+                f"no Inception weights at {path}, and their download failed ({one_line(error)}): "
                 f"place {path.name} in {path.parent} (91 MB, from the mseitzer/pytorch-fid release "
                 f"{_url()}), or use score=sse or score.extractor=efficientnet_lite0 (needs the "
                 f"extra 'efficientnet')"
@@ -69,21 +68,19 @@ def _url() -> str:
     return str(FID_WEIGHTS_URL)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """First line of what an error says, or its kind if it says nothing."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].strip()
 
 
-def _download(url: str, path: Path, timeout_s: float) -> None:
+def download(url: str, path: Path, timeout_s: float) -> None:
     """Download under a temporary name, compare with the hash in the file's name, then rename."""
     expected = path.stem.rsplit("-", 1)[1]  # torch.hub names files <name>-<sha256 prefix>.pth
     digest = hashlib.sha256()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-    partial = Path(name)
-    try:
+    with replacing(path) as partial:
         with (
-            os.fdopen(handle, "wb") as file,
+            partial.open("wb") as file,
             urllib.request.urlopen(url, timeout=timeout_s) as response,
         ):
             while chunk := response.read(_CHUNK_BYTES):
@@ -91,10 +88,6 @@ def _download(url: str, path: Path, timeout_s: float) -> None:
                 digest.update(chunk)
         if not digest.hexdigest().startswith(expected):
             raise ValueError(f"it is cut short or another file: sha256 is not {expected}...")
-        partial.chmod(0o644)  # a temporary file is private, the cache may be shared
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _problem_with(path: Path) -> str | None:

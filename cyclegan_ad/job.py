@@ -12,19 +12,18 @@ from typing import Any
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import Logger
 
-from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.build import build_method, ensure_method, has_gradient
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
-from cyclegan_ad.device import choose_device, prepare_process
-from cyclegan_ad.evaluation import choose_examples
-from cyclegan_ad.features import ensure_weights
+from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.progress import TrainingProgress
 from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_directory import RunDirectory, State, run_name
-from cyclegan_ad.run_evaluation import evaluate_run
-from cyclegan_ad.run_files import all_scored, check_split, write_start
-from cyclegan_ad.score_names import needs_extractor, score_column
+from cyclegan_ad.run_evaluation import decide_again, evaluate_run, prepare_data, print_outcome
+from cyclegan_ad.run_files import check_split, write_start
+from cyclegan_ad.run_scores import all_scored, protocol_settings
+from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.training import fit, training_arguments
@@ -45,28 +44,32 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If the data, the weights, the device or the run directory do not allow it.
     """
-    prepare_process()
-    processes = process_count(settings["trainer"])
+    method, score = settings["method"]["name"], settings["score"]
+    processes = process_count(settings["trainer"]) if has_gradient(method) else 1
     settings = settings | {"trainer": settings["trainer"] | {"devices": processes}}
     run = RunDirectory.of(settings)
-    state, score = run.claim(settings), settings["score"]
-    columns = [score_column(name, score["extractor"]) for name in score["names"]]
-    if state == "trained" and all_scored(run, columns):
-        print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
-        metrics = read_metrics(run.path)
-        print_result(metrics)
-        return metrics
-    if needs_extractor(score["names"]):
-        ensure_weights(score["extractor"])
-    choose_device(settings["trainer"]["accelerator"])
+    state = run.claim(settings)
+    if state == "trained" and all_scored(run, score_columns(score)):
+        return _use_again(run, settings)
+    ensure_method(settings)
     if settings["logger"]["kind"] == "wandb":
         choose_mode(settings["logger"]["mode"])
-    data = build_data(settings)
-    data.setup()
+    data = prepare_data(settings)
     with run.locked():
         metrics = _train_and_evaluate(run, settings, data)
+    print_outcome(run, metrics)
+    return metrics
+
+
+def _use_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
+    metrics = read_metrics(run.path)
+    asked = settings["protocol"]["name"], protocol_settings(settings)
+    if asked != (metrics["protocol"], metrics["protocol_settings"]):
+        metrics = decide_again(run, settings, metrics)
+        print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
+    else:
+        print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
     print_result(metrics)
-    print(f"Scores, figures and the detector: {run.path}")
     return metrics
 
 
@@ -130,18 +133,24 @@ def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequen
 
 def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
     train, test = len(data.split.train), len(data.split.test)
+    kept = len(data.split.calibration)
+    calibrate = f", {kept} to calibrate" if kept else ""
     verb = {
         "new": "training",
         "unfinished": f"going on after epoch {run.read_training()['epochs']}",
         "trained": "trained already; scoring",
     }[state]
-    print(f"{run.path}: {verb}; {data.dataset_name} has {train} images to train and {test} to test")
+    print(
+        f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
+        f"and {test} to test"
+    )
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
-    leaked = data.leaked_test_images()
+    leaked = data.leaked_images()
+    judged = "test or calibration" if kept else "test"
     if leaked:
         print(
-            f"note: {len(leaked)} test images are byte-identical to a training image, so the "
+            f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
             f"figures are flattered ({', '.join(leaked[:3])}{', ...' if len(leaked) > 3 else ''})"
         )
 
@@ -159,8 +168,12 @@ def train_run(
     """
     run = RunDirectory.of(settings)
     every = settings["trainer"]["snapshot_every_n_epochs"]
+    name = settings["method"]["name"]
+    arguments = training_arguments(settings)
+    if not has_gradient(name):
+        arguments["compile"] = False  # one pass over the images is over before it were compiled
     callbacks: list[Callback] = [TrainingProgress()]
-    if every > 0:
+    if every > 0 and has_gradient(name):
         shown = choose_examples(data, SNAPSHOT_IMAGES)
         callbacks.append(
             ReconstructionSnapshots(
@@ -179,5 +192,5 @@ def train_run(
         devices=processes,
         loggers=loggers,
         callbacks=callbacks,
-        **training_arguments(settings),
+        **arguments,
     )

@@ -171,12 +171,24 @@ def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
 
 
 def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Name metrics as a dashboard does: ``<score>/<metric>`` and ``localisation/<metric>``.
+    """Name metrics as a dashboard does.
 
-    >>> flatten_metrics({"scores": {"sse": {"auroc": 0.9}}, "localisation": {"aupro": 0.8}})
-    {'sse/auroc': 0.9, 'localisation/aupro': 0.8}
+    They become ``<score>/<metric>``, ``localisation/<metric>`` and, of protocols whose thresholds
+    were not set on the images they are judged on, ``<score>/<protocol>/<metric>``.
+
+    >>> sse = {"miss_rate": 0.1, "thresholds": [2.0]}
+    >>> flatten_metrics(
+    ...     {
+    ...         "scores": {"sse": {"auroc": 0.9}},
+    ...         "localisation": {"aupro": 0.8},
+    ...         "protocols": {"crossfit": {"sse": sse}},
+    ...     }
+    ... )
+    {'sse/auroc': 0.9, 'localisation/aupro': 0.8, 'sse/crossfit/miss_rate': 0.1}
     """
     groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
+    for protocol, columns in metrics["protocols"].items():
+        groups |= {f"{column}/{protocol}": row for column, row in columns.items()}
     return {
         f"{name}/{key}": value
         for name, row in groups.items()

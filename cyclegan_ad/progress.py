@@ -20,13 +20,19 @@ from cyclegan_ad.terminal import (
     standard_error,
 )
 
-__all__ = ["CYCLEGAN_LOSSES", "TrainingProgress", "decoding_progress"]
+__all__ = ["LOSSES", "TrainingProgress", "decoding_progress"]
 
-# What a CycleGAN's logged losses are called on the terminal; those under one name are added up.
-CYCLEGAN_LOSSES: Mapping[str, Sequence[str]] = {
+# What logged losses are called on the terminal: of each line, those that the method has are added.
+LOSSES: Mapping[str, Sequence[str]] = {
     "cycle": ("loss/cycle_normal", "loss/cycle_abnormal"),
-    "adversarial": ("loss/gan_normal", "loss/gan_abnormal"),
-    "discriminator": ("loss/discriminator_normal", "loss/discriminator_abnormal"),
+    "contextual": ("loss/contextual",),
+    "latent": ("loss/latent",),
+    "adversarial": ("loss/gan_normal", "loss/gan_abnormal", "loss/adversarial"),
+    "discriminator": (
+        "loss/discriminator_normal",
+        "loss/discriminator_abnormal",
+        "loss/discriminator",
+    ),
 }
 
 # Without a terminal: a line at least that often, however long a tenth of the training takes.
@@ -48,7 +54,7 @@ class TrainingProgress(ProgressBar):
 
     def __init__(
         self,
-        losses: Mapping[str, Sequence[str]] = CYCLEGAN_LOSSES,
+        losses: Mapping[str, Sequence[str]] = LOSSES,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,6 +64,7 @@ class TrainingProgress(ProgressBar):
         self._clock = clock
         self._enabled = True
         self._progress: Progress | None = None
+        self._unit = "pairs"
         self._task = TaskID(0)
 
     @property
@@ -120,6 +127,7 @@ class TrainingProgress(ProgressBar):
             return
         self._done += 1
         self._steps.add(1)
+        self._unit = "pairs" if isinstance(batch, Mapping) and "abnormal" in batch else "images"
         self._pairs.add(_batch_size(batch) * trainer.world_size)
         now = self._clock()
         last = self._done == self._total
@@ -173,14 +181,15 @@ class TrainingProgress(ProgressBar):
         # Only within an epoch: at its end Lightning would reduce over ranks, and wait for them.
         metrics = trainer.callback_metrics
         shown = {
-            name: sum(float(metrics[key]) for key in keys)
+            name: sum(float(metrics[key]) for key in keys if key in metrics)
             for name, keys in self._losses.items()
-            if all(key in metrics for key in keys)
+            if any(key in metrics for key in keys)
         }
         return "  ".join(f"{name} {value:.3f}" for name, value in shown.items())
 
     def _speed(self) -> str:
-        text = f"{self._pairs.per_second:.3g} pairs/s, {duration(self._steps.elapsed_s)} elapsed"
+        speed = f"{self._pairs.per_second:.3g} {self._unit}/s"
+        text = f"{speed}, {duration(self._steps.elapsed_s)} elapsed"
         if self._total and self._steps.per_second > 0:
             left_s = (self._total - self._done) / self._steps.per_second
             text += f", {duration(left_s)} left"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.run_directory import PATH_TEXT
+from cyclegan_ad.files import PATH_TEXT
+from cyclegan_ad.score_names import EMBEDDING
 
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
-METRICS_FORMAT = 1
+METRICS_FORMAT = 2
 
 # The paper's code summed the anomaly map of these two over the whole batch and gave the sum to
 # each image of it, so their columns of Table 2 do not measure the methods.
@@ -69,7 +70,8 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
     Args:
         dataset: name of the dataset as in ``conf/dataset``, e.g. ``brain_mri``.
         method_name: as `paper_method_name` gives it.
-        score: column of scores.csv; the paper has ``sse`` and ``fid`` (Inception).
+        score: column of scores.csv; the paper has ``sse`` and ``fid`` (Inception), and for PaDiM
+            and PatchCore what is ``embedding`` here.
         metric: ``zfn_accuracy``, ``max_accuracy`` or ``auroc``.
 
     Returns:
@@ -85,6 +87,8 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
     """
     if metric not in PAPER_METRICS:
         raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, not {metric!r}")
+    if method_name in _ARTEFACT_METHODS and score == EMBEDDING:
+        score = "sse"  # as the paper calls the distance of these two
     return _paper_table2().get((dataset, method_name, score, metric))
 
 
@@ -118,20 +122,21 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
     return metrics
 
 
-def read_scores(run_dir: Path) -> list[dict[str, Any]]:
-    """Read ``scores.csv`` of a run.
+def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
+    """Read ``scores.csv`` or ``calibration.csv`` of a run.
 
     Args:
         run_dir: the run's directory.
+        name: which of the two files.
 
     Returns:
-        One row a test image, in the file's order: ``path`` (str), ``label`` (int, 0 normal,
+        One row an image, in the file's order: ``path`` (str), ``label`` (int, 0 normal,
         1 abnormal) and each score column (float, raw units).
 
     Raises:
         UserError: if the file is missing or damaged; it names the line.
     """
-    path = Path(run_dir) / "scores.csv"
+    path = Path(run_dir) / name
     again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
         with path.open(newline="", **PATH_TEXT) as file:

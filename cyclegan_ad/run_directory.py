@@ -3,18 +3,15 @@
     <runs>/<run_name>/<dataset>/seed<k>/
         config.yaml  environment.json  split.csv  training.json
         checkpoints/last.ckpt
-        scores.csv  metrics.json  figures/  logs/
+        scores.csv  calibration.csv  examples.npz  metrics.json  figures/  logs/
         detector/  generator.safetensors  detector.json
 
 Every file is written to a temporary name and renamed, so a reader never sees half of one.
 """
 
-import csv
 import json
-import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +32,13 @@ State = Literal["new", "unfinished", "trained"]
 # split.csv holds their hashes.
 NOT_TRAINING = (
     "score.",
+    "method.scores",
     "logger.",
+    # But for protocol.calibration_fraction: images kept out of training make it another one.
+    "protocol.name",
+    "protocol.folds",
+    "protocol.margin",
+    "protocol.confidence",
     "runs",
     "run_name",
     "overwrite",
@@ -44,6 +47,7 @@ NOT_TRAINING = (
     "dataset.scores",
     # Only defaults of method.* and trainer.*, where they are compared.
     "dataset.base_channels",
+    "dataset.embedding_images",
     "dataset.learning_rate",
     "dataset.max_epochs",
     "dataset.root",
@@ -60,9 +64,17 @@ NOT_TRAINING = (
 )
 
 
-# Paths are written as the system gives them, also where they are not valid UTF-8.
-PATH_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
-
+# Settings that runs of earlier versions do not name, with what those versions did.
+_ADDED: dict[str, dict[str, Any]] = {
+    "protocol": {
+        "name": "paper",
+        "folds": 5,
+        "margin": 0.0,
+        "confidence": 0.95,
+        "calibration_fraction": 0.0,
+    },
+    "score": {"peak_sigma_px": 2, "tta": "none"},
+}
 
 _NEEDED = {"seed", "resolution", "runs", "run_name", "dataset", "method", "trainer", "score"}
 
@@ -82,6 +94,7 @@ class RunDirectory:
         self.training = self.path / "training.json"
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.scores = self.path / "scores.csv"
+        self.calibration = self.path / "calibration.csv"
         self.metrics = self.path / "metrics.json"
         self.figures = self.path / "figures"
         self.detector = self.path / "detector"
@@ -116,7 +129,7 @@ class RunDirectory:
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
             )
-        return settings
+        return settings | {name: added | settings.get(name, {}) for name, added in _ADDED.items()}
 
     def claim(self, settings: dict[str, Any]) -> State:
         """Say how a command with these settings goes on here. Changes nothing.
@@ -205,10 +218,15 @@ class RunDirectory:
 
 
 def run_name(settings: dict[str, Any]) -> str:
-    """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``."""
+    """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``.
+
+    With images kept out of training for calibration, it is ``<method>-<resolution>-calibrated``.
+    """
     if settings["run_name"] is not None:
         return str(settings["run_name"])
-    return f"{settings['method']['name']}-{settings['resolution']}"
+    kept = settings.get("protocol", {}).get("calibration_fraction", 0.0) > 0
+    name = f"{settings['method']['name']}-{settings['resolution']}"
+    return f"{name}-calibrated" if kept else name
 
 
 def training_differences(
@@ -229,37 +247,3 @@ def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; renamed to it at the end, unless it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one go."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file in one go; a NaN is an error."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    """Write a CSV file in one go; floats keep every digit."""
-    with replacing(path) as temporary, temporary.open("w", newline="", **PATH_TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([[repr(v) if isinstance(v, float) else v for v in row] for row in rows])

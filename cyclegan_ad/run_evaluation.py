@@ -2,25 +2,45 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
-from cyclegan_ad.build import build_data
+from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector import save_detector
+from cyclegan_ad.detector import save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
-from cyclegan_ad.evaluation import choose_examples, evaluate
+from cyclegan_ad.evaluation import Evaluation, evaluate
+from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
 from cyclegan_ad.features import ensure_weights
 from cyclegan_ad.figures import reconstruction_figure
-from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.run_directory import RunDirectory, write_json
-from cyclegan_ad.run_files import check_split, write_scores
+from cyclegan_ad.files import write_json
+from cyclegan_ad.reporting.critical import critical_images
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.run_files import check_split
+from cyclegan_ad.run_scores import decide, write_scores
 from cyclegan_ad.score_names import needs_extractor
-from cyclegan_ad.scores import anomaly_map, build_scores
+from cyclegan_ad.scores import Scores, build_scores
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.training import check_checkpoint
 
 FIGURE_IMAGES = 5  # of each class
+CRITICAL_IMAGES = 3  # of each class and score
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
+
+
+def prepare_data(settings: dict[str, Any]) -> AnomalyDataModule:
+    """What training and evaluation begin with: weights of the scores, device, images.
+
+    Raises:
+        UserError: If the images or the weights of a network behind a score cannot be had.
+    """
+    prepare_process()
+    if needs_extractor(settings["score"]["names"]):
+        ensure_weights(settings["score"]["extractor"])
+    choose_device(settings["trainer"]["accelerator"])
+    data = build_data(settings)
+    data.setup()
+    return data
 
 
 def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
@@ -36,17 +56,19 @@ def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any
     Raises:
         UserError: If the images or the weights of a network behind a score cannot be had.
     """
-    prepare_process()
-    if needs_extractor(settings["score"]["names"]):
-        ensure_weights(settings["score"]["extractor"])
-    data = build_data(settings)
-    data.setup()
+    data = prepare_data(settings)
     with run.locked():
         check_split(run, data)
         metrics = evaluate_run(run, settings, data)
-    print_result(metrics)
-    print(f"Scores, figures and the detector: {run.path}")
+    print_outcome(run, metrics)
     return metrics
+
+
+def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
+    """Print the table of a run and say where the rest is."""
+    print_result(metrics)
+    kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
+    print(f"{kept}: {run.path}")
 
 
 def evaluate_run(
@@ -66,44 +88,79 @@ def evaluate_run(
     """
     device = choose_device(settings["trainer"]["accelerator"])
     check_checkpoint(run)
-    method = CycleGAN.load_from_checkpoint(run.checkpoint, map_location=device, weights_only=True)
-    method.eval()
-    score = settings["score"]
-    scores = build_scores(score["names"], score["extractor"]).to(device)
-    found = evaluate(method, data, scores, device=device, batch_size=score["batch_size"])
+    method = load_method(settings["method"]["name"], run.checkpoint, device)
+    scores = build_scores(settings["score"]).to(device)
+    batch_size = settings["score"]["batch_size"]
+    found = evaluate(method, data, scores, device=device, batch_size=batch_size)
     metrics = write_scores(run, settings, data, found)
-    shown = choose_examples(data, FIGURE_IMAGES)
-    with torch.inference_mode():
-        reconstructions = method.reconstruct(shown.images.to(device)).float().cpu()
-    reconstruction_figure(
-        shown.images,
-        reconstructions,
-        anomaly_map(shown.images, reconstructions),
-        shown.labels,
-        shown.captions,
-        run.figures / "reconstruction.png",
-        masks=shown.masks,
-    )
-    save_detector(
-        run.detector,
-        method.generator_to_normal,
-        network={name: method.hparams[name] for name in NETWORK_SETTINGS},
-        preprocessing={
-            "channels": data.channels,
-            "size_px": data.size_px,
-            "resize": "bicubic",
-            "range": [-1.0, 1.0],
-        },
-        decisions={
-            column: {
-                "zfn_threshold": row["zfn_threshold"],
-                "max_accuracy_threshold": row["max_accuracy_threshold"],
-                "set_on": "the test images of this run (optimistic)",
-                "normal_images": metrics["test_normal"],
-                "abnormal_images": metrics["test_abnormal"],
-            }
-            for column, row in metrics["scores"].items()
-        },
-    )
+    _write_examples(run, method, data, scores, found, device)
+    if settings["method"]["name"] == "cyclegan":
+        save_detector(
+            run.detector,
+            method.generator_to_normal,
+            network={name: method.hparams[name] for name in NETWORK_SETTINGS},
+            preprocessing={
+                "channels": data.channels,
+                "size_px": data.size_px,
+                "resize": "bicubic",
+                "range": [-1.0, 1.0],
+            },
+        )
+        write_decisions(run.detector, metrics)
     write_json(run.metrics, metrics)
     return metrics
+
+
+def decide_again(
+    run: RunDirectory, settings: dict[str, Any], metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """Apply another protocol to the scores of a complete run; no network is asked again.
+
+    Args:
+        run: The run.
+        settings: Its settings, with the protocol asked for.
+        metrics: What its ``metrics.json`` holds.
+
+    Returns:
+        What ``metrics.json`` holds now.
+
+    Raises:
+        UserError: If the protocol cannot be applied to this run.
+    """
+    with run.locked():
+        metrics = metrics | decide(run, settings)
+        if run.detector.is_dir():
+            write_decisions(run.detector, metrics)
+        write_json(run.metrics, metrics)
+    return metrics
+
+
+def _write_examples(
+    run: RunDirectory,
+    method: Any,
+    data: AnomalyDataModule,
+    scores: Scores,
+    found: Evaluation,
+    device: torch.device,
+) -> None:
+    """Draw some test images, and keep them with the ones that the thresholds hang on."""
+    even = spread_evenly(data, FIGURE_IMAGES)
+    critical: dict[int, None] = {}
+    for values in found.test.scores.values():
+        positions = critical_images(values, found.test.labels, CRITICAL_IMAGES)
+        critical |= dict.fromkeys(int(found.test.indices[i]) for i in positions)
+    shown = examples_at(data, [*even, *critical])
+    reconstructions, maps = look_at(method, shown.images, scores, device)
+    write_examples(
+        run.path, shown, reconstructions, maps, np.arange(len(shown.images)) >= len(even)
+    )
+    n = len(even)
+    reconstruction_figure(
+        shown.images[:n],
+        None if reconstructions is None else reconstructions[:n],
+        maps[:n],
+        shown.labels[:n],
+        shown.captions[:n],
+        run.figures / "reconstruction.png",
+        masks=shown.masks[:n],
+    )

@@ -1,4 +1,4 @@
-"""What a job writes into its run directory before and after the training."""
+"""What a job writes into its run directory before the training, and checks before it goes on."""
 
 import csv
 import datetime
@@ -15,17 +15,8 @@ import yaml
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation import Evaluation
-from cyclegan_ad.figures import score_figure
-from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
-from cyclegan_ad.run_directory import (
-    PATH_TEXT,
-    RunDirectory,
-    run_name,
-    write_json,
-    write_rows,
-    write_text,
-)
+from cyclegan_ad.files import PATH_TEXT, write_json, write_rows, write_text
+from cyclegan_ad.run_directory import RunDirectory
 
 SPLIT_HEADER = ["path", "sha256", "label", "subset"]
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -111,76 +102,3 @@ def _commit() -> str | None:
     if found.returncode != 0:
         return None
     return found.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
-
-
-def all_scored(run: RunDirectory, columns: list[str]) -> bool:
-    """Whether every one of these scores has been computed and written."""
-    return set(columns) <= _earlier_results(run)[0].keys()
-
-
-def _earlier_results(run: RunDirectory) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Metrics of each score, and rows of ``scores.csv`` by path; neither if a file is damaged."""
-    if not (run.metrics.is_file() and run.scores.is_file()):
-        return {}, {}
-    try:
-        metrics = read_metrics(run.path)
-        rows = {row["path"]: row for row in read_scores(run.path)}
-    except UserError:
-        return {}, {}
-    if len(rows) != metrics["test_normal"] + metrics["test_abnormal"]:
-        return {}, {}
-    return metrics["scores"], rows
-
-
-def write_scores(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
-) -> dict[str, Any]:
-    """Write ``scores.csv`` and a histogram a score; earlier scores of the run stay.
-
-    Returns:
-        What ``metrics.json`` is to hold. The caller writes it last: with it a run is complete.
-    """
-    rows = [
-        {"path": data.samples[i].path, "label": int(label)}
-        for i, label in zip(found.indices, found.labels, strict=True)
-    ]
-    summary, earlier = _earlier_results(run)
-    if earlier.keys() == {row["path"] for row in rows}:
-        rows = [earlier[row["path"]] for row in rows]
-    else:
-        summary = {}
-    for column, values in found.scores.items():
-        for row, value in zip(rows, values, strict=True):
-            row[column] = float(value)
-    summary |= found.summary
-    environment = describe_environment()
-    header = list(rows[0])
-    write_rows(run.scores, header, [[row[name] for name in header] for row in rows])
-    metrics = {
-        "format": METRICS_FORMAT,
-        "method": settings["method"]["name"],
-        "dataset": data.dataset_name,
-        "resolution": data.size_px,
-        "seed": settings["seed"],
-        "run": run_name(settings),
-        "epochs": settings["trainer"]["max_epochs"],
-        "training_seconds": round(run.read_training()["seconds"], 1),
-        "test_normal": int((found.labels == 0).sum()),
-        "test_abnormal": int((found.labels == 1).sum()),
-        "threshold_protocol": "paper",
-        "scores": summary,
-        "localisation": found.localisation,
-        "evaluated_with": {
-            name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
-        },
-    }
-    for column, values in found.scores.items():
-        row = found.summary[column]
-        score_figure(
-            values,
-            found.labels,
-            {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]},
-            column,
-            run.figures / f"scores_{column}.png",
-        )
-    return metrics

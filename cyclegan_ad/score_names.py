@@ -5,12 +5,26 @@ No torch here: a command checks its settings before it loads anything slow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cyclegan_ad.errors import UserError
 
-SCORE_NAMES = ("sse", "fid", "fid_spatial")
+# Of an image and its reconstruction: the two of the paper, then extensions of ours.
+RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
+# Distance to what a method has learnt from normal images, without a reconstruction.
+EMBEDDING = "embedding"
+SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
 EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
+TTA_NAMES = ("none", "dihedral")
+
+SCORES_OF_METHOD = {
+    "cyclegan": RECONSTRUCTION_SCORES,
+    "ganomaly": SCORE_NAMES,
+    "padim": (EMBEDDING,),
+    "patchcore": (EMBEDDING,),
+}
+_EXTRACTOR_SCORES = ("fid", "fid_spatial")
 
 
 def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -64,27 +78,68 @@ def needs_extractor(names: Iterable[str]) -> bool:
         >>> needs_extractor(["sse"]), needs_extractor(["sse", "fid"])
         (False, True)
     """
-    return any(name != "sse" for name in names)
+    return any(name in _EXTRACTOR_SCORES for name in names)
 
 
-def score_column(name: str, extractor: str) -> str:
+def check_method_scores(method: str, names: Iterable[str]) -> None:
+    """Check that a method has the scores that were asked for.
+
+    Args:
+        method: one of ``SCORES_OF_METHOD``.
+        names: any of ``SCORE_NAMES``.
+
+    Raises:
+        UserError: if it has not all of them.
+    """
+    possible = SCORES_OF_METHOD[method]
+    for name in names:
+        if name not in possible:
+            reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
+            raise UserError(
+                f"method={method} {reason}, so it has no score '{name}': leave score out, or "
+                f"take score.names=[{','.join(possible)}] or some of it"
+            )
+
+
+def score_columns(score: Mapping[str, Any]) -> list[str]:
+    """Name the columns that the settings ``score.*`` ask for.
+
+    >>> score_columns(
+    ...     {"names": ["sse", "fid"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
+    ... )
+    ['sse', 'fid']
+    """
+    options = {name: score[name] for name in ("extractor", "peak_sigma_px", "tta")}
+    return [score_column(name, **options) for name in check_score_names(score["names"])]
+
+
+def score_column(
+    name: str, extractor: str, *, peak_sigma_px: float = 2.0, tta: str = "none"
+) -> str:
     """Name the column that a score has in ``scores.csv`` and ``metrics.json``.
 
-    Figures from different extractors must never share a column, so each but the paper's own is
-    named after its extractor.
+    Figures that were not computed alike must never share a column, so the extractor (but for the
+    paper's own), the width of the smoothing and test-time augmentation are part of its name.
 
     Args:
         name: one of ``SCORE_NAMES``.
-        extractor: one of ``EXTRACTOR_NAMES``; of no account for ``sse``.
+        extractor: one of ``EXTRACTOR_NAMES``; counts for ``fid`` and ``fid_spatial``.
+        peak_sigma_px: width of the smoothing in pixels; counts for ``peak``.
+        tta: one of ``TTA_NAMES``.
 
     Raises:
-        UserError: if either name is unknown.
+        UserError: if a name is unknown.
 
     Example:
         >>> score_column("fid", "inception"), score_column("fid", "efficientnet_lite0")
         ('fid', 'fid_efficientnet_lite0')
+        >>> score_column("peak", "inception", tta="dihedral")
+        'peak_2px_tta'
     """
     check_score_names([name])
-    if name == "sse" or check_extractor_name(extractor) == "inception":
-        return name
-    return f"{name}_{extractor}"
+    column = name
+    if name in _EXTRACTOR_SCORES and check_extractor_name(extractor) != "inception":
+        column = f"{name}_{extractor}"
+    if name == "peak":
+        column = f"peak_{peak_sigma_px:g}px"
+    return column if tta == "none" else f"{column}_tta"

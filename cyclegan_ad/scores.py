@@ -6,11 +6,15 @@ that image and its reconstruction alone: nothing is rescaled over a batch or a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse_symmetry
+from cyclegan_ad.extension_scores import peak, standardised
 from cyclegan_ad.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.score_names import check_score_names, needs_extractor, score_column
@@ -73,6 +77,59 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
     return torch.stack([image.sum() for image in squares]) if len(squares) else squares.new_empty(0)
 
 
+class View:
+    """A batch of images as a method sees it: what scores are made of, each computed once.
+
+    A new score reads what it needs from here; what no score asks for is not computed.
+
+    Args:
+        method: a trained method in eval mode; it has ``reconstruct`` or ``embed`` or both.
+        images: (N, C, H, W) real in [-1, 1].
+        extractor: network behind ``fid`` and ``fid_spatial``, or None.
+        image_features: what the extractor says of ``images``, where that is known already.
+        variance: (C, H, W) variance of the method's reconstruction errors, or None.
+    """
+
+    def __init__(
+        self,
+        method: Any,
+        images: Tensor,
+        *,
+        extractor: FeatureExtractor | None = None,
+        image_features: Features | None = None,
+        variance: Tensor | None = None,
+    ) -> None:
+        self.method, self.images = method, images
+        self.extractor, self.known_features, self.variance = extractor, image_features, variance
+
+    @cached_property
+    def reconstructions(self) -> Tensor:
+        """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
+        reconstructions: Tensor = self.method.reconstruct(self.images)
+        return reconstructions
+
+    @cached_property
+    def anomaly_map(self) -> Tensor:
+        """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
+        if hasattr(self.method, "reconstruct"):
+            return anomaly_map(self.images, self.reconstructions)
+        maps: Tensor = self.embedding.maps
+        return maps
+
+    @cached_property
+    def embedding(self) -> Any:
+        """What ``method.embed`` says of the images: ``scores`` (N,) float64 and ``maps``."""
+        return self.method.embed(self.images)
+
+    @cached_property
+    def features(self) -> tuple[Features, Features]:
+        """Deep features of the images and of their reconstructions."""
+        assert self.extractor is not None
+        known = self.known_features
+        before = self.extractor(self.images) if known is None else known
+        return before, self.extractor(self.reconstructions)
+
+
 class Scores(nn.Module):
     """The scores that were asked for, computed together.
 
@@ -82,6 +139,10 @@ class Scores(nn.Module):
     Args:
         names: any of ``SCORE_NAMES``.
         extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
+        peak_sigma_px: width of the smoothing of ``peak``, in pixels.
+        tta: ``none``, or ``dihedral`` to average scores and maps over the 8 symmetries.
+        variance: (C, H, W) variance of the reconstruction errors on normal training images, for
+            ``standardised``; may be set later.
 
     Attributes:
         columns: the names that the scores go by in tables, in the order of ``names``.
@@ -91,62 +152,114 @@ class Scores(nn.Module):
         ValueError: if a score needs an extractor and there is none.
     """
 
-    def __init__(self, names: Iterable[str], extractor: FeatureExtractor | None) -> None:
+    variance: Tensor | None
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        extractor: FeatureExtractor | None,
+        *,
+        peak_sigma_px: float = 2.0,
+        tta: str = "none",
+        variance: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.names = check_score_names(names)
         if extractor is None and needs_extractor(self.names):
             raise ValueError(f"scores {', '.join(self.names)} need a feature extractor")
         self.extractor = extractor
+        self.peak_sigma_px, self.tta = peak_sigma_px, tta
+        self.register_buffer("variance", variance)
         extractor_name = "inception" if extractor is None else extractor.name
-        self.columns = tuple(score_column(name, extractor_name) for name in self.names)
+        self.columns = tuple(
+            score_column(name, extractor_name, peak_sigma_px=peak_sigma_px, tta=tta)
+            for name in self.names
+        )
 
     @torch.no_grad()
     def forward(
-        self, images: Tensor, reconstructions: Tensor, image_features: Features | None = None
-    ) -> dict[str, Tensor]:
-        """Score images against their reconstructions.
+        self, method: Any, images: Tensor, image_features: Features | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Score images with a method.
 
         Args:
-            images: (N, C, H, W) real in [-1, 1], C = 1 or 3.
-            reconstructions: (N, C, H, W) real in [-1, 1].
+            method: a trained method in eval mode, on the device of the images.
+            images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
             image_features: what this module's extractor said of ``images``, where that is known
                 already (it is the same for every model that is tried on them); halves the work.
+                Not used with ``tta=dihedral``.
 
         Returns:
-            For each of ``columns``, in order, (N,) float64 scores on the device of the images.
+            For each of ``columns``, in order, (N,) float64 scores on the device of the images; and
+            the anomaly maps, (N, H, W) float32 >= 0.
 
         Raises:
             ValueError: if the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: if a score is not finite; says which images of the batch.
         """
-        _check_shapes(images, reconstructions)
-        if self.extractor is not None and needs_extractor(self.names):
-            before = self.extractor(images) if image_features is None else image_features
-            after = self.extractor(reconstructions)
-        scores: dict[str, Tensor] = {}
-        for name, column in zip(self.names, self.columns, strict=True):
-            if name == "sse":
-                score = sse(images, reconstructions)
-            elif name == "fid":
-                score = single_image_frechet(before.pooled, after.pooled)
-            else:
-                score = spatial_frechet(before.spatial, after.spatial)
-            scores[column] = _finite(score, column)
-        return scores
+        if self.tta == "none":
+            view = View(
+                method,
+                images,
+                extractor=self.extractor,
+                image_features=image_features,
+                variance=self.variance,
+            )
+            return self._scores(view), view.anomaly_map
+        scores = dict.fromkeys(self.columns, images.new_zeros(len(images), dtype=torch.float64))
+        maps = torch.zeros((), device=images.device)
+        for symmetry in range(SYMMETRIES):
+            turned = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
+            view = View(method, _turn(images, symmetry), extractor=self.extractor, variance=turned)
+            for column, values in self._scores(view).items():
+                scores[column] = scores[column] + values / SYMMETRIES
+            back = _turn(view.anomaly_map[:, None], inverse_symmetry(symmetry))[:, 0]
+            maps = maps + back / SYMMETRIES
+        return scores, maps
+
+    def _scores(self, view: View) -> dict[str, Tensor]:
+        return {
+            column: _finite(self._score(name, view), column)
+            for name, column in zip(self.names, self.columns, strict=True)
+        }
+
+    def _score(self, name: str, view: View) -> Tensor:
+        match name:
+            case "sse":
+                return sse(view.images, view.reconstructions)
+            case "fid":
+                before, after = view.features
+                return single_image_frechet(before.pooled, after.pooled)
+            case "fid_spatial":
+                before, after = view.features
+                return spatial_frechet(before.spatial, after.spatial)
+            case "peak":
+                return peak(view.anomaly_map, self.peak_sigma_px)
+            case "standardised":
+                if view.variance is None:
+                    raise ValueError("the score standardised needs the variance of the errors")
+                return standardised(view.images, view.reconstructions, view.variance)
+            case _:
+                scores: Tensor = view.embedding.scores.double()
+                return scores
 
 
-def build_scores(names: Iterable[str], extractor_name: str) -> Scores:
+def _turn(images: Tensor, symmetry: int) -> Tensor:
+    return dihedral(images, torch.full((len(images),), symmetry, device=images.device))
+
+
+def build_scores(score: Mapping[str, Any]) -> Scores:
     """Build the scores that were asked for, with a feature extractor only if one needs it.
 
     Args:
-        names: any of ``SCORE_NAMES``.
-        extractor_name: one of ``EXTRACTOR_NAMES``.
+        score: the settings ``score.*``: ``names``, ``extractor``, ``peak_sigma_px`` and ``tta``.
 
     Raises:
         UserError: if a name is unknown or the extractor's weights cannot be had or read.
     """
-    unique = check_score_names(names)
-    return Scores(unique, build_extractor(extractor_name) if needs_extractor(unique) else None)
+    unique = check_score_names(score["names"])
+    extractor = build_extractor(score["extractor"]) if needs_extractor(unique) else None
+    return Scores(unique, extractor, peak_sigma_px=score["peak_sigma_px"], tta=score["tta"])
 
 
 def _check_shapes(images: Tensor, reconstructions: Tensor) -> None:

@@ -5,14 +5,23 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from cyclegan_ad.backbone_names import check_embedding_settings
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.score_names import check_extractor_name, check_score_names
+from cyclegan_ad.score_names import (
+    SCORES_OF_METHOD,
+    TTA_NAMES,
+    check_extractor_name,
+    check_method_scores,
+    check_score_names,
+)
 
 SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
 LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "method.name": ("cyclegan",),
+    "method.name": tuple(SCORES_OF_METHOD),
+    "protocol.name": ("paper", "crossfit", "calibrated"),
+    "score.tta": TTA_NAMES,
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
@@ -32,14 +41,29 @@ _SMALLEST_WHOLE = {
     "method.generator.base_channels": 1,
     "method.generator.residual_blocks": 1,
     "method.discriminator.base_channels": 1,
+    "method.base_channels": 1,
+    "method.latent_size": 1,
     "method.pool_size": 0,
+    "protocol.folds": 2,
     "score.batch_size": 1,
     "trainer.max_epochs": 1,
     "trainer.log_every_n_steps": 1,
     "trainer.checkpoint_every_n_epochs": 1,
     "trainer.snapshot_every_n_epochs": 0,
 }
-_SMALLEST_NUMBER = {"method.lambda_cyc": 0.0, "method.lambda_ide": 0.0, "method.learning_rate": 0.0}
+_SMALLEST_NUMBER = {
+    "method.lambda_cyc": 0.0,
+    "method.lambda_ide": 0.0,
+    "method.lambda_adv": 0.0,
+    "method.lambda_con": 0.0,
+    "method.lambda_enc": 0.0,
+    "method.learning_rate": 0.0,
+}
+_SHARES = {  # name -> whether 0 is possible; all are below 1
+    "protocol.margin": True,
+    "protocol.calibration_fraction": True,
+    "protocol.confidence": False,
+}
 _BOOLEANS = (
     "overwrite",
     "dataset.skip_unreadable",
@@ -47,7 +71,12 @@ _BOOLEANS = (
     "trainer.channels_last",
 )
 _TEXTS = ("runs", "data_dir", "cache_dir", "dataset.name", "dataset.source", "logger.project")
-_TEXTS_OR_NULL = ("run_name", "dataset.root", "dataset.exclude", "logger.entity")
+_TEXTS_OR_NULL = (
+    "run_name",
+    "dataset.root",
+    "dataset.exclude",
+    "logger.entity",
+)
 _FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
 # What only some options of a group have.
 _OPTIONAL = ("method.", "logger.")
@@ -89,8 +118,16 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if value is not _ABSENT and not (_is_number(value) and value >= least):
             raise UserError(f"{name}={value} is not possible; it is a number >= {least:g}")
     for name in _BOOLEANS:
-        if not isinstance(_look_up(settings, name), bool):
-            raise UserError(f"{name}={_look_up(settings, name)} is not possible; use true or false")
+        value = _look_up(settings, name)
+        if not isinstance(value, bool):
+            raise UserError(f"{name}={value} is not possible; use true or false")
+    for name, zero in _SHARES.items():
+        value = _look_up(settings, name)
+        if not (_is_number(value) and 0 <= value < 1 and (zero or value > 0)):
+            at_least = "at least" if zero else "above"
+            raise UserError(
+                f"{name}={value} is not possible; it is a number {at_least} 0 and below 1"
+            )
     for name in (*_TEXTS, *_TEXTS_OR_NULL):
         value = _look_up(settings, name)
         null = value is _ABSENT or (value is None and name in _TEXTS_OR_NULL)
@@ -111,7 +148,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _check_decay(settings)
     _check_betas(settings)
     _check_devices(_look_up(settings, "trainer.devices"))
-    check_score_names(settings["score"]["names"])
+    _check_protocol(settings["protocol"])
+    _check_fitted(settings)
+    sigma_px = _look_up(settings, "score.peak_sigma_px")
+    if not (_is_number(sigma_px) and sigma_px > 0):
+        raise UserError(f"score.peak_sigma_px={sigma_px} is not possible; it is a number above 0")
+    names = check_score_names(settings["score"]["names"])
+    check_method_scores(settings["method"]["name"], names)
     check_extractor_name(_look_up(settings, "score.extractor"))
 
 
@@ -120,6 +163,27 @@ def _check_size(size_px: Any) -> None:
         raise UserError(
             f"resolution={size_px} is not possible; the generator halves an image twice, so "
             f"it is a multiple of 4, at least {SMALLEST_SIZE_PX}"
+        )
+
+
+def _check_protocol(protocol: Mapping[str, Any]) -> None:
+    if protocol["name"] == "calibrated" and protocol["calibration_fraction"] == 0:
+        raise UserError(
+            "protocol.calibration_fraction=0 is not possible with protocol=calibrated: it needs "
+            "images to calibrate with; give a number above 0 and below 1"
+        )
+
+
+def _check_fitted(settings: Mapping[str, Any]) -> None:
+    """Check what holds for methods that are fitted in one pass instead of trained."""
+    method, epochs = settings["method"], settings["trainer"]["max_epochs"]
+    if method["name"] not in ("padim", "patchcore"):
+        return
+    check_embedding_settings(method)
+    if epochs != 1:
+        raise UserError(
+            f"trainer.max_epochs={epochs} is not possible with method={method['name']}: it is "
+            "fitted in one pass; leave it out"
         )
 
 

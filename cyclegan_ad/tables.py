@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cyclegan_ad.protocol_words import PAPER_PROTOCOL, explain
 from cyclegan_ad.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
 
 # Width of the output where there is no terminal to ask, and the least it must fit in.
@@ -80,6 +81,8 @@ def print_result(metrics: Mapping[str, Any], console: Console | None = None) -> 
             console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
     ascii_only = not console.encoding.lower().startswith("utf")
     console.print(result_table(metrics, ascii_only=ascii_only))
+    for column, decisions in metrics["protocols"].get(metrics["protocol"], {}).items():
+        console.print(f"protocol={metrics['protocol']}, {column}: {explain(decisions)}")
 
 
 def _title(metrics: Mapping[str, Any]) -> str:
@@ -92,14 +95,10 @@ def _title(metrics: Mapping[str, Any]) -> str:
 def _caption(metrics: Mapping[str, Any], published: list[PaperFigure], ascii_only: bool) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
     lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
-    if metrics["threshold_protocol"] == "paper":
-        lines.append(
-            "Both thresholds were set on these same test images, as in the paper: the two "
-            "accuracies are optimistic. ZFN: the highest threshold that misses no abnormal "
-            "image. ACC: the one with the most correct decisions."
-        )
-    else:
-        lines.append(f"Threshold protocol: {metrics['threshold_protocol']}.")
+    lines.append(
+        f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
+        "one with the most correct decisions."
+    )
     if published:
         lines.append("Paper: mean and standard deviation over 5 splits.")
     if any(figure.artefact for figure in published):

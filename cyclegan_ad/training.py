@@ -16,9 +16,9 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_json
 from cyclegan_ad.loss_watch import NonFiniteLossError
-from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.run_directory import RunDirectory, write_json
+from cyclegan_ad.run_directory import RunDirectory
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
 DDP_STRATEGY = "ddp_find_unused_parameters_true"
@@ -65,7 +65,7 @@ class SaveLast(Checkpoint):
         """Write ``training.json``: how far the checkpoint is."""
         progress = {
             "epochs": epochs,
-            "steps": trainer.global_step // 2,
+            "steps": trainer.global_step // max(1, len(trainer.optimizers)),
             "seconds": self.seconds_before + time.monotonic() - self.started,
             "finished": epochs == trainer.max_epochs,
         }
@@ -73,7 +73,7 @@ class SaveLast(Checkpoint):
 
 
 def fit(
-    module: CycleGAN,
+    module: pl.LightningModule,
     data: AnomalyDataModule,
     run: RunDirectory,
     *,

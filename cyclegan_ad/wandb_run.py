@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_text
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -145,10 +146,7 @@ def _run_id(run_dir: Path) -> str:
     """Give the W&B run id of a run directory, made up the first time and kept in it."""
     path = run_dir / "wandb" / "run_id"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".run_id.{os.getpid()}.tmp")
-        temporary.write_text(secrets.token_hex(8), encoding="ascii")
-        os.replace(temporary, path)
+        write_text(path, secrets.token_hex(8))
     return path.read_text(encoding="ascii").strip()
 
 

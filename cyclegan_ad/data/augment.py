@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 AUGMENTATIONS = ("dihedral", "flip", "none")
+SYMMETRIES = 8
 _FLIP = 4
 
 
@@ -49,6 +50,15 @@ def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
     source = table[symmetry.to(images.device)]  # (N, S * S)
     pixels = images.flatten(2)  # (N, C, S * S)
     return pixels.gather(2, source[:, None].expand_as(pixels)).view_as(images)
+
+
+def inverse_symmetry(symmetry: int) -> int:
+    """Symmetry that undoes another one; the four with a flip undo themselves.
+
+    >>> [inverse_symmetry(k) for k in range(8)]
+    [0, 3, 2, 1, 4, 5, 6, 7]
+    """
+    return symmetry if symmetry >= _FLIP else -symmetry % 4
 
 
 def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> Tensor:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.data.images import UnreadableImage, decode_image
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import replacing, write_json
 
 STORAGES = ("auto", "memory", "disk")
 _FORMAT_VERSION = 1
@@ -157,11 +157,12 @@ def _load_from_disk(
                 f"the decoded images need {n_bytes / _MIB:.0f} MiB, but '{cache_dir}' has "
                 f"{free / _MIB:.0f} MiB left: make room or set cache_dir=PATH to another folder"
             )
-        with _replacing(pixel_file) as file:
+        with replacing(pixel_file) as temporary, temporary.open("wb") as file:
             sha256, unreadable = _write_images(file, paths, shape, progress)
+            file.flush()
+            os.fsync(file.fileno())
         # Written last: images without this file are an unfinished cache.
-        with _replacing(index_file) as file:
-            file.write(json.dumps({"sha256": sha256, "unreadable": unreadable}).encode())
+        write_json(index_file, {"sha256": sha256, "unreadable": unreadable})
     except OSError as error:
         raise UserError(
             f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
@@ -227,24 +228,9 @@ def _write_images(
     return sha256, unreadable
 
 
-@contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """A temporary file beside the target that takes its place if the block succeeds."""
-    temporary = target.with_name(f".{target.name}-{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def _remove_abandoned(cache_dir: Path) -> None:
     """Removes what killed writers left behind."""
-    for leftover in cache_dir.glob(".images-*.tmp"):
+    for leftover in cache_dir.glob(".images-*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
                 leftover.unlink()

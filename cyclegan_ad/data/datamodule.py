@@ -1,6 +1,6 @@
 """The LightningDataModule: one of the random balanced splits, as unpaired batches."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from cyclegan_ad.errors import UserError
 
 Progress = Callable[[int, int], None]
 
+_LABELS = {"normal": 0, "abnormal": 1}
+
 
 class AnomalyDataModule(pl.LightningDataModule):
     """Images of one dataset, split by a seed into a training set and a balanced test set.
@@ -37,6 +39,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         batch_size: Training pairs a batch and device.
         copies_per_epoch: Times each image of the larger class is seen an epoch (9 in the paper).
         augmentation: ``dihedral``, ``flip`` or ``none``.
+        sides: Classes that the training batches hold: ``normal``, ``abnormal`` or both.
+        calibration_fraction: Part of the abnormal training images kept out of training.
         exclude: Images left out, as relative paths or file names.
         skip_unreadable: Go on without images and ground-truth masks that cannot be read.
         storage: ``auto``, ``memory`` or ``disk``.
@@ -57,6 +61,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         batch_size: int,
         copies_per_epoch: int,
         augmentation: str,
+        sides: Sequence[str],
+        calibration_fraction: float,
         exclude: Collection[str],
         skip_unreadable: bool,
         storage: str,
@@ -69,6 +75,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.channels, self.size_px, self.seed = channels, size_px, seed
         self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
         self.augmentation, self.exclude = augmentation, exclude
+        self.sides, self.calibration_fraction = tuple(sides), calibration_fraction
         self.skip_unreadable = skip_unreadable
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.progress = Path(cache_dir), progress
@@ -107,17 +114,30 @@ class AnomalyDataModule(pl.LightningDataModule):
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
         kept = [samples[i] for i in good]
         self._require_both_classes(samples, kept)
-        self.split = split_samples(
-            [sample.path for sample in kept], [sample.label for sample in kept], self.seed
-        )
+        self.sha256 = [cache.sha256[i] for i in good]
+        self.split = self._split(kept)
         files = {i: kept[i].mask for i in self.split.test}
         self.masks, bad_masks = read_masks(self.root, files, self.size_px)
         n_files = sum(map(len, files.values()))
         self._refuse_unless_skipped(bad_masks, n_files, "ground-truth masks of test images")
         self.unreadable = bad | bad_masks
-        self.sha256 = [cache.sha256[i] for i in good]
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
+
+    def _split(self, samples: list[Sample]) -> Split:
+        try:
+            return split_samples(
+                [sample.path for sample in samples],
+                [sample.label for sample in samples],
+                self.seed,
+                calibration_fraction=self.calibration_fraction,
+                sha256=self.sha256,
+            )
+        except ValueError as error:
+            raise UserError(
+                f"protocol.calibration_fraction={self.calibration_fraction} cannot be taken from "
+                f"{self.dataset_name}: {error}; add abnormal images or use protocol=crossfit"
+            ) from error
 
     def _refuse_unless_skipped(self, unreadable: dict[str, str], count: int, what: str) -> None:
         if unreadable and not self.skip_unreadable:
@@ -139,31 +159,36 @@ class AnomalyDataModule(pl.LightningDataModule):
                 )
 
     def split_rows(self) -> list[tuple[str, str, int, str]]:
-        """Rows of ``split.csv``: path, sha256, label, subset (train, test or unreadable).
+        """Rows of ``split.csv``: path, sha256, label, subset.
 
-        The unreadable ones are images and ground-truth masks, without hash and with label -1.
+        A subset is train, test, calibration or unreadable. The unreadable ones are images and
+        ground-truth masks, without hash and with label -1.
         """
-        test = set(self.split.test)
+        subset = dict.fromkeys(range(len(self.samples)), "train")
+        subset |= dict.fromkeys(self.split.test, "test")
+        subset |= dict.fromkeys(self.split.calibration, "calibration")
         rows = [
-            (sample.path, sha256, sample.label, "test" if i in test else "train")
+            (sample.path, sha256, sample.label, subset[i])
             for i, (sample, sha256) in enumerate(zip(self.samples, self.sha256, strict=True))
         ]
         rows += [(path, "", -1, "unreadable") for path in self.unreadable]
         return sorted(rows)
 
-    def leaked_test_images(self) -> list[str]:
-        """Test images that are byte-identical to a training image, by path."""
+    def leaked_images(self) -> list[str]:
+        """Test and calibration images that are byte-identical to a training image, by path."""
         train = {self.sha256[i] for i in self.split.train}
-        return [self.samples[i].path for i in self.split.test if self.sha256[i] in train]
+        judged = (*self.split.test, *self.split.calibration)
+        return [self.samples[i].path for i in judged if self.sha256[i] in train]
+
+    def train_indices(self, label: int) -> list[int]:
+        """Training images of a class, as indices into ``samples``."""
+        return [i for i in self.split.train if self.samples[i].label == label]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Unpaired batches: ``normal``, ``abnormal`` (N, C, H, W) uint8 and their symmetries."""
-        labels = np.array([sample.label for sample in self.samples])
-        train = np.array(self.split.train)
+        """Unpaired batches: each of ``sides`` (N, C, H, W) uint8, and its ``<side>_symmetry``."""
         ranks, rank = (1, 0) if self.trainer is None else self._ranks()
         sampler = PairSampler(
-            normal=train[labels[train] == 0],
-            abnormal=train[labels[train] == 1],
+            {side: np.array(self.train_indices(_LABELS[side])) for side in self.sides},
             copies=self.copies_per_epoch,
             augmentation=self.augmentation,
             batch_size=self.batch_size,
@@ -179,37 +204,40 @@ class AnomalyDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment and scale a training batch, on the training device: uint8 to [-1, 1]."""
-        if "normal_symmetry" not in batch:
+        if not all(f"{side}_symmetry" in batch for side in self.sides):
             return batch
         assert self.trainer is not None
         dtype = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
         return {
             side: to_signed_range(dihedral(batch[side], batch[f"{side}_symmetry"])).to(dtype)
-            for side in ("normal", "abnormal")
+            for side in self.sides
         }
 
-    def test_batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The test set in order of path, without augmentation.
+    def batches(
+        self, indices: Sequence[int], batch_size: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Images in the given order, without augmentation.
 
         Args:
+            indices: Into ``samples``, such as ``split.test``.
             batch_size: Images a batch; the last may be smaller.
 
         Yields:
             Indices into ``samples`` (N,) int64, images (N, C, H, W) float32 in [-1, 1], labels
             (N,) int64.
         """
-        for start in range(0, len(self.split.test), batch_size):
-            indices = self.split.test[start : start + batch_size]
-            labels = torch.tensor([self.samples[i].label for i in indices])
-            yield torch.tensor(indices), self.test_images(indices), labels
+        for start in range(0, len(indices), batch_size):
+            batch = indices[start : start + batch_size]
+            labels = torch.tensor([self.samples[i].label for i in batch])
+            yield torch.tensor(batch), self.images_at(batch), labels
 
-    def test_images(self, indices: Collection[int]) -> Tensor:
+    def images_at(self, indices: Collection[int]) -> Tensor:
         """Images by index into ``samples``: (N, C, H, W) float32 in [-1, 1]."""
         return to_signed_range(_gather(self.images, self.rows[list(indices)]))
 
     def test_image_of_path(self, path: str) -> Tensor:
         """One test image by its path: (C, H, W) float32 in [-1, 1]."""
-        return self.test_images([i for i in self.split.test if self.samples[i].path == path])[0]
+        return self.images_at([i for i in self.split.test if self.samples[i].path == path])[0]
 
     def ground_truth(self, index: int) -> np.ndarray | None:
         """Where an image is abnormal: (H, W) bool, all False for normal images; None if unknown."""
@@ -226,10 +254,10 @@ class _PairedImages(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, drawn: dict[str, np.ndarray]) -> dict[str, Tensor]:
         return {
-            "normal": _gather(self.images, self.rows[drawn["normal"]]),
-            "abnormal": _gather(self.images, self.rows[drawn["abnormal"]]),
-            "normal_symmetry": torch.from_numpy(drawn["normal_symmetry"]),
-            "abnormal_symmetry": torch.from_numpy(drawn["abnormal_symmetry"]),
+            name: torch.from_numpy(column)
+            if name.endswith("_symmetry")
+            else _gather(self.images, self.rows[column])
+            for name, column in drawn.items()
         }
 
 

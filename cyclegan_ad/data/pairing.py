@@ -13,15 +13,14 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
     """Unpaired batches of an epoch, a pure function of (seed, epoch), shared out over ranks.
 
     Every image of the larger class is drawn ``copies`` times an epoch, those of the smaller class
-    evenly (counts differ by at most one); both orders are drawn anew each epoch. All ranks see
+    evenly (counts differ by at most one); all orders are drawn anew each epoch. All ranks see
     batches of one size: where the last pairs cannot be shared evenly, the first ones fill up.
 
     Args:
-        normal: Indices of the normal training images.
-        abnormal: Indices of the abnormal training images.
+        sides: Name of a class -> indices of its training images; one class alone is drawn alone.
         copies: Copies of the larger class an epoch.
         augmentation: See :func:`cyclegan_ad.data.augment.random_symmetries`.
-        batch_size: Pairs a batch and rank.
+        batch_size: Pairs (or images of one class alone) a batch and rank.
         seed: Of the run.
         ranks: Number of processes that train together.
         rank: Which of them this is.
@@ -29,9 +28,8 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
 
     def __init__(
         self,
+        sides: dict[str, np.ndarray],
         *,
-        normal: np.ndarray,
-        abnormal: np.ndarray,
         copies: int,
         augmentation: str,
         batch_size: int,
@@ -39,9 +37,9 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
         ranks: int = 1,
         rank: int = 0,
     ) -> None:
-        self.normal, self.abnormal, self.augmentation = normal, abnormal, augmentation
+        self.sides, self.augmentation = sides, augmentation
         self.batch_size, self.seed, self.ranks, self.rank = batch_size, seed, ranks, rank
-        self.pairs = copies * max(len(normal), len(abnormal))
+        self.pairs = copies * max(map(len, sides.values()))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -55,7 +53,7 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         symmetries = torch.Generator().manual_seed(int(rng.integers(2**62)))
         columns = {}
-        for side, indices in (("normal", self.normal), ("abnormal", self.abnormal)):
+        for side, indices in self.sides.items():
             columns[side] = _draw_evenly(indices, self.pairs, rng)
             drawn = random_symmetries(self.pairs, self.augmentation, symmetries)
             columns[f"{side}_symmetry"] = drawn.numpy()

@@ -7,18 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Indices into the list of images, ascending; every image is in exactly one of the two.
+    """Indices into the list of images, ascending; every image is in exactly one of the three.
 
     Attributes:
         train: Images that train.
         test: Images that test, as many normal as abnormal ones.
+        calibration: Abnormal images that neither train nor test, to set a threshold on.
     """
 
     train: tuple[int, ...]
     test: tuple[int, ...]
+    calibration: tuple[int, ...] = ()
 
 
-def split_samples(paths: Sequence[str], labels: Sequence[int], seed: int) -> Split:
+def split_samples(
+    paths: Sequence[str],
+    labels: Sequence[int],
+    seed: int,
+    *,
+    calibration_fraction: float = 0.0,
+    sha256: Sequence[str] | None = None,
+) -> Split:
     """Draws a balanced test set: half of the smaller class, and as many of the other one.
 
     The images of a class are ordered by the SHA-256 of ``"<seed>:<path>"`` and the first ones
@@ -29,17 +38,23 @@ def split_samples(paths: Sequence[str], labels: Sequence[int], seed: int) -> Spl
         paths: Path of each image relative to the dataset's root, all different.
         labels: Label of each image, 0 normal or 1 abnormal.
         seed: Number of the run.
+        calibration_fraction: Part, in [0, 1), of the abnormal images left for training that is
+            kept for calibration instead: rounded to the nearest number, but at least one image
+            and never all of them. The test set does not depend on it.
+        sha256: Hash of each file. Byte-identical copies of a calibration image do not train
+            either, but calibrate too, unless none would be left to train. None: all differ.
 
     Returns:
-        A test set of ``min(n_normal, n_abnormal) // 2`` images a class; the rest trains.
+        A test set of ``min(n_normal, n_abnormal) // 2`` images a class; the rest trains, but for
+        what is kept for calibration.
 
     Raises:
-        ValueError: Lengths differ, a path occurs twice, a label is neither 0 nor 1, or a class has
-            fewer than 2 images.
+        ValueError: Lengths differ, a path occurs twice, a label is neither 0 nor 1, a class has
+            fewer than 2 images, or no abnormal image would be left to train or to calibrate.
 
     Example:
         >>> split_samples(["a", "b", "c", "d", "e"], [0, 0, 0, 1, 1], seed=0)
-        Split(train=(1, 2, 4), test=(0, 3))
+        Split(train=(1, 2, 4), test=(0, 3), calibration=())
     """
     if len(paths) != len(labels):
         raise ValueError(f"{len(paths)} paths but {len(labels)} labels: give one label a path")
@@ -54,13 +69,33 @@ def split_samples(paths: Sequence[str], labels: Sequence[int], seed: int) -> Spl
     if test_per_class == 0:
         counts = {label: len(indices) for label, indices in classes.items()}
         raise ValueError(f"images by label: {counts}; each class needs one to train, one to test")
-    test: set[int] = set()
     for indices in classes.values():
-        test.update(sorted(indices, key=lambda index: _draw(seed, paths[index]))[:test_per_class])
+        indices.sort(key=lambda index: _draw(seed, paths[index]))
+    test = {index for indices in classes.values() for index in indices[:test_per_class]}
+    calibration = _kept(classes[1][test_per_class:], calibration_fraction, sha256)
     return Split(
-        train=tuple(index for index in range(len(paths)) if index not in test),
+        train=tuple(i for i in range(len(paths)) if i not in test and i not in calibration),
         test=tuple(sorted(test)),
+        calibration=tuple(sorted(calibration)),
     )
+
+
+def _kept(abnormal: list[int], fraction: float, sha256: Sequence[str] | None) -> set[int]:
+    if fraction == 0:
+        return set()
+    if len(abnormal) < 2:
+        raise ValueError(
+            f"{len(abnormal)} abnormal image is left beside the test set: one is needed to train "
+            "and one to calibrate"
+        )
+    count = min(max(1, round(fraction * len(abnormal))), len(abnormal) - 1)
+    kept = set(abnormal[:count])
+    if sha256 is not None:
+        hashes = {sha256[index] for index in kept}
+        with_copies = {index for index in abnormal if sha256[index] in hashes}
+        if len(with_copies) < len(abnormal):
+            return with_copies
+    return kept
 
 
 def _draw(seed: int, path: str) -> bytes:

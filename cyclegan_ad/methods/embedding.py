@@ -1,0 +1,250 @@
+"""What PaDiM and PatchCore have in common: they learn from the features of a pretrained network.
+
+An epoch collects the features of each normal training image; its end makes a model of them.
+Nothing is optimised. anomalib's torch modules do the work, one image at a time when images are
+scored: near ties between patches could else be decided by the rest of the batch.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+
+from cyclegan_ad.backbone_names import check_backbone_name, check_layers
+from cyclegan_ad.backbones import ensure_baseline, load_weights, normalise
+from cyclegan_ad.errors import UserError
+
+
+@dataclass(frozen=True)
+class EmbeddingResult:
+    """How far N images are from what a method has learnt of normal ones.
+
+    Attributes:
+        scores: (N,) float64 >= 0, higher for more abnormal.
+        maps: (N, H, W) float32 >= 0, where they are abnormal; None if the method does not tell.
+    """
+
+    scores: Tensor
+    maps: Tensor | None
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Make torch's and numpy's global random numbers a function of a seed; give them back after."""
+    with isolate_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        yield
+
+
+class EmbeddingMethod(pl.LightningModule):
+    """A model of the features of normal images.
+
+    Args:
+        method_name: ``padim`` or ``patchcore``.
+        channels: Channels of the images, 1 or 3.
+        size_px: Height and width of the images.
+        backbone: One of :data:`cyclegan_ad.backbone_names.BACKBONES`.
+        layers: Its layers that are taken, from fine to coarse.
+        pretrained: With ImageNet weights; they are loaded when the training starts, so that a
+            checkpoint, which holds them, is read without them. Else random ones, from the seed.
+        weights_path: File of these weights; None for the backbone's own.
+        max_train_images: So many training images are taken, drawn from the seed; None for all.
+        seed: Of every random choice.
+
+    Raises:
+        UserError: If anomalib is not installed, or there is no such backbone or layer.
+    """
+
+    hparams: dict[str, Any]
+    model: Any  # anomalib's
+
+    def __init__(
+        self,
+        method_name: str,
+        *,
+        channels: int,
+        size_px: int,
+        backbone: str,
+        layers: Sequence[str],
+        pretrained: bool,
+        weights_path: str | None,
+        max_train_images: int | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        ensure_baseline(method_name)
+        self.method_name, self.seed = method_name, seed
+        self.image_shape = (channels, size_px, size_px)
+        self.backbone_name, self.backbone = backbone, check_backbone_name(backbone)
+        check_layers(self.backbone, layers)
+        self.pretrained, self.weights_path = pretrained, weights_path
+        self.max_train_images = max_train_images
+        self._collected: dict[int, Tensor] = {}  # place -> embedding of a training image
+        self._seen, self._draw = 0, np.random.default_rng(seed)
+
+    @abstractmethod
+    def embed_patches(self, images: Tensor) -> Tensor:
+        """Features of the patches of images, an embedding an image.
+
+        Args:
+            images: (N, 3, H, W), scaled for the backbone.
+
+        Returns:
+            (N, ...), the same shape for all images.
+        """
+
+    @abstractmethod
+    def fit_embeddings(self, embeddings: list[Tensor]) -> None:
+        """Learn from the embeddings of the normal training images; empties the list."""
+
+    @abstractmethod
+    def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
+        """Estimate the memory that learning from so many such embeddings takes at its peak."""
+
+    @abstractmethod
+    def is_fitted(self) -> bool:
+        """Tell whether anything was learnt yet."""
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> EmbeddingResult:
+        """Compare images with the normal ones, each by itself: the batch does not matter.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1], of the size and channels trained with.
+
+        Raises:
+            ValueError: If the images have another shape.
+            RuntimeError: If the method was not trained.
+        """
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(f"images are {tuple(images.shape[1:])}, not {self.image_shape}")
+        if not self.is_fitted():
+            raise RuntimeError(f"{self.method_name} was not trained")
+        self.model.eval()
+        with torch.autocast(images.device.type, enabled=False):
+            prepared = normalise(images.to(self._model_dtype()), self.backbone)
+            results = [self.model(image[None]) for image in prepared]
+        return EmbeddingResult(
+            scores=torch.cat([result.pred_score.flatten() for result in results]).double(),
+            maps=torch.cat([result.anomaly_map for result in results])[:, 0].float(),
+        )
+
+    def configure_optimizers(self) -> list[Any]:
+        """No optimizer; None would say the same, but with a warning."""
+        return []
+
+    def setup(self, stage: str) -> None:
+        """Refuse several processes (UserError): each would see, and model, a part of the images."""
+        if self.trainer.world_size > 1:
+            raise UserError(
+                f"trainer.devices={self.trainer.world_size} is not possible with "
+                f"method={self.method_name}, which nothing is optimised in; use trainer.devices=1"
+            )
+        self.train()  # Lightning warns of eval mode, into which the backbone puts itself anyway
+
+    def on_train_start(self) -> None:
+        """Load the ImageNet weights (UserError if they cannot be had or do not fit)."""
+        if self.pretrained:
+            network = self.get_submodule("model.feature_extractor.feature_extractor")
+            load_weights(self.backbone_name, self.weights_path, network)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget what was collected."""
+        self._collected.clear()
+        self._seen, self._draw = 0, np.random.default_rng(self.seed)
+
+    @torch.no_grad()
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Collect the embeddings of normal images.
+
+        Args:
+            batch: ``normal``: (N, C, H, W) in [-1, 1]; nothing else of it is looked at.
+            batch_idx: Number of the batch in this epoch; the first tells whether memory suffices.
+
+        Raises:
+            UserError: If it does not; says for how many images it would.
+        """
+        images = batch["normal"]
+        admitted = self._admit(len(images))
+        if not admitted:
+            return
+        with torch.autocast(images.device.type, enabled=False):
+            chosen = images[list(admitted.values())].to(self._model_dtype())
+            embeddings = self.embed_patches(normalise(chosen, self.backbone))
+        if batch_idx == 0:
+            self._check_memory(embeddings[0], len(images) * self.trainer.num_training_batches)
+        for place, embedding in zip(admitted, embeddings, strict=True):
+            self._collected[place] = embedding.clone(memory_format=torch.contiguous_format)
+
+    @torch.no_grad()
+    def on_train_epoch_end(self) -> None:
+        """Learn from what was collected; checkpoints are written after this."""
+        embeddings = [self._collected[place] for place in sorted(self._collected)]
+        self._collected.clear()
+        with seeded(self.seed), torch.autocast(self.device.type, enabled=False):
+            self.fit_embeddings(embeddings)
+
+    def _model_dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    def _admit(self, count: int) -> dict[int, int]:
+        """Draw the next images to keep, all with equal chances (reservoir sampling).
+
+        Returns:
+            Place among the kept -> position among the next ``count`` images.
+        """
+        admitted = {}
+        for position in range(count):
+            place = self._seen
+            self._seen += 1
+            if self.max_train_images is not None and place >= self.max_train_images:
+                place = int(self._draw.integers(self._seen))
+            if self.max_train_images is None or place < self.max_train_images:
+                admitted[place] = position
+        return admitted
+
+    def _check_memory(self, embedding: Tensor, n_images: float) -> None:
+        if self.max_train_images is not None:
+            n_images = min(n_images, self.max_train_images)
+        needed, available = self.peak_bytes(int(n_images), embedding), available_bytes(self.device)
+        if needed <= available:
+            return
+        possible = bisect_right(
+            range(int(n_images)), available, key=lambda n: self.peak_bytes(n, embedding)
+        )
+        remedy = "use a smaller resolution, method.backbone or (PaDiM) method.n_features"
+        if possible > 1:
+            remedy = f"use method.max_train_images={possible - 1} or less (drawn from the seed)"
+        raise UserError(
+            f"method={self.method_name} needs {needed / 1e9:.1f} GB of memory for "
+            f"{int(n_images)} training images of {self.image_shape[1]} px, and "
+            f"{available / 1e9:.1f} GB are free on {self.device}: {remedy}"
+        )
+
+
+def available_bytes(device: torch.device) -> float:
+    """Memory that can still be taken on a device; infinite where the system does not tell."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    free = float("inf")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024.0
+    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, float(limit.read_text()) - float(used.read_text()))  # of a container
+    return free

@@ -1,0 +1,208 @@
+"""GANomaly (Akcay et al., 2018): an encoder-decoder-encoder trained on normal images only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import Adam
+
+from cyclegan_ad.backbones import ensure_baseline, importing_anomalib
+from cyclegan_ad.loss_watch import LossWatch, check_weights
+from cyclegan_ad.methods.embedding import EmbeddingResult, seeded
+
+
+class GANomaly(pl.LightningModule):
+    """anomalib's networks of GANomaly, with manual optimisation and the published losses.
+
+    The networks want a power of two as size: images of another size are padded evenly with mid
+    grey, and reconstructions cut back. Initial weights are N(0, 0.02), as published.
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        size_px: Height and width of the images.
+        base_channels: Width of the first layers (64 as published).
+        latent_size: Length of the latent vector (100 as published).
+        lambda_adv: Weight of the adversarial loss (1 as published).
+        lambda_con: Weight of the contextual loss (50 as published).
+        lambda_enc: Weight of the latent loss (1 as published).
+        learning_rate: Of Adam (2e-4 as published).
+        betas: Of Adam (0.5, 0.999 as published).
+        seed: Of the initial weights.
+
+    Raises:
+        UserError: If anomalib is not installed.
+    """
+
+    hparams: dict[str, Any]
+    generator: Any  # anomalib's, as the other
+    discriminator: Any
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        size_px: int,
+        base_channels: int,
+        latent_size: int,
+        lambda_adv: float,
+        lambda_con: float,
+        lambda_enc: float,
+        learning_rate: float,
+        betas: tuple[float, float],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        ensure_baseline("ganomaly")
+        with importing_anomalib():
+            from anomalib.models.image.ganomaly.torch_model import GanomalyModel
+        padded_px = 1 << (size_px - 1).bit_length()
+        with seeded(seed):
+            networks = GanomalyModel(
+                input_size=(padded_px, padded_px),
+                num_input_channels=channels,
+                n_features=base_channels,
+                latent_vec_size=latent_size,
+            )
+            networks.apply(GanomalyModel.weights_init)  # anomalib's own call reaches no layer
+        self.generator, self.discriminator = networks.generator, networks.discriminator
+        self.size_px, self.before_px = size_px, -((size_px - padded_px) // 2)
+        self.after_px = padded_px - size_px - self.before_px
+        self.lambda_adv, self.lambda_con, self.lambda_enc = lambda_adv, lambda_con, lambda_enc
+        self.learning_rate, self.betas = learning_rate, betas
+        self.watch = LossWatch()
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Reconstruct images as normal, in eval mode: (N, C, H, W) in [-1, 1] to the same."""
+        with self._judging():
+            return self._cut(self.generator(self._pad(images))[0])
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> EmbeddingResult:
+        """Mean squared distance of an image's latent vector to that of its reconstruction.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1].
+
+        Returns:
+            Scores (Eq. 5 of the GANomaly paper), without maps.
+        """
+        with self._judging():
+            _, latent, latent_of_fake = self.generator(self._pad(images))
+        return EmbeddingResult((latent - latent_of_fake).square().flatten(1).mean(1).double(), None)
+
+    def generator_losses(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The generator's losses on normal images (Eqs. 1 to 4 of the GANomaly paper).
+
+        As in its authors' code: features of the discriminator and latent vectors are compared by
+        mean squares. (anomalib compares the discriminator's verdicts, and latents by smooth L1.)
+
+        Args:
+            images: (N, C, H, W) in [-1, 1], padded.
+
+        Returns:
+            Scalar losses, unweighted but for their weighted sum ``generator``; the fake images.
+        """
+        fake, latent, latent_of_fake = self.generator(images)
+        losses = {
+            "adversarial": functional.mse_loss(
+                self.discriminator(fake)[1], self.discriminator(images)[1]
+            ),
+            "contextual": functional.l1_loss(fake, images),
+            "latent": functional.mse_loss(latent_of_fake, latent),
+        }
+        losses["generator"] = (
+            self.lambda_adv * losses["adversarial"]
+            + self.lambda_con * losses["contextual"]
+            + self.lambda_enc * losses["latent"]
+        )
+        return losses, fake
+
+    def discriminator_loss(self, images: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's log loss on real images and fakes, halved.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1], padded.
+            fake: (N, C, H, W) in [-1, 1], without gradient.
+
+        Returns:
+            Scalar.
+        """
+        real, faked = self._logits(images), self._logits(fake)  # (N,)
+        return 0.5 * (
+            functional.binary_cross_entropy_with_logits(real, torch.ones_like(real))
+            + functional.binary_cross_entropy_with_logits(faked, torch.zeros_like(faked))
+        )
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """The discriminator's verdicts before their sigmoid: no logarithm of 0, NaN stays NaN."""
+        return self.discriminator.classifier[0](self.discriminator.features(images)).flatten()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """One step of the generator, then one of the discriminator.
+
+        Args:
+            batch: ``normal``: (N, C, H, W) in [-1, 1]; nothing else of it is looked at.
+            batch_idx: Number of the batch in this epoch.
+
+        Raises:
+            NonFiniteLossError: If a loss is NaN or infinite.
+        """
+        images = self._pad(batch["normal"])
+        generator, discriminator = cast(list[LightningOptimizer], self.optimizers())
+
+        self.discriminator.requires_grad_(False)
+        losses, fake = self.generator_losses(images)
+        generator.zero_grad()
+        self.manual_backward(losses["generator"])
+        generator.step()
+
+        self.discriminator.requires_grad_(True)
+        losses["discriminator"] = self.discriminator_loss(images, fake.detach())
+        discriminator.zero_grad()
+        self.manual_backward(losses["discriminator"])
+        discriminator.step()
+
+        losses = {name: value.detach() for name, value in losses.items()}
+        # Lightning counts a step of each optimizer; a training step has two.
+        self.watch.note(losses, self.global_step // 2, self.current_epoch)
+        self.log_dict({f"loss/{name}": value for name, value in losses.items()})
+        self.log("learning_rate", generator.param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> list[Adam]:
+        """Two Adams, the generator's and the discriminator's."""
+        return [
+            Adam(network.parameters(), lr=self.learning_rate, betas=self.betas)
+            for network in (self.generator, self.discriminator)
+        ]
+
+    def on_train_epoch_end(self) -> None:
+        """Take a last look at the losses: no bad epoch is checkpointed."""
+        self.watch.check()
+        check_weights(self, self.current_epoch)
+
+    def _pad(self, images: Tensor) -> Tensor:
+        """Pad (N, C, H, W) as anomalib does, so that the size is a power of two."""
+        return functional.pad(images, [self.before_px, self.after_px] * 2)
+
+    def _cut(self, padded: Tensor) -> Tensor:
+        inside = slice(self.before_px, self.before_px + self.size_px)
+        return padded[..., inside, inside]
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        """The generator in eval mode: in train mode, batch norm would mix the images of a batch."""
+        training = self.generator.training
+        self.generator.eval()
+        try:
+            yield
+        finally:
+            self.generator.train(training)

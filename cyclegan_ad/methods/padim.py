@@ -1,0 +1,112 @@
+"""PaDiM (Defard et al., 2020): a Gaussian of the features at each position of normal images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from cyclegan_ad.backbone_names import check_backbone_name, check_features
+from cyclegan_ad.backbones import importing_anomalib
+from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+
+
+class PaDiM(EmbeddingMethod):
+    """Mahalanobis distance of the features at each position to those of normal images.
+
+    An image's score is the maximum of its map: distances enlarged to the image's size (bilinear)
+    and smoothed (Gaussian, 4 px).
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        size_px: Height and width of the images.
+        backbone: Name of the pretrained network (resnet18 in the paper).
+        layers: Layers of it; None for the backbone's own (strides 4, 8 and 16).
+        n_features: Channels kept of the layers, drawn from the seed; None for the backbone's own
+            number (100 of resnet18).
+        pretrained: With ImageNet weights; random ones, from the seed, if not.
+        weights_path: File of these weights; None for the backbone's own.
+        max_train_images: So many training images are taken, drawn from the seed; None for all.
+        seed: Of every random choice.
+
+    Raises:
+        UserError: If anomalib is not installed or a setting does not fit the backbone.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        size_px: int,
+        backbone: str,
+        layers: Sequence[str] | None,
+        n_features: int | None,
+        pretrained: bool,
+        weights_path: str | None,
+        max_train_images: int | None,
+        seed: int,
+    ) -> None:
+        known = check_backbone_name(backbone)
+        used = list(known.padim_layers if layers is None else layers)
+        super().__init__(
+            "padim",
+            channels=channels,
+            size_px=size_px,
+            backbone=backbone,
+            layers=used,
+            pretrained=pretrained,
+            weights_path=weights_path,
+            max_train_images=max_train_images,
+            seed=seed,
+        )
+        self.save_hyperparameters()
+        with importing_anomalib():
+            from anomalib.models.image.padim.torch_model import PadimModel
+        with seeded(seed):
+            self.model = PadimModel(
+                backbone=known.timm_name,
+                layers=used,
+                pre_trained=False,
+                n_features=check_features(known, used, n_features),
+            )
+        self.model.requires_grad_(False)
+
+    def embed_patches(self, images: Tensor) -> Tensor:
+        """Features at each position: (N, 3, H, W) to (N, n_features, h, w)."""
+        self.model.train()  # anomalib gives features then, and keeps them; not needed here
+        embeddings: Tensor = self.model(images)
+        self.model.memory_bank = []
+        return embeddings
+
+    def fit_embeddings(self, embeddings: list[Tensor]) -> None:
+        """Mean and inverse covariance at each position (Sec. III-B of the PaDiM paper)."""
+        bank = torch.stack(embeddings)
+        embeddings.clear()
+        gaussian = self.model.gaussian
+        with _default_dtype(bank.dtype):
+            gaussian.fit(bank)
+        # As it will be when it is loaded again: the order in memory shows in the last digits.
+        gaussian.inv_covariance = gaussian.inv_covariance.contiguous()
+
+    def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
+        """Two copies of the embeddings, four of the covariance matrices."""
+        n_features, height, width = embedding.shape
+        covariances = height * width * n_features**2
+        return (2.0 * n_images * embedding.numel() + 4.0 * covariances) * embedding.itemsize
+
+    def is_fitted(self) -> bool:
+        """Tell whether there is a Gaussian yet."""
+        return bool(self.model.gaussian.mean.numel())
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Anomalib makes covariance matrices in torch's default dtype, not in that of the features."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -1,0 +1,132 @@
+"""PatchCore (Roth et al., 2022): distance to the nearest patch of normal images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclegan_ad.backbone_names import check_backbone_name
+from cyclegan_ad.backbones import importing_anomalib
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+
+# Of the random projection that the choice of patches works on (anomalib: distortion 0.9).
+_PROJECTED_CHANNELS_PER_LOG_PATCH = 4 / (0.9**2 / 2 - 0.9**3 / 3)
+
+
+class PatchCore(EmbeddingMethod):
+    """Distance of patches to a memory bank, a choice of the patches of normal images.
+
+    An image's score is that of its most distant patch, weighted by how alike the neighbours of
+    the nearest one in the bank are (Eq. 7 of the PatchCore paper); its map holds the distances,
+    enlarged to the image's size and smoothed (Gaussian, 4 px).
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        size_px: Height and width of the images.
+        backbone: Name of the pretrained network (wide_resnet50_2 in the paper).
+        layers: Layers of it; None for the backbone's own (strides 8 and 16).
+        coreset_ratio: Share of the patches that is kept, in (0, 1] (0.1).
+        n_neighbors: Neighbours that the weight of a score looks at (9); 1: no weight.
+        pretrained: With ImageNet weights; random ones, from the seed, if not.
+        weights_path: File of these weights; None for the backbone's own.
+        max_train_images: So many training images are taken, drawn from the seed; None for all.
+        seed: Of every random choice.
+
+    Raises:
+        UserError: If anomalib is not installed or a setting does not fit the backbone.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        size_px: int,
+        backbone: str,
+        layers: Sequence[str] | None,
+        coreset_ratio: float,
+        n_neighbors: int,
+        pretrained: bool,
+        weights_path: str | None,
+        max_train_images: int | None,
+        seed: int,
+    ) -> None:
+        known = check_backbone_name(backbone)
+        used = list(known.patchcore_layers if layers is None else layers)
+        super().__init__(
+            "patchcore",
+            channels=channels,
+            size_px=size_px,
+            backbone=backbone,
+            layers=used,
+            pretrained=pretrained,
+            weights_path=weights_path,
+            max_train_images=max_train_images,
+            seed=seed,
+        )
+        self.save_hyperparameters()
+        self.coreset_ratio = coreset_ratio
+        with importing_anomalib():
+            from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+        with seeded(seed):
+            self.model = PatchcoreModel(
+                backbone=known.timm_name, layers=used, pre_trained=False, num_neighbors=n_neighbors
+            )
+        self.model.requires_grad_(False)
+
+    def embed_patches(self, images: Tensor) -> Tensor:
+        """Features of each patch: (N, 3, H, W) to (N, patches, channels)."""
+        self.model.train()  # anomalib gives features then, and keeps them; not needed here
+        patches: Tensor = self.model(images)
+        self.model.embedding_store.clear()
+        return patches.view(len(images), -1, patches.shape[1])
+
+    def fit_embeddings(self, embeddings: list[Tensor]) -> None:
+        """Keep the patches that are farthest from each other (Sec. 3.2 of the PatchCore paper).
+
+        Raises:
+            UserError: If none would be kept.
+        """
+        patches = sum(map(len, embeddings))
+        kept = int(patches * self.coreset_ratio)
+        if kept < 1:
+            raise UserError(
+                f"method.coreset_ratio={self.coreset_ratio} keeps none of the {patches} patches "
+                f"of the training images; use at least {math.ceil(1e4 / patches) / 1e4:g}"
+            )
+        self.print(f"patchcore: choosing {kept} of {patches} patches for the memory bank")
+        bank = torch.cat(embeddings)
+        embeddings.clear()
+        with _without_bar() as k_center_greedy:
+            sampler = k_center_greedy.KCenterGreedy(bank, self.coreset_ratio)
+            self.model.memory_bank = sampler.sample_coreset()
+
+    def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
+        """Two copies of the patches; or one, two of their projections, and the memory bank."""
+        patches, channels = embedding.shape
+        total = n_images * patches
+        projected = _PROJECTED_CHANNELS_PER_LOG_PATCH * math.log(max(total, 2))
+        largest = max(2 * channels, (1 + self.coreset_ratio) * channels + 2 * projected)
+        return total * largest * embedding.itemsize
+
+    def is_fitted(self) -> bool:
+        """Tell whether there is a memory bank yet."""
+        return bool(self.model.memory_bank.numel())
+
+
+@contextmanager
+def _without_bar() -> Iterator[Any]:
+    """Give anomalib's choice of patches without its bar, which would cover the training's."""
+    from anomalib.models.components.sampling import k_center_greedy
+
+    bar = k_center_greedy.tqdm
+    k_center_greedy.tqdm = lambda steps, **_: steps
+    try:
+        yield k_center_greedy
+    finally:
+        k_center_greedy.tqdm = bar

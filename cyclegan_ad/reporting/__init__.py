@@ -1,0 +1,1 @@
+"""The report: run directories in; a web page and tables in CSV, Markdown and LaTeX out."""
