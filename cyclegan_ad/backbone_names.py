@@ -88,9 +88,7 @@ def check_backbone_name(name: Any) -> Backbone:
         UserError: If there is none of this name.
     """
     if name not in BACKBONES:
-        raise UserError(
-            f"method.backbone={name} is not possible; choose one of {', '.join(BACKBONES)}"
-        )
+        raise UserError(f"backbone={name} is not possible; choose one of {', '.join(BACKBONES)}")
     return BACKBONES[name]
 
 

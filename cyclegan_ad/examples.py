@@ -1,6 +1,5 @@
 """A few test images of a run, kept with their reconstructions and maps to be looked at later."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,9 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.drawing import to_display
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
+from cyclegan_ad.saved_examples import FILE
 from cyclegan_ad.scores import Scores
-
-FILE = "examples.npz"
 
 
 @dataclass(frozen=True)
@@ -35,30 +32,6 @@ class Examples:
     labels: list[int]
     captions: list[str]
     masks: Tensor
-
-
-@dataclass(frozen=True)
-class SavedExamples:
-    """What ``examples.npz`` of a run holds.
-
-    Attributes:
-        images: (N, H, W, C) uint8, C = 1 or 3.
-        reconstructions: (N, H, W, C) uint8, or None for a method that makes none.
-        maps: (N, H, W) float32 >= 0, anomaly maps.
-        masks: (N, H, W) bool, True where an image is known to be abnormal.
-        labels: (N,) int64, 0 normal, 1 abnormal.
-        paths: N paths.
-        critical: (N,) bool. False: spread evenly over the test set; True: among the lowest-scoring
-            abnormal or highest-scoring normal images of a score.
-    """
-
-    images: NDArray[np.uint8]
-    reconstructions: NDArray[np.uint8] | None
-    maps: NDArray[np.float32]
-    masks: NDArray[np.bool_]
-    labels: NDArray[np.int64]
-    paths: list[str]
-    critical: NDArray[np.bool_]
 
 
 def choose_examples(data: AnomalyDataModule, per_class: int) -> Examples:
@@ -124,7 +97,7 @@ def write_examples(
     maps: Tensor,
     critical: NDArray[np.bool_],
 ) -> None:
-    """Write ``examples.npz``; see :class:`SavedExamples`."""
+    """Write ``examples.npz``; see :class:`cyclegan_ad.saved_examples.SavedExamples`."""
     arrays: dict[str, Any] = {
         "images": _pixels(shown.images),
         "maps": maps.numpy().astype(np.float32),
@@ -138,32 +111,6 @@ def write_examples(
         arrays["reconstructions"] = _pixels(reconstructions)
     with replacing(run_dir / FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-
-
-def read_examples(run_dir: Path) -> SavedExamples:
-    """Read ``examples.npz`` of a run.
-
-    Raises:
-        UserError: If the file is missing or damaged.
-    """
-    path = Path(run_dir) / FILE
-    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
-    try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-        return SavedExamples(
-            images=arrays["images"],
-            reconstructions=arrays.get("reconstructions"),
-            maps=arrays["maps"],
-            masks=arrays["masks"],
-            labels=arrays["labels"],
-            paths=[bytes(path).decode(errors="surrogateescape") for path in arrays["paths"]],
-            critical=arrays["critical"],
-        )
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {again}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}); {again}") from error
 
 
 def _pixels(images: Tensor) -> NDArray[np.uint8]:

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from cyclegan_ad.view import check_shapes
+
 # The kernel ends at four standard deviations, as in scipy: beyond are 6e-5 of its weight.
 _TRUNCATE = 4.0
 
@@ -101,7 +103,7 @@ class ErrorVariance:
         Raises:
             ValueError: if the shapes differ or an error is not finite.
         """
-        _check_shapes(images, reconstructions)
+        check_shapes(images, reconstructions)
         if len(images) == 0:
             return
         errors = reconstructions.double() - images.double()
@@ -152,7 +154,7 @@ def standardised_map(images: Tensor, reconstructions: Tensor, variance: Tensor) 
     Raises:
         ValueError: if the shapes do not fit together or the variance is not positive and finite.
     """
-    _check_shapes(images, reconstructions)
+    check_shapes(images, reconstructions)
     if variance.shape != images.shape[1:]:
         raise ValueError(
             f"the variance must be {tuple(images.shape[1:])} as the images, not "
@@ -192,11 +194,3 @@ def standardised(images: Tensor, reconstructions: Tensor, variance: Tensor) -> T
     maps = standardised_map(images, reconstructions, variance).contiguous()
     # One sum an image: the order in which a batched sum adds depends on the size of the batch.
     return torch.stack([one.sum() for one in maps]) if len(maps) else maps.new_empty(0)
-
-
-def _check_shapes(images: Tensor, reconstructions: Tensor) -> None:
-    if images.ndim != 4 or images.shape != reconstructions.shape:
-        raise ValueError(
-            f"images and reconstructions must be (N, C, H, W) of one shape, not "
-            f"{tuple(images.shape)} and {tuple(reconstructions.shape)}"
-        )

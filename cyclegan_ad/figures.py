@@ -11,6 +11,8 @@ from cyclegan_ad.drawing import (
     CLASS_COLOURS,
     CLASS_NAMES,
     DPI,
+    OUTLINE_COLOUR,
+    outline,
     save_figure,
     to_display,
     to_numpy,
@@ -18,12 +20,9 @@ from cyclegan_ad.drawing import (
 from cyclegan_ad.histogram import score_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["reconstruction_figure", "score_figure"]
-
-_OUTLINE_COLOUR = "#00E5FF"
 
 # The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
 _MAP_SCALE_PERCENTILE = 99.8
@@ -112,7 +111,7 @@ def reconstruction_figure(
                 for spine in axes.spines.values():
                     spine.set_visible(False)
                 if outlines is not None and row_names[row] != "Reconstruction":
-                    _outline(axes, outlines[i])
+                    outline(axes, outlines[i])
                 if x == left:
                     axes.set_ylabel(row_names[row], fontsize=10)
                 if row == rows - 1:
@@ -133,7 +132,7 @@ def reconstruction_figure(
             "Outline: the annotated defect",
             fontsize=9,
             color="white",
-            bbox={"facecolor": "black", "edgecolor": _OUTLINE_COLOUR, "pad": 2.5},
+            bbox={"facecolor": "black", "edgecolor": OUTLINE_COLOUR, "pad": 2.5},
         )
     return save_figure(figure, path)
 
@@ -185,18 +184,6 @@ def _title_block(
     figure.text(
         x + width / 2, y + 0.05 / height_inches, name.capitalize(), ha="center", fontsize=11
     )
-
-
-def _outline(axes: "Axes", mask: NDArray[np.bool_]) -> None:
-    if not mask.any():
-        return
-    # A border of zeros closes the outline of a defect that touches the edge of the image.
-    padded = np.pad(mask, 1).astype(np.float32)
-    rows, columns = np.arange(-1, mask.shape[0] + 1), np.arange(-1, mask.shape[1] + 1)
-    limits = axes.get_xlim(), axes.get_ylim()
-    axes.contour(columns, rows, padded, levels=[0.5], colors=_OUTLINE_COLOUR, linewidths=1.1)
-    axes.set_xlim(limits[0])
-    axes.set_ylim(limits[1])
 
 
 def _shorten(text: str, length: int) -> str:

@@ -132,7 +132,8 @@ def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequen
 
 
 def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
-    train, test = len(data.split.train), len(data.split.test)
+    train = sum(len(data.train_indices(label)) for label in data.trained_labels)
+    test = len(data.split.test)
     kept = len(data.split.calibration)
     calibrate = f", {kept} to calibrate" if kept else ""
     verb = {

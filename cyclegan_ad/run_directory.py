@@ -46,6 +46,7 @@ NOT_TRAINING = (
     "cache_dir",
     "dataset.scores",
     # Only defaults of method.* and trainer.*, where they are compared.
+    "backbone",
     "dataset.base_channels",
     "dataset.embedding_images",
     "dataset.learning_rate",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from cyclegan_ad.build import build_data, load_method
+from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector import save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
@@ -14,7 +15,6 @@ from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_exam
 from cyclegan_ad.features import ensure_weights
 from cyclegan_ad.figures import reconstruction_figure
 from cyclegan_ad.files import write_json
-from cyclegan_ad.reporting.critical import critical_images
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
 from cyclegan_ad.run_scores import decide, write_scores

@@ -7,7 +7,6 @@ that image and its reconstruction alone: nothing is rescaled over a batch or a d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from cyclegan_ad.extension_scores import peak, standardised
 from cyclegan_ad.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.score_names import check_score_names, needs_extractor, score_column
+from cyclegan_ad.view import View, check_shapes
 
 
 class NonFiniteScoreError(ValueError):
@@ -37,23 +37,6 @@ class NonFiniteScoreError(ValueError):
         self.positions = positions
 
 
-def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Squared difference of images and reconstructions, summed over the channels.
-
-    Args:
-        images: (N, C, H, W) real in [-1, 1].
-        reconstructions: (N, C, H, W) real in [-1, 1].
-
-    Returns:
-        (N, H, W) float32 in [0, 4 C]. Its sum over the pixels of an image is the ``sse``.
-
-    Raises:
-        ValueError: if the shapes differ or are not (N, C, H, W).
-    """
-    _check_shapes(images, reconstructions)
-    return (images.float() - reconstructions.float()).square().sum(dim=1)
-
-
 def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Sum of squared errors over all pixels and channels of an image (the paper's ``sse``).
 
@@ -71,63 +54,10 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
         >>> sse(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).tolist()
         [1.0]
     """
-    _check_shapes(images, reconstructions)
+    check_shapes(images, reconstructions)
     squares = (images.double() - reconstructions.double()).square().contiguous()
     # One sum an image: the order in which a batched sum adds depends on the size of the batch.
     return torch.stack([image.sum() for image in squares]) if len(squares) else squares.new_empty(0)
-
-
-class View:
-    """A batch of images as a method sees it: what scores are made of, each computed once.
-
-    A new score reads what it needs from here; what no score asks for is not computed.
-
-    Args:
-        method: a trained method in eval mode; it has ``reconstruct`` or ``embed`` or both.
-        images: (N, C, H, W) real in [-1, 1].
-        extractor: network behind ``fid`` and ``fid_spatial``, or None.
-        image_features: what the extractor says of ``images``, where that is known already.
-        variance: (C, H, W) variance of the method's reconstruction errors, or None.
-    """
-
-    def __init__(
-        self,
-        method: Any,
-        images: Tensor,
-        *,
-        extractor: FeatureExtractor | None = None,
-        image_features: Features | None = None,
-        variance: Tensor | None = None,
-    ) -> None:
-        self.method, self.images = method, images
-        self.extractor, self.known_features, self.variance = extractor, image_features, variance
-
-    @cached_property
-    def reconstructions(self) -> Tensor:
-        """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
-        reconstructions: Tensor = self.method.reconstruct(self.images)
-        return reconstructions
-
-    @cached_property
-    def anomaly_map(self) -> Tensor:
-        """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
-        if hasattr(self.method, "reconstruct"):
-            return anomaly_map(self.images, self.reconstructions)
-        maps: Tensor = self.embedding.maps
-        return maps
-
-    @cached_property
-    def embedding(self) -> Any:
-        """What ``method.embed`` says of the images: ``scores`` (N,) float64 and ``maps``."""
-        return self.method.embed(self.images)
-
-    @cached_property
-    def features(self) -> tuple[Features, Features]:
-        """Deep features of the images and of their reconstructions."""
-        assert self.extractor is not None
-        known = self.known_features
-        before = self.extractor(self.images) if known is None else known
-        return before, self.extractor(self.reconstructions)
 
 
 class Scores(nn.Module):
@@ -260,14 +190,6 @@ def build_scores(score: Mapping[str, Any]) -> Scores:
     unique = check_score_names(score["names"])
     extractor = build_extractor(score["extractor"]) if needs_extractor(unique) else None
     return Scores(unique, extractor, peak_sigma_px=score["peak_sigma_px"], tta=score["tta"])
-
-
-def _check_shapes(images: Tensor, reconstructions: Tensor) -> None:
-    if images.ndim != 4 or images.shape != reconstructions.shape:
-        raise ValueError(
-            f"images and reconstructions must be (N, C, H, W) of one shape, not "
-            f"{tuple(images.shape)} and {tuple(reconstructions.shape)}"
-        )
 
 
 def _finite(score: Tensor, column: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclegan_ad.figures import reconstruction_figure
 from cyclegan_ad.loggers import log_images
-from cyclegan_ad.scores import anomaly_map
+from cyclegan_ad.view import anomaly_map
 
 
 class ReconstructionSnapshots(Callback):

@@ -24,7 +24,7 @@ def test_defaults_are_possible(method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "changes", "message"),
     [
-        ("padim", {"backbone": "vgg"}, "method.backbone=vgg is not possible; choose one of resnet"),
+        ("padim", {"backbone": "vgg"}, "backbone=vgg is not possible; choose one of resnet"),
         ("padim", {"layers": []}, r"method.layers=\[\] is not possible"),
         ("padim", {"layers": ["layer2", "layer1"]}, "in this order"),
         ("padim", {"layers": ["layer1", "layer1"]}, "in this order"),

@@ -83,7 +83,7 @@ def test_without_weights_the_error_says_how_to_place_them(caches: Path) -> None:
             f"place {file} in {caches} ({size}, from https://download.pytorch.org/models/{file})",
             "connection refused",
             "method.weights_path=PATH",
-            "method.backbone=efficientnet_lite0",
+            "backbone=efficientnet_lite0",
         ):
             assert part in message
     assert not caches.exists() or not list(caches.iterdir())

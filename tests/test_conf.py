@@ -19,8 +19,13 @@ from cyclegan_ad.settings import check_settings
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 TRAINER_KEYS = ("accelerator", "devices", "strategy")
-GROUPS = ("dataset", "logger", "method", "score", "trainer")
-OPTIONS = [(path.parent.name, path.stem) for path in sorted(conf_dir().glob("*/*.yaml"))]
+GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
+# column and experiment are added with +, see tests/experiments.
+OPTIONS = [
+    (path.parent.name, path.stem)
+    for path in sorted(conf_dir().glob("*/*.yaml"))
+    if path.parent.name not in ("column", "experiment")
+]
 
 
 def compose(*words: str) -> dict[str, Any]:

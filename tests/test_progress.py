@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cyclegan_ad.progress import CYCLEGAN_LOSSES, TrainingProgress
+from cyclegan_ad.progress import TrainingProgress
 
 BATCHES, BATCH_SIZE = 5, 4
 
@@ -28,22 +28,33 @@ class Clock:
         return self.now
 
 
-class Tiny(pl.LightningModule):
-    """Logs the losses of a CycleGAN; each step takes two seconds of the clock."""
+LOGGED = {
+    "cyclegan": [
+        f"loss/{name}_{side}"
+        for name in ("cycle", "gan", "discriminator")
+        for side in ("normal", "abnormal")
+    ],
+    "ganomaly": [f"loss/{name}" for name in ("contextual", "latent", "adversarial")]
+    + ["loss/discriminator", "learning_rate"],
+    "padim": [],
+}
 
-    def __init__(self, clock: Clock) -> None:
+
+class Tiny(pl.LightningModule):
+    """Logs the losses of a method; each step takes two seconds of the clock."""
+
+    def __init__(self, clock: Clock, method: str) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.layer = torch.nn.Linear(1, 1)
         self.clock = clock
-        self.reads = 0
+        self.logged = LOGGED[method]
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         optimizer: Any = self.optimizers()
         optimizer.step()
-        for names in CYCLEGAN_LOSSES.values():
-            for name in names:
-                self.log(name, torch.tensor(0.25))
+        for name in self.logged:
+            self.log(name, torch.tensor(0.25))
         if self.current_epoch == 1 and batch_idx == 0:
             self.print("a message")
         self.clock.now += 2.0
@@ -53,12 +64,19 @@ class Tiny(pl.LightningModule):
 
 
 def train(
-    tmp_path: Path, *, epochs: int, terminal: bool, ckpt: Path | None = None
+    tmp_path: Path,
+    *,
+    epochs: int,
+    terminal: bool,
+    ckpt: Path | None = None,
+    method: str = "cyclegan",
 ) -> tuple[str, TrainingProgress]:
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80, highlight=False)
     progress = TrainingProgress(console=console, clock=clock)
-    item = {"normal": torch.zeros(1), "abnormal": torch.zeros(1)}
+    item = {"normal": torch.zeros(1)}
+    if method == "cyclegan":
+        item["abnormal"] = torch.zeros(1)
     loader: DataLoader[Any] = DataLoader([item] * BATCHES * BATCH_SIZE, batch_size=BATCH_SIZE)  # type: ignore[arg-type]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +89,7 @@ def train(
             callbacks=[progress],
             default_root_dir=tmp_path,
         )
-        trainer.fit(Tiny(clock), loader, ckpt_path=ckpt)
+        trainer.fit(Tiny(clock, method), loader, ckpt_path=ckpt)
         if ckpt is None:
             trainer.save_checkpoint(tmp_path / "last.ckpt")
     return out.getvalue(), progress
@@ -90,6 +108,22 @@ def test_a_pipe_gets_a_line_every_tenth(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert lines[-1].startswith("epoch 8/8 (100%)")
     assert "a message" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("method", "losses"),
+    [
+        ("ganomaly", "contextual 0.250  latent 0.250  adversarial 0.250  discriminator 0.250, "),
+        ("padim", ""),
+    ],
+)
+def test_a_method_of_one_class_counts_images_and_shows_its_own_losses(
+    tmp_path: Path, method: str, losses: str
+) -> None:
+    text, _ = train(tmp_path, epochs=8, terminal=False, method=method)
+    assert text.splitlines()[4] == (
+        f"epoch 4/8 (50%), {losses}2 images/s, 0:40 elapsed, 0:40 left"
+    )
 
 
 def test_a_continued_training_starts_at_its_epoch(tmp_path: Path) -> None:

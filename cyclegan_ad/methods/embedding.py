@@ -225,7 +225,7 @@ class EmbeddingMethod(pl.LightningModule):
         possible = bisect_right(
             range(int(n_images)), available, key=lambda n: self.peak_bytes(n, embedding)
         )
-        remedy = "use a smaller resolution, method.backbone or (PaDiM) method.n_features"
+        remedy = "use a smaller resolution, backbone or (PaDiM) method.n_features"
         if possible > 1:
             remedy = f"use method.max_train_images={possible - 1} or less (drawn from the seed)"
         raise UserError(

@@ -153,7 +153,7 @@ def test_too_little_memory_names_what_to_reduce(
     fit(build(max_train_images=6), batches(images(12)))
     monkeypatch.setattr(embedding, "available_bytes", lambda device: 10.0)
     with pytest.raises(
-        UserError, match=r"smaller resolution, method.backbone or .* method.n_features"
+        UserError, match=r"smaller resolution, backbone or .* method.n_features"
     ):
         fit(build(max_train_images=6), batches(images(12)))
 
@@ -184,7 +184,7 @@ def test_wrong_images_and_no_training_are_errors(build: Build) -> None:
 
 
 def test_unknown_backbone_or_layer(build: Build) -> None:
-    with pytest.raises(UserError, match=r"method.backbone=vgg is not possible; choose one of resn"):
+    with pytest.raises(UserError, match=r"backbone=vgg is not possible; choose one of resn"):
         build(backbone="vgg")
     with pytest.raises(UserError, match=r"method.layers=\['layer9'\] is not possible"):
         build(layers=["layer9"])

@@ -1,0 +1,35 @@
+"""From decoded images to tensors: gathered by index, batched, scaled."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class PairedImages(Dataset[dict[str, Tensor]]):
+    """The images behind what :class:`PairSampler` draws."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
+        self.images, self.rows = images, rows
+
+    def __getitem__(self, drawn: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            name: torch.from_numpy(column)
+            if name.endswith("_symmetry")
+            else gather(self.images, self.rows[column])
+            for name, column in drawn.items()
+        }
+
+
+def gather(images: np.ndarray, indices: np.ndarray) -> Tensor:
+    """Images by index, (N, C, H, W) uint8, from the (N, H, W, C) store."""
+    return torch.from_numpy(np.ascontiguousarray(images[indices].transpose(0, 3, 1, 2)))
+
+
+def to_signed_range(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 in [-1, 1], any shape.
+
+    >>> to_signed_range(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([-1.,  1.])
+    """
+    return images.float() / 127.5 - 1.0

@@ -1,0 +1,109 @@
+"""Builds the report: reads the runs, writes the page and the tables, prints Table 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_text
+from cyclegan_ad.reporting.aggregate import Study, build_study, choose_protocol
+from cyclegan_ad.reporting.cells import choose_consistent
+from cyclegan_ad.reporting.collect import collect
+from cyclegan_ad.reporting.documents import write_documents, write_numbers
+from cyclegan_ad.reporting.gallery import look_at_runs
+from cyclegan_ad.reporting.honest import gather_honest
+from cyclegan_ad.reporting.labels import printable
+from cyclegan_ad.reporting.notes import protocol_note, table2_notes
+from cyclegan_ad.reporting.page import Contents, render_page
+from cyclegan_ad.reporting.provenance import origins, settings_of_methods
+from cyclegan_ad.reporting.reading import LeftOut
+from cyclegan_ad.reporting.sheets import (
+    extension_sheet,
+    honest_sheet,
+    significance_sheet,
+    wide_sheet,
+)
+from cyclegan_ad.reporting.significance import compare_methods
+from cyclegan_ad.reporting.terminal_table import print_left_out, print_study
+from cyclegan_ad.reporting.wide import lay_out_extensions, lay_out_table2
+
+PAGE = "index.html"
+
+
+def write_report(source: Path, out: Path, protocol: str | None) -> Study:
+    """Read the runs below a folder and write the report about them.
+
+    Args:
+        source: folder of the runs.
+        out: folder to write to; files of an earlier report there are replaced.
+        protocol: whose accuracies Table 2 shows: ``paper``, ``crossfit`` or ``calibrated``; None:
+            the one that all runs were evaluated with, else ``paper``.
+
+    Returns:
+        All cells of the tables.
+
+    Raises:
+        UserError: if there are no runs to report on, or ``out`` cannot be written.
+    """
+    found, left_out = collect(source)
+    runs, others = choose_consistent(found)
+    left_out += others
+    if not runs:
+        print_left_out(left_out)
+        raise UserError(
+            f"none of the {len(left_out)} run directories below {source} can be used, for the "
+            "reasons above; evaluate or train them again, or give another folder as runs=PATH"
+        )
+    study = build_study(runs, choose_protocol(runs, protocol))
+    if not study.entries:
+        raise UserError(
+            f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
+            "runs with it, or leave protocol out"
+        )
+    left_out += [
+        LeftOut(f"{run.shown}, score {printable(column)}", f"not evaluated with {study.protocol}")
+        for run, column in study.without_protocol
+    ]
+    honest, others = gather_honest(runs)
+    left_out += others
+    comparisons, others = compare_methods(study)
+    left_out += others
+    shown, critical, others = look_at_runs(runs)
+    left_out += others
+
+    table2 = lay_out_table2(study)
+    notes = table2_notes(table2, study)
+    extensions = lay_out_extensions(study)
+    sheets = [
+        wide_sheet("table2", "Table 2", table2, notes),
+        extension_sheet(extensions, protocol_note(study.protocol)),
+        honest_sheet(honest),
+        significance_sheet(comparisons),
+    ]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = write_documents(out, sheets)
+        files += write_numbers(out, study, honest, comparisons, left_out)
+        page = Contents(
+            source=printable(str(source)),
+            study=study,
+            table2=table2,
+            table2_notes=notes,
+            honest=honest,
+            sheets={sheet.name: sheet for sheet in sheets},
+            extensions=extensions,
+            shown=shown,
+            critical=critical,
+            settings=settings_of_methods(runs),
+            origins=origins(runs),
+            left_out=left_out,
+            files=sorted(file.name for file in files),
+        )
+        write_text(out / PAGE, render_page(page))
+    except OSError as error:
+        raise UserError(
+            f"{out} cannot be written ({error.strerror}); choose another folder with out=PATH"
+        ) from error
+    print_study(table2, notes, left_out)
+    print(f"\n{len(runs)} runs: {ascii(str(out / PAGE))[1:-1]}")
+    return study

@@ -1,0 +1,140 @@
+"""Decisions at thresholds that were not set on the images they are judged on, over all seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cyclegan_ad.reporting.aggregate import Statistic
+from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
+from cyclegan_ad.reporting.reading import LeftOut, Run
+
+PROTOCOLS = ("crossfit", "calibrated")
+
+
+@dataclass(frozen=True, slots=True)
+class Honest:
+    """One method with one score on one dataset, under one protocol.
+
+    Attributes:
+        protocol: ``crossfit`` or ``calibrated``.
+        dataset: name.
+        method: column of Table 2.
+        column: score column.
+        seeds: seeds behind it, ascending.
+        decisions: summed over the seeds, in the form of ``metrics.json``; the bound is the
+            largest of them, from the fewest images that a threshold was set on.
+        accuracy: over the seeds.
+        max_accuracy: over the seeds, at ACC thresholds; None where the protocol sets none.
+        sentences: the same in plain words, one a seed.
+    """
+
+    protocol: str
+    dataset: str
+    method: Method
+    column: str
+    seeds: tuple[int, ...]
+    decisions: dict[str, Any]
+    accuracy: Statistic
+    max_accuracy: Statistic | None
+    sentences: tuple[str, ...]
+
+
+def gather_honest(runs: Sequence[Run]) -> tuple[list[Honest], list[LeftOut]]:
+    """Sum the decisions of the honest protocols over seeds.
+
+    Args:
+        runs: runs that may stand together.
+
+    Returns:
+        A row for each protocol, dataset, method and score that was evaluated so; and the runs
+        whose margin, confidence or number of folds is not that of the others.
+    """
+    from cyclegan_ad.protocol_words import explain
+
+    cells: dict[tuple[str, str, Method, str], list[Run]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.seed):
+        for protocol in PROTOCOLS:
+            for column in run.metrics["protocols"].get(protocol, {}):
+                if column in run.scores:
+                    cells[protocol, run.dataset, run.method, column].append(run)
+    rows: list[Honest] = []
+    left_out: dict[str, LeftOut] = {}
+    for (protocol, dataset, method, column), members in cells.items():
+        members, others = _alike(members, protocol, column)
+        for run, reason in others:
+            what = f"{run.shown}, {protocol}"
+            left_out[what] = LeftOut(what, reason)
+        each = [run.metrics["protocols"][protocol][column] for run in members]
+        best = [row.get("max_accuracy") for row in each]
+        rows.append(
+            Honest(
+                protocol=protocol,
+                dataset=dataset,
+                method=method,
+                column=column,
+                seeds=tuple(run.seed for run in members),
+                decisions=add_decisions(each),
+                accuracy=Statistic(tuple(row["accuracy"] for row in each)),
+                max_accuracy=None if None in best else Statistic(tuple(best)),
+                sentences=tuple(explain(row) for row in each),
+            )
+        )
+    rows.sort(
+        key=lambda row: (
+            PROTOCOLS.index(row.protocol),
+            dataset_order(row.dataset),
+            row.method.order,
+            score_order(row.column),
+        )
+    )
+    return rows, list(left_out.values())
+
+
+def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum decisions of several runs, in the form of ``metrics.json``.
+
+    Args:
+        each: decisions of one protocol and score, one a run, with the same confidence.
+
+    Returns:
+        Sums of images, misses and false alarms with the rates that follow from them; the fewest
+        calibration images and the largest bound on the miss rate.
+    """
+    counts = {
+        name: sum(row[name] for row in each)
+        for name in ("abnormal", "normal", "misses", "false_alarms")
+    }
+    judged = counts["abnormal"] + counts["normal"]
+    return dict(each[0]) | {
+        **counts,
+        "thresholds": [threshold for row in each for threshold in row["thresholds"]],
+        "miss_rate": counts["misses"] / counts["abnormal"],
+        "false_alarm_rate": counts["false_alarms"] / counts["normal"],
+        "accuracy": 1 - (counts["misses"] + counts["false_alarms"]) / judged,
+        "calibration_abnormal": min(row["calibration_abnormal"] for row in each),
+        "miss_rate_bound": max(row["miss_rate_bound"] for row in each),
+    }
+
+
+def _alike(runs: list[Run], protocol: str, column: str) -> tuple[list[Run], list[tuple[Run, str]]]:
+    """The largest group with one margin, confidence and number of thresholds; and the others."""
+    groups: dict[tuple[float, float, int], list[Run]] = defaultdict(list)
+    for run in runs:
+        row = run.metrics["protocols"][protocol][column]
+        groups[row["margin"], row["confidence"], len(row["thresholds"])].append(run)
+    best = max(groups, key=lambda key: len(groups[key]))  # of equal ones, the lowest seed's
+    others = [
+        (
+            run,
+            f"decided with margin {margin:g}, confidence {confidence:g} and {folds} thresholds, "
+            f"the other runs of the cell with {best[0]:g}, {best[1]:g} and {best[2]}; evaluate it "
+            "again",
+        )
+        for (margin, confidence, folds), members in groups.items()
+        if (margin, confidence, folds) != best
+        for run in members
+    ]
+    return groups[best], others

@@ -1,0 +1,177 @@
+"""Names, titles and order of what the report shows, and text from outside made fit to print."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cyclegan_ad.results import paper_method_name
+from cyclegan_ad.score_names import EMBEDDING
+
+# In the paper's order.
+DATASET_TITLES = {
+    "hazelnut": "Hazelnut",
+    "screw": "Screw",
+    "tile": "Tile",
+    "wood": "Wood",
+    "brain_mri": "Brain MRI",
+    "breast_ultrasound": "Breast ultrasound",
+    "retina_oct": "Retina OCT",
+}
+METHOD_TITLES = {
+    "cyclegan": "CycleGAN",
+    "ganomaly": "GANomaly",
+    "padim": "PaDiM",
+    "patchcore": "PatchCore",
+}
+METRIC_TITLES = {
+    "zfn_accuracy": "ZFN accuracy",
+    "max_accuracy": "Best accuracy",
+    "auroc": "AUROC",
+}
+
+# Stands in for FID where the Inception weights cannot be had.
+FID_SUBSTITUTE = "fid_efficientnet_lite0"
+TABLE2_ROWS = ("sse", "fid", FID_SUBSTITUTE)
+
+# Their one score is a distance of embeddings, which the paper lists under SSE.
+EMBEDDING_METHODS = ("padim", "patchcore")
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A column of Table 2: the runs of one name, method and resolution.
+
+    Attributes:
+        run: name of the runs, the folder they lie in.
+        name: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
+        resolution: side of the images in pixels.
+    """
+
+    run: str
+    name: str
+    resolution: int
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it: ``CycleGAN 64 px``, or the name that the user gave the runs."""
+        usual = f"{METHOD_TITLES.get(self.name, self.name)} {self.resolution} px"
+        if self.run == f"{self.name}-{self.resolution}":
+            return usual
+        if self.run == f"{self.name}-{self.resolution}-calibrated":
+            return f"{usual}, calibrated"
+        return f"{printable(self.run)} ({usual})"
+
+    @property
+    def in_paper(self) -> str:
+        """Its name in the paper's Table 2."""
+        return paper_method_name(self.name, self.resolution)
+
+    @property
+    def order(self) -> tuple[int, int, int, str]:
+        """Sorts as the paper's columns do; runs with names of the user's own come last."""
+        usual = self.run == f"{self.name}-{self.resolution}"
+        known = list(METHOD_TITLES)
+        place = known.index(self.name) if self.name in known else len(known)
+        return (0 if usual else 1, place, -self.resolution, self.run)
+
+
+def dataset_title(dataset: str) -> str:
+    """Title of a dataset; one of the user's own keeps its name."""
+    return DATASET_TITLES.get(dataset, printable(dataset))
+
+
+def dataset_order(dataset: str) -> tuple[int, str]:
+    """Sorts as the paper's rows do; datasets of the user's own come last, by name."""
+    known = list(DATASET_TITLES)
+    return (known.index(dataset) if dataset in known else len(known), dataset)
+
+
+def table2_row(column: str, method: str) -> str | None:
+    """Row of Table 2 that a score column belongs to; None for an extension.
+
+    >>> table2_row("sse", "cyclegan"), table2_row("embedding", "padim")
+    ('sse', 'sse')
+    >>> table2_row("embedding", "ganomaly") is None, table2_row("peak_2px", "cyclegan") is None
+    (True, True)
+    """
+    if column == EMBEDDING and method in EMBEDDING_METHODS:
+        return "sse"
+    return column if column in TABLE2_ROWS else None
+
+
+def score_title(column: str) -> str:
+    """Title of a score column.
+
+    >>> score_title("fid_efficientnet_lite0"), score_title("peak_2px_tta")
+    ('FID (EfficientNet-Lite0)', 'peak 2px, 8 symmetries')
+    """
+    base = column.removesuffix("_tta")
+    added = ", 8 symmetries" if base != column else ""
+    if base == "sse":
+        return f"SSE{added}"
+    for stem, title in (("fid_spatial", "spatial FID"), ("fid", "FID")):
+        if base == stem or base.startswith(f"{stem}_"):
+            extractor = base[len(stem) + 1 :]
+            extractor = {"efficientnet_lite0": "EfficientNet-Lite0"}.get(extractor, extractor)
+            return title + (f" ({extractor})" if extractor else "") + added
+    return printable(base.replace("_", " ")) + added
+
+
+def score_order(column: str) -> tuple[int, str]:
+    """Sorts the paper's scores first."""
+    return (TABLE2_ROWS.index(column) if column in TABLE2_ROWS else len(TABLE2_ROWS), column)
+
+
+def printable(text: str) -> str:
+    r"""Write what cannot be printed (bytes that are not UTF-8, control signs) as escapes.
+
+    >>> printable("a\udcff\n<b>")
+    'a\\udcff\\n<b>'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """Write a fraction in percent, without the sign.
+
+    >>> percent(0.97143), percent(None)
+    ('97.14', '-')
+    """
+    return NOTHING if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def mean_and_std(mean: float | None, std: float | None) -> str:
+    """Write a mean and, where there is one, a standard deviation, both fractions, in percent.
+
+    >>> mean_and_std(0.5, 0.0123), mean_and_std(0.5, None)
+    ('50.00 ± 1.23', '50.00')
+    """
+    return percent(mean) + ("" if std is None or mean is None else f" ± {percent(std)}")
+
+
+def signed(difference: float | None) -> str:
+    """Write a difference of two fractions in percentage points, with its sign.
+
+    >>> signed(0.0123), signed(-0.5), signed(0.0), signed(None)
+    ('+1.23', '-50.00', '0.00', '')
+    """
+    if difference is None or not math.isfinite(difference):
+        return ""
+    text = f"{abs(100 * difference):.2f}"
+    if float(text) == 0:
+        return text
+    return ("+" if difference > 0 else "-") + text
+
+
+def probability(p: float | None) -> str:
+    """Write a p-value.
+
+    >>> probability(0.03125), probability(0.00002), probability(None)
+    ('0.031', '< 0.001', '-')
+    """
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,141 @@
+"""How the jobs of a sweep share one machine: GPUs one job each, CPU threads in fair parts.
+
+No torch here unless there may be GPUs: a job must get its share before torch starts in it.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from cyclegan_ad.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+# Small images keep few threads busy: more jobs with few threads each get more done.
+_THREADS_A_JOB = 4
+
+# CPUs of one job, told to it by the launcher; SLURM has a variable of its own.
+JOB_CPUS = "CYCLEGAN_AD_JOB_CPUS"
+
+# GPUs are held as long as these are open, which is as long as the process lives.
+_held: list[TextIO] = []
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that this command may use, as ``CUDA_VISIBLE_DEVICES`` spells them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(i) for i in range(count)] if chosen is None else chosen.split(",")
+    return [name.strip() for name in names[:count]]
+
+
+def cpu_count() -> int:
+    """CPUs that this process may run on, which a container or a batch system may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpus_per_job(accelerator: str, strategy: str, devices: object) -> int:
+    """How many GPUs a job of these ``trainer.*`` settings uses where there are some.
+
+    >>> (
+    ...     gpus_per_job("auto", "auto", 1),
+    ...     gpus_per_job("gpu", "ddp", 4),
+    ...     gpus_per_job("cpu", "ddp", 4),
+    ... )
+    (1, 4, 0)
+    """
+    if accelerator == "cpu":
+        return 0
+    return devices if strategy == "ddp" and isinstance(devices, int) else 1
+
+
+def jobs_at_once(accelerator: str, strategy: str, devices: object) -> int:
+    """How many jobs of these ``trainer.*`` settings this machine takes at a time.
+
+    With GPUs as many as have GPUs of their own, else one for every four CPUs, but two on a
+    machine with two or three.
+    """
+    each = gpus_per_job(accelerator, strategy, devices)
+    gpus = visible_gpus() if each else []
+    if gpus:
+        return max(1, len(gpus) // each)
+    cpus = cpu_count()
+    return max(min(2, cpus), cpus // _THREADS_A_JOB)
+
+
+def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[str]:
+    """Take GPUs for this process alone until it ends, and hide the others from torch.
+
+    A process that has GPUs keeps them. The claims are locks on files of this user, so that two
+    sweeps on one machine share its GPUs as well.
+
+    Args:
+        names: The GPUs to choose from, as ``CUDA_VISIBLE_DEVICES`` spells them.
+        count: How many; while fewer are free, this waits.
+        wait_s: Time between two attempts.
+
+    Returns:
+        The names of those taken.
+
+    Raises:
+        UserError: If there are not so many, or the system has no file locks.
+    """
+    if fcntl is None:
+        raise UserError("hydra/launcher=local_parallel shares out GPUs on Linux and macOS only")
+    if count > len(names):
+        raise UserError(
+            f"a job asks for {count} GPUs and this machine has {len(names)}; give "
+            f"trainer.devices={len(names)} or fewer"
+        )
+    if not _held:
+        folder = Path(tempfile.gettempdir()) / f"cyclegan_ad_gpus_{os.getuid()}"
+        folder.mkdir(exist_ok=True)
+        while not (taken := _lock_some(folder, names, count)):
+            time.sleep(wait_s)
+        _held.extend(taken)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(Path(file.name).stem for file in _held)
+    return [Path(file.name).stem for file in _held]
+
+
+def _lock_some(folder: Path, names: Sequence[str], count: int) -> list[TextIO]:
+    taken: list[TextIO] = []
+    for name in names:
+        file = (folder / f"{name}.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        taken.append(file)
+        if len(taken) == count:
+            return taken
+    for file in taken:  # others may get theirs meanwhile
+        file.close()
+    return []
+
+
+def share_threads(settings: Mapping[str, Any]) -> None:
+    """Give each process of a job its part of the CPUs that the job was given.
+
+    OpenMP would otherwise start a thread for each CPU of the machine in each of them; threads that
+    take turns on a CPU make training many times slower. ``OMP_NUM_THREADS`` wins where it is set.
+
+    Args:
+        settings: All settings of the job.
+    """
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get(JOB_CPUS)
+    if cpus is not None:
+        trainer = settings.get("trainer", {})
+        several = trainer.get("strategy") == "ddp" and isinstance(trainer["devices"], int)
+        processes = trainer["devices"] if several else 1
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus) // processes)))

@@ -1,0 +1,62 @@
+"""Reads the pictures that a run kept of a few test images; without torch."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclegan_ad.errors import UserError
+
+FILE = "examples.npz"
+
+
+@dataclass(frozen=True)
+class SavedExamples:
+    """What ``examples.npz`` of a run holds.
+
+    Attributes:
+        images: (N, H, W, C) uint8, C = 1 or 3.
+        reconstructions: (N, H, W, C) uint8, or None for a method that makes none.
+        maps: (N, H, W) float32 >= 0, anomaly maps.
+        masks: (N, H, W) bool, True where an image is known to be abnormal.
+        labels: (N,) int64, 0 normal, 1 abnormal.
+        paths: N paths.
+        critical: (N,) bool. False: spread evenly over the test set; True: among the lowest-scoring
+            abnormal or highest-scoring normal images of a score.
+    """
+
+    images: NDArray[np.uint8]
+    reconstructions: NDArray[np.uint8] | None
+    maps: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    paths: list[str]
+    critical: NDArray[np.bool_]
+
+
+def read_examples(run_dir: Path) -> SavedExamples:
+    """Read ``examples.npz`` of a run.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
+    path = Path(run_dir) / FILE
+    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        return SavedExamples(
+            images=arrays["images"],
+            reconstructions=arrays.get("reconstructions"),
+            maps=arrays["maps"],
+            masks=arrays["masks"],
+            labels=arrays["labels"],
+            paths=[bytes(path).decode(errors="surrogateescape") for path in arrays["paths"]],
+            critical=arrays["critical"],
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {again}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged ({error}); {again}") from error

@@ -1,0 +1,140 @@
+"""What launchers of sweeps (``-m``) share: how jobs are named, told of, and settled elsewhere.
+
+The launchers themselves are in ``hydra_plugins``, where Hydra looks for them.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+
+from cyclegan_ad.command_line import Job
+from cyclegan_ad.resources import JOB_CPUS, cpu_count
+
+GO_ON = "type the same command again to go on"
+
+_POLL_S = 0.5
+_GRACE_S = 10.0
+
+
+def labels_of(job_overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Name the jobs of a sweep by the settings in which they differ.
+
+    >>> labels_of([["dataset=screw", "seed=0"], ["dataset=screw", "seed=1"]])
+    ['seed=0', 'seed=1']
+    """
+    jobs = [filter_overrides(words) for words in job_overrides]
+    shared = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
+    return [" ".join(word for word in words if word not in shared) for words in jobs]
+
+
+class Tally:
+    """Tells of the jobs of a sweep as they end.
+
+    Args:
+        job: The command; failures are counted in it.
+        labels: One a job.
+    """
+
+    def __init__(self, job: object, labels: Sequence[str]) -> None:
+        assert isinstance(job, Job)
+        self.job, self.labels, self.ended = job, labels, 0
+
+    def add(self, index: int, error: str | None, output: Path | None = None) -> None:
+        """Tell that a job has ended.
+
+        Args:
+            index: Which, from 0.
+            error: What went wrong, in a line; None: nothing.
+            output: File with what it printed.
+        """
+        self.ended += 1
+        where = f" (output: {output})" if output is not None else ""
+        if error is None:
+            done = f"{self.ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
+            print(done, flush=True)
+        else:
+            self.job.fail(f"{self.labels[index]}: {error}{where}")
+
+
+def settled() -> JobReturn:
+    """What Hydra gets for a job that has been told of already."""
+    result = JobReturn()
+    result.status, result.return_value = JobStatus.COMPLETED, None
+    return result
+
+
+def outcome_of(result: JobReturn) -> str | None:
+    """The error of a job that ran in another process, None if it went well."""
+    if result.status == JobStatus.COMPLETED:
+        return None if result.return_value is None else str(result.return_value)
+    return repr(result._return_value)
+
+
+@contextlib.contextmanager
+def environment_of_jobs(at_once: int | None = None) -> Iterator[None]:
+    """Let jobs find this package as this process did, and know their part of the machine.
+
+    Args:
+        at_once: How many jobs share this machine's CPUs; None: the batch system tells each job.
+    """
+    before = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, before.get("PYTHONPATH")]))
+    if at_once is not None:
+        os.environ[JOB_CPUS] = str(max(1, cpu_count() // at_once))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def write_output_to(path: Path) -> None:
+    """Let all that this process and its children print from now on go to a file, at its end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with path.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+@contextlib.contextmanager
+def output_in(path: Path) -> Iterator[None]:
+    """Within the block, the same for this process and those it starts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = os.dup(1), os.dup(2)
+    write_output_to(path)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone: its jobs would bar the way of the next command's.
+
+    Args:
+        parent: Process id of the parent.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    name = "end_with_parent"
+    if all(thread.name != name for thread in threading.enumerate()):
+        threading.Thread(target=watch, name=name, daemon=True).start()

@@ -1,0 +1,93 @@
+"""What scores are made of: images, what a method makes of them, and how far the two are apart."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from cyclegan_ad.features import FeatureExtractor, Features
+
+
+def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
+    """Squared difference of images and reconstructions, summed over the channels.
+
+    Args:
+        images: (N, C, H, W) real in [-1, 1].
+        reconstructions: (N, C, H, W) real in [-1, 1].
+
+    Returns:
+        (N, H, W) float32 in [0, 4 C]. Its sum over the pixels of an image is the ``sse``.
+
+    Raises:
+        ValueError: if the shapes differ or are not (N, C, H, W).
+    """
+    check_shapes(images, reconstructions)
+    return (images.float() - reconstructions.float()).square().sum(dim=1)
+
+
+class View:
+    """A batch of images as a method sees it: what scores are made of, each computed once.
+
+    A new score reads what it needs from here; what no score asks for is not computed.
+
+    Args:
+        method: a trained method in eval mode; it has ``reconstruct`` or ``embed`` or both.
+        images: (N, C, H, W) real in [-1, 1].
+        extractor: network behind ``fid`` and ``fid_spatial``, or None.
+        image_features: what the extractor says of ``images``, where that is known already.
+        variance: (C, H, W) variance of the method's reconstruction errors, or None.
+    """
+
+    def __init__(
+        self,
+        method: Any,
+        images: Tensor,
+        *,
+        extractor: FeatureExtractor | None = None,
+        image_features: Features | None = None,
+        variance: Tensor | None = None,
+    ) -> None:
+        self.method, self.images = method, images
+        self.extractor, self.known_features, self.variance = extractor, image_features, variance
+
+    @cached_property
+    def reconstructions(self) -> Tensor:
+        """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
+        reconstructions: Tensor = self.method.reconstruct(self.images)
+        return reconstructions
+
+    @cached_property
+    def anomaly_map(self) -> Tensor:
+        """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
+        if hasattr(self.method, "reconstruct"):
+            return anomaly_map(self.images, self.reconstructions)
+        maps: Tensor = self.embedding.maps
+        return maps
+
+    @cached_property
+    def embedding(self) -> Any:
+        """What ``method.embed`` says of the images: ``scores`` (N,) float64 and ``maps``."""
+        return self.method.embed(self.images)
+
+    @cached_property
+    def features(self) -> tuple[Features, Features]:
+        """Deep features of the images and of their reconstructions."""
+        assert self.extractor is not None
+        known = self.known_features
+        before = self.extractor(self.images) if known is None else known
+        return before, self.extractor(self.reconstructions)
+
+
+def check_shapes(images: Tensor, reconstructions: Tensor) -> None:
+    """Refuse images and reconstructions that are not (N, C, H, W) of one shape.
+
+    Raises:
+        ValueError: if they are not.
+    """
+    if images.ndim != 4 or images.shape != reconstructions.shape:
+        raise ValueError(
+            f"images and reconstructions must be (N, C, H, W) of one shape, not "
+            f"{tuple(images.shape)} and {tuple(reconstructions.shape)}"
+        )

@@ -1,0 +1,205 @@
+"""Table 1: how many images of each dataset train and test, against the paper's numbers.
+
+  python -m experiments.table1 data_dir=data
+  python -m experiments.table1 data_dir=data dataset=screw,brain_mri
+
+Counts the files on disk and splits them as training does; no image is opened. Writes table1.csv
+and table1.md.
+
+Settings (change with name=value):
+  data_dir=data     folder of the datasets; also CYCLEGAN_AD_DATA
+  dataset=A,B,...   which datasets; default: the paper's seven
+  out=tables        where the table is written
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cyclegan_ad.data.samples import find_root, list_samples
+from cyclegan_ad.data.split import split_samples
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_rows, write_text
+from experiments.driver import (
+    Settings,
+    choose_datasets,
+    configured_datasets,
+    open_console,
+    run_driver,
+)
+from experiments.paper import PaperSizes, paper_table1
+
+DEFAULTS = {
+    "data_dir": os.environ.get("CYCLEGAN_AD_DATA", "data"),
+    "dataset": ",".join(paper_table1()),
+    "out": "tables",
+}
+# Sizes do not depend on the seed of a split.
+_SEED = 0
+
+SIZES = ("train_normal", "train_abnormal", "test_normal", "test_abnormal")
+HEADINGS = ("Train normal", "Train abnormal", "Test normal", "Test abnormal")
+EXPLANATION = (
+    "Ours: half of the smaller class, rounded down, tests, and as many of the other class. The "
+    "last column is the number of test images of each class that the accuracies of Table 2 are "
+    "fractions of: Table 1 prints 60 for screw, 41 for tile and 66 for breast ultrasound, Table 2 "
+    "was computed on 59, 42 and 65."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Sizes of one dataset.
+
+    Attributes:
+        dataset: Its name.
+        ours: Images that train (normal, abnormal) and test (normal, abnormal) here.
+        paper: The paper's.
+    """
+
+    dataset: str
+    ours: tuple[int, int, int, int]
+    paper: PaperSizes
+
+    @property
+    def printed(self) -> tuple[int, int, int, int]:
+        """What Table 1 prints, in the order of `ours`."""
+        paper = self.paper
+        return (paper.train_normal, paper.train_abnormal, paper.test_normal, paper.test_abnormal)
+
+    @property
+    def remark(self) -> str:
+        """Where the three disagree, and the note of the reference; may be empty."""
+        remarks = []
+        if self.ours != self.printed:
+            remarks.append("ours differs from Table 1")
+        if set(self.ours[2:]) != {self.paper.behind_table2}:
+            remarks.append(
+                f"ours tests on {self.ours[2]}, Table 2 on {self.paper.behind_table2} of each class"
+            )
+        if self.paper.note:
+            remarks.append(f"paper: {self.paper.note}")
+        return "; ".join(remarks)
+
+
+def count(dataset: str, config: dict[str, Any], data_dir: Path) -> tuple[int, int, int, int]:
+    """Count the images of a dataset that train and test, without opening one.
+
+    Args:
+        dataset: Name of the dataset.
+        config: Content of its file under ``conf/dataset``.
+        data_dir: Folder that holds the datasets.
+
+    Returns:
+        Normal and abnormal images that train, then those that test.
+
+    Raises:
+        UserError: If the dataset is not there or has too few images.
+    """
+    layout = config["layout"]
+    root = find_root(data_dir, config["folders"], layout, dataset=dataset, source=config["source"])
+    samples = list_samples(layout, root)
+    labels = [sample.label for sample in samples]
+    try:
+        split = split_samples([sample.path for sample in samples], labels, _SEED)
+    except ValueError as error:
+        raise UserError(f"dataset {dataset} in '{root}': {error}") from None
+    train = [labels[i] for i in split.train]
+    test = [labels[i] for i in split.test]
+    return train.count(0), train.count(1), test.count(0), test.count(1)
+
+
+def table1(settings: Settings) -> list[UserError]:
+    """Count, print and write the table.
+
+    Args:
+        settings: ``data_dir``, ``dataset`` and ``out``.
+
+    Returns:
+        Why datasets were left out.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    paper, configs = paper_table1(), configured_datasets()
+    data_dir, out = (Path(settings[name]).expanduser() for name in ("data_dir", "out"))
+    rows: list[Row] = []
+    missing: list[UserError] = []
+    for dataset in choose_datasets(settings, paper):
+        try:
+            ours = count(dataset, configs[dataset], data_dir)
+        except UserError as error:
+            missing.append(error)
+        else:
+            rows.append(Row(dataset, ours, paper[dataset]))
+    if rows:
+        _print(rows, open_console())
+        _write(rows, out)
+        print(f"Written to {out / 'table1.csv'} and {out / 'table1.md'}")
+    return missing
+
+
+def _print(rows: list[Row], console: Console) -> None:
+    ascii_only = not console.encoding.lower().startswith("utf")
+    table = Table(
+        title="Table 1, images: above ours, below the paper's",
+        title_justify="left",
+        title_style="bold",
+        box=None if ascii_only else box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("Dataset", no_wrap=True)
+    for heading in HEADINGS:
+        table.add_column(heading.replace(" ", "\n"), justify="right")
+    table.add_column("Test a class\nbehind Table 2", justify="right")
+    for row in rows:
+        pairs = zip(row.ours, row.printed, strict=True)
+        cells = [f"{ours}\n{printed}" for ours, printed in pairs]
+        name = row.dataset if row.ours == row.printed else f"{row.dataset} *"
+        table.add_row(name, *cells, str(row.paper.behind_table2))
+    console.print(table)
+    if any(row.ours != row.printed for row in rows):
+        console.print("* ours differs from Table 1\n")
+    console.print(EXPLANATION)
+    for row in rows:
+        if row.remark:
+            console.print(Text(f"- {row.dataset}: {row.remark}"))
+    console.print()
+
+
+def _write(rows: list[Row], out: Path) -> None:
+    header = ["dataset", *SIZES, *(f"paper_{size}" for size in SIZES)]
+    write_rows(
+        out / "table1.csv",
+        [*header, "test_per_class_behind_table2", "remark"],
+        [
+            [row.dataset, *row.ours, *row.printed, row.paper.behind_table2, row.remark]
+            for row in rows
+        ],
+    )
+    lines = [
+        "# Table 1: images that train and test",
+        "",
+        "Each cell: ours / the paper's.",
+        "",
+        f"| Dataset | {' | '.join(HEADINGS)} | Test a class behind Table 2 |",
+        f"| --- | {'---: | ' * len(HEADINGS)}---: |",
+    ]
+    for row in rows:
+        pairs = zip(row.ours, row.printed, strict=True)
+        cells = " | ".join(f"{ours} / {printed}" for ours, printed in pairs)
+        lines.append(f"| {row.dataset} | {cells} | {row.paper.behind_table2} |")
+    lines += ["", EXPLANATION, ""]
+    lines += [f"- {row.dataset}: {row.remark}" for row in rows if row.remark]
+    write_text(out / "table1.md", "\n".join(lines).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    run_driver(table1, DEFAULTS, __doc__)

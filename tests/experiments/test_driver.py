@@ -1,0 +1,134 @@
+"""How the drivers are called: settings, help, errors of one line."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cyclegan_ad.errors import UserError
+from experiments.driver import (
+    Settings,
+    choose_datasets,
+    read_words,
+    run_driver,
+    training_command,
+    whole_number,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+DRIVERS = ("table1", "figure3", "figure4", "batch_sum_artifact")
+DEFAULTS = {"out": "tables", "seed": "0"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sed=1"], "there is no setting sed; choose one of out, seed"),
+        (["--out", "x"], "cannot read '--out'; settings are given as name=value, see --help"),
+        (["out="], "cannot read 'out='; settings are given as name=value, see --help"),
+    ],
+)
+def test_wrong_words_are_told_in_one_line(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    with pytest.raises(SystemExit) as left:
+        run_driver(lambda settings: pytest.fail("was run"), DEFAULTS, "help")
+    assert left.value.code == 1
+    assert capsys.readouterr() == ("", f"error: {message}\n")
+
+
+def test_what_was_left_out_is_told_at_the_end_and_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def task(settings: Settings) -> list[UserError]:
+        print(settings)
+        return [UserError("no a"), UserError("no b")]
+
+    monkeypatch.setattr(sys, "argv", ["x", "seed=1", "seed=2"])
+    with pytest.raises(SystemExit) as left:
+        run_driver(task, DEFAULTS, "help")
+    assert left.value.code == 1
+    assert capsys.readouterr() == (
+        "{'out': 'tables', 'seed': '2'}\n",
+        "error: no a\nerror: no b\n",
+    )
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+
+    def task(settings: Settings) -> list[UserError]:
+        (tmp_path / "file" / "below").mkdir()
+        return []
+
+    monkeypatch.setattr(sys, "argv", ["x"])
+    with pytest.raises(SystemExit):
+        run_driver(task, DEFAULTS, "help")
+    assert re.fullmatch(
+        r"error: \S+/file/below: Not a directory; choose another place with out=PATH\n",
+        capsys.readouterr().err,
+    )
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_help_names_every_setting_and_its_default(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CYCLEGAN_AD_DATA", raising=False)
+    module = importlib.reload(importlib.import_module(f"experiments.{name}"))
+    monkeypatch.setattr(sys, "argv", ["x", "seed=1", "--help"])
+    run_driver(lambda settings: pytest.fail("was run"), module.DEFAULTS, module.__doc__ or "")
+    text = capsys.readouterr().out
+    for setting, default in module.DEFAULTS.items():
+        shown = "A,B,..." if setting == "dataset" else re.escape(default)
+        assert re.search(rf"^  {setting}={shown} +\w", text, flags=re.MULTILINE), setting
+    assert f"python -m experiments.{name}" in text
+
+
+def test_a_driver_is_a_command_of_the_checkout() -> None:
+    words = [sys.executable, "-m", "experiments.batch_sum_artifact", "batch_size=no"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: batch_size=no is not possible; it is a whole number >= 1\n"
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", "", "²", "2"])
+def test_whole_numbers(text: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"seed={text} is not possible")):
+        whole_number({"seed": text}, "seed", 3)
+    assert whole_number({"seed": "3"}, "seed", 3) == 3
+
+
+def test_datasets_are_named_with_commas_each_once() -> None:
+    assert choose_datasets({"dataset": "b,a,b"}, ["a", "b"]) == ["b", "a"]
+    with pytest.raises(UserError, match="dataset=c is not possible; choose some of a, b"):
+        choose_datasets({"dataset": "a,c"}, ["a", "b"])
+
+
+def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it() -> None:
+    settings = {"runs": "runs", "run_name": "cyclegan-256", "seed": "0"}
+    start = "python -m cyclegan_ad.train"
+    assert training_command(settings, "screw", "figure3") == (
+        f"{start} +experiment=figure3 dataset=screw"
+    )
+    other = {"runs": "my runs", "run_name": "cyclegan-64", "seed": "2"}
+    assert training_command(other, "screw", "figure4") == (
+        f"{start} +experiment=figure4 +column=cyclegan-64 dataset=screw seed=2 'runs=my runs'"
+    )
+    assert training_command(settings | {"run_name": "mine"}, "screw", "figure3") == (
+        f"{start} run_name=mine dataset=screw"
+    )
+
+
+def test_words_do_not_change_the_defaults() -> None:
+    assert read_words(["seed=1"], DEFAULTS) == {"out": "tables", "seed": "1"}
+    assert DEFAULTS["seed"] == "0"

@@ -1,0 +1,214 @@
+"""The experiments under ``conf``: the jobs each expands to, and what the command line changes."""
+
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from tiny import OVERRIDES, compose_settings, draw_folder
+
+from cyclegan_ad.command_line import conf_dir, register_resolvers
+from cyclegan_ad.settings import check_settings
+from cyclegan_ad.train import train
+
+SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
+SEEDS = (0, 1, 2, 3, 4)
+COLUMNS = {
+    "cyclegan-256": ("cyclegan", 256, ["sse", "fid"]),
+    "cyclegan-64": ("cyclegan", 64, ["sse", "fid"]),
+    "ganomaly-256": ("ganomaly", 256, ["sse", "fid"]),
+    "padim-256": ("padim", 256, ["embedding"]),
+    "patchcore-256": ("patchcore", 256, ["embedding"]),
+}
+BASELINES = ("patchcore-256", "padim-256", "ganomaly-256")
+ALL_COLUMNS = (*BASELINES, "cyclegan-64", "cyclegan-256")
+CYCLEGANS = ("cyclegan-64", "cyclegan-256")
+
+
+def jobs(experiment: str, *words: str) -> list[list[str]]:
+    """Words of each job that a command expands to, in its order, as Hydra's sweeper makes them."""
+    register_resolvers()
+    given = [f"+experiment={experiment}", *words]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("train", given[:1], return_hydra_config=True)
+        sweep = OmegaConf.to_container(cfg.hydra.sweeper, resolve=True)
+        assert OmegaConf.select(cfg, "hydra.mode").name == "MULTIRUN"
+    assert isinstance(sweep, dict)
+    parser = OverridesParser.create()
+    swept = [f"{name}={values}" for name, values in sweep["params"].items()]
+    [batch] = BasicSweeper.split_arguments(parser.parse_overrides([*swept, *given]), None)
+    return [list(words) for words in batch]
+
+
+def place(words: list[str]) -> tuple[int, str, str]:
+    """Seed, column and dataset of a job."""
+    given = dict(word.split("=", 1) for word in words)
+    return int(given["seed"]), given["+column"], given["dataset"]
+
+
+def names(experiment: str) -> set[str]:
+    return {path.stem for path in (conf_dir() / experiment).glob("*.yaml")}
+
+
+def test_there_is_a_test_for_each_file() -> None:
+    assert names("column") == COLUMNS.keys()
+    assert names("experiment") == {
+        "table2", "table2_cyclegan64", "table2_cyclegan256", "table2_baselines",
+        "figure3", "figure4", "extensions", "protocols",
+    }  # fmt: skip
+
+
+def test_table2_is_every_column_dataset_and_seed_once_and_a_whole_table_comes_early() -> None:
+    places = [place(words) for words in jobs("table2")]
+    assert places == list(product(SEEDS, ALL_COLUMNS, SEVEN))
+    assert len(places) == 175
+    # Each seed is a whole table; in it what is quick comes first.
+    assert [seed for seed, _, _ in places[:35]] == [0] * 35
+
+
+@pytest.mark.parametrize(
+    ("experiment", "seeds", "columns"),
+    [
+        ("table2_cyclegan64", SEEDS, ("cyclegan-64",)),
+        ("table2_cyclegan256", SEEDS, ("cyclegan-256",)),
+        ("table2_baselines", SEEDS, BASELINES),
+        ("figure3", (0,), ("cyclegan-256",)),
+        ("figure4", (0,), ("cyclegan-256",)),
+    ],
+)
+def test_slices_are_parts_of_table2(
+    experiment: str, seeds: tuple[int, ...], columns: tuple[str, ...]
+) -> None:
+    words = jobs(experiment)
+    assert [place(job) for job in words] == list(product(seeds, columns, SEVEN))
+    # The very settings of table2, or the runs would not be shared.
+    seed, column, dataset = place(words[-1])
+    whole = ["+experiment=table2", f"seed={seed}", f"+column={column}", f"dataset={dataset}"]
+    assert compose_settings("train", words[-1]) == compose_settings("train", whole)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("dataset", SEVEN)
+def test_settings_of_the_jobs_of_table2(column: str, dataset: str) -> None:
+    words = [f"+column={column}", f"dataset={dataset}", "+experiment=table2", "seed=3"]
+    settings = compose_settings("train", words)
+    check_settings(settings)
+    method, resolution, scores = COLUMNS[column]
+    assert (settings["method"]["name"], settings["resolution"]) == (method, resolution)
+    assert (settings["dataset"]["name"], settings["seed"]) == (dataset, 3)
+    # The paper's scores; those that it does not have stay off.
+    assert settings["score"]["names"] == scores
+    assert (settings["score"]["tta"], settings["score"]["extractor"]) == ("none", "inception")
+    assert settings["protocol"]["name"] == "paper"
+    assert settings["run_name"] is None  # so the run is called as the column is
+    trained = method in ("cyclegan", "ganomaly")
+    is_oct = dataset == "retina_oct"
+    assert settings["trainer"]["max_epochs"] == ((50 if is_oct else 200) if trained else 1)
+    assert settings["dataset"]["copies_per_epoch"] == (9 if trained and not is_oct else 1)
+    if method == "cyclegan":
+        assert settings["method"]["generator"]["residual_blocks"] == (9 if resolution == 256 else 6)
+
+
+def test_the_command_line_goes_before_the_experiment() -> None:
+    words = jobs(
+        "table2", "seed=0,1", "dataset=screw,brain_mri", "score.extractor=efficientnet_lite0"
+    )
+    assert [place(job) for job in words] == list(
+        product((0, 1), ALL_COLUMNS, ("screw", "brain_mri"))
+    )
+    for job in words:
+        assert compose_settings("train", job)["score"]["extractor"] == "efficientnet_lite0"
+
+    [job] = jobs(
+        "table2", "seed=7", "dataset=demo", "+column=cyclegan-64", "resolution=32", "score=sse"
+    )
+    settings = compose_settings("train", job)
+    assert (settings["seed"], settings["resolution"]) == (7, 32)
+    assert settings["dataset"]["name"] == "demo"
+    assert settings["score"]["names"] == ["sse"]
+    [job] = jobs("extensions", "seed=0", "dataset=screw", "+column=cyclegan-64", "score.tta=none")
+    assert compose_settings("train", job)["score"]["names"] != ["sse", "fid"]
+    assert compose_settings("train", [*job, "score=fid"])["score"]["names"] == ["fid"]
+
+
+def test_extensions_score_the_runs_of_table2_with_and_without_symmetries() -> None:
+    words = jobs("extensions")
+    assert [(*place(job), job[3]) for job in words] == [
+        (*where, f"score.tta={tta}")
+        for where in product(SEEDS, CYCLEGANS, SEVEN)
+        for tta in ("none", "dihedral")
+    ]
+    first, second = (compose_settings("train", job) for job in words[:2])
+    check_settings(first)
+    check_settings(second)
+    assert {"sse", "peak", "standardised"} <= set(first["score"]["names"])
+    table2 = compose_settings("train", [*words[0][:3], "+experiment=table2"])
+    for other in (second, table2):
+        assert {key: other[key] for key in other if key != "score"} == {
+            key: first[key] for key in first if key != "score"
+        }
+
+
+def test_protocols_cross_fit_before_they_train_anew() -> None:
+    words = jobs("protocols")
+    assert [(*place(job), job[3]) for job in words] == [
+        (*where, f"protocol={name}")
+        for where in product(SEEDS, CYCLEGANS, SEVEN)
+        for name in ("crossfit", "calibrated")
+    ]
+    for job, name in zip(words[:2], ("crossfit", "calibrated"), strict=True):
+        settings = compose_settings("train", job)
+        check_settings(settings)
+        assert settings["protocol"]["name"] == name
+        assert settings["score"]["names"] == ["sse", "fid"]
+
+
+@pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")), ids=str)
+def test_files_say_what_they_are_and_hold_nothing_but_overrides(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert re.match(r"# (Table 2|What Figure \d|Beyond the paper)", lines[1])
+    content = yaml.safe_load(path.read_text())
+    assert content.keys() <= {"defaults", "hydra"}
+
+
+def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data" / "brain_mri")
+    (root / "normal").rename(root / "no")
+    (root / "abnormal").rename(root / "yes")
+    words = [
+        *(word for word in OVERRIDES if word != "dataset=folder"),
+        "score=sse",
+        "trainer.max_epochs=1",
+        f"data_dir={tmp_path / 'data'}",
+        f"cache_dir={tmp_path / 'cache'}",
+        f"runs={tmp_path / 'runs'}",
+    ]
+    train(compose_settings("train", ["dataset=brain_mri", *words]))
+    runs = tmp_path / "runs" / "cyclegan-32" / "brain_mri"
+    written = (runs / "seed0" / "metrics.json").stat().st_mtime_ns
+    sweep = ["+experiment=table2_cyclegan64", "dataset=screw,brain_mri", "seed=0,1"]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "cyclegan_ad.train", *sweep, *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 2
+    for error in errors:
+        assert error.startswith("error: dataset screw: no folder that holds train/good/ and test/")
+    assert "seed0 is complete already; nothing to do" in done.stdout
+    assert (runs / "seed0" / "metrics.json").stat().st_mtime_ns == written
+    assert (runs / "seed1" / "metrics.json").is_file()

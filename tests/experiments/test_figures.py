@@ -1,0 +1,211 @@
+"""Figures 3 and 4 from run directories made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.examples import Examples, write_examples
+from cyclegan_ad.files import write_rows
+from experiments import distributions, strips
+from experiments.distributions import Distribution, bin_edges
+from experiments.figure3 import DEFAULTS as DEFAULTS3
+from experiments.figure3 import figure3, read_strip, squared_difference
+from experiments.figure4 import DEFAULTS as DEFAULTS4
+from experiments.figure4 import figure4, read_distribution
+
+
+def make_run(
+    run_dir: Path, *, channels: int = 1, reconstructs: bool = True, count: int = 5
+) -> Path:
+    """A run with ``count`` evenly spread and one critical image of each class."""
+    random = torch.Generator().manual_seed(0)
+    each = count + 1
+    images = torch.rand(2 * each, channels, 16, 16, generator=random) * 2 - 1
+    masks = torch.zeros(2 * each, 16, 16, dtype=torch.bool)
+    masks[each:, :4, :4] = True
+    write_examples(
+        run_dir,
+        Examples(
+            images=images,
+            labels=[0] * each + [1] * each,
+            captions=[f"{i}.png" for i in range(2 * each)],
+            masks=masks,
+        ),
+        -images if reconstructs else None,
+        torch.zeros(2 * each, 16, 16),
+        np.array(([False] * count + [True]) * 2),
+    )
+    write_rows(
+        run_dir / "scores.csv",
+        ["path", "label", "sse", "fid"],
+        [[f"{i}.png", int(i >= 4), float(s), 1.0] for i, s in enumerate((1, 2, 3, 5, 4, 6, 7, 8))],
+    )
+    (run_dir / "metrics.json").touch()
+    return run_dir
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Collect the figures instead of saving them."""
+    collected: list[Figure] = []
+
+    def keep(figure: Figure, path: Path) -> Path:
+        collected.append(figure)
+        return path
+
+    monkeypatch.setattr(strips, "save_figure", keep)
+    monkeypatch.setattr(distributions, "save_figure", keep)
+    return collected
+
+
+def places(tmp_path: Path) -> dict[str, str]:
+    return {"runs": str(tmp_path / "runs"), "out": str(tmp_path / "figures")}
+
+
+def make_two(tmp_path: Path) -> None:
+    for dataset, channels in (("screw", 1), ("wood", 3)):
+        make_run(tmp_path / "runs" / "cyclegan-256" / dataset / "seed0", channels=channels)
+
+
+def test_squared_difference_by_hand() -> None:
+    image = np.array([[[0, 255, 100]]], np.uint8)
+    other = np.array([[[255, 255, 100]]], np.uint8)
+    assert squared_difference(image, other).tolist() == [[4.0]]  # from -1 to 1 in one channel
+    assert squared_difference(other, image).tolist() == [[4.0]]
+
+
+def test_figure3_shows_what_is_there_and_names_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_two(tmp_path)
+    missing = [str(error) for error in figure3(DEFAULTS3 | places(tmp_path))]
+    assert len(missing) == 5
+    assert missing[0] == (
+        f"{tmp_path}/runs/cyclegan-256/hazelnut/seed0 holds no finished run; make it with: "
+        f"python -m cyclegan_ad.train +experiment=figure3 dataset=hazelnut runs={tmp_path}/runs"
+    )
+    path = tmp_path / "figures" / "figure3_cyclegan-256.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out == f"Written to {path}\n"
+
+
+def test_figure3_puts_normal_left_abnormal_right_a_strip_a_dataset(
+    tmp_path: Path, kept: list[Figure]
+) -> None:
+    make_two(tmp_path)
+    figure3(DEFAULTS3 | places(tmp_path) | {"dataset": "wood,screw", "examples": "3"})
+    [figure] = kept
+    texts = [text.get_text() for text in figure.texts]
+    columns = ["Image", "Reconstruction", "Squared difference"]
+    assert texts[:-1] == ["Normal", *columns, "Abnormal", *columns, "Wood", "Screw"]
+    assert texts[-1].startswith("cyclegan-256, seed 0.") and "Outline" in texts[-1]
+    tiles = [axes for axes in figure.axes if axes.images]
+    assert len(tiles) == 2 * 2 * 3 * 3  # datasets, classes, examples, columns
+    outlined = [bool(axes.collections) for axes in tiles[:18]]
+    assert outlined == [False] * 9 + [True, False, True] * 3
+    lefts = [axes.get_position().x0 for axes in tiles[:18]]
+    assert max(lefts[:9]) < min(lefts[9:])
+    scales = [axes.images[0].get_clim() for axes in tiles[2::3]]
+    assert len(set(scales[:6])) == len(set(scales[6:])) == 1
+    assert scales[0] != scales[6]
+
+
+def test_examples_are_spread_evenly_and_critical_ones_left_out(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", count=5)
+    strip = read_strip(run_dir, "screw", 2)
+    everything = read_strip(run_dir, "screw", 99)
+    assert everything.rows == 5  # not the sixth, critical one
+    assert strip.rows == 2
+    for label in (0, 1):
+        for got, expected in zip(strip.pictures[label], (1, 3), strict=True):
+            np.testing.assert_array_equal(got[0], everything.pictures[label][expected][0])
+    image, reconstruction, difference = strip.pictures[1][0]
+    assert image.shape == reconstruction.shape == difference.shape == (16, 16)
+    np.testing.assert_allclose(difference, ((image.astype(float) - reconstruction) / 127.5) ** 2)
+
+
+def test_a_method_without_reconstructions_is_told(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", reconstructs=False)
+    with pytest.raises(UserError, match="has no reconstructions to show"):
+        read_strip(run_dir, "screw", 2)
+
+
+def test_a_run_without_examples_is_left_out(tmp_path: Path) -> None:
+    make_two(tmp_path)
+    (tmp_path / "runs" / "cyclegan-256" / "wood" / "seed0" / "examples.npz").unlink()
+    missing = figure3(DEFAULTS3 | places(tmp_path) | {"dataset": "wood,screw"})
+    [error] = map(str, missing)
+    assert "examples.npz does not exist" in error
+
+
+def test_distribution_by_hand(tmp_path: Path) -> None:
+    found = read_distribution(make_run(tmp_path / "run"), "screw", "sse")
+    normal, abnormal = found.classes
+    assert (normal.tolist(), abnormal.tolist()) == ([1, 2, 3, 5], [4, 6, 7, 8])
+    assert found.summary["zfn_threshold"] == 4.0
+    assert found.summary["zfn_accuracy"] == 7 / 8  # 5 is called abnormal
+    assert found.title == "Screw"
+
+
+def test_figure4_draws_a_panel_a_dataset(tmp_path: Path, kept: list[Figure]) -> None:
+    make_two(tmp_path)
+    make_run(tmp_path / "runs" / "cyclegan-256" / "tile" / "seed0")
+    missing = figure4(DEFAULTS4 | places(tmp_path))
+    assert len(missing) == 4
+    [figure] = kept
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["Screw", "Tile", "Wood", ""]
+    assert not figure.axes[3].axison
+    for axes in figure.axes[:3]:
+        assert axes.get_title(loc="right") == "ZFN 87.5 %, ACC 87.5 %, AUROC 93.8 %"
+        assert [line.get_xdata()[0] for line in axes.lines] == [4.0, 4.0]
+    label = figure.get_supxlabel()
+    assert label.startswith("SSE (higher: more abnormal)\ncyclegan-256, seed 0.")
+    assert "optimistic" in label
+    # Every image is in a bin: filled bars and outlines of both classes.
+    heights = sum(
+        patch.get_height() for patch in figure.axes[0].patches if hasattr(patch, "get_height")
+    )
+    assert heights == 8
+
+
+def test_figure4_writes_a_file_of_its_own_for_each_score(tmp_path: Path) -> None:
+    make_two(tmp_path)
+    for score in ("sse", "fid"):
+        assert figure4(DEFAULTS4 | places(tmp_path) | {"dataset": "screw", "score": score}) == []
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [
+        "figure4_cyclegan-256_fid.png",
+        "figure4_cyclegan-256_sse.png",
+    ]
+
+
+def test_a_score_that_is_not_there_and_one_class_only_are_told(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run")
+    with pytest.raises(UserError, match=r"has no column peak, but sse, fid; add it with: python"):
+        read_distribution(run_dir, "screw", "peak")
+    write_rows(run_dir / "scores.csv", ["path", "label", "sse"], [["a", 1, 1.0], ["b", 1, 2.0]])
+    with pytest.raises(UserError, match="images of one class only"):
+        read_distribution(run_dir, "screw", "sse")
+
+
+@pytest.mark.parametrize(
+    ("scores", "logarithmic"),
+    [([1, 2, 99], False), ([1, 2, 101], True), ([0, 1, 1000], False), ([3, 3], False)],
+)
+def test_bins_hold_every_score(scores: list[float], logarithmic: bool) -> None:
+    values = np.array(scores, float)
+    edges, found = bin_edges(values)
+    assert found is logarithmic
+    assert edges[0] < values.min() and values.max() < edges[-1]
+    assert (np.diff(edges) > 0).all()
+    steps = np.diff(np.log(edges) if logarithmic else edges)
+    np.testing.assert_allclose(steps, steps[0])
+
+
+def test_classes_keep_their_scores() -> None:
+    found = Distribution.of("mine", [3.0, 1.0, 2.0], [1, 0, 1])
+    assert [values.tolist() for values in found.classes] == [[1.0], [3.0, 2.0]]
+    assert found.title == "mine"

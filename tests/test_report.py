@@ -1,0 +1,149 @@
+"""The command as a user runs it."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reporting.fake_runs import change_metrics, make_run
+from rich.console import Console
+from tiny import compose_settings
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.report import report
+from cyclegan_ad.reporting.collect import collect
+from cyclegan_ad.reporting.terminal_table import print_left_out
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def settings(*words: str) -> dict[str, Any]:
+    return compose_settings("report", words)
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "cyclegan_ad.report", *words],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+    )
+
+
+def test_the_command_writes_the_report_and_prints_table_2(tmp_path: Path) -> None:
+    runs, out = tmp_path / "runs", tmp_path / "a" / "report"
+    for seed in range(2):
+        make_run(runs, seed=seed, columns=["sse", "fid_efficientnet_lite0"])
+    make_run(runs, "patchcore", columns=["embedding"], separation=9)
+    change_metrics(make_run(runs, seed=7), format=1)
+    done = run(f"runs={runs}", f"out={out}", PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0, done.stderr.decode()
+    text = done.stdout.decode()
+    lines = text.splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if "Left out" in line)]
+    assert max(len(line) for line in table) <= 80
+    sse = next(i for i, line in enumerate(lines) if "CycleGAN 64 px, SSE" in line)
+    assert lines[sse].split()[-1] == "2"
+    assert lines[sse].count("±") == 3
+    assert " ".join(lines[sse + 1].split()) == "paper 52.03 ± 3.24 57.63 ± 2.89 51.31 ± 5.06"
+    patchcore = next(line for line in lines if "PatchCore 64 px, SSE" in line)
+    assert patchcore.split()[-4:] == ["100.00", "100.00", "100.00", "1"]
+    assert "Optimistic" in text
+    assert "cyclegan-64/screw/seed7: metrics.json has format 1" in text
+    assert text.rstrip().endswith(f"3 runs: {out / 'index.html'}")
+    names = {path.name for path in out.iterdir()}
+    assert {"index.html", "table2.csv", "table2.md", "table2.tex", "left_out.csv"} <= names
+
+
+def test_a_terminal_without_unicode_gets_ascii(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "patchcore", columns=["embedding"], examples=False)
+    done = run(f"runs={tmp_path / 'runs'}", f"out={tmp_path}", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr.decode()
+    assert "59.32 +- 0.00*" in done.stdout.decode("ascii")
+
+
+def test_help_answers_without_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['report', '--help']; import runpy\n"
+        "try: runpy.run_module('cyclegan_ad.report', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'matplotlib', 'jinja2', 'scipy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "out=PATH" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["runs=null"], "runs=None is not possible"),
+        (["out=5"], "out=5 is not possible"),
+        (["protocol.name=best"], "protocol.name=best is not possible; choose one of paper"),
+        (["runs=/no/where"], "/no/where is not a folder"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(words: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint) as caught:
+        report(settings(*words))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_runs_at_all_is_one_line_and_no_trace(tmp_path: Path) -> None:
+    done = run(f"runs={tmp_path}", f"out={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        f"error: {tmp_path} holds no run directories; make some with `python -m "
+        "cyclegan_ad.train`, or give another folder as runs=PATH"
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_bad_runs_are_told_with_their_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_metrics(make_run(tmp_path / "runs"), format=1)
+    with pytest.raises(UserError, match="none of the 1 run directories"):
+        report(settings(f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"))
+    assert "format 1, this version reads" in capsys.readouterr().out
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", columns=["sse"], examples=False)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(UserError, match=r"out cannot be written .*out=PATH"):
+        report(settings(f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"))
+
+
+def test_another_protocol_leads_and_is_not_called_optimistic(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs"
+    make_run(path, "cyclegan", 64, "screw", 0, "protocol=calibrated", examples=False)
+    make_run(path, "patchcore", columns=["embedding"], examples=False)
+    (tmp_path / "out").mkdir()
+    report(settings(f"runs={path}", f"out={tmp_path / 'out'}", "protocol=calibrated"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(protocol=calibrated), which sets no threshold for the best accuracy" in text
+    assert "Optimistic: both" not in text
+    assert "patchcore-64/screw/seed0, score embedding: not evaluated with calibrated" in text
+    run = next(run for run in collect(path)[0] if run.method.name == "cyclegan")
+    accuracy = run.metrics["protocols"]["calibrated"]["sse"]["accuracy"]
+    assert f"CycleGAN 64 px, SSE {100 * accuracy:.2f} - " in text
+
+
+def test_no_run_with_the_protocol_asked_for_is_an_error(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", examples=False)
+    with pytest.raises(UserError, match="has accuracies for protocol=calibrated"):
+        report(
+            settings(f"runs={tmp_path / 'runs'}", f"out={tmp_path / 'out'}", "protocol=calibrated")
+        )
+
+
+def test_nothing_left_out_prints_nothing() -> None:
+    out = io.StringIO()
+    print_left_out([], Console(file=out))
+    assert out.getvalue() == ""
