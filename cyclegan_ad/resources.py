@@ -119,8 +119,8 @@ def _lock_some(folder: Path, names: Sequence[str], count: int) -> list[TextIO]:
         taken.append(file)
         if len(taken) == count:
             return taken
-    for file in taken:  # others may get theirs meanwhile
-        file.close()
+    for lock in taken:  # others may get theirs meanwhile
+        lock.close()
     return []
 
 

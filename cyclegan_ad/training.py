@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 
@@ -134,6 +135,8 @@ def fit(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         default_root_dir=run.path,
+        # Who started the processes is known; Lightning would guess it from SLURM's variables.
+        plugins=[TorchElasticEnvironment() if devices > 1 else LightningEnvironment()],
     )
     checkpoint = None
     if run.checkpoint.is_file():
@@ -146,6 +149,8 @@ def fit(
         kept = f"{run.checkpoint}, after epoch {epochs}" if epochs else "none yet"
         raise UserError(f"{error}; last good checkpoint: {kept}") from error
     except SystemExit as stopped:
+        if stopped.code != 1:
+            raise  # a batch system takes the machine away and queues the job again
         # Lightning ends the process itself after Ctrl-C; the command says how to go on.
         raise KeyboardInterrupt from stopped
     if trainer.is_global_zero and not run.read_training()["finished"]:

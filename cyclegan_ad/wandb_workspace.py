@@ -194,7 +194,7 @@ def _build_panel(panel: Panel) -> Any:
         "groupby_rangefunc": "stddev",
     }
     if panel.kind == "bars":
-        shares = {"metrics": list(panel.keys), "range_x": (0.0, 1.0)}
+        shares: dict[str, Any] = {"metrics": list(panel.keys), "range_x": (0.0, 1.0)}
         return wr.BarPlot(title=panel.title, **shares, **over_seeds)
     if panel.kind == "lines":
         return wr.LinePlot(title=panel.title, x=STEP, y=list(panel.keys), **over_seeds)

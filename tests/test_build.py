@@ -1,5 +1,6 @@
 """From settings to objects: where a dataset is looked for, and a method that follows the seed."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tiny import compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
 from cyclegan_ad import build
-from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.build import build_data, build_method, ensure_method, has_gradient
 from cyclegan_ad.data.demo import FORMAT
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
@@ -40,6 +41,8 @@ def test_data_module_gets_every_setting(tmp_path: Path) -> None:
                 "dataset.skip_unreadable=true",
                 "dataset.storage=disk",
                 "dataset.memory_limit_mib=11",
+                "protocol=calibrated",
+                "protocol.calibration_fraction=0.3",
             ],
         )
     )
@@ -61,11 +64,24 @@ EXPECTED = {
     "batch_size": 3,
     "copies_per_epoch": 7,
     "augmentation": "flip",
+    "sides": ("normal", "abnormal"),
+    "calibration_fraction": 0.3,
     "exclude": ["normal/00.png", "abnormal/01.png"],
     "skip_unreadable": True,
     "storage": "disk",
     "memory_limit_mib": 11,
 }
+
+
+@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
+def test_baselines_train_on_normal_images_alone(tmp_path: Path, method: str) -> None:
+    words = ["dataset=folder", f"dataset.root={draw_folder(tmp_path / 'mine')}", f"method={method}"]
+    data = build_data(compose_settings("train", words))
+    assert data.sides == ("normal",)
+    # One pass over the images as they are, for those that learn by looking once.
+    once = method != "ganomaly"
+    assert has_gradient(method) is not once
+    assert (data.augmentation, data.copies_per_epoch) == (("none", 1) if once else ("dihedral", 9))
 
 
 def compose(*words: str) -> dict[str, Any]:
@@ -288,3 +304,65 @@ def test_method_gets_every_setting() -> None:
     assert method.generator_to_normal.layers[1].in_channels == 3
     assert method.discriminator_normal.layers[0].out_channels == 6
     assert method.pool_normal.size == 13
+
+
+def test_ganomaly_gets_every_setting() -> None:
+    pytest.importorskip("anomalib", reason="extra 'baselines'")
+    words = [
+        "dataset=hazelnut",
+        "method=ganomaly",
+        "resolution=32",
+        "seed=4",
+        "method.base_channels=4",
+        "method.latent_size=7",
+        "method.lambda_adv=2.0",
+        "method.lambda_con=3.0",
+        "method.lambda_enc=4.0",
+        "method.learning_rate=1e-3",
+        "method.betas=[0.4,0.9]",
+    ]
+    first, again = build_method(compose(*words)), build_method(compose(*words))
+    assert dict(first.hparams) == {
+        "channels": 3,
+        "size_px": 32,
+        "base_channels": 4,
+        "latent_size": 7,
+        "lambda_adv": 2.0,
+        "lambda_con": 3.0,
+        "lambda_enc": 4.0,
+        "learning_rate": 1e-3,
+        "betas": (0.4, 0.9),
+        "seed": 4,
+    }
+    assert torch.equal(weights(first), weights(again))
+
+
+@pytest.mark.parametrize(
+    ("method", "own"),
+    [
+        ("padim", {"layers": ["layer1"], "n_features": 5}),
+        ("patchcore", {"layers": ["layer2"], "coreset_ratio": 0.3, "n_neighbors": 4}),
+    ],
+)
+def test_fitted_methods_get_every_setting(method: str, own: dict[str, Any]) -> None:
+    pytest.importorskip("anomalib", reason="extra 'baselines'")
+    asked = own | {"backbone": "resnet18", "pretrained": False, "max_train_images": 11}
+    words = [f"method.{key}={value}".replace("'", "") for key, value in asked.items()]
+    settings = compose("dataset=screw", f"method={method}", "resolution=32", "seed=4", *words)
+    built = build_method(settings)
+    expected = asked | {"channels": 1, "size_px": 32, "weights_path": None, "seed": 4}
+    assert dict(built.hparams) == expected
+
+
+def test_methods_that_need_no_package_are_always_possible() -> None:
+    ensure_method(compose("dataset=screw"))
+
+
+@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
+def test_a_missing_package_is_told_before_the_images_are_read(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "anomalib", None)
+    with pytest.raises(UserError, match=r"baselines") as caught:
+        ensure_method(compose("dataset=screw", f"method={method}"))
+    assert "pip install" in str(caught.value) and "\n" not in str(caught.value)

@@ -76,9 +76,14 @@ def the_error(result: tuple[int, str, str]) -> str:
             "dataset=cow is not possible; choose one of brain_mri, breast_ultrasound, demo, "
             "folder, hazelnut, retina_oct, screw, tile, wood",
         ),
-        (["score=ssim"], "score=ssim is not possible; choose one of both, fid, fid_spatial, sse"),
+        (["score=ssim"], "score=ssim is not possible; choose one of both, embedding, "),
         (["dataset="], "dataset= is not possible; choose one of brain_mri,"),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
+        (
+            ["hydra/launcher=joblib"],
+            "hydra/launcher=joblib does not tell which jobs fail; choose hy",
+        ),
+        (["hydra.launcher.gpus=2"], "there is no setting hydra.launcher.gpus;"),
         (["dataset=null"], "a group was given something else than one of its options"),
         (["resolution=66"], "resolution=66 is not possible; the generator halves an image twice"),
         (["resolution=big"], "resolution=big is not possible;"),
@@ -187,6 +192,37 @@ def test_a_sweep_with_an_unknown_option_starts_no_job(command: Command) -> None:
     assert (code, seen) == (1, [])
     assert err.startswith("error: dataset=cow is not possible; choose one of ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "hidden", "message"),
+    [
+        ("local_parallel", "hydra_joblib_launcher", "this hydra/launcher needs further packages: "),
+        ("slurm", "hydra_submitit_launcher", "hydra/launcher=slurm needs further packages: "),
+        (
+            "ray_cluster",
+            "hydra_ray_launcher",
+            "hydra/launcher=ray_cluster needs further packages: ",
+        ),
+    ],
+)
+def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str, message: str) -> None:
+    code = (
+        "import runpy, sys, pkgutil\n"
+        "walk = pkgutil.walk_packages\n"
+        "pkgutil.walk_packages = lambda *a, **k: (\n"
+        f"    found for found in walk(*a, **k) if {hidden!r} not in found[1]\n)\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if {hidden!r} in name: raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        f"sys.argv = ['train.py', '-m', 'seed=0,1', 'hydra/launcher={launcher}']\n"
+        "runpy.run_module('cyclegan_ad.train', run_name='__main__')"
+    )
+    result = run_python("-c", code)
+    assert (result.returncode, result.stdout) == (1, "")
+    remedy = "hydra-ray-launcher" if launcher == "ray_cluster" else "'cyclegan-ad[launchers]'"
+    assert result.stderr == f"error: {message}pip install {remedy}\n"
 
 
 def test_explain_keeps_user_errors_and_says_something_of_any_other() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny import OVERRIDES, compose_settings, draw_folder
+from tiny import compose_settings, draw_folder, of_method
 from yaml.representer import SafeRepresenter
 
 from cyclegan_ad import job, run_evaluation
@@ -20,6 +20,7 @@ from cyclegan_ad.settings import check_settings
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 TRAINER_KEYS = ("accelerator", "devices", "strategy")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
+COMMANDS = ("dashboard", "evaluate", "report", "train")
 # column and experiment are added with +, see tests/experiments.
 OPTIONS = [
     (path.parent.name, path.stem)
@@ -41,7 +42,12 @@ def defaults() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def by_option() -> dict[tuple[str, str], dict[str, Any]]:
     """Option of a group -> what is composed with it. Do not change them."""
-    return {(group, name): compose(f"{group}={name}") for group, name in OPTIONS}
+    # An embedding needs a method that has one.
+    more = {("score", "embedding"): ["method=ganomaly"]}
+    return {
+        (group, name): compose(f"{group}={name}", *more.get((group, name), []))
+        for group, name in OPTIONS
+    }
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -59,7 +65,7 @@ def help_of(command: str) -> str:
 
 def test_groups_are_those_of_the_commands() -> None:
     assert tuple(sorted({group for group, _ in OPTIONS})) == GROUPS
-    assert sorted(path.stem for path in conf_dir().glob("*.yaml")) == ["evaluate", "train"]
+    assert tuple(sorted(path.stem for path in conf_dir().glob("*.yaml"))) == COMMANDS
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids="=".join)
@@ -69,7 +75,7 @@ def test_each_option_composes_to_settings_that_pass(
     settings = by_option[option]
     check_settings(settings)
     group, name = option
-    if group in ("dataset", "method"):
+    if group in ("dataset", "method", "protocol"):
         assert settings[group]["name"] == name  # run directories and messages are named after it
     if group == "logger":
         assert settings[group]["kind"] == name
@@ -82,6 +88,8 @@ def test_defaults_of_the_bare_command(defaults: dict[str, Any]) -> None:
     assert defaults["logger"]["kind"] == "wandb"
     assert defaults["trainer"]["accelerator"] == "auto"
     assert (defaults["resolution"], defaults["seed"], defaults["overwrite"]) == (64, 0, False)
+    assert defaults["protocol"]["name"] == "paper"
+    assert (defaults["score"]["tta"], defaults["score"]["peak_sigma_px"]) == ("none", 2)
     # No download and no account: neither Inception weights nor a dataset.
     assert defaults["score"]["names"] == ["sse"]
     # Minutes on a CPU.
@@ -108,7 +116,9 @@ def test_datasets_of_the_paper_have_its_settings(
     assert settings["score"]["names"] == ["sse", "fid"]
     assert settings["score"]["extractor"] == "inception"
     is_oct = name == "retina_oct"
+    assert settings["protocol"]["calibration_fraction"] == 0  # all images train that do not test
     assert settings["trainer"]["max_epochs"] == (50 if is_oct else 200)
+    assert dataset["embedding_images"] == (1000 if is_oct else None)
     assert dataset["augmentation"] == ("flip" if is_oct else "dihedral")
     assert dataset["copies_per_epoch"] == (1 if is_oct else 9)
     assert dataset["channels"] == (3 if name in ("hazelnut", "tile", "wood") else 1)
@@ -132,11 +142,63 @@ def test_folder_asks_for_its_place_and_scores_without_a_download(
         ("fid", ["fid"]),
         ("both", ["sse", "fid"]),
         ("fid_spatial", ["fid_spatial"]),
+        ("peak", ["peak"]),
+        ("standardised", ["standardised"]),
+        ("extensions", ["sse", "peak", "standardised"]),
+        ("embedding", ["embedding"]),
     ],
 )
 def test_a_chosen_score_overrides_that_of_the_dataset(option: str, names: list[str]) -> None:
     assert compose("dataset=screw", f"score={option}")["score"]["names"] == names
     assert compose_settings("evaluate", ["run=x", f"score={option}"])["score"]["names"] == names
+
+
+@pytest.mark.parametrize("dataset", ["screw", "retina_oct"])
+@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
+def test_baselines_have_the_settings_of_the_paper(dataset: str, method: str) -> None:
+    settings = compose(f"method={method}", f"dataset={dataset}")
+    check_settings(settings)
+    own = settings["method"]
+    is_oct = dataset == "retina_oct"
+    if method == "ganomaly":
+        assert settings["score"]["names"] == ["sse", "fid"]
+        assert settings["trainer"]["max_epochs"] == (50 if is_oct else 200)
+        assert (own["base_channels"], own["latent_size"]) == (64, 100)
+        assert (own["lambda_adv"], own["lambda_con"], own["lambda_enc"]) == (1.0, 50.0, 1.0)
+        return
+    assert settings["score"]["names"] == ["embedding"]
+    # One pass over the images as they are, whatever the dataset says.
+    assert settings["trainer"]["max_epochs"] == 1
+    assert settings["dataset"]["copies_per_epoch"] == 1
+    assert settings["dataset"]["augmentation"] == "none"
+    assert own["pretrained"] is True and own["weights_path"] is None and own["layers"] is None
+    assert own["max_train_images"] == (1000 if is_oct else None)
+    if method == "padim":
+        assert own["backbone"] == "resnet18"
+    else:
+        assert own["backbone"] == "wide_resnet50_2"
+        assert (own["coreset_ratio"], own["n_neighbors"]) == (0.1, 9)
+
+
+def test_a_backbone_is_taken_by_the_methods_that_have_one() -> None:
+    for method in ("padim", "patchcore"):
+        found = compose("backbone=efficientnet_lite0", f"method={method}")
+        assert found["method"]["backbone"] == "efficientnet_lite0"
+        check_settings(found)
+    assert "backbone" not in compose("backbone=efficientnet_lite0")["method"]
+
+
+def test_protocols() -> None:
+    for name, fraction in (("paper", 0), ("crossfit", 0), ("calibrated", 0.2)):
+        assert compose(f"protocol={name}")["protocol"] == {
+            "name": name,
+            "folds": 5,
+            "margin": 0,
+            "confidence": 0.95,
+            "calibration_fraction": fraction,
+        }
+        asked = compose_settings("evaluate", ["run=x", f"protocol={name}", "protocol.margin=0.1"])
+        assert (asked["protocol"]["name"], asked["protocol"]["margin"]) == (name, 0.1)
 
 
 def test_the_order_of_words_does_not_matter() -> None:
@@ -202,8 +264,10 @@ def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
 
 
 # Leaves of conf/train.yaml that a job need not read, because the configuration itself does: each is
-# a dataset's default for the setting named, which the job reads.
+# a default for the setting named, which the job reads.
 TAKEN_OVER = {
+    "backbone": "method.backbone",
+    "dataset.embedding_images": "method.max_train_images",
     "dataset.scores": "score.names",
     "dataset.max_epochs": "trainer.max_epochs",
     "dataset.base_channels": "method.generator.base_channels",
@@ -212,12 +276,15 @@ TAKEN_OVER = {
 
 
 class Recording(dict):
-    """Settings that note the dotted name of each value taken by name; copying all is no note."""
+    """Settings that note the dotted name of each value that is taken.
+
+    A copy of all with some changes is no note; going through all of a group is one of each.
+    """
 
     def __init__(self, values: dict[str, Any], noted: set[str], prefix: str = "") -> None:
         super().__init__(values)
         self.noted, self.prefix = noted, prefix
-        for key, value in values.items():
+        for key, value in dict.items(values):
             if isinstance(value, dict):
                 self[key] = Recording(value, noted, f"{prefix}{key}.")
 
@@ -229,20 +296,48 @@ class Recording(dict):
         self.noted.add(self.prefix + key)
         return super().get(key, default)
 
+    def items(self) -> Any:
+        self.noted |= {self.prefix + key for key in self}
+        return super().items()
+
     def __or__(self, changes: dict[str, Any]) -> "Recording":
-        return Recording(dict(self.items()) | changes, self.noted, self.prefix)
+        return Recording(dict(dict.items(self)) | changes, self.noted, self.prefix)
 
 
-def test_every_setting_is_read_by_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def represent(dumper: Any, settings: Recording) -> Any:
+    """Write to ``config.yaml`` without a note."""
+    return SafeRepresenter.represent_dict(dumper, dict(dict.items(settings)))
+
+
+@pytest.mark.parametrize(
+    ("method", "score", "of_no_use"),
+    [
+        ("cyclegan", "score=both", set()),
+        ("ganomaly", "score=sse", {"score.extractor"}),
+        # Fitted in one process, in one pass.
+        ("padim", "score=embedding", {"score.extractor", "trainer.strategy"}),
+        ("patchcore", "score=embedding", {"score.extractor", "trainer.strategy"}),
+    ],
+)
+def test_every_setting_is_read_by_a_job(
+    method: str,
+    score: str,
+    of_no_use: set[str],
+    tmp_path: Path,
+    torch_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if method != "cyclegan":
+        pytest.importorskip("anomalib", reason="extra 'baselines'")
     root = draw_folder(tmp_path / "data" / "brain_mri")
     (root / "normal").rename(root / "no")
     (root / "abnormal").rename(root / "yes")
     words = [
-        *(word for word in OVERRIDES if word not in ("dataset=folder", "logger=none")),
+        *(word for word in of_method(method) if word not in ("dataset=folder", "logger=none")),
         "dataset=brain_mri",  # found under data_dir, by its folders
         "logger=wandb",
         "logger.mode=offline",
-        "score=sse",
+        score,
         "overwrite=true",
         "trainer.max_epochs=1",
         *(f"{name}={tmp_path / name}" for name in ("runs", "cache_dir")),
@@ -254,18 +349,17 @@ def test_every_setting_is_read_by_a_job(tmp_path: Path, monkeypatch: pytest.Monk
     earlier.config.write_text("seed: 7\n")
     noted: set[str] = set()
     monkeypatch.setattr(job, "build_loggers", lambda *_, **__: [])
-    monkeypatch.setitem(
-        SafeRepresenter.yaml_representers, Recording, SafeRepresenter.represent_dict
-    )
+    monkeypatch.setitem(SafeRepresenter.yaml_representers, Recording, represent)
 
     job.run_job(Recording(settings, noted))  # not by train(), whose checks read nearly everything
 
-    assert set(flatten(settings)) - noted == TAKEN_OVER.keys()
+    assert set(flatten(settings)) - noted == TAKEN_OVER.keys() | of_no_use
 
 
 @pytest.mark.parametrize("name", TAKEN_OVER)
-def test_defaults_of_a_dataset_are_taken_over(name: str) -> None:
-    value: Any = compose(f"{name}=[9]")
+def test_defaults_are_taken_over(name: str) -> None:
+    method = "padim" if name in ("backbone", "dataset.embedding_images") else "cyclegan"
+    value: Any = compose(f"{name}=[9]", f"method={method}")
     for part in TAKEN_OVER[name].split("."):
         value = value[part]
     assert value == [9]
@@ -284,13 +378,19 @@ def test_every_setting_of_evaluate_is_taken(
         "score.names": ["fid_spatial"],
         "score.extractor": "efficientnet_lite0",
         "score.batch_size": 7,
+        "score.peak_sigma_px": 3,
+        "score.tta": "dihedral",
+        "protocol.name": "crossfit",
+        "protocol.folds": 3,
+        "protocol.margin": 0.1,
+        "protocol.confidence": 0.9,
         "data_dir": "elsewhere",
         "root": "moved",
         "cache_dir": "caches",
         "accelerator": "cpu",
     }
     settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
-    assert set(flatten(settings)) == given.keys()
+    assert set(flatten(settings)) == given.keys() | {"protocol.calibration_fraction"}
     taken: list[tuple[RunDirectory, dict[str, Any]]] = []
     monkeypatch.setattr(run_evaluation, "evaluate_again", lambda *args: taken.append(args))
 
@@ -305,13 +405,24 @@ def test_every_setting_of_evaluate_is_taken(
         "names": ["fid_spatial"],
         "extractor": "efficientnet_lite0",
         "batch_size": 7,
+        "peak_sigma_px": 3,
+        "tta": "dihedral",
+    }
+    assert wanted["protocol"] == {
+        "name": "crossfit",
+        "folds": 3,
+        "margin": 0.1,
+        "confidence": 0.9,
+        "calibration_fraction": 0,  # the run's own
     }
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_help_names_every_group_and_option(command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "groups"),
+    [("train", GROUPS), ("evaluate", ("score", "protocol")), ("report", ("protocol",))],
+)
+def test_help_names_every_group_and_option(command: str, groups: tuple[str, ...]) -> None:
     text = " ".join(help_of(command).split())
-    groups = GROUPS if command == "train" else ("score",)
     for group in groups:
         options = re.escape(group) + r" ((?:\w+ \| )*\w+)\b"
         listed = [found.split(" | ") for found in re.findall(options, text)]
@@ -328,16 +439,24 @@ def test_help_gives_the_defaults_of_the_settings(defaults: dict[str, Any]) -> No
         assert re.search(rf"(^|\s){name}(=|\.\*| )", text), name
 
 
-def test_help_names_every_setting_of_evaluate() -> None:
-    text = help_of("evaluate")
-    settings = compose_settings("evaluate", ["run=x"])
-    for name in set(flatten(settings)) - {"score.names", "score.batch_size"}:
-        assert re.search(rf"(^|\s){re.escape(name)}=", text), name
-    assert settings["accelerator"] == "auto"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_every_setting_or_its_group(command: str) -> None:
+    text = help_of(command)
+    settings = compose_settings(command, ["run=x"] if command == "evaluate" else [])
+    for name in flatten(settings):
+        group, dot, _ = name.partition(".")
+        pattern = rf"{re.escape(name)}=" + (rf"|{group}\.\*" if dot else "")
+        listed = command == "report" and dot  # protocol.name is chosen by the group
+        assert listed or re.search(rf"(^|\s)({pattern})", text, flags=re.MULTILINE), name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen(command: str) -> None:
+    assert max(map(len, help_of(command).splitlines())) <= 100
 
 
 def test_commands_in_the_help_compose() -> None:
-    for command in ("train", "evaluate"):
+    for command in COMMANDS:
         for line in re.findall(rf"python -m cyclegan_ad\.{command}(.*)$", help_of(command), re.M):
             words = [word for word in line.split() if "=" in word]
             compose_settings(command, [word.split(",")[0] for word in words])

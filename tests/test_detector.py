@@ -10,22 +10,26 @@ import torch
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__, detector
-from cyclegan_ad.detector import save_detector
+from cyclegan_ad.detector import save_detector, write_decisions
 from cyclegan_ad.networks.generator import Generator
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
 PREPROCESSING = {"channels": 1, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]}
-DECISIONS = {"sse": {"zfn_threshold": 0.1 + 0.2, "set_on": "the test images", "normal_images": 3}}
+SSE = {"zfn_threshold": 0.1 + 0.2, "max_accuracy_threshold": 1 / 3, "zfn_accuracy": 0.5}
+METRICS: dict[str, Any] = {
+    "protocol": "crossfit",
+    "test_normal": 3,
+    "test_abnormal": 4,
+    "scores": {"sse": SSE, "fid": SSE | {"zfn_threshold": 7.5}},
+    "protocols": {
+        "crossfit": {"sse": {"thresholds": [0.25, 0.1 + 0.7]}, "fid": {"thresholds": [7.0, 8.0]}},
+        "calibrated": {"sse": {"thresholds": [0.2]}},
+    },
+}
 
 
 def save(folder: Path, generator: torch.nn.Module) -> dict[str, Any]:
-    save_detector(
-        folder,
-        generator,
-        network=NETWORK,
-        preprocessing=PREPROCESSING,
-        decisions=DECISIONS,
-    )
+    save_detector(folder, generator, network=NETWORK, preprocessing=PREPROCESSING)
     return json.loads((folder / "detector.json").read_text())
 
 
@@ -61,7 +65,7 @@ def test_description(tmp_path: Path) -> None:
     assert found["format"] == 1
     assert found["network"] == NETWORK
     assert found["preprocessing"] == PREPROCESSING
-    assert found["scores"] == DECISIONS  # every digit of the threshold
+    assert found["scores"] == {}  # nothing is decided yet
     assert found["versions"]["cyclegan_ad"] == __version__
     assert found["versions"]["torch"] == torch.__version__
     assert "pillow" in found["versions"]
@@ -71,6 +75,47 @@ def test_description(tmp_path: Path) -> None:
         "detector.json",
         "generator.safetensors",
     ]
+
+
+def test_decisions_are_added_with_what_they_were_set_on(tmp_path: Path) -> None:
+    before = save(tmp_path, Generator(**NETWORK))
+    weights = (tmp_path / "generator.safetensors").read_bytes()
+    write_decisions(tmp_path, METRICS)
+    found = json.loads((tmp_path / "detector.json").read_text())
+    on_test = {
+        "max_accuracy_threshold": 1 / 3,
+        "set_on": "the test images of this run (optimistic)",
+        "normal_images": 3,
+        "abnormal_images": 4,
+    }
+    assert found == before | {
+        "protocol": "crossfit",
+        "scores": {
+            "sse": on_test
+            | {
+                "zfn_threshold": 0.1 + 0.2,  # every digit
+                "protocols": {
+                    "crossfit": {"thresholds": [0.25, 0.1 + 0.7]},
+                    "calibrated": {"thresholds": [0.2]},
+                },
+            },
+            "fid": on_test
+            | {"zfn_threshold": 7.5, "protocols": {"crossfit": {"thresholds": [7.0, 8.0]}}},
+        },
+    }
+    assert (tmp_path / "generator.safetensors").read_bytes() == weights
+
+
+def test_later_decisions_replace_the_earlier_ones(tmp_path: Path) -> None:
+    save(tmp_path, Generator(**NETWORK))
+    write_decisions(tmp_path, METRICS)
+    first = json.loads((tmp_path / "detector.json").read_text())
+    write_decisions(tmp_path, METRICS | {"protocol": "paper", "protocols": {}})
+    found = json.loads((tmp_path / "detector.json").read_text())
+    assert found["protocol"] == "paper"
+    assert [row["protocols"] for row in found["scores"].values()] == [{}, {}]
+    write_decisions(tmp_path, METRICS)
+    assert json.loads((tmp_path / "detector.json").read_text()) == first
 
 
 def test_a_later_detector_replaces_the_earlier_one(tmp_path: Path) -> None:

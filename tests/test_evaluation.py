@@ -14,10 +14,11 @@ from torch import Tensor
 from cyclegan_ad import evaluation
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation import Evaluation, choose_examples, evaluate
+from cyclegan_ad.evaluation import Evaluation, error_variance, evaluate
 from cyclegan_ad.features import FeatureExtractor, Features
+from cyclegan_ad.methods.embedding import EmbeddingResult
 from cyclegan_ad.networks.generator import Generator
-from cyclegan_ad.scores import Scores, build_scores
+from cyclegan_ad.scores import Scores
 
 SIZE = 8
 # Grey level of each image, all different.
@@ -26,14 +27,14 @@ ABNORMAL = (40, 70, 100, 130, 160, 190, 220, 255)
 
 
 class Method:
-    """Reconstructs by a function of the images, and notes the sizes of its batches."""
+    """Reconstructs by a function of the images, and notes the batches it is given."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         self.function = function
-        self.batches: list[int] = []
+        self.batches: list[Tensor] = []
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        self.batches.append(len(images))
+        self.batches.append(images)
         return self.function(images)
 
 
@@ -78,6 +79,8 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "batch_size": 4,
         "copies_per_epoch": 1,
         "augmentation": "none",
+        "sides": ("normal", "abnormal"),
+        "calibration_fraction": 0.0,
         "exclude": (),
         "skip_unreadable": False,
         "storage": "memory",
@@ -98,7 +101,7 @@ def score(
     return evaluate(
         Method(function),
         data,
-        build_scores(["sse"], "inception") if scores is None else scores,
+        Scores(["sse"], None) if scores is None else scores,
         device=torch.device("cpu"),
         batch_size=batch_size,
     )
@@ -112,24 +115,24 @@ def level(data: AnomalyDataModule, index: int) -> int:
 def test_scores_thresholds_and_order(root: Path) -> None:
     data = read(root)
     found = score(data)
-    assert tuple(found.indices) == data.split.test
-    assert found.indices.dtype == found.labels.dtype == np.int64
-    assert found.labels.tolist() == [data.samples[i].label for i in data.split.test]
-    assert found.labels.sum() == 4
+    assert tuple(found.test.indices) == data.split.test
+    assert found.test.indices.dtype == found.test.labels.dtype == np.int64
+    assert found.test.labels.tolist() == [data.samples[i].label for i in data.split.test]
+    assert found.test.labels.sum() == 4
     # An image of grey level g is g / 127.5 - 1, its reconstruction -1: g / 127.5 on 64 pixels.
     levels = np.array([level(data, i) for i in data.split.test])
-    assert list(found.scores) == ["sse"]
-    assert found.scores["sse"].dtype == np.float64
-    np.testing.assert_allclose(found.scores["sse"], 64 * (levels / 127.5) ** 2, rtol=1e-6)
+    assert list(found.test.scores) == ["sse"]
+    assert found.test.scores["sse"].dtype == np.float64
+    np.testing.assert_allclose(found.test.scores["sse"], 64 * (levels / 127.5) ** 2, rtol=1e-6)
 
-    normal, abnormal = levels[found.labels == 0], levels[found.labels == 1]
+    normal, abnormal = levels[found.test.labels == 0], levels[found.test.labels == 1]
     summary = found.summary["sse"]
     zfn = abnormal.min()
     assert summary["zfn_threshold"] == pytest.approx(64 * (zfn / 127.5) ** 2, rel=1e-6)
     assert summary["zfn_accuracy"] == (4 + (normal < zfn).sum()) / 8
     best = max(((abnormal >= at).sum() + (normal < at).sum()) / 8 for at in levels)
     assert summary["max_accuracy"] == best
-    assert summary["auroc"] == pytest.approx(roc_auc_score(found.labels, levels), rel=1e-12)
+    assert summary["auroc"] == pytest.approx(roc_auc_score(found.test.labels, levels), rel=1e-12)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 8, 16])
@@ -142,9 +145,9 @@ def test_results_do_not_depend_on_the_size_of_the_batches(root: Path, batch_size
         return result
 
     whole, parts = score(data, shifted, 16), score(data, shifted, batch_size)
-    np.testing.assert_array_equal(parts.indices, whole.indices)
-    np.testing.assert_array_equal(parts.labels, whole.labels)
-    np.testing.assert_array_equal(parts.scores["sse"], whole.scores["sse"])
+    np.testing.assert_array_equal(parts.test.indices, whole.test.indices)
+    np.testing.assert_array_equal(parts.test.labels, whole.test.labels)
+    np.testing.assert_array_equal(parts.test.scores["sse"], whole.test.scores["sse"])
     assert parts.summary == whole.summary
     assert parts.localisation == whole.localisation is not None
 
@@ -155,12 +158,12 @@ def test_every_test_image_is_reconstructed_once(root: Path, batch_size: int) -> 
     evaluate(
         method,
         read(root),
-        build_scores(["sse"], "inception"),
+        Scores(["sse"], None),
         device=torch.device("cpu"),
         batch_size=batch_size,
     )
-    assert sum(method.batches) == 8
-    assert max(method.batches) == min(batch_size, 8)
+    assert sum(map(len, method.batches)) == 8
+    assert max(map(len, method.batches)) == min(batch_size, 8)
 
 
 def test_a_real_generator_scores_alike_in_any_batch(root: Path) -> None:
@@ -168,24 +171,24 @@ def test_a_real_generator_scores_alike_in_any_batch(root: Path) -> None:
     generator = Generator(1, base_channels=4, residual_blocks=1).eval()
     data = read(root, size_px=32)
     one, many = score(data, generator, 1), score(data, generator, 16)
-    np.testing.assert_allclose(one.scores["sse"], many.scores["sse"], rtol=1e-4)
-    assert one.scores["sse"].min() > 0
+    np.testing.assert_allclose(one.test.scores["sse"], many.test.scores["sse"], rtol=1e-4)
+    assert one.test.scores["sse"].min() > 0
 
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_deep_scores_stand_beside_the_others(root: Path, batch_size: int) -> None:
     found = score(read(root), black, batch_size, Scores(["fid", "sse"], Pixels()))
-    assert list(found.scores) == list(found.summary) == ["fid_efficientnet_lite0", "sse"]
+    assert list(found.test.scores) == list(found.summary) == ["fid_efficientnet_lite0", "sse"]
     # Even images: the features of each have no spread, and their distance is 3 times that of grey.
-    deep = found.scores["fid_efficientnet_lite0"]
-    np.testing.assert_allclose(deep, 3 * found.scores["sse"], rtol=1e-6)
+    deep = found.test.scores["fid_efficientnet_lite0"]
+    np.testing.assert_allclose(deep, 3 * found.test.scores["sse"], rtol=1e-6)
     assert found.summary["fid_efficientnet_lite0"]["auroc"] == found.summary["sse"]["auroc"]
 
 
 def test_localisation_of_a_perfect_and_of_a_blind_method(root: Path) -> None:
     data = read(root)
     abnormal = [i for i in data.split.test if data.samples[i].label == 1]
-    values = torch.stack([data.test_images([i]).max() for i in abnormal])
+    values = torch.stack([data.images_at([i]).max() for i in abnormal])
 
     def left_half(images: Tensor) -> Tensor:
         """Different where the masks are, and only there."""
@@ -229,10 +232,9 @@ def test_without_ground_truth_nothing_is_said_of_places(
 ) -> None:
     for mask in (root / "masks").iterdir():
         mask.unlink()
-    maps: list[Tensor] = []
-    monkeypatch.setattr(evaluation, "anomaly_map", lambda *given: maps.append(given[0]))
+    # The maps of a large test set would fill the memory.
+    monkeypatch.setattr(evaluation, "PixelLocalisation", lambda: pytest.fail("keeps the maps"))
     assert score(read(root)).localisation is None
-    assert maps == []  # the maps of a large test set would fill the memory
 
 
 def test_images_without_a_mask_do_not_count_for_places(root: Path) -> None:
@@ -259,7 +261,7 @@ def test_an_image_whose_score_is_not_finite_is_named(
 
     def broken(images: Tensor) -> Tensor:
         result = images.clone()
-        result[images == data.test_images([bad]).max()] = value
+        result[images == data.images_at([bad]).max()] = value
         return result
 
     with pytest.raises(UserError) as caught:
@@ -288,30 +290,111 @@ def test_no_gradient_is_kept(root: Path) -> None:
     assert modes and not any(modes)
 
 
-@pytest.mark.parametrize(
-    ("per_class", "chosen"),
-    [(1, [2]), (2, [1, 3]), (3, [0, 2, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3])],
-)
-def test_examples_are_spread_over_the_test_set(
-    root: Path, per_class: int, chosen: list[int]
-) -> None:
+def levels_seen(method: Method) -> list[int]:
+    """Grey levels of the images that a method was given, in order."""
+    return [round((image.mean().item() + 1) * 127.5) for batch in method.batches for image in batch]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_calibration_images_are_scored_and_judge_nothing(root: Path, batch_size: int) -> None:
+    whole, data = read(root), read(root, calibration_fraction=0.5)
+    assert score(whole).calibration is None
+    found = score(data, batch_size=batch_size)
+    kept = found.calibration
+    assert kept is not None
+    assert tuple(kept.indices) == data.split.calibration
+    assert kept.labels.tolist() == [1, 1]
+    levels = np.array([level(data, i) for i in data.split.calibration])
+    assert list(kept.scores) == ["sse"]
+    np.testing.assert_allclose(kept.scores["sse"], 64 * (levels / 127.5) ** 2, rtol=1e-6)
+    # Metrics are those of the test set alone, which is the same.
+    alone = score(whole)
+    np.testing.assert_array_equal(found.test.scores["sse"], alone.test.scores["sse"])
+    assert (found.summary, found.localisation) == (alone.summary, alone.localisation)
+    assert found.localisation is not None and found.localisation["masked_images"] == 4
+
+
+def test_a_calibration_image_whose_score_is_not_finite_is_named(root: Path) -> None:
+    data = read(root, calibration_fraction=0.5)
+    bad = data.split.calibration[1]
+    level_of_bad = data.images_at([bad]).max()
+
+    def broken(images: Tensor) -> Tensor:
+        return torch.where(images == level_of_bad, torch.nan, images)
+
+    with pytest.raises(UserError, match=f"NaN or infinite for {data.samples[bad].path}: "):
+        score(data, broken)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_standardised_by_hand(root: Path, batch_size: int) -> None:
+    data = read(root, calibration_fraction=0.5)
+    method = Method(black)
+    cpu = torch.device("cpu")
+    scores = Scores(["standardised", "sse"], None)
+    found = evaluate(method, data, scores, device=cpu, batch_size=batch_size)
+    normal = [level(data, i) for i in data.train_indices(0)]
+    # An image of grey level g is wrong by g / 127.5 on each pixel.
+    spread = float(np.var(np.array(normal) / 127.5))  # about the mean, of the 4 images
+    variance = spread * 1.01 + (2 / 255) ** 2 / 12
+    assert scores.variance is not None and scores.variance.shape == (1, SIZE, SIZE)
+    np.testing.assert_allclose(scores.variance.numpy(), variance, rtol=1e-6)
+    expected = found.test.scores["sse"] / variance
+    np.testing.assert_allclose(found.test.scores["standardised"], expected, rtol=1e-6)
+    judged = [level(data, i) for i in (*data.split.test, *data.split.calibration)]
+    assert levels_seen(method) == normal + judged  # no abnormal image before it is judged
+
+
+def test_the_normal_training_images_are_looked_at_only_if_asked_for(root: Path) -> None:
+    data, method = read(root), Method(black)
+    evaluate(method, data, Scores(["sse"], None), device=torch.device("cpu"), batch_size=4)
+    assert levels_seen(method) == [level(data, i) for i in data.split.test]
+
+
+def test_the_variance_of_another_run_is_not_kept(root: Path) -> None:
+    scores = Scores(["standardised"], None, variance=torch.full((1, SIZE, SIZE), 1e6))
     data = read(root)
-    examples = choose_examples(data, per_class)
-    of_class = [[i for i in data.split.test if data.samples[i].label == label] for label in (0, 1)]
-    expected = [indices[k] for indices in of_class for k in chosen]
-    assert examples.captions == [data.samples[i].path for i in expected]
-    assert examples.labels == [0] * len(chosen) + [1] * len(chosen)
-    assert torch.equal(examples.images, data.test_images(expected))
-    assert examples.masks.dtype == torch.bool
-    assert examples.masks.shape == (2 * len(chosen), SIZE, SIZE)
-    assert not examples.masks[: len(chosen)].any()
-    assert examples.masks[len(chosen) :, :, : SIZE // 2].all()
-    assert not examples.masks[len(chosen) :, :, SIZE // 2 :].any()
+    found = score(data, black, 3, scores)
+    variance = error_variance(Method(black), data, device=torch.device("cpu"), batch_size=2)
+    assert variance.max() < 1
+    sums = score(data).test.scores["sse"]
+    np.testing.assert_allclose(
+        found.test.scores["standardised"], sums / variance.max().item(), rtol=1e-6
+    )
 
 
-def test_examples_without_ground_truth(root: Path) -> None:
-    for mask in (root / "masks").iterdir():
-        mask.unlink()
-    examples = choose_examples(read(root), 2)
-    assert examples.masks.shape == (4, SIZE, SIZE)
-    assert not examples.masks.any()
+def test_weights_that_are_not_usable_are_told_by_standardised_too(root: Path) -> None:
+    # Here the first images that are looked at are training images.
+    with pytest.raises(UserError, match=r"standardised .*train it anew with overwrite=true"):
+        score(read(root), lambda images: images * float("nan"), 16, Scores(["standardised"], None))
+
+
+def test_standardised_needs_two_normal_training_images(root: Path) -> None:
+    for i in range(2, 8):
+        (root / "normal" / f"{i}.png").unlink()
+    data = read(root)
+    assert len(data.train_indices(0)) == 1
+    with pytest.raises(UserError) as caught:
+        score(data, black, 3, Scores(["standardised"], None))
+    assert str(caught.value) == (
+        "score=standardised needs 2 normal training images or more, even has 1; add images or "
+        "leave this score out"
+    )
+
+
+class Embeds:
+    """Scores an image by its brightest pixel, and maps its brightness; no reconstruction."""
+
+    def embed(self, images: Tensor) -> EmbeddingResult:
+        return EmbeddingResult(images.amax((1, 2, 3)).double(), images[:, 0] + 1)
+
+
+def test_a_method_without_reconstructions(root: Path) -> None:
+    data = read(root)
+    cpu = torch.device("cpu")
+    found = evaluate(Embeds(), data, Scores(["embedding"], None), device=cpu, batch_size=3)
+    levels = np.array([level(data, i) for i in data.split.test])
+    assert list(found.test.scores) == list(found.summary) == ["embedding"]
+    np.testing.assert_allclose(found.test.scores["embedding"] + 1, levels / 127.5, rtol=1e-6)
+    # Its map rises with the level as the squared difference from black does.
+    assert found.localisation == score(data).localisation

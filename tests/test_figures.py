@@ -73,6 +73,22 @@ def test_masks_are_outlined_in_image_and_map_only(kept: list[Figure]) -> None:
     assert "Outline" in kept[0].texts[-1].get_text()
 
 
+def test_a_method_without_reconstructions_has_two_rows(kept: list[Figure]) -> None:
+    images, maps = pictures()
+    masks = np.zeros((3, 16, 16), bool)
+    masks[0, :4, :4] = True
+    reconstruction_figure(images, None, maps, LABELS, CAPTIONS, Path("x.png"), masks=masks)
+    *tiles, bar = kept[0].axes
+    assert len(tiles) == 6
+    assert [t.get_ylabel() for t in tiles[:2]] == ["Image", "Anomaly map"]
+    shown = [tile.images[0].get_array() for tile in tiles[1::2]]
+    np.testing.assert_array_equal(shown, maps[[1, 0, 2]])  # the normal one first
+    assert [bool(tile.collections) for tile in tiles] == [False] * 2 + [True] * 2 + [False] * 2
+    assert bar.get_ylabel() == "distance"
+    reconstruction_figure(images, images, maps, LABELS, CAPTIONS, Path("x.png"))
+    assert kept[1].axes[-1].get_ylabel() == "squared difference"
+
+
 def test_tensors_are_drawn_and_the_file_is_whole(tmp_path: Path) -> None:
     images, maps = pictures(channels=3)
     on_graph = torch.tensor(images, requires_grad=True)
@@ -94,7 +110,9 @@ def test_one_class_and_empty_maps_are_drawn(tmp_path: Path) -> None:
     assert path.exists()
 
 
-@pytest.mark.parametrize("wrong", ["maps", "labels", "captions", "masks", "nan", "label 2"])
+@pytest.mark.parametrize(
+    "wrong", ["maps", "labels", "captions", "masks", "nan", "label 2", "shape"]
+)
 def test_bad_input_is_refused(tmp_path: Path, wrong: str) -> None:
     images, maps = pictures()
     reconstructions = images.copy()
@@ -103,7 +121,7 @@ def test_bad_input_is_refused(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(ValueError):
         reconstruction_figure(
             images,
-            reconstructions,
+            reconstructions[:, :, :8] if wrong == "shape" else reconstructions,
             maps[:2] if wrong == "maps" else maps,
             {"labels": [0, 1], "label 2": [0, 1, 2]}.get(wrong, LABELS),
             CAPTIONS[:2] if wrong == "captions" else CAPTIONS,

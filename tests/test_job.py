@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import load_file
 from tiny import compose_settings, draw_folder, settings
@@ -15,7 +17,10 @@ from tiny import compose_settings, draw_folder, settings
 from cyclegan_ad import job, run_evaluation
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
+from cyclegan_ad.protocol_words import explain
+from cyclegan_ad.results import read_scores
 from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.saved_examples import read_examples
 from cyclegan_ad.train import train
 
 
@@ -55,6 +60,7 @@ def test_everything_is_written(finished: tuple[Path, RunDirectory, dict[str, Any
         "training.json",
         "checkpoints/last.ckpt",
         "scores.csv",
+        "examples.npz",
         "metrics.json",
         "figures/epoch_0002.png",
         "figures/reconstruction.png",
@@ -85,6 +91,27 @@ def test_scores_follow_from_the_saved_generator(
     detector = json.loads((run.detector / "detector.json").read_text())
     assert detector["scores"]["sse"]["zfn_threshold"] == min(abnormal)
     assert (root / rows[0]["path"]).is_file()
+
+
+def test_examples_are_kept_with_the_images_that_the_thresholds_hang_on(
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+) -> None:
+    _, run, _ = finished
+    found = read_examples(run.path)
+    rows = read_scores(run.path)
+    abnormal = sorted((row for row in rows if row["label"] == 1), key=lambda row: row["sse"])
+    normal = sorted((row for row in rows if row["label"] == 0), key=lambda row: -row["sse"])
+    assert found.paths[6:] == [row["path"] for row in (*abnormal, *normal)]
+    assert sorted(found.paths[:6]) == sorted(row["path"] for row in rows)  # 3 of each class in all
+    assert found.critical.tolist() == [False] * 6 + [True] * 6
+    assert found.labels.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    assert found.masks.any((1, 2)).tolist() == (found.labels == 1).tolist()
+    assert found.reconstructions is not None
+    difference = found.images / 127.5 - found.reconstructions / 127.5
+    np.testing.assert_allclose(found.maps, (difference**2).sum(-1), atol=0.07)  # of 256 levels
+    sums = {row["path"]: row["sse"] for row in rows}
+    expected = [sums[path] for path in found.paths]
+    np.testing.assert_allclose(found.maps.sum((1, 2)), expected, rtol=1e-5)
 
 
 def test_losses_are_logged(finished: tuple[Path, RunDirectory, dict[str, Any]]) -> None:
@@ -120,6 +147,176 @@ def test_another_score_only_evaluates(
     after = run.scores.read_text().splitlines()
     assert [line.rsplit(",", 1)[0] for line in after] == before
     assert {p.name for p in run.figures.glob("scores_*")} == {"scores_sse.png", "scores_fid.png"}
+
+
+def test_another_protocol_only_decides_anew(
+    copy: tuple[Path, Path, RunDirectory],
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, runs, run = copy
+    shutil.rmtree(root)  # neither images nor networks are asked
+    root.mkdir()
+    run.checkpoint.unlink()
+    monkeypatch.setattr(run_evaluation, "load_method", lambda *_: pytest.fail("asked a network"))
+    mentioned = {run.metrics, run.detector / "detector.json"}
+    others = {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p not in mentioned}
+
+    metrics = train(settings(root, runs, "protocol=crossfit", "protocol.margin=0.25"))
+    before = finished[2]
+    decided = {"protocol", "protocol_settings", "protocols"}
+    assert {k: v for k, v in metrics.items() if k not in decided} == {
+        k: v for k, v in before.items() if k not in decided
+    }
+    assert (before["protocol"], metrics["protocol"]) == ("paper", "crossfit")
+    assert metrics["protocol_settings"] == {"folds": 5, "margin": 0.25, "confidence": 0.95}
+    plain = before["protocols"]["crossfit"]["sse"]["thresholds"]
+    lowered = metrics["protocols"]["crossfit"]["sse"]["thresholds"]
+    assert lowered == pytest.approx([0.75 * threshold for threshold in plain], rel=1e-12)
+    assert json.loads(run.metrics.read_text()) == metrics
+    detector = json.loads((run.detector / "detector.json").read_text())
+    assert detector["protocol"] == "crossfit"
+    assert detector["scores"]["sse"]["protocols"]["crossfit"]["thresholds"] == lowered
+    now = {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p not in mentioned}
+    assert {p: t for p, t in now.items() if p.is_file()} == {
+        p: t for p, t in others.items() if p.is_file()
+    }
+    out = capsys.readouterr().out
+    assert f"{run.path} is scored already; decided anew by protocol=crossfit\n" in out
+    said = f"protocol=crossfit, sse: {explain(metrics['protocols']['crossfit']['sse'])}"
+    assert said in " ".join(out.split())
+
+    assert train(settings(root, runs, "protocol=crossfit", "protocol.margin=0.25")) == metrics
+    assert "complete already" in capsys.readouterr().out
+    assert train(settings(root, runs)) == before
+    assert "decided anew by protocol=paper" in capsys.readouterr().out
+
+
+def test_another_protocol_waits_for_no_other_process(copy: tuple[Path, Path, RunDirectory]) -> None:
+    root, runs, run = copy
+    before = run.metrics.read_bytes()
+    with run.locked(), pytest.raises(UserError, match="another process"):
+        train(settings(root, runs, "protocol=crossfit"))
+    assert run.metrics.read_bytes() == before
+
+
+def test_a_run_of_an_earlier_version_is_scored_again_without_training(
+    copy: tuple[Path, Path, RunDirectory],
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    kept = yaml.safe_load(run.config.read_text())
+    del kept["protocol"], kept["backbone"], kept["method"]["scores"]
+    del kept["dataset"]["embedding_images"], kept["score"]["tta"], kept["score"]["peak_sigma_px"]
+    run.config.write_text(yaml.safe_dump(kept))
+    old = json.loads(run.metrics.read_text()) | {"format": 1, "threshold_protocol": "paper"}
+    del old["protocol"], old["protocols"], old["protocol_settings"]
+    run.metrics.write_text(json.dumps(old))
+    (run.path / "examples.npz").unlink()
+
+    metrics = train(settings(root, runs))
+    assert {k: v for k, v in metrics.items() if k != "evaluated_with"} == {
+        k: v for k, v in finished[2].items() if k != "evaluated_with"
+    }
+    assert len(read_examples(run.path).paths) == 12
+    assert evaluate(compose_settings("evaluate", [f"run={run.path}"])) == metrics
+
+
+def test_a_threshold_from_images_kept_out_of_training(
+    copy: tuple[Path, Path, RunDirectory], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, runs, plain = copy
+    before = plain.metrics.read_bytes()
+    metrics = train(settings(root, runs, "protocol=calibrated", "trainer.max_epochs=1"))
+    run = RunDirectory(runs / "cyclegan-32-calibrated" / "folder" / "seed0")
+    assert plain.metrics.read_bytes() == before  # beside, as it is another training
+    out = " ".join(capsys.readouterr().out.split())
+    assert "folder has 8 images to train, 1 to calibrate and 6 to test" in out
+    [kept] = read_scores(run.path, "calibration.csv")
+    rows = read_scores(run.path)
+    with run.split.open() as file:
+        subsets = {row["path"]: row["subset"] for row in csv.DictReader(file)}
+    assert [path for path, subset in subsets.items() if subset == "calibration"] == [kept["path"]]
+    assert {row["path"] for row in rows} == {p for p, subset in subsets.items() if subset == "test"}
+    found = metrics["protocols"]["calibrated"]["sse"]
+    assert found["thresholds"] == [kept["sse"]]
+    assert found["misses"] == sum(row["sse"] < kept["sse"] for row in rows if row["label"] == 1)
+    assert found["false_alarms"] == sum(
+        row["sse"] >= kept["sse"] for row in rows if row["label"] == 0
+    )
+    assert found["miss_rate_bound"] == pytest.approx(0.95)  # of a single image
+    assert f"protocol=calibrated, sse: {explain(found)}" in out
+    detector = json.loads((run.detector / "detector.json").read_text())
+    assert detector["scores"]["sse"]["protocols"]["calibrated"] == found
+
+    # The same images are kept out, whatever protocol is asked for afterwards.
+    words = [f"run={run.path}", "protocol=crossfit", "score=peak"]
+    again = evaluate(compose_settings("evaluate", words))
+    assert again["protocol"] == "crossfit" and again["run"] == "cyclegan-32-calibrated"
+    assert list(again["protocols"]["calibrated"]) == ["sse", "peak_2px"]
+    assert again["protocols"]["calibrated"]["sse"] == found
+
+
+def test_a_run_that_kept_no_images_cannot_be_calibrated_afterwards(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    _, _, run = copy
+    with pytest.raises(UserError) as caught:
+        evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=calibrated"]))
+    assert str(caught.value) == (
+        f"{run.path} kept no images out of training to calibrate with; train such a run with "
+        "`python -m cyclegan_ad.train protocol=calibrated ...`, or use protocol=crossfit"
+    )
+
+
+def test_extensions_stand_beside_the_papers_score(
+    copy: tuple[Path, Path, RunDirectory], finished: tuple[Path, RunDirectory, dict[str, Any]]
+) -> None:
+    root, runs, run = copy
+    train(settings(root, runs, "score=extensions"))
+    metrics = train(settings(root, runs, "score=extensions", "score.tta=dihedral"))
+    columns = ["sse", "peak_2px", "standardised", "sse_tta", "peak_2px_tta", "standardised_tta"]
+    assert list(metrics["scores"]) == list(metrics["protocols"]["crossfit"]) == columns
+    rows = read_scores(run.path)
+    assert list(rows[0]) == ["path", "label", *columns]
+    assert metrics["scores"]["sse"] == finished[2]["scores"]["sse"]
+    for column in columns:
+        assert (run.figures / f"scores_{column}.png").is_file()
+        abnormal = [row[column] for row in rows if row["label"] == 1]
+        assert metrics["scores"][column]["zfn_threshold"] == min(abnormal)
+    assert all(row["sse"] != row["sse_tta"] for row in rows)
+
+
+@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
+def test_a_baseline_goes_the_same_way(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("anomalib", reason="extra 'baselines'")
+    root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
+    metrics = train(settings(root, runs, method=method))
+    assert "folder has 6 images to train and 6 to test" in " ".join(capsys.readouterr().out.split())
+    run = RunDirectory(runs / f"{method}-32" / "folder" / "seed0")
+    column = "sse" if method == "ganomaly" else "embedding"
+    assert list(metrics["scores"]) == list(metrics["protocols"]["crossfit"]) == [column]
+    assert (metrics["method"], metrics["epochs"]) == (method, 3 if method == "ganomaly" else 1)
+    assert metrics["localisation"]["masked_images"] == 3
+    assert run.read_training()["steps"] == (9 if method == "ganomaly" else 0)  # of an optimiser
+    # The split is that of every method.
+    beside = RunDirectory(runs / "cyclegan-32" / "folder" / "seed0")
+    train(settings(root, runs, "trainer.max_epochs=1"))
+    assert run.split.read_bytes() == beside.split.read_bytes()
+    found = read_examples(run.path)
+    assert len(found.paths) == 12 and (found.reconstructions is None) is (method != "ganomaly")
+    assert not run.detector.exists()  # only a generator is saved so far
+    Image.open(run.figures / "reconstruction.png").verify()
+
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    assert train(settings(root, runs, "protocol=crossfit", method=method))["protocol"] == "crossfit"
+    again = evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=paper"]))
+    assert again["scores"] == metrics["scores"] and again["protocols"] == metrics["protocols"]
 
 
 def test_other_settings_are_refused_and_nothing_is_lost(
@@ -246,7 +443,7 @@ def test_missing_inception_weights_stop_before_training(
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cyclegan_ad.inception_weights._download", no_network)
+    monkeypatch.setattr("cyclegan_ad.inception_weights.download", no_network)
     with pytest.raises(UserError, match=r"score=sse"):
         train(settings(root, tmp_path / "runs", "score=fid"))
     assert not (tmp_path / "runs").exists()

@@ -14,7 +14,13 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from cyclegan_ad import loggers as module
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final, log_images
+from cyclegan_ad.loggers import (
+    build_loggers,
+    finish_loggers,
+    flatten_metrics,
+    log_final,
+    log_images,
+)
 
 L = TypeVar("L", bound=Logger)
 
@@ -25,6 +31,16 @@ METRICS: dict[str, Any] = {
         "fid": {"zfn_threshold": 10.0, "zfn_accuracy": 0.5, "auroc": 0.4},
     },
     "localisation": {"aupro": 0.8},
+    "protocol": "crossfit",
+    "protocols": {
+        "crossfit": {
+            "sse": {"thresholds": [1.0, 2.0], "misses": 1, "miss_rate": 0.5, "max_accuracy": 0.7},
+            "fid": {"thresholds": [8.0, 9.0], "misses": 0, "miss_rate": 0.0, "max_accuracy": 0.6},
+        },
+        "calibrated": {
+            "sse": {"thresholds": [3.0], "misses": 0, "miss_rate": 0.0, "max_accuracy": None},
+        },
+    },
 }
 ROWS = [
     {"path": f"{i}.png", "label": int(i > 2), "sse": float(i), "fid": float(20 - 5 * i)}
@@ -129,6 +145,7 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     assert run.summary["sse/auroc"] == 0.9
     assert run.summary["fid/zfn_accuracy"] == 0.5
     assert run.summary["localisation/aupro"] == 0.8
+    assert run.summary["sse/crossfit/miss_rate"] == 0.5
     files = Path(run.dir)
     finish_loggers(loggers)
     assert seen == ["4.png", "3.png", "2.png", "1.png", "0.png"]
@@ -137,6 +154,32 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     assert list((files / "media" / "table").glob("test_images*.table.json"))
     assert (tmp_path / "wandb" / "artifacts").is_dir()
     assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_metrics_have_names_of_their_own() -> None:
+    assert flatten_metrics(METRICS) == {
+        "sse/zfn_threshold": 2.5,
+        "sse/zfn_accuracy": 0.75,
+        "sse/auroc": 0.9,
+        "fid/zfn_threshold": 10.0,
+        "fid/zfn_accuracy": 0.5,
+        "fid/auroc": 0.4,
+        "localisation/aupro": 0.8,
+        "sse/crossfit/misses": 1,
+        "sse/crossfit/miss_rate": 0.5,
+        "sse/crossfit/max_accuracy": 0.7,
+        "fid/crossfit/misses": 0,
+        "fid/crossfit/miss_rate": 0.0,
+        "fid/crossfit/max_accuracy": 0.6,
+        "sse/calibrated/misses": 0,
+        "sse/calibrated/miss_rate": 0.0,  # lists and what is unknown are left out
+    }
+    without = METRICS | {"localisation": None, "protocols": {}}
+    assert flatten_metrics(without).keys() == {
+        f"{score}/{name}"
+        for score in ("sse", "fid")
+        for name in ("zfn_threshold", "zfn_accuracy", "auroc")
+    }
 
 
 def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
@@ -177,6 +220,7 @@ def test_tensorboard_gets_curves_pictures_and_metrics(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.value for event in events.Scalars("loss")] == [0.5, 1.0]
     assert events.Scalars("sse/auroc")[0].value == pytest.approx(0.9)
+    assert events.Scalars("sse/crossfit/misses")[0].value == 1
     assert set(events.Tags()["images"]) == {"array", "figures/scores_sse"}
 
 

@@ -121,9 +121,7 @@ def test_a_method_of_one_class_counts_images_and_shows_its_own_losses(
     tmp_path: Path, method: str, losses: str
 ) -> None:
     text, _ = train(tmp_path, epochs=8, terminal=False, method=method)
-    assert text.splitlines()[4] == (
-        f"epoch 4/8 (50%), {losses}2 images/s, 0:40 elapsed, 0:40 left"
-    )
+    assert text.splitlines()[4] == (f"epoch 4/8 (50%), {losses}2 images/s, 0:40 elapsed, 0:40 left")
 
 
 def test_a_continued_training_starts_at_its_epoch(tmp_path: Path) -> None:

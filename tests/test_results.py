@@ -1,6 +1,7 @@
 """Published figures, and the files of a run."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.results import (
+    METRICS_FORMAT,
     PaperFigure,
     paper_figure,
     paper_method_name,
@@ -47,13 +49,28 @@ def test_columns_that_say_nothing_are_flagged(method: str, flagged: bool) -> Non
     assert figure.artefact is flagged
 
 
+def test_the_embedding_of_padim_and_patchcore_stands_beside_the_papers_sse() -> None:
+    artefact = PaperFigure(54.29, 0.0, artefact=True)
+    assert paper_figure("hazelnut", "patchcore", "embedding", "zfn_accuracy") == artefact
+    for method in ("padim", "patchcore"):
+        for metric in ("zfn_accuracy", "max_accuracy"):
+            figure = paper_figure("tile", method, "embedding", metric)
+            assert figure is not None and figure.artefact
+            assert figure == paper_figure("tile", method, "sse", metric)
+        assert paper_figure("tile", method, "embedding_tta", "zfn_accuracy") is None
+    # GANomaly's latent distance is not what the paper scored it by.
+    assert paper_figure("tile", "ganomaly", "embedding", "zfn_accuracy") is None
+    assert paper_figure("tile", "cyclegan-64", "embedding", "zfn_accuracy") is None
+
+
 def test_an_unknown_metric_is_an_error() -> None:
     with pytest.raises(ValueError, match="zfn_accuracy"):
         paper_figure("screw", "padim", "sse", "accuracy")
 
 
 def test_metrics_are_read_as_written(tmp_path: Path) -> None:
-    metrics: dict[str, Any] = {"format": 1, "scores": {"sse": {"auroc": 0.5}}}
+    assert METRICS_FORMAT == 2
+    metrics: dict[str, Any] = {"format": 2, "scores": {"sse": {"auroc": 0.5}}}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     assert read_metrics(tmp_path) == metrics
 
@@ -62,10 +79,12 @@ def test_metrics_are_read_as_written(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         (None, "does not exist"),
-        ('{"format": 1, "sco', "cannot be read"),
+        ('{"format": 2, "sco', "cannot be read"),
         ("[]", "no 'scores'"),
-        ('{"format": 1}', "no 'scores'"),
-        ('{"format": 2, "scores": {}}', "format 2"),
+        ('{"format": 2}', "no 'scores'"),
+        ('{"format": 1, "scores": {}}', "has format 1, this version reads 2"),
+        ('{"format": 3, "scores": {}}', "has format 3, this version reads 2"),
+        ('{"scores": {}}', "has format None"),
     ],
 )
 def test_bad_metrics_name_the_file_and_the_remedy(
@@ -112,3 +131,18 @@ def test_bad_scores_name_the_file_and_the_line(
         read_scores(tmp_path)
     assert str(tmp_path / "scores.csv") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_calibration_is_a_file_of_the_same_form(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("path,label,sse\na,0,1\n")
+    (tmp_path / "calibration.csv").write_text("path,label,sse,fid\nb,1,2.5,3\n")
+    rows = read_scores(tmp_path, "calibration.csv")
+    assert rows == [{"path": "b", "label": 1, "sse": 2.5, "fid": 3.0}]
+    (tmp_path / "calibration.csv").write_text("path,label\nb,1\n")
+    with pytest.raises(UserError, match=r"calibration\.csv must start with .*evaluate run="):
+        read_scores(tmp_path, "calibration.csv")
+
+
+def test_names_that_are_not_utf_8_are_read_as_the_system_gives_them(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_bytes(b"path,label,sse\ngr\xf6\xdfe.png,0,1\n")
+    assert read_scores(tmp_path)[0]["path"] == os.fsdecode(b"gr\xf6\xdfe.png")

@@ -1,8 +1,6 @@
-"""Where a run lies, how a command may go on with it, and files that are whole or absent."""
+"""Where a run lies, and how a command may go on with it."""
 
 import copy
-import csv
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,8 @@ import yaml
 from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.run_directory import (
-    RunDirectory,
-    replacing,
-    run_name,
-    training_differences,
-    write_json,
-    write_rows,
-    write_text,
-)
+from cyclegan_ad.files import write_json, write_text
+from cyclegan_ad.run_directory import RunDirectory, run_name, training_differences
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +56,9 @@ def test_place_of_a_run(settings: dict[str, Any], tmp_path: Path) -> None:
     named = changed(settings, "run_name", "wide")
     assert RunDirectory.of(named).path == tmp_path / "runs/wide/brain_mri/seed3"
     assert run_name(changed(settings, "run_name", 7)) == "7"
+    assert run_name(changed(settings, "run_name", 0)) == "0"
     run = RunDirectory(tmp_path)
+    assert run.calibration == tmp_path / "calibration.csv"
     assert run.checkpoint == tmp_path / "checkpoints" / "last.ckpt"
     assert run.detector == tmp_path / "detector"
 
@@ -76,6 +69,20 @@ def test_place_of_runs_may_be_in_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path))
     at_home = RunDirectory.of(changed(settings, "runs", "~/runs"))
     assert at_home.path == tmp_path / "runs/cyclegan-64/brain_mri/seed3"
+
+
+def test_runs_without_some_abnormal_images_have_a_place_of_their_own(tmp_path: Path) -> None:
+    def place(*words: str) -> str:
+        composed = compose_settings("train", ["dataset=screw", f"runs={tmp_path}", *words])
+        return RunDirectory.of(composed).path.relative_to(tmp_path).as_posix()
+
+    assert place() == place("protocol=crossfit") == "cyclegan-64/screw/seed0"
+    assert place("protocol=calibrated") == "cyclegan-64-calibrated/screw/seed0"
+    # What counts is what was kept out of training, not how the threshold is set.
+    kept = ("protocol=paper", "protocol.calibration_fraction=0.1", "resolution=256")
+    assert place(*kept) == "cyclegan-256-calibrated/screw/seed0"
+    assert place("method=padim", "protocol=calibrated") == "padim-64-calibrated/screw/seed0"
+    assert place("protocol=calibrated", "run_name=mine") == "mine/screw/seed0"
 
 
 def test_nothing_there_is_a_new_run(settings: dict[str, Any]) -> None:
@@ -129,6 +136,7 @@ TRAINING = {
     "method.betas": [0.9, 0.999],
     "method.decay_start_epoch": 20,
     "method.pool_size": 0,
+    "protocol.calibration_fraction": 0.2,
     "trainer.max_epochs": 100,
     "trainer.devices": 2,
     "trainer.precision": "bf16-mixed",
@@ -139,6 +147,19 @@ NO_TRAINING = {
     "score.names": ["fid_spatial"],
     "score.extractor": "efficientnet_lite0",
     "score.batch_size": 1,
+    "score.peak_sigma_px": 3,
+    "score.tta": "dihedral",
+    "protocol.name": "crossfit",
+    "protocol.folds": 10,
+    "protocol.margin": 0.05,
+    "protocol.confidence": 0.99,
+    "method.scores": ["sse"],
+    # Defaults of what is compared itself.
+    "backbone": "resnet18",
+    "dataset.embedding_images": 7,
+    "dataset.max_epochs": 7,
+    "dataset.base_channels": 7,
+    "dataset.learning_rate": 7.0,
     "logger.kind": "csv",
     "logger.project": "other",
     "runs": "elsewhere",
@@ -206,6 +227,38 @@ def test_settings_survive_the_file_they_are_kept_in(tmp_path: Path, dataset: str
     write_text(run.config, yaml.safe_dump(settings))
     assert run.read_config() == settings
     assert run.claim(settings) == "unfinished"
+
+
+def test_settings_of_an_earlier_version_say_what_it_did(
+    run: RunDirectory, settings: dict[str, Any]
+) -> None:
+    old = copy.deepcopy(settings)  # as written before there were protocols and extension scores
+    del old["protocol"], old["score"]["peak_sigma_px"], old["score"]["tta"]
+    del old["method"]["scores"], old["backbone"], old["dataset"]["embedding_images"]
+    run.config.write_text(yaml.safe_dump(old))
+    found = run.read_config()
+    assert found["protocol"] == {
+        "name": "paper",
+        "folds": 5,
+        "margin": 0.0,
+        "confidence": 0.95,
+        "calibration_fraction": 0.0,
+    }
+    assert found["score"] == old["score"] | {"peak_sigma_px": 2, "tta": "none"}
+    assert {name: found[name] for name in old if name != "score"} == {
+        name: old[name] for name in old if name != "score"
+    }
+    assert run.claim(settings) == run.claim(changed(settings, "protocol.name", "crossfit"))
+    with pytest.raises(UserError, match=r"protocol\.calibration_fraction=0\.0 \(now 0\.2\)"):
+        run.claim(changed(settings, "protocol.calibration_fraction", 0.2))
+
+
+def test_settings_that_were_written_are_not_replaced(
+    run: RunDirectory, settings: dict[str, Any]
+) -> None:
+    own = changed(changed(settings, "protocol.margin", 0.25), "score.tta", "dihedral")
+    run.config.write_text(yaml.safe_dump(own))
+    assert run.read_config() == own
 
 
 def test_a_foreign_folder_is_refused(settings: dict[str, Any]) -> None:
@@ -305,67 +358,3 @@ def test_a_deletion_cut_short_leaves_no_half_run(
     run.path.mkdir()
     run.clear()
     assert files(run.path.parent) == []  # what the first deletion left is gone too
-
-
-def test_replacing_puts_the_whole_file_in_place(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "er" / "a.txt"
-    with replacing(path) as temporary:
-        assert temporary.parent == path.parent  # a rename over disks would not be atomic
-        temporary.write_text("first")
-        assert not path.exists()
-    assert path.read_text() == "first"
-    with replacing(path) as temporary:
-        temporary.write_text("second")
-        assert path.read_text() == "first"
-    assert path.read_text() == "second"
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert files(path.parent) == ["a.txt"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with pytest.raises(error), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise error
-    assert path.read_text() == "old"
-    assert files(tmp_path) == ["a.txt"]
-    with pytest.raises(error), replacing(tmp_path / "b.txt") as temporary:
-        raise error
-    assert files(tmp_path) == ["a.txt"]
-
-
-def test_numbers_that_json_does_not_know_are_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    write_json(path, {"score": 0.1})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"score": float("nan")})
-    assert path.read_text() == '{\n  "score": 0.1\n}\n'
-    assert files(tmp_path) == ["a.json"]
-
-
-def test_tables_keep_every_digit_and_any_name(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    numbers = [0.1 + 0.2, 1e-300, 123456.7890123456, 1 / 3]
-    names = ["a,b.png", 'say "x".png', "Größe/日本.png", "two\nlines.png"]
-    rows = [[*row] for row in zip(names, range(4), numbers, strict=True)]
-    write_rows(path, ["path", "n", "score"], rows)
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    assert header == ["path", "n", "score"]
-    assert [row[0] for row in rows] == names
-    assert [row[1] for row in rows] == ["0", "1", "2", "3"]
-    assert [float(row[2]) for row in rows] == numbers
-    assert b"\r" not in path.read_bytes()
-
-
-def test_texts_are_utf_8_whatever_the_machine_prefers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("io.text_encoding", lambda encoding, stacklevel=2: encoding or "latin-1")
-    write_text(tmp_path / "a.txt", "日本")
-    assert (tmp_path / "a.txt").read_bytes() == "日本".encode()
-    assert os.listdir(tmp_path) == ["a.txt"]

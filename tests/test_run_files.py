@@ -1,4 +1,4 @@
-"""What a job writes: its start, the check of its images, its results beside earlier ones."""
+"""What a job writes at its start, and the check of its images."""
 
 import csv
 import json
@@ -9,27 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from tiny import draw_folder
 from tiny import settings as tiny_settings
 
-import cyclegan_ad
 from cyclegan_ad import __version__, run_files
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation import Evaluation
-from cyclegan_ad.results import read_metrics, read_scores
-from cyclegan_ad.run_directory import RunDirectory, write_json
-from cyclegan_ad.run_files import (
-    all_scored,
-    check_split,
-    describe_environment,
-    write_scores,
-    write_start,
-)
-from cyclegan_ad.thresholds import summarise
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.run_files import check_split, describe_environment, write_start
 
 
 @pytest.fixture
@@ -240,104 +229,21 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
     assert len(rows) == 1 + 15
 
 
-def evaluation(data: AnomalyDataModule, **columns: float) -> Evaluation:
-    """Scores of a test set: the position of the image, times a factor of each column's own."""
-    indices = np.array(data.split.test)
-    labels = np.array([data.samples[i].label for i in indices])
-    scores = {name: factor * np.arange(len(indices)) / 3 for name, factor in columns.items()}
-    return Evaluation(
-        indices=indices,
-        labels=labels,
-        scores=scores,
-        summary={name: summarise(values, labels) for name, values in scores.items()},
-        localisation={"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
-    )
-
-
-def write_results(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
-) -> dict[str, Any]:
-    """Both files, as the evaluation of a run writes them."""
-    metrics = write_scores(run, settings, data, found)
-    write_json(run.metrics, metrics)
-    return metrics
-
-
-def test_results_of_a_first_evaluation(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+def test_images_kept_for_calibration_are_named_in_the_split(
+    settings: dict[str, Any], root: Path
 ) -> None:
-    write_json(run.training, {"epochs": 3, "steps": 9, "seconds": 12.345, "finished": True})
-    assert not all_scored(run, ["sse"])
-    metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
-    assert metrics == json.loads(run.metrics.read_text()) == read_metrics(run.path)
-    found = evaluation(data, sse=1.0)
-    assert metrics.pop("evaluated_with")["cyclegan_ad"] == cyclegan_ad.__version__
-    assert metrics == {
-        "format": 1,
-        "method": "cyclegan",
-        "dataset": "folder",
-        "resolution": 32,
-        "seed": 0,
-        "run": "cyclegan-32",
-        "epochs": 3,
-        "training_seconds": 12.3,
-        "test_normal": 3,
-        "test_abnormal": 3,
-        "threshold_protocol": "paper",
-        "scores": {"sse": found.summary["sse"]},
-        "localisation": {"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
+    calibrated = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.4}}
+    run = RunDirectory.of(calibrated)
+    assert run.path.parts[-3] == "cyclegan-32-calibrated"
+    write_start(run, calibrated, read(calibrated))
+    with run.split.open(newline="") as file:
+        subsets = [row["subset"] for row in csv.DictReader(file)]
+    assert {name: subsets.count(name) for name in set(subsets)} == {
+        "train": 8,
+        "test": 6,
+        "calibration": 1,
     }
-    rows = read_scores(run.path)
-    assert [row["path"] for row in rows] == [data.samples[i].path for i in data.split.test]
-    assert [row["label"] for row in rows] == [data.samples[i].label for i in data.split.test]
-    assert [row["sse"] for row in rows] == found.scores["sse"].tolist()  # every digit
-    assert files(run.figures) == ["scores_sse.png"]
-    assert all_scored(run, ["sse"])
-    assert not all_scored(run, ["sse", "fid"])
-
-
-def test_earlier_scores_stay_and_repeated_ones_are_replaced(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
-    write_results(run, settings, data, evaluation(data, sse=1.0))
-    metrics = write_results(run, settings, data, evaluation(data, fid=-2.0))
-    assert list(metrics["scores"]) == ["sse", "fid"]
-    assert metrics["scores"]["sse"] == evaluation(data, sse=1.0).summary["sse"]
-    assert metrics["scores"]["fid"] == evaluation(data, fid=-2.0).summary["fid"]
-    with run.scores.open(newline="") as file:
-        assert next(csv.reader(file)) == ["path", "label", "sse", "fid"]
-    rows = read_scores(run.path)
-    first = evaluation(data, sse=1.0, fid=-2.0).scores
-    assert [row["sse"] for row in rows] == first["sse"].tolist()
-    assert [row["fid"] for row in rows] == first["fid"].tolist()
-    assert files(run.figures) == ["scores_fid.png", "scores_sse.png"]
-    assert all_scored(run, ["fid", "sse"])
-
-    metrics = write_results(run, settings, data, evaluation(data, sse=-5.0))
-    assert metrics["scores"]["sse"] == evaluation(data, sse=-5.0).summary["sse"]
-    assert metrics["scores"]["fid"] == evaluation(data, fid=-2.0).summary["fid"]
-    rows = read_scores(run.path)
-    assert [row["sse"] for row in rows] == evaluation(data, sse=-5.0).scores["sse"].tolist()
-    assert [row["fid"] for row in rows] == first["fid"].tolist()
-
-
-def test_results_of_an_unfinished_pair_count_as_none(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
-    write_results(run, settings, data, evaluation(data, sse=1.0))
-    run.metrics.unlink()  # killed between the two files
-    assert not all_scored(run, ["sse"])
-    metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
-    assert list(metrics["scores"]) == ["fid"]
-    run.scores.unlink()
-    assert not all_scored(run, ["fid"])
-    assert list(write_results(run, settings, data, evaluation(data, sse=2.0))["scores"]) == ["sse"]
-
-
-def test_no_ground_truth_is_null(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
-    found = evaluation(data, sse=1.0)
-    found.localisation = None
-    assert write_results(run, settings, data, found)["localisation"] is None
-    assert "localisation: null" in yaml.safe_dump(read_metrics(run.path))
+    check_split(run, read(calibrated))
+    more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
+    with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
+        check_split(run, read(more))

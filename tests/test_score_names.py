@@ -8,13 +8,15 @@ from cyclegan_ad.score_names import (
     EXTRACTOR_NAMES,
     SCORE_NAMES,
     check_extractor_name,
+    check_method_scores,
     check_score_names,
     score_column,
+    score_columns,
 )
 
 
 def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(UserError, match=r"unknown score 'mse'.*sse, fid, fid_spatial"):
+    with pytest.raises(UserError, match=r"unknown score 'mse'.*sse, fid, fid_spatial, peak"):
         check_score_names(["sse", "mse"])
     with pytest.raises(UserError, match=r"'vgg'.*score\.extractor.*inception, efficientnet_lite0"):
         check_extractor_name("vgg")
@@ -32,7 +34,68 @@ def test_columns_are_distinct() -> None:
         "fid_spatial",
         "fid_efficientnet_lite0",
         "fid_spatial_efficientnet_lite0",
+        "peak_2px",
+        "standardised",
+        "embedding",
     }
+
+
+@pytest.mark.parametrize(
+    ("sigma_px", "column"), [(2, "peak_2px"), (2.0, "peak_2px"), (0.5, "peak_0.5px")]
+)
+def test_the_width_of_the_smoothing_names_the_peak_alone(sigma_px: float, column: str) -> None:
+    assert score_column("peak", "inception", peak_sigma_px=sigma_px) == column
+    assert score_column("sse", "inception", peak_sigma_px=sigma_px) == "sse"
+
+
+def test_test_time_augmentation_comes_last() -> None:
+    columns = score_columns(
+        {
+            "names": ["fid", "sse", "peak", "fid", "embedding"],
+            "extractor": "efficientnet_lite0",
+            "peak_sigma_px": 1.5,
+            "tta": "dihedral",
+            "batch_size": 4,
+        }
+    )
+    assert columns == [
+        "fid_efficientnet_lite0_tta",
+        "sse_tta",
+        "peak_1.5px_tta",
+        "embedding_tta",
+    ]
+
+
+def test_columns_of_the_settings_are_checked() -> None:
+    score = {"names": ["sse"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
+    with pytest.raises(UserError, match="unknown score 'mse'"):
+        score_columns(score | {"names": ["mse"]})
+    with pytest.raises(UserError, match="no score was asked for"):
+        score_columns(score | {"names": []})
+
+
+RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("cyclegan", RECONSTRUCTS),
+        ("ganomaly", [*RECONSTRUCTS, "embedding"]),
+        ("padim", ["embedding"]),
+        ("patchcore", ["embedding"]),
+    ],
+)
+def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
+    check_method_scores(method, names)
+    reason = "has no embedding" if "embedding" not in names else "makes no reconstruction"
+    for name in set(SCORE_NAMES) - set(names):
+        with pytest.raises(UserError) as caught:
+            check_method_scores(method, [*names, name])
+        assert str(caught.value) == (
+            f"method={method} {reason}, so it has no score '{name}': leave score out, or take "
+            f"score.names=[{','.join(names)}] or some of it"
+        )
 
 
 def test_names_are_checked_without_torch() -> None:

@@ -65,7 +65,10 @@ def given(a: Tensor, b: Tensor) -> Reconstructs:
     """A method that turns each of ``a`` into its own of ``b``, wherever it stands in a batch."""
     return Reconstructs(
         lambda images: torch.stack(
-            [next(after for x, after in zip(a, b, strict=True) if torch.equal(x, i)) for i in images]
+            [
+                next(after for x, after in zip(a, b, strict=True) if torch.equal(x, i))
+                for i in images
+            ]
         )
     )
 
@@ -254,9 +257,7 @@ def test_test_time_augmentation_by_hand() -> None:
             back = np.rot90(squares.sum(1), -quarters, axes=(-2, -1))
             maps.append(back[..., ::-1] if flipped else back)
     method = Reconstructs(lambda images: images * torch.tensor(shade))
-    scores = Scores(
-        ["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance)
-    )
+    scores = Scores(["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance))
     found, mean_map = scores(method, torch.tensor(images))
     assert list(found) == ["standardised_tta", "sse_tta"]
     assert found["sse_tta"].dtype == torch.float64

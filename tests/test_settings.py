@@ -62,6 +62,8 @@ def test_impossible_sizes(composed: dict[str, Any], size: object) -> None:
 
 
 CHOICES = {
+    "protocol.name": ("paper", "crossfit"),  # calibrated needs images, see below
+    "score.tta": ("none", "dihedral"),
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
@@ -99,6 +101,7 @@ SMALLEST = {
     "method.generator.residual_blocks": 1,
     "method.discriminator.base_channels": 1,
     "method.pool_size": 0,
+    "protocol.folds": 2,
     "score.batch_size": 1,
     "trainer.max_epochs": 1,
     "trainer.log_every_n_steps": 1,
@@ -180,13 +183,101 @@ def test_lists_of_texts(composed: dict[str, Any], name: str, wrong: object) -> N
 
 
 def test_scores_and_extractor(composed: dict[str, Any]) -> None:
-    for names in (["sse"], ["fid", "sse"], ["fid_spatial"]):
+    for names in (["sse"], ["fid", "sse"], ["fid_spatial"], ["peak", "standardised"]):
         check_settings(changed(composed, "score.names", names))
     assert "unknown score 'ssim'" in refusal(composed, "score.names", ["sse", "ssim"])
     assert "no score was asked for" in refusal(composed, "score.names", [])
     check_settings(changed(composed, "score.extractor", "efficientnet_lite0"))
     for wrong in ("vgg", None):
         assert f"extractor '{wrong}'" in refusal(composed, "score.extractor", wrong)
+
+
+@pytest.mark.parametrize("method", ["padim", "patchcore"])
+def test_scores_that_the_method_does_not_have(method: str) -> None:
+    settings = compose_settings("train", ["dataset=screw", f"method={method}"])
+    check_settings(settings)
+    for names in (["sse"], ["embedding", "sse"]):
+        assert refusal(settings, "score.names", names) == (
+            f"method={method} makes no reconstruction, so it has no score 'sse': leave score out, "
+            "or take score.names=[embedding] or some of it"
+        )
+
+
+def test_an_embedding_needs_a_method_that_has_one(composed: dict[str, Any]) -> None:
+    assert refusal(composed, "score.names", ["sse", "embedding"]) == (
+        "method=cyclegan has no embedding, so it has no score 'embedding': leave score out, or "
+        "take score.names=[sse,fid,fid_spatial,peak,standardised] or some of it"
+    )
+    ganomaly = compose_settings("train", ["dataset=screw", "method=ganomaly"])
+    check_settings(changed(ganomaly, "score.names", ["sse", "embedding", "peak"]))
+
+
+def test_width_of_the_peak(composed: dict[str, Any]) -> None:
+    for possible in (1e-3, 1, 2.5, 1000):
+        check_settings(changed(composed, "score.peak_sigma_px", possible))
+    for wrong in (0, 0.0, -1, NAN, INF, "2", None, True):
+        assert refusal(composed, "score.peak_sigma_px", wrong) == (
+            f"score.peak_sigma_px={wrong} is not possible; it is a number above 0"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("protocol.margin", "at least"),
+        ("protocol.calibration_fraction", "at least"),
+        ("protocol.confidence", "above"),
+    ],
+)
+def test_shares(composed: dict[str, Any], name: str, least: str) -> None:
+    for possible in (1e-9, 0.05, 0.5, 1 - 1e-9, *((0, 0.0) if least == "at least" else ())):
+        check_settings(changed(composed, name, possible))
+    for wrong in (-1e-9, 1, 1.0, 20, NAN, INF, "0.1", None, True, False, [0.1]):
+        message = refusal(composed, name, wrong)
+        assert message == (f"{name}={wrong} is not possible; it is a number {least} 0 and below 1")
+    if least == "above":
+        assert refusal(composed, name, 0).startswith(f"{name}=0 is not possible")
+
+
+@pytest.mark.parametrize("fraction", [0, 0.0])
+def test_calibrated_needs_images_to_calibrate_with(
+    composed: dict[str, Any], fraction: float
+) -> None:
+    settings = changed(composed, "protocol.name", "calibrated")
+    check_settings(changed(settings, "protocol.calibration_fraction", 0.01))
+    assert refusal(settings, "protocol.calibration_fraction", fraction) == (
+        "protocol.calibration_fraction=0 is not possible with protocol=calibrated: it needs images "
+        "to calibrate with; give a number above 0 and below 1"
+    )
+
+
+@pytest.mark.parametrize("method", ["padim", "patchcore"])
+def test_methods_of_one_pass_take_one_epoch(method: str) -> None:
+    settings = compose_settings("train", ["dataset=screw", f"method={method}"])
+    assert refusal(settings, "trainer.max_epochs", 2) == (
+        f"trainer.max_epochs=2 is not possible with method={method}: it is fitted in one pass; "
+        "leave it out"
+    )
+    assert refusal(settings, "method.pretrained", 3).startswith("method.pretrained=3 ")
+
+
+@pytest.mark.parametrize("name", ["method.lambda_adv", "method.lambda_con", "method.lambda_enc"])
+def test_numbers_of_ganomaly(name: str) -> None:
+    settings = compose_settings("train", ["dataset=screw", "method=ganomaly"])
+    check_settings(changed(settings, name, 0))
+    for wrong in (-0.1, NAN, "1"):
+        message = refusal(settings, name, wrong)
+        assert message == f"{name}={wrong} is not possible; it is a number >= 0"
+    for name in ("method.base_channels", "method.latent_size"):
+        for wrong in (0, 1.5):
+            message = refusal(settings, name, wrong)
+            assert message == f"{name}={wrong} is not possible; it is a whole number >= 1"
+
+
+def test_methods_that_there_are(composed: dict[str, Any]) -> None:
+    assert refusal(composed, "method.name", "dsr") == (
+        "method.name=dsr is not possible; choose one of cyclegan, ganomaly, padim, patchcore"
+    )
 
 
 def test_start_of_the_decay(composed: dict[str, Any]) -> None:
@@ -228,6 +319,13 @@ def test_devices(composed: dict[str, Any]) -> None:
         "trainer.compile",
         "score.names",
         "score.extractor",
+        "score.tta",
+        "score.peak_sigma_px",
+        "protocol.name",
+        "protocol.folds",
+        "protocol.margin",
+        "protocol.confidence",
+        "protocol.calibration_fraction",
         "dataset.root",
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cyclegan_ad.protocol_words import explain
 from cyclegan_ad.tables import print_result
 
 
@@ -20,9 +21,27 @@ def one_score(**changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+CROSSFIT = {
+    "thresholds": [1.5, 5.0],
+    "margin": 0.0,
+    "confidence": 0.95,
+    "calibration_abnormal": 2,
+    "abnormal": 4,
+    "normal": 5,
+    "misses": 1,
+    "false_alarms": 2,
+    "miss_rate": 0.25,
+    "false_alarm_rate": 0.4,
+    "accuracy": 2 / 3,
+    "miss_rate_bound": 1 - 0.05**0.5,
+    "max_accuracy": 0.5,
+}
+CALIBRATED = CROSSFIT | {"thresholds": [12.5], "calibration_abnormal": 35, "max_accuracy": None}
+
+
 def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[str, Any]:
     return {
-        "format": 1,
+        "format": 2,
         "method": method,
         "dataset": dataset,
         "resolution": 64,
@@ -31,7 +50,8 @@ def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[st
         "epochs": 100,
         "test_normal": 49,
         "test_abnormal": 50,
-        "threshold_protocol": "paper",
+        "protocol": "paper",
+        "protocols": {"crossfit": {score: CROSSFIT for score in scores}},
         "localisation": None,
         "scores": scores,
     }
@@ -60,10 +80,40 @@ def test_the_caption_counts_the_images_and_says_that_thresholds_are_optimistic()
     assert "Paper: mean" not in text
 
 
-def test_another_protocol_is_not_called_optimistic() -> None:
-    text = printed(metrics_of("demo", sse=one_score()) | {"threshold_protocol": "crossfit"})
-    assert "crossfit" in text
-    assert "optimistic" not in text
+def test_the_papers_protocol_alone_says_nothing_below_the_table() -> None:
+    text = printed(metrics_of("demo", sse=one_score()))
+    assert "optimistic" in text
+    assert "protocol=" not in text and "folds" not in text
+
+
+@pytest.mark.parametrize(
+    ("protocol", "decisions", "threshold"),
+    [("crossfit", CROSSFIT, "(1.5 to 5)"), ("calibrated", CALIBRATED, "Threshold 12.5 was set")],
+)
+def test_a_protocol_is_told_in_words_for_each_score_below_the_table(
+    protocol: str, decisions: dict[str, Any], threshold: str
+) -> None:
+    metrics = metrics_of("demo", sse=one_score(), fid=one_score())
+    metrics["protocol"] = protocol
+    metrics["protocols"][protocol] = {"sse": decisions, "fid": decisions}
+    lines = printed(metrics, width=2000).splitlines()
+    told = [f"protocol={protocol}, {score}: {explain(decisions)}" for score in ("sse", "fid")]
+    assert lines[-2:] == told
+    assert threshold in told[0] and "25.0 %" in told[0]
+    # The table above is still judged on the images that its thresholds were set on.
+    assert "optimistic" in " ".join(lines[:-2])
+    narrow = printed(metrics)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert " ".join(told) in " ".join(narrow.split())
+
+
+def test_a_score_that_the_protocol_has_not_judged_is_left_out() -> None:
+    metrics = metrics_of("demo", sse=one_score(), fid=one_score()) | {"protocol": "calibrated"}
+    metrics["protocols"]["calibrated"] = {"sse": CALIBRATED}  # fid was computed without
+    text = printed(metrics)
+    assert "protocol=calibrated, sse:" in text and "protocol=calibrated, fid" not in text
+    del metrics["protocols"]["calibrated"]
+    assert "protocol=calibrated" not in printed(metrics)
 
 
 def test_an_extractor_of_ones_own_has_no_paper_figures() -> None:
@@ -73,7 +123,7 @@ def test_an_extractor_of_ones_own_has_no_paper_figures() -> None:
 
 @pytest.mark.parametrize("method", ["padim", "patchcore"])
 def test_figures_that_say_nothing_are_marked(method: str) -> None:
-    text = printed(metrics_of("hazelnut", method, sse=one_score()))
+    text = printed(metrics_of("hazelnut", method, embedding=one_score()))
     assert "†" in text
     assert "come from an error" in " ".join(text.split())
 
@@ -91,7 +141,9 @@ def test_the_fullest_table_fits_80_columns_without_losing_a_digit() -> None:
         zfn_threshold=0.0123456789,
         max_accuracy=1.0,
     )
-    metrics = metrics_of("hazelnut", sse=row, fid=row, fid_spatial=row, fid_efficientnet_lite0=row)
+    metrics = metrics_of(
+        "hazelnut", sse=row, fid=row, fid_spatial=row, fid_spatial_efficientnet_lite0_tta=row
+    )
     text = printed(metrics)
     assert max(len(line) for line in text.splitlines()) <= 80
     for whole in ("74.86±12.89", "ZFN 0.0123457", "fid_spatial", "100.00"):
@@ -102,7 +154,7 @@ def test_the_fullest_table_fits_80_columns_without_losing_a_digit() -> None:
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     binary = io.BytesIO()
     out = io.TextIOWrapper(binary, encoding="ascii")
-    metrics = metrics_of("hazelnut", "patchcore", sse=one_score())
+    metrics = metrics_of("hazelnut", "patchcore", embedding=one_score())
     print_result(metrics, Console(file=out, width=80))
     out.flush()
     assert "54.29+-0.00*" in binary.getvalue().decode("ascii")

@@ -45,14 +45,32 @@ def draw_folder(root: Path, normal: int = 9, abnormal: int = 6, size_px: int = 3
     return root
 
 
-def overrides(root: Path, runs: Path, *more: str) -> list[str]:
+# What the other methods have instead of a generator; no weights are fetched.
+BASELINES = {
+    "ganomaly": ("method.latent_size=8",),
+    "padim": ("backbone=resnet18", "method.pretrained=false", "method.n_features=8"),
+    "patchcore": ("backbone=resnet18", "method.pretrained=false"),
+}
+
+
+def of_method(method: str) -> list[str]:
+    """Words in place of ``OVERRIDES``; of padim and patchcore without ``trainer.max_epochs``."""
+    if method == "cyclegan":
+        return list(OVERRIDES)
+    left_out = ["method.generator."] + ["trainer.max_epochs"] * (method != "ganomaly")
+    kept = [word for word in OVERRIDES if not word.startswith(tuple(left_out))]
+    return [*kept, f"method={method}", *BASELINES[method]]
+
+
+def overrides(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> list[str]:
     """Command-line words of a tiny job; later ones win."""
-    return [*OVERRIDES, f"dataset.root={root}", f"runs={runs}", f"cache_dir={runs}/cache", *more]
+    places = [f"dataset.root={root}", f"runs={runs}", f"cache_dir={runs}/cache"]
+    return [*of_method(method), *places, *more]
 
 
-def settings(root: Path, runs: Path, *more: str) -> dict[str, Any]:
+def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> dict[str, Any]:
     """All settings of a tiny job, composed from the real configuration."""
-    return compose_settings("train", overrides(root, runs, *more))
+    return compose_settings("train", overrides(root, runs, *more, method=method))
 
 
 def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def test_temporary_files_of_killed_writers_are_removed_and_live_ones_left(paths,
     (tmp_path / "cache").mkdir()
     old, live, alien = (
         tmp_path / "cache" / name
-        for name in (".images-a.npy-1.tmp", ".images-b.npy-2.tmp", "precious.tmp")
+        for name in (".images-a.npy.x1y2z3", ".images-b.json.a_b8c9", "images-c.npy")
     )
     for file in (old, live, alien):
         file.touch()

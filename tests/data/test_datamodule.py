@@ -15,7 +15,7 @@ from tiny import draw_folder
 from torch import Tensor
 
 from cyclegan_ad.data.augment import dihedral
-from cyclegan_ad.data.datamodule import AnomalyDataModule, to_signed_range
+from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.images import read_image, read_mask
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.errors import UserError
@@ -50,6 +50,8 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "batch_size": 2,
         "copies_per_epoch": 1,
         "augmentation": "dihedral",
+        "sides": ("normal", "abnormal"),
+        "calibration_fraction": 0.0,
         "exclude": [],
         "skip_unreadable": False,
         "storage": "auto",
@@ -92,7 +94,7 @@ def test_another_seed_splits_otherwise(root: Path) -> None:
 
 def test_test_batches_are_the_files_as_they_are(root: Path) -> None:
     data = read(root, augmentation="dihedral")
-    batches = list(data.test_batches(4))
+    batches = list(data.batches(data.split.test, 4))
     assert [len(index) for index, _, _ in batches] == [4, 2]
     indices, images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
     assert tuple(indices.tolist()) == data.split.test
@@ -104,16 +106,10 @@ def test_test_batches_are_the_files_as_they_are(root: Path) -> None:
         torch.testing.assert_close(image, pixels.double().div(127.5).sub(1).float())
         assert torch.equal(image, data.test_image_of_path(sample.path))
     assert images.min() >= -1 and images.max() <= 1
-    one_by_one = torch.cat([image for _, image, _ in data.test_batches(1)])
+    one_by_one = torch.cat([image for _, image, _ in data.batches(data.split.test, 1)])
     assert torch.equal(images, one_by_one)
-    again = torch.cat([image for _, image, _ in data.test_batches(4)])
+    again = torch.cat([image for _, image, _ in data.batches(data.split.test, 4)])
     assert torch.equal(images, again)
-
-
-def test_range_of_pixels() -> None:
-    pixels = torch.tensor([0, 51, 127, 128, 255], dtype=torch.uint8)
-    expected = torch.tensor([-1.0, -0.6, -1 / 255, 1 / 255, 1.0])
-    torch.testing.assert_close(to_signed_range(pixels), expected)
 
 
 class Recorder(pl.LightningModule):
@@ -188,13 +184,32 @@ def test_batches_are_drawn_by_the_settings_of_the_data(root: Path, augmentation:
     data = read(root, copies_per_epoch=5, **changes)
     train = np.array(data.split.train)
     labels = np.array([data.samples[i].label for i in train])
-    expected = PairSampler(
-        normal=train[labels == 0], abnormal=train[labels == 1], copies=5, **changes
-    )
+    sides = {"normal": train[labels == 0], "abnormal": train[labels == 1]}
+    expected = PairSampler(sides, copies=5, **changes)
     sampler = data.train_dataloader().sampler
     assert isinstance(sampler, PairSampler)
     assert len(sampler) == 8
     assert same(epoch(sampler, 2), epoch(expected, 2))
+
+
+@pytest.mark.parametrize(("side", "label"), [("normal", 0), ("abnormal", 1)])
+def test_one_class_alone_trains(root: Path, side: str, label: int) -> None:
+    data = read(root, sides=[side], batch_size=4)
+    [batches] = trained(data, 1).values()
+    assert [batch.keys() for batch in batches] == [{side}] * len(batches)
+    assert data.trained_labels == [label]
+    of_class = data.train_indices(label)
+    assert [len(batch[side]) for batch in batches] == ([4, 2] if label == 0 else [3])
+    assert {data.samples[i].path for i in of_class} == set(paths(data, data.split.train, label))
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, PairSampler)
+    drawn = epoch(sampler, 0)
+    assert sorted(i for batch in drawn for i in batch[side]) == of_class
+    for columns, batch in zip(drawn, batches, strict=True):
+        turned = dihedral(
+            data.images_at(columns[side]), torch.from_numpy(columns[f"{side}_symmetry"])
+        )
+        torch.testing.assert_close(batch[side], turned)
 
 
 def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
@@ -234,7 +249,8 @@ def test_disk_and_memory_give_the_same_batches(root: Path, channels: int) -> Non
     assert memory.split == disk.split
     assert memory.sha256 == disk.sha256
     assert memory.split_rows() == disk.split_rows()
-    for one, other in zip(memory.test_batches(4), disk.test_batches(4), strict=True):
+    test = memory.split.test
+    for one, other in zip(memory.batches(test, 4), disk.batches(test, 4), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     for one, other in zip(memory.train_dataloader(), disk.train_dataloader(), strict=True):
         assert one["normal"].shape[1:] == (channels, 16, 16)
@@ -275,7 +291,7 @@ def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
     for i in (*data.split.test, *data.split.train):
         path = root / data.samples[i].path
         pixels = torch.tensor(read_image(path, 16, 3)).permute(2, 0, 1)
-        torch.testing.assert_close(data.test_images([i])[0], pixels / 127.5 - 1)
+        torch.testing.assert_close(data.images_at([i])[0], pixels / 127.5 - 1)
     rows = {row[0]: row[1:] for row in data.split_rows()}
     assert len(rows) == 15
     for path in damaged:
@@ -318,14 +334,66 @@ def test_two_images_a_class_are_enough(tmp_path: Path) -> None:
 
 def test_test_images_that_are_also_trained_on(root: Path) -> None:
     clean = read(root)
-    assert clean.leaked_test_images() == []
+    assert clean.leaked_images() == []
     test, train = paths(clean, clean.split.test, 0), paths(clean, clean.split.train, 0)
     (root / test[1]).write_bytes((root / train[2]).read_bytes())
     (root / test[0]).write_bytes((root / test[2]).read_bytes())  # both in the test set: no leak
     (root / train[0]).write_bytes((root / train[1]).read_bytes())
     data = read(root)
     assert data.split == clean.split
-    assert data.leaked_test_images() == [test[1]]
+    assert data.leaked_images() == [test[1]]
+
+
+def test_images_of_a_class_that_does_not_train_are_not_leaked(root: Path) -> None:
+    data = read(root)
+    test, train = paths(data, data.split.test, 1)[0], paths(data, data.split.train, 1)[0]
+    (root / test).write_bytes((root / train).read_bytes())
+    assert read(root).leaked_images() == [test]
+    assert read(root, sides=["normal"]).leaked_images() == []
+
+
+def test_calibration_images_neither_train_nor_test(root: Path) -> None:
+    without, data = read(root), read(root, calibration_fraction=0.5)
+    kept = paths(data, data.split.calibration)
+    assert len(kept) == 2 and set(kept) < set(paths(without, without.split.train, 1))
+    assert data.split.test == without.split.test
+    assert data.train_indices(0) == without.train_indices(0)
+    subsets = {row[0]: row[3] for row in data.split_rows()}
+    assert [path for path, subset in subsets.items() if subset == "calibration"] == sorted(kept)
+    for row in without.split_rows():
+        assert subsets[row[0]] == ("calibration" if row[0] in kept else row[3])
+    drawn = {i for batch in epoch(data.train_dataloader().sampler, 0) for i in batch["abnormal"]}
+    assert drawn == set(data.train_indices(1)) and not drawn & set(data.split.calibration)
+    assert all(data.ground_truth(i) is None for i in data.split.calibration)
+
+
+def test_too_few_abnormal_images_to_calibrate(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "few", normal=4, abnormal=2)
+    assert read(root).split.calibration == ()
+    with pytest.raises(UserError) as caught:
+        read(root, calibration_fraction=0.25)
+    assert str(caught.value) == (
+        "protocol.calibration_fraction=0.25 cannot be taken from plates: 1 abnormal image is left "
+        "beside the test set: one is needed to train and one to calibrate; add abnormal images or "
+        "use protocol=crossfit"
+    )
+
+
+def test_copies_of_calibration_images_do_not_train(root: Path) -> None:
+    clean = read(root, calibration_fraction=0.3)
+    [kept], trained_on = paths(clean, clean.split.calibration), paths(clean, clean.split.train, 1)
+    tested = paths(clean, clean.split.test, 1)
+    (root / kept).write_bytes((root / tested[0]).read_bytes())  # neither of the two trains
+    assert read(root, calibration_fraction=0.3).leaked_images() == []
+    (root / kept).write_bytes((root / trained_on[0]).read_bytes())
+    (root / tested[1]).write_bytes((root / trained_on[1]).read_bytes())
+    data = read(root, calibration_fraction=0.3)
+    assert paths(data, data.split.calibration) == sorted([kept, trained_on[0]])
+    assert paths(data, data.split.train, 1) == [trained_on[1]]
+    assert data.leaked_images() == [tested[1]]
+    (root / trained_on[1]).write_bytes((root / kept).read_bytes())  # but one has to train
+    data = read(root, calibration_fraction=0.3)
+    assert paths(data, data.split.calibration) == data.leaked_images() == [kept]
 
 
 def test_masks_of_the_test_set(root: Path) -> None:
@@ -411,7 +479,7 @@ def test_grey_and_coloured_files_become_what_was_asked_for(root: Path) -> None:
     for channels in (1, 3):
         data = read(root, channels=channels)
         i = [sample.path for sample in data.samples].index("normal/00.png")
-        image = data.test_images([i])[0]
+        image = data.images_at([i])[0]
         assert image.shape == (channels, 16, 16)
         levels = torch.tensor([60.0]) if channels == 1 else torch.tensor([200.0, 0.0, 0.0])
         expected = (levels / 127.5 - 1).view(-1, 1, 1).expand(channels, 16, 16)

@@ -33,6 +33,84 @@ def test_golden_split_by_hand():
     assert split == Split(train=(1, 2, 4), test=(0, 3))
 
 
+# printf 7:a1 | sha256sum begins with 3e, of a2 .. a5 with d8, 1c, 05, c5; n1 .. n3 as above: a4 and
+# n2 test, and a3, a1, a5, a2 are kept in this order.
+BY_HAND = ["a1", "a2", "a3", "a4", "a5", "n1", "n2", "n3"], [1, 1, 1, 1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "calibration"),
+    [
+        (0.0, ()),
+        (0.01, (2,)),  # of 4 images: at least one
+        (0.37, (2,)),  # 1.48
+        (0.38, (0, 2)),  # 1.52
+        (0.5, (0, 2)),
+        (0.75, (0, 2, 4)),
+        (0.99, (0, 2, 4)),  # 3.96, but one is left to train
+    ],
+)
+def test_golden_calibration_by_hand(fraction, calibration):
+    split = split_samples(*BY_HAND, seed=7, calibration_fraction=fraction)
+    train = tuple(i for i in (0, 1, 2, 4, 5, 7) if i not in calibration)
+    assert split == Split(train=train, test=(3, 6), calibration=calibration)
+
+
+@pytest.mark.parametrize(
+    ("copies", "calibration"),
+    [
+        ((), (2,)),
+        ((1,), (1, 2)),  # a copy would train on what the threshold is set on
+        ((0, 1), (0, 1, 2)),
+        ((0, 1, 4), (2,)),  # none would be left to train
+        ((3, 5, 6), (2,)),  # the test set is as it is, and normal images train
+    ],
+)
+def test_copies_of_a_calibration_image_calibrate_too(copies, calibration):
+    hashes = [f"of {2 if i in copies else i}" for i in range(8)]
+    split = split_samples(*BY_HAND, seed=7, calibration_fraction=0.25, sha256=hashes)
+    assert (split.test, split.calibration) == ((3, 6), calibration)
+    assert sorted(split.train + split.test + split.calibration) == list(range(8))
+    assert split_samples(*BY_HAND, seed=7, sha256=hashes) == split_samples(*BY_HAND, seed=7)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, -1])
+@pytest.mark.parametrize("fraction", [1e-9, 0.2, 0.5, 1 - 1e-9])
+@pytest.mark.parametrize("counts", [(2, 3), (9, 3), (98, 155), (361, 119)])
+def test_calibration_takes_abnormal_training_images_alone(counts, fraction, seed):
+    paths, labels = made_up(*counts)
+    without = split_samples(paths, labels, seed)
+    split = split_samples(paths, labels, seed, calibration_fraction=fraction)
+    assert without.calibration == ()
+    assert split.test == without.test
+    assert sorted(split.train + split.calibration) == list(without.train)
+    assert list(split.calibration) == sorted(split.calibration)
+    assert {labels[index] for index in split.calibration} == {1}
+    left = sum(labels[index] for index in without.train)
+    assert len(split.calibration) == min(max(round(fraction * left), 1), left - 1)
+    assert {labels[index] for index in split.train} == {0, 1}
+
+
+def test_a_larger_fraction_keeps_the_same_images_and_more():
+    paths, labels = made_up(98, 155)
+    kept = [
+        set(split_samples(paths, labels, 3, calibration_fraction=fraction).calibration)
+        for fraction in (0.1, 0.2, 0.4)
+    ]
+    assert [len(images) for images in kept] == [11, 21, 42]  # of 106
+    assert kept[0] < kept[1] < kept[2]
+
+
+def test_calibration_needs_two_abnormal_images_beside_the_test_set():
+    paths, labels = made_up(5, 2)
+    assert split_samples(paths, labels, 0, calibration_fraction=0.0).calibration == ()
+    message = (
+        "1 abnormal image is left beside the test set: one is needed to train and one to calibrate"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        split_samples(paths, labels, 0, calibration_fraction=0.2)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, -1, 2**40])
 @pytest.mark.parametrize("counts", [(2, 2), (3, 2), (2, 9), (98, 155), (361, 119)])
 def test_balanced_disjoint_and_complete(counts, seed):

@@ -1,0 +1,181 @@
+"""The W&B dashboard shows what is logged: its keys are those of a real run."""
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from tiny import compose_settings, draw_folder, settings
+
+from cyclegan_ad import wandb_workspace
+from cyclegan_ad.dashboard import dashboard
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.job import run_job
+from cyclegan_ad.loggers import flatten_metrics
+from cyclegan_ad.progress import LOSSES
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.wandb_workspace import build_workspace, describe, plan_sections
+
+COLUMNS = ["sse"]
+
+
+@pytest.fixture(autouse=True)
+def no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("WANDB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+
+
+def keys_of(kind: str, columns: list[str] = COLUMNS) -> set[str]:
+    return {
+        key
+        for section in plan_sections(columns)
+        for panel in section.panels
+        if panel.kind == kind
+        for key in panel.keys
+    }
+
+
+def test_every_key_is_logged_by_a_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.teardown()  # a session keeps the environment it started in
+    job = settings(
+        draw_folder(tmp_path / "data"),
+        tmp_path / "runs",
+        "logger=wandb",
+        "trainer.max_epochs=1",
+        "trainer.snapshot_every_n_epochs=1",
+        "trainer.log_every_n_steps=1",
+    )
+    metrics = run_job(job)
+    run = RunDirectory.of(job)
+    assert keys_of("bars") <= set(flatten_metrics(metrics))
+    [media] = run.path.glob("wandb/offline-run-*/files/media")
+    for key in keys_of("pictures"):
+        assert list((media / "images").glob(f"{key}*.png")), key
+    for key in keys_of("table"):
+        assert list((media / "table").glob(f"{key}*.table.json")), key
+    [curves] = run.path.glob("logs/version_*/metrics.csv")
+    with curves.open(newline="") as file:
+        logged = {name for row in csv.DictReader(file) for name, value in row.items() if value}
+    of_ganomaly = {"loss/contextual", "loss/latent", "loss/adversarial", "loss/discriminator"}
+    assert keys_of("lines") - of_ganomaly <= logged
+    assert {key for key in logged if key.startswith("loss/")} <= keys_of("lines")
+    for name in wandb_workspace.SETTINGS:
+        value: Any = job
+        for part in name.split("."):
+            value = value[part]
+
+
+def test_losses_are_those_of_all_methods() -> None:
+    assert {key for keys in LOSSES.values() for key in keys} <= keys_of("lines")
+
+
+def test_the_workspace_holds_the_panels() -> None:
+    columns = ["sse", "embedding"]
+    sections = plan_sections(columns)
+    workspace = build_workspace(sections, columns, entity="us", project="p", name="shown")
+    model = workspace._to_model()
+    assert (model.entity, model.project, model.display_name) == ("us", "p", "shown")
+    spec = workspace._spec["spec"]["section"]
+    held = spec["panelBankConfig"]["sections"]
+    assert [(s["name"], s["isOpen"]) for s in held] == [(s.title, s.is_open) for s in sections]
+    assert [len(s["panels"]) for s in held] == [len(s.panels) for s in sections]
+    first = held[0]["panels"][0]["config"]
+    assert first["metrics"] == ["sse/zfn_accuracy"]
+    assert (first["groupBy"], first["groupAgg"], first["groupArea"]) == ("group", "mean", "stddev")
+    whole = json.dumps(held)
+    for kind in ("bars", "lines", "pictures", "table"):
+        for key in keys_of(kind, columns):
+            assert f'"{key}"' in whole, key
+    [runs] = spec["runSets"]
+    assert [group["name"] for group in runs["grouping"]] == [
+        "dataset.value.name",
+        "method.value.name",
+    ]
+    assert {
+        "config:dataset.value.name",
+        "config:method.value.name",
+        "config:seed.value",
+        "summary:embedding/zfn_accuracy",
+    } <= set(runs["runFeed"]["columnPinned"])
+
+
+def test_a_dry_run_prints_the_layout_without_account_or_package(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
+    words = ["dry_run=true", "entity=us", "columns=[sse]"]
+    dashboard(compose_settings("dashboard", words))
+    out = capsys.readouterr().out
+    assert out.startswith("'Methods against datasets' in us/cyclegan_ad would show:\n")
+    assert out.endswith("\n".join(describe(plan_sections(["sse"]))) + "\n")
+    for key in keys_of("bars") | keys_of("lines") | keys_of("pictures") | keys_of("table"):
+        assert key in out
+
+
+def test_without_an_account_it_says_so() -> None:
+    with pytest.raises(UserError, match="no W&B account is configured: run `wandb login`"):
+        dashboard(compose_settings("dashboard", ["entity=us"]))
+
+
+def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
+    with pytest.raises(UserError, match=r"pip install 'cyclegan-ad\[dashboard\]'"):
+        dashboard(compose_settings("dashboard", ["entity=us"]))
+
+
+@pytest.mark.parametrize("error", [wandb.Error("no such project\nat all"), OSError("no route")])
+def test_what_wandb_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    from wandb_workspaces.workspaces import Workspace
+
+    def refuse(self: Workspace) -> None:
+        raise error
+
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(Workspace, "save", refuse)
+    with pytest.raises(
+        UserError, match="W&B did not take the dashboard of us/cyclegan_ad: no "
+    ) as e:
+        dashboard(compose_settings("dashboard", ["entity=us"]))
+    assert "\n" not in str(e.value)
+
+
+def test_it_is_saved_and_its_address_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wandb_workspaces.workspaces import Workspace
+
+    saved: list[Workspace] = []
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(Workspace, "save", lambda workspace: saved.append(workspace))
+    monkeypatch.setattr(Workspace, "url", "https://there")
+    dashboard(compose_settings("dashboard", ["entity=us", "project=ours", "columns=[peak]"]))
+    [workspace] = saved
+    assert (workspace.entity, workspace.project) == ("us", "ours")
+    assert "peak/zfn_accuracy" in json.dumps(workspace._spec)
+    assert capsys.readouterr().out == "Dashboard: https://there\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("project=null", "project=None is not possible"),
+        ("name=''", "name= is not possible"),
+        ("entity=3", "entity=3 is not possible"),
+        ("dry_run=maybe", "dry_run=maybe is not possible; use true or false"),
+        ("columns=sse", "columns=sse is not possible; it is a list"),
+        ("columns=[]", r"columns=\[\] is not possible"),
+    ],
+)
+def test_wrong_settings_are_named(word: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        dashboard(compose_settings("dashboard", [word]))

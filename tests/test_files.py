@@ -1,0 +1,85 @@
+"""Files are whole or absent, in one encoding, with every digit."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from cyclegan_ad.files import PATH_TEXT, replacing, write_json, write_rows, write_text
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_replacing_puts_the_whole_file_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "a.txt"
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent  # a rename over disks would not be atomic
+        temporary.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+    with replacing(path) as temporary:
+        temporary.write_text("second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert files(path.parent) == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert files(tmp_path) == ["a.txt"]
+    with pytest.raises(error), replacing(tmp_path / "b.txt") as temporary:
+        raise error
+    assert files(tmp_path) == ["a.txt"]
+
+
+def test_numbers_that_json_does_not_know_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"score": 0.1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"score": float("nan")})
+    assert path.read_text() == '{\n  "score": 0.1\n}\n'
+    assert files(tmp_path) == ["a.json"]
+
+
+def test_tables_keep_every_digit_and_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    numbers = [0.1 + 0.2, 1e-300, 123456.7890123456, 1 / 3]
+    names = ["a,b.png", 'say "x".png', "Größe/日本.png", "two\nlines.png"]
+    rows = [[*row] for row in zip(names, range(4), numbers, strict=True)]
+    write_rows(path, ["path", "n", "score"], rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["path", "n", "score"]
+    assert [row[0] for row in rows] == names
+    assert [row[1] for row in rows] == ["0", "1", "2", "3"]
+    assert [float(row[2]) for row in rows] == numbers
+    assert b"\r" not in path.read_bytes()
+
+
+def test_names_that_are_not_utf_8_come_back_as_they_were(tmp_path: Path) -> None:
+    name = os.fsdecode(b"gr\xf6\xdfe.png")
+    write_rows(tmp_path / "a.csv", ["path", "sse"], [[name, 1.5]])
+    assert (tmp_path / "a.csv").read_bytes() == b"path,sse\ngr\xf6\xdfe.png,1.5\n"
+    with (tmp_path / "a.csv").open(newline="", **PATH_TEXT) as file:
+        assert list(csv.reader(file)) == [["path", "sse"], [name, "1.5"]]
+
+
+def test_texts_are_utf_8_whatever_the_machine_prefers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("io.text_encoding", lambda encoding, stacklevel=2: encoding or "latin-1")
+    write_text(tmp_path / "a.txt", "日本")
+    assert (tmp_path / "a.txt").read_bytes() == "日本".encode()
+    assert os.listdir(tmp_path) == ["a.txt"]
