@@ -10,16 +10,9 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.demo import FORMAT, draw_demo
 from cyclegan_ad.data.samples import find_root, has_layout
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.progress import decoding_progress
-
-# Which images a method trains on. The baselines learn what is normal from normal images alone.
-_SIDES = {
-    "cyclegan": ("normal", "abnormal"),
-    "ganomaly": ("normal",),
-    "padim": ("normal",),
-    "patchcore": ("normal",),
-}
 
 
 def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
@@ -40,7 +33,7 @@ def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
         batch_size=dataset["batch_size"],
         copies_per_epoch=dataset["copies_per_epoch"],
         augmentation=dataset["augmentation"],
-        sides=_SIDES[settings["method"]["name"]],
+        sides=METHODS[settings["method"]["name"]].sides,
         calibration_fraction=settings["protocol"]["calibration_fraction"],
         exclude=_read_list(dataset["exclude"]),
         skip_unreadable=dataset["skip_unreadable"],
@@ -84,11 +77,6 @@ def _read_list(path: str | None) -> list[str]:
             "name a text file with one image a line"
         ) from error
     return [line.strip() for line in lines if line.strip()]
-
-
-def has_gradient(method: str) -> bool:
-    """Whether a method is trained by gradient steps, rather than fitted in one pass."""
-    return method in ("cyclegan", "ganomaly")
 
 
 def ensure_method(settings: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.mistakes import explain, is_mistake
-from cyclegan_ad.resources import gpus_per_job, jobs_at_once, share_threads
+from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.settings import residual_blocks_at
 
 # Hydra's options that take no value.
@@ -113,6 +113,7 @@ class Job:
         """
         away = _this_process() != self.home
         if away:
+            enter_sweep()
             register_resolvers()
         try:
             if away:

@@ -21,8 +21,9 @@ def save_detector(
     *,
     network: dict[str, int],
     preprocessing: dict[str, Any],
+    metrics: dict[str, Any],
 ) -> None:
-    """Write ``generator.safetensors``, and ``detector.json`` without thresholds.
+    """Write ``generator.safetensors`` and ``detector.json``.
 
     Args:
         folder: Where to; made if absent.
@@ -30,6 +31,7 @@ def save_detector(
         network: Arguments that build it: ``channels``, ``base_channels``, ``residual_blocks``.
         preprocessing: How a file becomes its input: ``channels``, ``size_px``, ``resize`` and
             ``range``.
+        metrics: What ``metrics.json`` holds; the thresholds come from it.
     """
     weights = folder / "generator.safetensors"
     with replacing(weights) as temporary:
@@ -41,7 +43,7 @@ def save_detector(
             "format": FORMAT,
             "network": network,
             "preprocessing": preprocessing,
-            "scores": {},
+            **_decisions(metrics),
             "sha256": {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()},
             "versions": {
                 "cyclegan_ad": __version__,
@@ -61,20 +63,25 @@ def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
     """
     path = folder / "detector.json"
     detector = json.loads(path.read_text(encoding="utf-8"))
-    detector["protocol"] = metrics["protocol"]
-    detector["scores"] = {
-        column: {
-            "zfn_threshold": row["zfn_threshold"],
-            "max_accuracy_threshold": row["max_accuracy_threshold"],
-            "set_on": "the test images of this run (optimistic)",
-            "normal_images": metrics["test_normal"],
-            "abnormal_images": metrics["test_abnormal"],
-            "protocols": {
-                name: decisions[column]
-                for name, decisions in metrics["protocols"].items()
-                if column in decisions
-            },
-        }
-        for column, row in metrics["scores"].items()
+    write_json(path, detector | _decisions(metrics))
+
+
+def _decisions(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "protocol": metrics["protocol"],
+        "scores": {
+            column: {
+                "zfn_threshold": row["zfn_threshold"],
+                "max_accuracy_threshold": row["max_accuracy_threshold"],
+                "set_on": "the test images of this run (optimistic)",
+                "normal_images": metrics["test_normal"],
+                "abnormal_images": metrics["test_abnormal"],
+                "protocols": {
+                    name: decisions[column]
+                    for name, decisions in metrics["protocols"].items()
+                    if column in decisions
+                },
+            }
+            for column, row in metrics["scores"].items()
+        },
     }
-    write_json(path, detector)

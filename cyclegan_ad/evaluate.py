@@ -35,6 +35,8 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         | _given(settings["protocol"])
         | {"calibration_fraction": fraction},
     }
+    if settings["protocol"]["name"] == "paper" and settings["protocol"]["margin"] is None:
+        wanted["protocol"]["margin"] = 0.0  # the paper's thresholds have none
     if wanted["protocol"]["name"] == "calibrated" and fraction == 0:
         raise UserError(
             f"{run.path} kept no images out of training to calibrate with; train such a run with "

@@ -15,6 +15,8 @@ from cyclegan_ad.extension_scores import ErrorVariance
 from cyclegan_ad.metrics import ImageDetection, PixelLocalisation
 from cyclegan_ad.scores import NonFiniteScoreError, Scores
 
+TRAIN_ANEW = "train it anew with overwrite=true, a gradient method with a lower learning rate"
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -120,7 +122,13 @@ def error_variance(
     errors = ErrorVariance()
     for _, images, _ in data.batches(normal, batch_size):
         images = images.to(device)
-        errors.update(images, method.reconstruct(images))
+        try:
+            errors.update(images, method.reconstruct(images))
+        except ValueError as error:
+            raise UserError(
+                f"score standardised cannot be computed ({error}): the weights of this run are not "
+                f"usable; {TRAIN_ANEW}"
+            ) from error
     return errors.compute().to(device)
 
 
@@ -143,7 +151,7 @@ def _score(
             named = ", ".join(data.samples[int(index[i])].path for i in error.positions)
             raise UserError(
                 f"score {error.column} is NaN or infinite for {named}: the weights of this run are "
-                "not usable; train it anew with overwrite=true and a lower method.learning_rate"
+                f"not usable; {TRAIN_ANEW}"
             ) from error
         for column, found in values.items():
             columns[column].append(found.cpu())

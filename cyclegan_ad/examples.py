@@ -14,7 +14,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.drawing import to_display
 from cyclegan_ad.files import replacing
 from cyclegan_ad.saved_examples import FILE
-from cyclegan_ad.scores import Scores
+from cyclegan_ad.view import View
 
 
 @dataclass(frozen=True)
@@ -69,25 +69,23 @@ def examples_at(data: AnomalyDataModule, chosen: Sequence[int]) -> Examples:
 
 
 @torch.inference_mode()
-def look_at(
-    method: Any, images: Tensor, scores: Scores, device: torch.device
-) -> tuple[Tensor | None, Tensor]:
+def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor | None, Tensor]:
     """Reconstruct images and map their anomalies.
 
     Args:
         method: A trained method on ``device``, in eval mode.
         images: (N, C, H, W) float32 in [-1, 1].
-        scores: They decide how the map is made (test-time augmentation).
         device: Where to compute.
 
     Returns:
         The reconstructions, (N, C, H, W) float32 in [-1, 1], or None where the method makes none;
         the maps, (N, H, W) float32 >= 0. Both on the CPU.
     """
-    maps = scores(method, images.to(device))[1].float().cpu()
+    view = View(method, images.to(device))
+    maps = view.anomaly_map.float().cpu()
     if not hasattr(method, "reconstruct"):
         return None, maps
-    return method.reconstruct(images.to(device)).float().cpu(), maps
+    return view.reconstructions.float().cpu(), maps
 
 
 def write_examples(

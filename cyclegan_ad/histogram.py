@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # Scores whose largest is this many times their median are binned on a logarithmic axis.
 _HEAVY_TAIL_RATIO = 20.0
 
+OPTIMISTIC = "Both thresholds were set on these test images: what they give here is optimistic."
+
 
 def score_figure(
     scores: Any,
@@ -25,13 +27,11 @@ def score_figure(
 ) -> Path:
     """Draw the histograms of both classes' scores, with the thresholds.
 
-    The axis is logarithmic where the scores are heavy-tailed (linear around 0 if some are 0 or
-    less).
-
     Args:
         scores: (N,) float, raw units.
         labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: name to value, e.g. ``{"ZFN": 512.0, "ACC": 603.5}``, raw units.
+        thresholds: name to value, e.g. ``{"ZFN": 512.0, "ACC": 603.5}``, raw units; set on these
+            very images, as the figure says.
         score_name: what is on the axis, e.g. ``sse``.
         path: the PNG file to write; its folder is made.
 
@@ -42,6 +42,45 @@ def score_figure(
         ValueError: if there are no scores, the lengths differ, or a value is not finite.
     """
     from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.2), dpi=DPI, facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    draw_scores(axes, scores, labels, thresholds)
+    axes.set_xlabel(f"{score_name} (higher: more abnormal)", fontsize=11)
+    axes.set_ylabel("test images", fontsize=11)
+    # Beside the axis title, where neither bars nor thresholds are.
+    axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.08))
+    axes.xaxis.label.set(horizontalalignment="left", x=0.0)
+    if thresholds:
+        figure.supxlabel(OPTIMISTIC, fontsize=8.5, color="0.4", x=0.99, horizontalalignment="right")
+    return save_figure(figure, path)
+
+
+def draw_scores(
+    axes: "Axes",
+    scores: Any,
+    labels: Any,
+    thresholds: Mapping[str, float],
+    *,
+    font_size: float = 10.0,
+    line_spacing: float = 0.06,
+) -> None:
+    """Draw both classes' scores into axes, with the thresholds above them by name.
+
+    The axis is logarithmic where the scores are heavy-tailed (linear around 0 if some are 0 or
+    less).
+
+    Args:
+        axes: empty axes.
+        scores: (N,) float, raw units.
+        labels: (N,) int, 0 normal, 1 abnormal.
+        thresholds: name to value, raw units.
+        font_size: of the names and numbers, in points.
+        line_spacing: from one name to the next, as a part of the height of the axes.
+
+    Raises:
+        ValueError: if there are no scores, the lengths differ, or a value is not finite.
+    """
     from matplotlib.ticker import MaxNLocator
 
     values = to_numpy(scores).astype(np.float64)
@@ -54,9 +93,6 @@ def score_figure(
     if not np.isfinite(shown).all():
         raise ValueError("scores and thresholds must be finite")
     edges, scale = _bins(shown)
-
-    figure = Figure(figsize=(7.0, 4.2), dpi=DPI, facecolor="white", layout="constrained")
-    axes = figure.add_subplot()
     for label, (name, colour) in enumerate(zip(CLASS_NAMES, CLASS_COLOURS, strict=True)):
         of_class = values[classes == label]
         if not of_class.size:
@@ -67,16 +103,10 @@ def score_figure(
     axes.set_xscale(**scale)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    _draw_thresholds(axes, thresholds)
-    axes.set_xlabel(f"{score_name} (higher: more abnormal)", fontsize=11)
-    axes.set_ylabel("test images", fontsize=11)
+    _draw_thresholds(axes, thresholds, font_size, line_spacing)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
-    axes.tick_params(labelsize=10)
+    axes.tick_params(labelsize=font_size)
     axes.spines[["top", "right"]].set_visible(False)
-    # Beside the axis title, where neither bars nor thresholds are.
-    axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.08))
-    axes.xaxis.label.set(horizontalalignment="left", x=0.0)
-    return save_figure(figure, path)
 
 
 def _bins(shown: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[str, Any]]:
@@ -102,11 +132,13 @@ def _spread(low: float, high: float, count: int) -> NDArray[np.float64]:
     return np.linspace(low - margin, high + margin, count + 1)
 
 
-def _draw_thresholds(axes: "Axes", thresholds: Mapping[str, float]) -> None:
+def _draw_thresholds(
+    axes: "Axes", thresholds: Mapping[str, float], font_size: float, line_spacing: float
+) -> None:
     """Draw each threshold as a line that ends in its name; names stack, so none overlap."""
     middle = axes.transAxes.transform((0.5, 0.0))[0]
     for level, (name, value) in enumerate(reversed(list(thresholds.items()))):
-        top = 1.02 + 0.06 * level
+        top = 1.02 + line_spacing * level
         axes.plot(
             [value, value],
             [0.0, top],
@@ -125,5 +157,5 @@ def _draw_thresholds(axes: "Axes", thresholds: Mapping[str, float]) -> None:
             textcoords="offset points",
             ha="right" if on_the_right else "left",
             va="center_baseline",
-            fontsize=10,
+            fontsize=font_size,
         )

@@ -12,17 +12,19 @@ from typing import Any
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import Logger
 
-from cyclegan_ad.build import build_method, ensure_method, has_gradient
+from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
+from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.progress import TrainingProgress
 from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.run_decisions import check_protocol, protocol_settings
 from cyclegan_ad.run_directory import RunDirectory, State, run_name
 from cyclegan_ad.run_evaluation import decide_again, evaluate_run, prepare_data, print_outcome
 from cyclegan_ad.run_files import check_split, write_start
-from cyclegan_ad.run_scores import all_scored, protocol_settings
+from cyclegan_ad.run_scores import all_scored
 from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
@@ -45,16 +47,18 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
         UserError: If the data, the weights, the device or the run directory do not allow it.
     """
     method, score = settings["method"]["name"], settings["score"]
-    processes = process_count(settings["trainer"]) if has_gradient(method) else 1
+    processes = 1 if METHODS[method].fitted else process_count(settings["trainer"])
     settings = settings | {"trainer": settings["trainer"] | {"devices": processes}}
     run = RunDirectory.of(settings)
     state = run.claim(settings)
     if state == "trained" and all_scored(run, score_columns(score)):
         return _use_again(run, settings)
-    ensure_method(settings)
+    if state != "trained":
+        ensure_method(settings)
     if settings["logger"]["kind"] == "wandb":
         choose_mode(settings["logger"]["mode"])
     data = prepare_data(settings)
+    check_protocol(settings, data)
     with run.locked():
         metrics = _train_and_evaluate(run, settings, data)
     print_outcome(run, metrics)
@@ -65,7 +69,7 @@ def _use_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     metrics = read_metrics(run.path)
     asked = settings["protocol"]["name"], protocol_settings(settings)
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
-        metrics = decide_again(run, settings, metrics)
+        metrics = decide_again(run, settings)
         print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
@@ -171,10 +175,10 @@ def train_run(
     every = settings["trainer"]["snapshot_every_n_epochs"]
     name = settings["method"]["name"]
     arguments = training_arguments(settings)
-    if not has_gradient(name):
+    if METHODS[name].fitted:
         arguments["compile"] = False  # one pass over the images is over before it were compiled
     callbacks: list[Callback] = [TrainingProgress()]
-    if every > 0 and has_gradient(name):
+    if every > 0 and not METHODS[name].fitted:
         shown = choose_examples(data, SNAPSHOT_IMAGES)
         callbacks.append(
             ReconstructionSnapshots(

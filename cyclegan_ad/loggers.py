@@ -210,7 +210,8 @@ def _image_table(
         chosen = np.linspace(0, len(ordered) - 1, _TABLE_ROWS).round().astype(int)
         ordered = [ordered[i] for i in chosen]
     columns: list[str | int] = ["image"] if read_image is not None else []
-    columns += ["path", "class", *scores, *(f"{score}: decision at ZFN" for score in scores)]
+    decisions = [f"{score}: decision at ZFN (optimistic)" for score in scores]
+    columns += ["path", "class", *scores, *decisions]
     table = wandb.Table(columns=columns)
     for row in ordered:
         cells: list[Any] = []

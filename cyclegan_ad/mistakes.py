@@ -11,6 +11,9 @@ from cyclegan_ad.errors import UserError
 _NOT_AN_OPTION = "Config group override must be"
 _NO_LAUNCHER = "Unknown plugin class : "
 
+# Experiments of the paper that train nothing: programs of their own.
+_NO_SWEEPS = ("experiment/table1", "experiment/batch_sum_artifact")
+
 
 def is_mistake(error: Exception) -> bool:
     """Tell whether an error is the user's to mend; any other is a defect of the program."""
@@ -44,6 +47,10 @@ def explain(error: Exception) -> UserError:
         return UserError(f"{name} needs further packages: pip install {package}")
     if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         group, option = found.groups()
+        if f"{group}/{option}" in _NO_SWEEPS:
+            return UserError(
+                f"{option} trains nothing; in a checkout, run python -m experiments.{option}"
+            )
         options = error.options if isinstance(error, MissingConfigException) else None
         choices = ", ".join(sorted(options or []))
         return UserError(f"{group}={option} is not possible; choose one of {choices}")

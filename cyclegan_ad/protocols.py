@@ -87,6 +87,20 @@ def calibration_bound(images: int, confidence: float = 0.95) -> float:
     return float(-np.expm1(np.log1p(-confidence) / images))
 
 
+def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
+    """Count the different images of the class that has fewer of them.
+
+    Args:
+        labels: (N,) integer or bool, 0 normal, 1 abnormal.
+        groups: N names, such as the SHA-256 of the file.
+
+    >>> fewest_groups([0, 0, 1, 1, 1], ["a", "b", "c", "c", "c"])
+    1
+    """
+    found = list(zip(np.asarray(labels).tolist(), groups, strict=True))
+    return min(len({group for of, group in found if of == label}) for label in (0, 1))
+
+
 def lower(threshold: float, margin: float) -> float:
     """Move a threshold down by a part of its size.
 

@@ -23,8 +23,21 @@ _THREADS_A_JOB = 4
 # CPUs of one job, told to it by the launcher; SLURM has a variable of its own.
 JOB_CPUS = "CYCLEGAN_AD_JOB_CPUS"
 
+# Set in a process that a launcher started for a job: others of the sweep run at the same time.
+_BESIDE_OTHERS = "CYCLEGAN_AD_BESIDE_OTHERS"
+
 # GPUs are held as long as these are open, which is as long as the process lives.
 _held: list[TextIO] = []
+
+
+def enter_sweep() -> None:
+    """Note that other jobs of this process's sweep may run beside it, in processes of their own."""
+    os.environ[_BESIDE_OTHERS] = "1"
+
+
+def runs_beside_others() -> bool:
+    """Whether this process, or the one that started it, has entered a sweep."""
+    return _BESIDE_OTHERS in os.environ
 
 
 def visible_gpus() -> list[str]:

@@ -11,14 +11,10 @@ from typing import Any
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT
-from cyclegan_ad.score_names import EMBEDDING
+from cyclegan_ad.method_names import EMBEDDING, METHODS
 
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 METRICS_FORMAT = 2
-
-# The paper's code summed the anomaly map of these two over the whole batch and gave the sum to
-# each image of it, so their columns of Table 2 do not measure the methods.
-_ARTEFACT_METHODS = frozenset({"padim", "patchcore"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +41,15 @@ def _paper_table2() -> dict[tuple[str, str, str, str], PaperFigure]:
         (row["dataset"], row["method"], row["score"], row["metric"]): PaperFigure(
             mean_percent=float(row["mean_percent"]),
             std_percent=float(row["std_percent"]),
-            artefact=row["method"] in _ARTEFACT_METHODS,
+            artefact=_batch_summed(row["method"]),
         )
         for row in rows
     }
+
+
+def _batch_summed(method_name: str) -> bool:
+    method = METHODS.get(method_name)
+    return method is not None and method.batch_summed
 
 
 def paper_method_name(method: str, resolution: int) -> str:
@@ -87,7 +88,7 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
     """
     if metric not in PAPER_METRICS:
         raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, not {metric!r}")
-    if method_name in _ARTEFACT_METHODS and score == EMBEDDING:
+    if _batch_summed(method_name) and score == EMBEDDING:
         score = "sse"  # as the paper calls the distance of these two
     return _paper_table2().get((dataset, method_name, score, metric))
 

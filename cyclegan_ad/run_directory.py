@@ -20,6 +20,7 @@ from typing import Any, Literal
 import yaml
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.resources import runs_beside_others
 
 try:
     import fcntl
@@ -77,6 +78,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     "score": {"peak_sigma_px": 2, "tta": "none"},
 }
 
+_GROUPS = ("dataset", "method", "protocol", "score", "trainer")
 _NEEDED = {"seed", "resolution", "runs", "run_name", "dataset", "method", "trainer", "score"}
 
 
@@ -125,7 +127,11 @@ class RunDirectory:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError):
             settings = None
-        if not (isinstance(settings, dict) and settings.keys() >= _NEEDED):
+        if not (
+            isinstance(settings, dict)
+            and settings.keys() >= _NEEDED
+            and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+        ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
@@ -172,6 +178,9 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Keep other processes from working on this run, until the block ends or the process dies.
 
+        A job that a launcher started waits for its turn, as another job of its sweep may belong to
+        the same run (``score=sse,fid -m``). What was read of the run before may be old by then.
+
         Raises:
             UserError: If one does already, or nothing can be written here.
         """
@@ -189,10 +198,13 @@ class RunDirectory:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise UserError(
-                        f"{self.path} is being worked on by another process; wait for its end or "
-                        "use run_name=NAME"
-                    ) from None
+                    if not runs_beside_others():
+                        raise UserError(
+                            f"{self.path} is being worked on by another process; wait for its end "
+                            "or use run_name=NAME"
+                        ) from None
+                    print(f"{self.path} is being worked on by another job; waiting", flush=True)
+                    fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def clear(self) -> None:

@@ -10,21 +10,22 @@ from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector import save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
-from cyclegan_ad.evaluation import Evaluation, evaluate
+from cyclegan_ad.evaluation import evaluate
 from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
 from cyclegan_ad.features import ensure_weights
 from cyclegan_ad.figures import reconstruction_figure
 from cyclegan_ad.files import write_json
+from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
-from cyclegan_ad.run_scores import decide, write_scores
+from cyclegan_ad.run_scores import write_scores
+from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
 from cyclegan_ad.score_names import needs_extractor
-from cyclegan_ad.scores import Scores, build_scores
+from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.training import check_checkpoint
 
-FIGURE_IMAGES = 5  # of each class
-CRITICAL_IMAGES = 3  # of each class and score
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
 
@@ -93,7 +94,7 @@ def evaluate_run(
     batch_size = settings["score"]["batch_size"]
     found = evaluate(method, data, scores, device=device, batch_size=batch_size)
     metrics = write_scores(run, settings, data, found)
-    _write_examples(run, method, data, scores, found, device)
+    _write_examples(run, method, data, device)
     if settings["method"]["name"] == "cyclegan":
         save_detector(
             run.detector,
@@ -105,21 +106,18 @@ def evaluate_run(
                 "resize": "bicubic",
                 "range": [-1.0, 1.0],
             },
+            metrics=metrics,
         )
-        write_decisions(run.detector, metrics)
     write_json(run.metrics, metrics)
     return metrics
 
 
-def decide_again(
-    run: RunDirectory, settings: dict[str, Any], metrics: dict[str, Any]
-) -> dict[str, Any]:
+def decide_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     """Apply another protocol to the scores of a complete run; no network is asked again.
 
     Args:
         run: The run.
         settings: Its settings, with the protocol asked for.
-        metrics: What its ``metrics.json`` holds.
 
     Returns:
         What ``metrics.json`` holds now.
@@ -128,7 +126,7 @@ def decide_again(
         UserError: If the protocol cannot be applied to this run.
     """
     with run.locked():
-        metrics = metrics | decide(run, settings)
+        metrics = read_metrics(run.path) | decide(run, settings)
         if run.detector.is_dir():
             write_decisions(run.detector, metrics)
         write_json(run.metrics, metrics)
@@ -136,21 +134,12 @@ def decide_again(
 
 
 def _write_examples(
-    run: RunDirectory,
-    method: Any,
-    data: AnomalyDataModule,
-    scores: Scores,
-    found: Evaluation,
-    device: torch.device,
+    run: RunDirectory, method: Any, data: AnomalyDataModule, device: torch.device
 ) -> None:
     """Draw some test images, and keep them with the ones that the thresholds hang on."""
     even = spread_evenly(data, FIGURE_IMAGES)
-    critical: dict[int, None] = {}
-    for values in found.test.scores.values():
-        positions = critical_images(values, found.test.labels, CRITICAL_IMAGES)
-        critical |= dict.fromkeys(int(found.test.indices[i]) for i in positions)
-    shown = examples_at(data, [*even, *critical])
-    reconstructions, maps = look_at(method, shown.images, scores, device)
+    shown = examples_at(data, [*even, *_critical(run, data)])
+    reconstructions, maps = look_at(method, shown.images, device)
     write_examples(
         run.path, shown, reconstructions, maps, np.arange(len(shown.images)) >= len(even)
     )
@@ -164,3 +153,17 @@ def _write_examples(
         run.figures / "reconstruction.png",
         masks=shown.masks[:n],
     )
+
+
+def _critical(run: RunDirectory, data: AnomalyDataModule) -> list[int]:
+    """Images on which the thresholds of any of the run's scores hang, as indices of samples."""
+    rows = read_scores(run.path)
+    labels = [row["label"] for row in rows]
+    positions: dict[int, None] = {}
+    for name in rows[0]:
+        if name in ("path", "label"):
+            continue
+        found = critical_images([row[name] for row in rows], labels, CRITICAL_IMAGES)
+        positions |= dict.fromkeys(found)
+    index = {data.samples[i].path: i for i in data.split.test}
+    return [index[rows[position]["path"]] for position in positions]

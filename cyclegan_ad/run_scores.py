@@ -1,19 +1,18 @@
 """The scores of a run on disk, and what follows from them: metrics, thresholds, histograms."""
 
-import csv
+from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.figures import score_figure
-from cyclegan_ad.files import PATH_TEXT, write_rows
-from cyclegan_ad.protocols import calibrated, crossfit
+from cyclegan_ad.files import write_rows
 from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
+from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
+from cyclegan_ad.thresholds import summarise
 
 Rows = dict[str, dict[str, Any]]  # by path
 
@@ -35,7 +34,10 @@ def write_scores(
         UserError: If the protocol asked for cannot be applied to this run.
     """
     summary, tested, kept = _earlier(run)
-    if tested.keys() != {data.samples[i].path for i in found.test.indices}:
+    calibration = () if found.calibration is None else found.calibration.indices
+    if tested.keys() != _paths(data, found.test.indices) or kept.keys() != _paths(
+        data, calibration
+    ):
         summary, tested, kept = {}, {}, {}
     _write(run.scores, tested, data, found.test)
     if found.calibration is not None:
@@ -52,6 +54,7 @@ def write_scores(
         "training_seconds": round(run.read_training()["seconds"], 1),
         "test_normal": int((found.test.labels == 0).sum()),
         "test_abnormal": int((found.test.labels == 1).sum()),
+        "thresholds_set_on": "the test images (optimistic)",
         "scores": summary | found.summary,
         **decide(run, settings),
         "localisation": found.localisation,
@@ -71,85 +74,8 @@ def write_scores(
     return metrics
 
 
-def decide(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
-    """Set thresholds on other images than those they are judged on, from the scores on disk.
-
-    Args:
-        run: A run with ``scores.csv``, ``split.csv`` and maybe ``calibration.csv``.
-        settings: Its settings, with the protocol asked for.
-
-    Returns:
-        ``protocol`` (the name asked for), ``protocol_settings`` and ``protocols``: the name of an
-        honest protocol -> column -> what :func:`cyclegan_ad.protocols.crossfit` and
-        :func:`cyclegan_ad.protocols.calibrated` say.
-
-    Raises:
-        UserError: If the protocol asked for cannot be applied to this run.
-    """
-    wanted = settings["protocol"]
-    margin, confidence = wanted["margin"], wanted["confidence"]
-    rows = read_scores(run.path)
-    labels = np.array([row["label"] for row in rows])
-    hashes = _hashes(run)
-    groups = [hashes[row["path"]] for row in rows]
-    columns = {name: _column(rows, name) for name in rows[0] if name not in ("path", "label")}
-    decided: dict[str, dict[str, Any]] = {}
-    try:
-        decided["crossfit"] = {
-            name: crossfit(
-                scores,
-                labels,
-                groups,
-                folds=wanted["folds"],
-                seed=settings["seed"],
-                margin=margin,
-                confidence=confidence,
-            )
-            for name, scores in columns.items()
-        }
-    except ValueError as error:
-        if wanted["name"] == "crossfit":
-            raise UserError(
-                f"protocol=crossfit cannot be applied to {run.path}: {error}; use protocol=paper"
-            ) from error
-    if run.calibration.is_file():
-        kept = read_scores(run.path, run.calibration.name)
-        decided["calibrated"] = {
-            name: calibrated(
-                _column(kept, name),
-                scores,
-                labels,
-                margin=margin,
-                confidence=confidence,
-                calibration_groups=[hashes[row["path"]] for row in kept],
-            )
-            for name, scores in columns.items()
-            if name in kept[0]
-        }
-    elif wanted["name"] == "calibrated":
-        raise UserError(
-            f"{run.calibration} is gone; score the run again: "
-            f"python -m cyclegan_ad.evaluate run={run.path}"
-        )
-    return {
-        "protocol": wanted["name"],
-        "protocol_settings": protocol_settings(settings),
-        "protocols": decided,
-    }
-
-
-def protocol_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the decisions depend on beside the scores."""
-    return {name: settings["protocol"][name] for name in ("folds", "margin", "confidence")}
-
-
-def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows], dtype=np.float64)
-
-
-def _hashes(run: RunDirectory) -> dict[str, str]:
-    with run.split.open(newline="", **PATH_TEXT) as file:
-        return {row["path"]: row["sha256"] for row in csv.DictReader(file)}
+def _paths(data: AnomalyDataModule, indices: Iterable[int]) -> set[str]:
+    return {data.samples[i].path for i in indices}
 
 
 def _earlier(run: RunDirectory) -> tuple[dict[str, Any], Rows, Rows]:
@@ -164,9 +90,20 @@ def _earlier(run: RunDirectory) -> tuple[dict[str, Any], Rows, Rows]:
             kept = {row["path"]: row for row in read_scores(run.path, run.calibration.name)}
     except UserError:
         return {}, {}, {}
-    if len(tested) != metrics["test_normal"] + metrics["test_abnormal"]:
+    if not _follows(metrics, list(tested.values())):
         return {}, {}, {}
     return metrics["scores"], tested, kept
+
+
+def _follows(metrics: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether the metrics are those of these scores: a kill may have come between the two files."""
+    if len(rows) != metrics["test_normal"] + metrics["test_abnormal"]:
+        return False
+    labels = [row["label"] for row in rows]
+    return all(
+        column in rows[0] and summarise([row[column] for row in rows], labels) == figures
+        for column, figures in metrics["scores"].items()
+    )
 
 
 def _write(path: Any, earlier: Rows, data: AnomalyDataModule, scored: Scored) -> None:

@@ -1,6 +1,7 @@
 """Reads the pictures that a run kept of a few test images; without torch."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from cyclegan_ad.errors import UserError
 
 FILE = "examples.npz"
+FIGURE_IMAGES = 5  # of each class, spread evenly over the test set
+CRITICAL_IMAGES = 3  # of each class and score
 
 
 @dataclass(frozen=True)
@@ -58,5 +61,5 @@ def read_examples(run_dir: Path) -> SavedExamples:
         )
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {again}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); {again}") from error

@@ -9,21 +9,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.method_names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
 
-# Of an image and its reconstruction: the two of the paper, then extensions of ours.
-RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
-# Distance to what a method has learnt from normal images, without a reconstruction.
-EMBEDDING = "embedding"
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
 EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
 TTA_NAMES = ("none", "dihedral")
 
-SCORES_OF_METHOD = {
-    "cyclegan": RECONSTRUCTION_SCORES,
-    "ganomaly": SCORE_NAMES,
-    "padim": (EMBEDDING,),
-    "patchcore": (EMBEDDING,),
-}
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
 
 
@@ -85,13 +76,13 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
     """Check that a method has the scores that were asked for.
 
     Args:
-        method: one of ``SCORES_OF_METHOD``.
+        method: one of ``METHODS``.
         names: any of ``SCORE_NAMES``.
 
     Raises:
         UserError: if it has not all of them.
     """
-    possible = SCORES_OF_METHOD[method]
+    possible = METHODS[method].scores
     for name in names:
         if name not in possible:
             reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
@@ -114,7 +105,7 @@ def score_columns(score: Mapping[str, Any]) -> list[str]:
 
 
 def score_column(
-    name: str, extractor: str, *, peak_sigma_px: float = 2.0, tta: str = "none"
+    name: str, extractor: str, *, peak_sigma_px: float | None = None, tta: str = "none"
 ) -> str:
     """Name the column that a score has in ``scores.csv`` and ``metrics.json``.
 
@@ -124,16 +115,17 @@ def score_column(
     Args:
         name: one of ``SCORE_NAMES``.
         extractor: one of ``EXTRACTOR_NAMES``; counts for ``fid`` and ``fid_spatial``.
-        peak_sigma_px: width of the smoothing in pixels; counts for ``peak``.
+        peak_sigma_px: width of the smoothing in pixels, for ``peak``.
         tta: one of ``TTA_NAMES``.
 
     Raises:
         UserError: if a name is unknown.
+        ValueError: if ``peak`` is given no width.
 
     Example:
-        >>> score_column("fid", "inception"), score_column("fid", "efficientnet_lite0")
-        ('fid', 'fid_efficientnet_lite0')
-        >>> score_column("peak", "inception", tta="dihedral")
+        >>> score_column("fid", "efficientnet_lite0")
+        'fid_efficientnet_lite0'
+        >>> score_column("peak", "inception", peak_sigma_px=2, tta="dihedral")
         'peak_2px_tta'
     """
     check_score_names([name])
@@ -141,5 +133,7 @@ def score_column(
     if name in _EXTRACTOR_SCORES and check_extractor_name(extractor) != "inception":
         column = f"{name}_{extractor}"
     if name == "peak":
+        if peak_sigma_px is None:
+            raise ValueError("peak needs the width of its smoothing")
         column = f"peak_{peak_sigma_px:g}px"
     return column if tta == "none" else f"{column}_tta"

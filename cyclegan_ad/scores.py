@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse_symmetry
+from cyclegan_ad.data.augment import SYMMETRIES, dihedral
 from cyclegan_ad.extension_scores import peak, standardised
 from cyclegan_ad.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.frechet import single_image_frechet, spatial_frechet
@@ -69,8 +69,8 @@ class Scores(nn.Module):
     Args:
         names: any of ``SCORE_NAMES``.
         extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
-        peak_sigma_px: width of the smoothing of ``peak``, in pixels.
-        tta: ``none``, or ``dihedral`` to average scores and maps over the 8 symmetries.
+        peak_sigma_px: width of the smoothing of ``peak``, in pixels; needed for it alone.
+        tta: ``none``, or ``dihedral`` to average the scores over the 8 symmetries of the images.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
             ``standardised``; may be set later.
 
@@ -89,7 +89,7 @@ class Scores(nn.Module):
         names: Iterable[str],
         extractor: FeatureExtractor | None,
         *,
-        peak_sigma_px: float = 2.0,
+        peak_sigma_px: float | None = None,
         tta: str = "none",
         variance: Tensor | None = None,
     ) -> None:
@@ -117,35 +117,33 @@ class Scores(nn.Module):
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
             image_features: what this module's extractor said of ``images``, where that is known
                 already (it is the same for every model that is tried on them); halves the work.
-                Not used with ``tta=dihedral``.
 
         Returns:
             For each of ``columns``, in order, (N,) float64 scores on the device of the images; and
-            the anomaly maps, (N, H, W) float32 >= 0.
+            the anomaly maps of the images as they are, (N, H, W) float32 >= 0.
 
         Raises:
             ValueError: if the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: if a score is not finite; says which images of the batch.
         """
+        view = View(
+            method,
+            images,
+            extractor=self.extractor,
+            image_features=image_features,
+            variance=self.variance,
+        )
+        scores = self._scores(view)
         if self.tta == "none":
-            view = View(
-                method,
-                images,
-                extractor=self.extractor,
-                image_features=image_features,
-                variance=self.variance,
+            return scores, view.anomaly_map
+        for symmetry in range(1, SYMMETRIES):
+            variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
+            turned = View(
+                method, _turn(images, symmetry), extractor=self.extractor, variance=variance
             )
-            return self._scores(view), view.anomaly_map
-        scores = dict.fromkeys(self.columns, images.new_zeros(len(images), dtype=torch.float64))
-        maps = torch.zeros((), device=images.device)
-        for symmetry in range(SYMMETRIES):
-            turned = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
-            view = View(method, _turn(images, symmetry), extractor=self.extractor, variance=turned)
-            for column, values in self._scores(view).items():
-                scores[column] = scores[column] + values / SYMMETRIES
-            back = _turn(view.anomaly_map[:, None], inverse_symmetry(symmetry))[:, 0]
-            maps = maps + back / SYMMETRIES
-        return scores, maps
+            for column, values in self._scores(turned).items():
+                scores[column] = scores[column] + values
+        return {column: total / SYMMETRIES for column, total in scores.items()}, view.anomaly_map
 
     def _scores(self, view: View) -> dict[str, Tensor]:
         return {
@@ -164,6 +162,7 @@ class Scores(nn.Module):
                 before, after = view.features
                 return spatial_frechet(before.spatial, after.spatial)
             case "peak":
+                assert self.peak_sigma_px is not None
                 return peak(view.anomaly_map, self.peak_sigma_px)
             case "standardised":
                 if view.variance is None:

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cyclegan_ad.backbone_names import check_embedding_settings
+from cyclegan_ad.backbone_names import check_backbone_name, check_embedding_settings
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.score_names import (
-    SCORES_OF_METHOD,
     TTA_NAMES,
     check_extractor_name,
     check_method_scores,
@@ -19,7 +19,7 @@ SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
 LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "method.name": tuple(SCORES_OF_METHOD),
+    "method.name": tuple(METHODS),
     "protocol.name": ("paper", "crossfit", "calibrated"),
     "score.tta": TTA_NAMES,
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
@@ -149,6 +149,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     _check_betas(settings)
     _check_devices(_look_up(settings, "trainer.devices"))
     _check_protocol(settings["protocol"])
+    _check_margin(settings["protocol"])
+    if settings.get("backbone") is not None:
+        check_backbone_name(settings["backbone"])
     _check_fitted(settings)
     sigma_px = _look_up(settings, "score.peak_sigma_px")
     if not (_is_number(sigma_px) and sigma_px > 0):
@@ -174,10 +177,18 @@ def _check_protocol(protocol: Mapping[str, Any]) -> None:
         )
 
 
+def _check_margin(protocol: Mapping[str, Any]) -> None:
+    if protocol["name"] == "paper" and protocol["margin"] > 0:
+        raise UserError(
+            f"protocol.margin={protocol['margin']} is not possible with protocol=paper, whose "
+            "thresholds have none; use protocol=crossfit or protocol=calibrated"
+        )
+
+
 def _check_fitted(settings: Mapping[str, Any]) -> None:
     """Check what holds for methods that are fitted in one pass instead of trained."""
     method, epochs = settings["method"], settings["trainer"]["max_epochs"]
-    if method["name"] not in ("padim", "patchcore"):
+    if not METHODS[method["name"]].fitted:
         return
     check_embedding_settings(method)
     if epochs != 1:

@@ -11,8 +11,14 @@ from rich.console import Console
 
 from cyclegan_ad.command_line import conf_dir
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.reporting.labels import METHOD_TITLES
 
 _PIPED_COLUMNS = 80
+
+# What a run is called unless it is given a run_name.
+_USUAL_NAME = re.compile(
+    rf"(?P<method>{'|'.join(METHOD_TITLES)})-(?P<resolution>[1-9][0-9]*)(?P<calibrated>-calibrated)?"
+)
 
 Settings = dict[str, str]
 
@@ -106,15 +112,33 @@ def run_directory(settings: Settings, dataset: str) -> Path:
     return runs / settings["run_name"] / dataset / f"seed{whole_number(settings, 'seed', 0)}"
 
 
-def training_command(settings: Settings, dataset: str, experiment: str) -> str:
-    """The command that makes the run of a dataset that a figure needs."""
+def missing_run(settings: Settings, dataset: str, experiment: str) -> UserError:
+    """Say that a figure lacks the run of a dataset, and how to make it where that is known."""
+    missing = f"{run_directory(settings, dataset)} holds no finished run"
+    command = training_command(settings, dataset, experiment)
+    if command is None:
+        return UserError(f"{missing}; name others with run_name=NAME, seed=N or runs=PATH")
+    return UserError(f"{missing}; make it with: {command}")
+
+
+def training_command(settings: Settings, dataset: str, experiment: str) -> str | None:
+    """The command that makes the run of a dataset that a figure needs.
+
+    Returns:
+        The command; None for a name that does not say how such a run is made.
+    """
     name = settings["run_name"]
+    usual = _USUAL_NAME.fullmatch(name)
     if name == "cyclegan-256":  # the experiment's own
         words = [f"+experiment={experiment}"]
     elif (conf_dir() / "column" / f"{name}.yaml").is_file():
         words = [f"+experiment={experiment}", f"+column={name}"]
+    elif usual and int(usual["resolution"]) % 4 == 0:
+        words = [f"method={usual['method']}", f"resolution={usual['resolution']}"]
+        if usual["calibrated"]:
+            words.append("protocol=calibrated")
     else:
-        words = [f"run_name={name}"]
+        return None
     words.append(f"dataset={dataset}")
     if settings["seed"] != "0":
         words.append(f"seed={settings['seed']}")

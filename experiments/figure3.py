@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.labels import dataset_title
+from cyclegan_ad.saved_examples import read_examples
 from experiments.driver import (
     Settings,
     choose_datasets,
     configured_datasets,
+    missing_run,
     run_directory,
     run_driver,
-    training_command,
     whole_number,
 )
 from experiments.paper import paper_table1
@@ -44,31 +45,12 @@ DEFAULTS = {
 }
 
 
-def squared_difference(
-    image: NDArray[np.uint8], reconstruction: NDArray[np.uint8]
-) -> NDArray[np.float64]:
-    """Squared difference of two pictures on the scale [-1, 1], summed over the channels.
-
-    Args:
-        image: (H, W, C) uint8.
-        reconstruction: (H, W, C) uint8.
-
-    Returns:
-        (H, W) in [0, 4 C].
-    """
-    difference = (image.astype(np.float64) - reconstruction.astype(np.float64)) / 127.5
-    summed: NDArray[np.float64] = np.square(difference).sum(axis=-1)
-    return summed
-
-
 def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
     """Read what a run has kept to be looked at.
 
     Raises:
         UserError: If it has kept nothing, or its method makes no reconstructions.
     """
-    from cyclegan_ad.saved_examples import read_examples
-
     saved = read_examples(run_dir)
     if saved.reconstructions is None:
         raise UserError(
@@ -83,8 +65,7 @@ def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
         for k in range(count):
             i = int(candidates[(2 * k + 1) * len(candidates) // (2 * count)])
             image, reconstruction = saved.images[i], saved.reconstructions[i]
-            difference = squared_difference(image, reconstruction)
-            pictures[label].append((_plain(image), _plain(reconstruction), difference))
+            pictures[label].append((_plain(image), _plain(reconstruction), saved.maps[i]))
             if label:
                 masks.append(saved.masks[i])
     return Strip(dataset_title(dataset), pictures, masks)
@@ -112,8 +93,7 @@ def figure3(settings: Settings) -> list[UserError]:
     for dataset in choose_datasets(settings, configured_datasets()):
         run_dir = run_directory(settings, dataset)
         if not (run_dir / "metrics.json").is_file():
-            command = training_command(settings, dataset, "figure3")
-            missing.append(UserError(f"{run_dir} holds no finished run; make it with: {command}"))
+            missing.append(missing_run(settings, dataset, "figure3"))
             continue
         try:
             strips.append(read_strip(run_dir, dataset, examples))

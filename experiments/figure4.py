@@ -25,11 +25,15 @@ from experiments.driver import (
     Settings,
     choose_datasets,
     configured_datasets,
+    missing_run,
     run_directory,
     run_driver,
-    training_command,
 )
 from experiments.paper import paper_table1
+from experiments.remedy import scoring_command
+
+# Columns of scores.csv beside the scores.
+NO_SCORES = ("path", "label")
 
 DEFAULTS = {
     "runs": "runs",
@@ -49,11 +53,10 @@ def read_distribution(run_dir: Path, dataset: str, score: str) -> Distribution:
     """
     rows = read_scores(run_dir)
     if score not in rows[0]:
-        there = ", ".join(name for name in rows[0] if name not in ("path", "label"))
-        raise UserError(
-            f"{run_dir / 'scores.csv'} has no column {score}, but {there}; add it with: "
-            f"python -m cyclegan_ad.evaluate run={run_dir} score={score}"
-        )
+        there = ", ".join(name for name in rows[0] if name not in NO_SCORES)
+        command = scoring_command(run_dir, score)
+        remedy = "name another with score=NAME" if command is None else f"add it with: {command}"
+        raise UserError(f"{run_dir / 'scores.csv'} has no column {score}, but {there}; {remedy}")
     scores, labels = [row[score] for row in rows], [row["label"] for row in rows]
     if len(set(labels)) < 2:
         raise UserError(f"{run_dir / 'scores.csv'} has images of one class only; evaluate it again")
@@ -72,13 +75,17 @@ def figure4(settings: Settings) -> list[UserError]:
     Raises:
         UserError: If a setting is wrong.
     """
+    if settings["score"] in NO_SCORES:
+        raise UserError(
+            f"score={settings['score']} is not possible; it is a column of scores.csv with scores, "
+            "such as sse"
+        )
     found: list[Distribution] = []
     missing: list[UserError] = []
     for dataset in choose_datasets(settings, configured_datasets()):
         run_dir = run_directory(settings, dataset)
         if not (run_dir / "metrics.json").is_file():
-            command = training_command(settings, dataset, "figure4")
-            missing.append(UserError(f"{run_dir} holds no finished run; make it with: {command}"))
+            missing.append(missing_run(settings, dataset, "figure4"))
             continue
         try:
             found.append(read_distribution(run_dir, dataset, settings["score"]))

@@ -8,20 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
+from cyclegan_ad.reporting.pictures import map_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = ("Image", "Reconstruction", "Squared difference")
-# The brightest 0.5% of a dataset's pixels share the top colour, or one would darken all others.
-_SCALE_PERCENTILE = 99.5
 
 # In inches.
 _TILE, _PAD, _BLOCK_GAP, _DATASET_GAP = 1.3, 0.025, 0.22, 0.16
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.42, 0.85, 0.78, 0.3
 
-Tiles = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]]
+Tiles = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Strip:
     Attributes:
         title: Its name.
         pictures: For the normal and for the abnormal class, rows of image, reconstruction
-            ((H, W) or (H, W, 3) uint8) and squared difference ((H, W) float64).
+            ((H, W) or (H, W, 3) uint8) and squared difference ((H, W) float32).
         masks: (H, W) bool for each row of the abnormal class, True where known to be abnormal.
     """
 
@@ -98,7 +97,7 @@ def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
 def _draw_strip(figure: "Figure", strip: Strip, lefts: tuple[float, float], top: float) -> Any:
     """Draw the tiles of a dataset below ``top`` (inches); gives the last map, for its colours."""
     maps = np.stack([row[-1] for rows in strip.pictures for row in rows])
-    scale = float(np.percentile(maps, _SCALE_PERCENTILE)) or 1.0
+    scale = map_scale(maps)
     drawn: Any = None
     for label, left in enumerate(lefts):
         for number, pictures in enumerate(strip.pictures[label]):

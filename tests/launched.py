@@ -5,6 +5,7 @@
 Job k writes PATH/k.json. Some seeds are special: see `task`.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -47,6 +48,11 @@ def task(settings: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(ImportError):
+        import submitit
+
+        # How long it looks for the result of a job that has died; 15 s, for slow network disks.
+        submitit.Job._results_timeout_s = 2
     if "GPUS" in os.environ:  # as if the machine had them
         from cyclegan_ad import resources
 

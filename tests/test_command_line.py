@@ -78,6 +78,15 @@ def the_error(result: tuple[int, str, str]) -> str:
         ),
         (["score=ssim"], "score=ssim is not possible; choose one of both, embedding, "),
         (["dataset="], "dataset= is not possible; choose one of brain_mri,"),
+        (
+            ["+experiment=table1"],
+            "table1 trains nothing; in a checkout, run python -m experiments.table1",
+        ),
+        (
+            ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
+            "batch_sum_artifact trains nothing; in a checkout, run python -m experiments.batch_sum",
+        ),
+        (["+experiment=table3"], "experiment=table3 is not possible; choose one of extensions, "),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
         (
             ["hydra/launcher=joblib"],

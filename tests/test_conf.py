@@ -349,7 +349,7 @@ def test_every_setting_is_read_by_a_job(
     earlier.config.write_text("seed: 7\n")
     noted: set[str] = set()
     monkeypatch.setattr(job, "build_loggers", lambda *_, **__: [])
-    monkeypatch.setitem(SafeRepresenter.yaml_representers, Recording, represent)
+    monkeypatch.setitem(yaml.SafeDumper.yaml_representers, Recording, represent)
 
     job.run_job(Recording(settings, noted))  # not by train(), whose checks read nearly everything
 

@@ -28,8 +28,13 @@ METRICS: dict[str, Any] = {
 }
 
 
+UNDECIDED = METRICS | {"protocol": "paper", "scores": {}, "protocols": {}}
+
+
 def save(folder: Path, generator: torch.nn.Module) -> dict[str, Any]:
-    save_detector(folder, generator, network=NETWORK, preprocessing=PREPROCESSING)
+    save_detector(
+        folder, generator, network=NETWORK, preprocessing=PREPROCESSING, metrics=UNDECIDED
+    )
     return json.loads((folder / "detector.json").read_text())
 
 

@@ -43,6 +43,7 @@ def test_every_image_is_counted_and_both_thresholds_are_named(
     assert named == {"ZFN threshold 8.25", "ACC threshold 11.5"}
     assert {line.get_xdata()[0] for line in axes.lines} == {8.25, 11.5}  # type: ignore[index]
     assert axes.get_xscale() == "linear"
+    assert "set on these test images" in axes.get_figure().get_supxlabel()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.0, "log"), (-1e-9, "asinh")])

@@ -89,13 +89,23 @@ def all_end(pids: list[int]) -> bool:
 
 @pytest.mark.parametrize("launcher", ["local_parallel", "slurm_local"])
 def test_failing_jobs_are_told_and_the_others_go_on(tmp_path: Path, launcher: str) -> None:
-    words = ["-m", f"seed=0,{REFUSED},{DEFECTIVE},3", "runs=runs", f"hydra/launcher={launcher}"]
-    threads = ["hydra.launcher.n_jobs=2"] if launcher == "local_parallel" else []
-    code, out, errors = finish(start([JOBS, *words, *threads], tmp_path))
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    joblib = launcher == "local_parallel"
+    killed = [] if joblib else [KILLED]  # there the others go with it, see below
+    seeds = [0, REFUSED, DEFECTIVE, 3, *killed]
+    words = ["-m", f"seed={','.join(map(str, seeds))}", "runs=runs", "trainer=cpu"]
+    words += ["hydra.launcher.n_jobs=2"] if joblib else []
+    code, out, errors = finish(start([JOBS, *words, f"hydra/launcher={launcher}"], tmp_path))
     assert code == 1
-    refused, defective = sorted(errors)
+    refused, defective, *rest = sorted(errors)
     assert refused.startswith("error: seed=13: seed 13 is unlucky; take another (output: ")
     assert defective.startswith("error: seed=14: ZeroDivisionError: a defect, a defect whose trace")
+    assert len(rest) == len(killed)
+    for error in rest:
+        assert error.startswith("error: seed=15: ended without a result: killed, out of memory")
+    share = max(1, cpus // (2 if joblib else len(seeds)))
+    if joblib:
+        assert f"4 jobs, 2 at a time with {share} of {cpus} CPUs each\n" in out
     # Relative paths are those of the folder the command was typed in.
     found = told(tmp_path / "runs")
     assert sorted(found) == [0, 3]
@@ -104,24 +114,11 @@ def test_failing_jobs_are_told_and_the_others_go_on(tmp_path: Path, launcher: st
         assert job["blocks"] == 6  # computed by a resolver of ours
         assert job["pid"] != os.getpid()
         assert not job["torch"]
+        assert job["OMP_NUM_THREADS"] == str(share)
     assert "says so" not in out
-    outputs = list((tmp_path / "runs" / ".sweeps").rglob("*.log" if threads else "*_log.out"))
-    assert len(outputs) == 4
+    outputs = list((tmp_path / "runs" / ".sweeps").rglob("*.log" if joblib else "*_log.out"))
+    assert len(outputs) == len(seeds)
     assert sum("job 3 says so" in path.read_text() for path in outputs) == 1
-
-
-def test_jobs_share_the_cpus(tmp_path: Path) -> None:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    words = ["-m", "seed=0,1", "runs=runs", "trainer=cpu", "hydra/launcher=local_parallel"]
-    code, out, _ = finish(start([JOBS, *words, "hydra.launcher.n_jobs=2"], tmp_path))
-    assert code == 0
-    share = max(1, cpus // 2)
-    assert f"2 jobs, 2 at a time with {share} of {cpus} CPUs each\n" in out
-    assert [job["OMP_NUM_THREADS"] for job in told(tmp_path / "runs").values()] == [str(share)] * 2
-
-    words = ["-m", "seed=0,1", "runs=again", "trainer=cpu", "hydra/launcher=slurm_local"]
-    assert finish(start([JOBS, *words], tmp_path))[0] == 0
-    assert [job["OMP_NUM_THREADS"] for job in told(tmp_path / "again").values()] == [str(share)] * 2
 
 
 def test_each_job_has_a_gpu_of_its_own(tmp_path: Path) -> None:
@@ -155,15 +152,6 @@ def test_a_killed_process_of_joblib_is_told_in_one_line(tmp_path: Path) -> None:
     assert len(errors) == 1
     assert "was killed, most often for want of memory" in errors[0]
     assert "type the same command again" in errors[0]
-
-
-def test_a_killed_job_of_submitit_leaves_the_others_alone(tmp_path: Path) -> None:
-    words = ["-m", f"seed={KILLED},0", "runs=runs", "hydra/launcher=slurm_local"]
-    code, out, errors = finish(start([JOBS, *words], tmp_path))
-    assert code == 1
-    assert len(errors) == 1
-    assert errors[0].startswith("error: seed=15: ended without a result: killed, out of memory")
-    assert "seed=0 done" in out
 
 
 @pytest.mark.parametrize("launcher", ["local_parallel", "slurm_local"])
@@ -339,29 +327,25 @@ def train(words: list[str], cwd: Path, **more: str) -> tuple[int, str, list[str]
     return finish(start(["-m", "cyclegan_ad.train", *words], cwd, OMP_NUM_THREADS="1", **more))
 
 
-def test_real_jobs_in_parallel(tmp_path: Path) -> None:
-    words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "-m", "seed=0,1")
+def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
+    words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "-m", "score=sse,peak")
     parallel = ["hydra/launcher=local_parallel", "hydra.launcher.n_jobs=2"]
-    code, _, errors = train([*words, *parallel], tmp_path)
-    assert (code, errors) == (0, [])
-    assert len(list((tmp_path / "runs" / "cyclegan-32" / "folder").glob("seed?/metrics.json"))) == 2
     code, out, errors = train([*words, *parallel], tmp_path)
     assert (code, errors) == (0, [])
-    outputs = [Path(line.partition("output: ")[2][:-1]) for line in out.splitlines()[1:]]
-    assert [("is complete already" in path.read_text()) for path in outputs] == [True, True]
+    [run] = (tmp_path / "runs" / "cyclegan-32" / "folder").glob("seed?")
+    assert json.loads((run / "metrics.json").read_text())["scores"].keys() == {"sse", "peak_2px"}
+    assert json.loads((run / "training.json").read_text())["steps"] == 9  # once 3 epochs of 3
+    said = [path.read_text() for path in outputs_of(out)]
+    assert sum(": training; folder has" in text for text in said) == 1
+    assert sum(": trained already; scoring" in text for text in said) == 1
+
+    code, out, errors = train([*words, *parallel], tmp_path)
+    assert (code, errors) == (0, [])
+    assert [("is complete already" in path.read_text()) for path in outputs_of(out)] == [True, True]
 
 
-def test_real_jobs_of_two_processes_in_submitit(tmp_path: Path) -> None:
-    words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "-m", "seed=0,first")
-    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1"]
-    code, out, errors = train([*words, *ddp, "hydra/launcher=slurm_local"], tmp_path)
-    assert code == 1
-    assert len(errors) == 1 and "seed=first is not possible" in errors[0]
-    run = tmp_path / "runs" / "cyclegan-32" / "folder" / "seed0"
-    # 6 pairs of a batch of 2 in each of 2 processes.
-    assert json.loads((run / "training.json").read_text())["steps"] == 2
-    assert (run / "metrics.json").is_file()
-    assert "seed=0 done" in out
+def outputs_of(out: str) -> list[Path]:
+    return [Path(line.partition("output: ")[2][:-1]) for line in out.splitlines()[1:]]
 
 
 @pytest.mark.parametrize("trainer", ["cpu", "ddp"])
@@ -374,7 +358,9 @@ def test_a_real_job_among_the_variables_of_slurm(
     code, _, errors = train([*words, *chosen, *devices, "hydra/launcher=slurm"], tmp_path, **slurm)
     assert (code, errors) == (0, [])
     run = tmp_path / "runs" / "cyclegan-32" / "folder" / "seed0"
-    assert json.loads((run / "training.json").read_text())["finished"]
+    # 6 pairs of a batch of 2, in one process or in each of two.
+    training = json.loads((run / "training.json").read_text())
+    assert (training["finished"], training["steps"]) == (True, 2 if trainer == "ddp" else 3)
     assert (run / "metrics.json").is_file()
 
 

@@ -189,8 +189,8 @@ def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
         "class",
         "sse",
         "fid",
-        "sse: decision at ZFN",
-        "fid: decision at ZFN",
+        "sse: decision at ZFN (optimistic)",
+        "fid: decision at ZFN (optimistic)",
     ]
     assert table.data[0] == ["4.png", "abnormal", 4.0, 0.0, "abnormal", "normal"]
     # A score on the threshold is abnormal.

@@ -2,6 +2,8 @@
 
 import copy
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
+from cyclegan_ad.resources import enter_sweep
 from cyclegan_ad.run_directory import RunDirectory, run_name, training_differences
 
 
@@ -358,3 +361,35 @@ def test_a_deletion_cut_short_leaves_no_half_run(
     run.path.mkdir()
     run.clear()
     assert files(run.path.parent) == []  # what the first deletion left is gone too
+
+
+def test_a_second_process_is_refused_while_the_first_works(run: RunDirectory) -> None:
+    with run.locked(), pytest.raises(UserError, match=r"by another process; wait for its end or"):
+        RunDirectory(run.path).locked().__enter__()
+    with run.locked():  # free again
+        pass
+
+
+def test_a_job_of_a_sweep_waits_for_its_turn(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.environ", {})
+    enter_sweep()
+    order: list[str] = []
+
+    def second() -> None:
+        with RunDirectory(run.path).locked():
+            order.append("second")
+
+    with run.locked():
+        other = threading.Thread(target=second, daemon=True)
+        other.start()
+        said, deadline = "", time.monotonic() + 60
+        while "waiting" not in said:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+            said += capfd.readouterr().out
+        order.append("first")
+    other.join(timeout=60)
+    assert order == ["first", "second"]
+    assert said == f"{run.path} is being worked on by another job; waiting\n"

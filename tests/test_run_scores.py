@@ -18,9 +18,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.files import write_json
 from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.run_decisions import check_protocol, decide, protocol_settings
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import write_start
-from cyclegan_ad.run_scores import all_scored, decide, protocol_settings, write_scores
+from cyclegan_ad.run_scores import all_scored, write_scores
 from cyclegan_ad.thresholds import summarise
 
 
@@ -127,6 +128,7 @@ def test_results_of_a_first_evaluation(
         "test_normal": 3,
         "test_abnormal": 3,
         "protocol": "paper",
+        "thresholds_set_on": "the test images (optimistic)",
         "protocol_settings": {"folds": 5, "margin": 0, "confidence": 0.95},
         "scores": {"sse": found.summary["sse"]},
         "localisation": {"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
@@ -254,8 +256,11 @@ def test_crossfit_needs_two_images_of_each_class(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         decide(run, asking(settings, name="crossfit"))
     message = str(caught.value)
-    assert message.startswith(f"protocol=crossfit cannot be applied to {run.path}: crossfit needs ")
-    assert message.endswith("; use protocol=paper") and "\n" not in message
+    assert message.startswith(f"protocol=crossfit cannot be applied to {run.path}: it needs 2 ")
+    assert message.endswith("or use protocol=paper") and "\n" not in message
+    check_protocol(settings, data)
+    with pytest.raises(UserError, match="crossfit cannot be applied to dataset folder: it needs 2"):
+        check_protocol(asking(settings, name="crossfit"), data)
 
 
 @pytest.fixture
@@ -354,9 +359,10 @@ def test_calibration_scores_that_are_gone(
         f"{run.calibration} is gone; score the run again: "
         f"python -m cyclegan_ad.evaluate run={run.path}"
     )
-    # Scored again by one score, the others are judged by crossfit alone.
+    # Scored again by one score, the others are dropped: half of theirs is gone.
     metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
-    assert list(metrics["protocols"]["crossfit"]) == ["sse", "fid"]
+    assert list(metrics["scores"]) == ["fid"]
+    assert list(metrics["protocols"]["crossfit"]) == ["fid"]
     assert list(metrics["protocols"]["calibrated"]) == ["fid"]
 
 

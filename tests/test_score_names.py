@@ -26,7 +26,9 @@ def test_unknown_names_list_the_choices() -> None:
 
 def test_columns_are_distinct() -> None:
     columns = {
-        score_column(name, extractor) for name in SCORE_NAMES for extractor in EXTRACTOR_NAMES
+        score_column(name, extractor, peak_sigma_px=2)
+        for name in SCORE_NAMES
+        for extractor in EXTRACTOR_NAMES
     }
     assert columns == {
         "sse",

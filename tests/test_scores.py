@@ -137,7 +137,7 @@ def test_sse_is_exactly_independent_of_batch_and_memory_layout() -> None:
 def test_scores_do_not_depend_on_the_batch(tta: str) -> None:
     names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
     variance = pairs(1, seed=5)[0][0] + 1.1
-    scores = Scores(names, Patches(), tta=tta, variance=variance)
+    scores = Scores(names, Patches(), peak_sigma_px=2, tta=tta, variance=variance)
     if tta == "none":
         assert_independent_of_the_batch(scores, n=7, rtol=0)
     else:
@@ -183,7 +183,7 @@ def test_each_score_is_its_function_of_the_features() -> None:
 def test_perfect_reconstruction_scores_zero() -> None:
     a, _ = pairs(2)
     names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
-    scores = Scores(names, Patches(), variance=torch.ones(3, 16, 16))
+    scores = Scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
     found, maps = scores(given(a, a), a)
     for score in found.values():
         torch.testing.assert_close(score, torch.zeros(2).double(), rtol=0, atol=1e-9)
@@ -217,10 +217,12 @@ def test_a_method_is_asked_once_and_only_for_what_a_score_needs(
     method: type[Any], names: list[str], calls: list[str]
 ) -> None:
     asked = method() if method is Embeds else method(lambda images: images / 2)
-    scores = Scores(names, Patches(), variance=torch.ones(3, 16, 16))
+    scores = Scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
     scores(asked, pairs(2)[0])
     assert asked.calls == calls
-    turned = Scores(names, Patches(), tta="dihedral", variance=torch.ones(3, 16, 16))
+    turned = Scores(
+        names, Patches(), peak_sigma_px=2, tta="dihedral", variance=torch.ones(3, 16, 16)
+    )
     turned(asked, pairs(2)[0])
     assert asked.calls == 9 * calls  # once for each symmetry
 
@@ -231,7 +233,7 @@ def test_a_method_without_reconstructions_gives_its_own_score_and_map() -> None:
     assert list(found) == ["embedding"] and found["embedding"].dtype == torch.float64
     assert torch.equal(found["embedding"], images[:, 0, 0, 0].double())
     assert torch.equal(maps, images[:, 0])
-    # Each corner comes to the upper left twice; the maps, turned back, are all the same.
+    # Each corner comes to the upper left twice.
     found, maps = Scores(["embedding"], None, tta="dihedral")(Embeds(), images)
     corners = images[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]].double().mean(1)
     torch.testing.assert_close(found["embedding_tta"], corners, rtol=1e-12, atol=0)
@@ -244,7 +246,6 @@ def test_test_time_augmentation_by_hand() -> None:
     shade = generator.uniform(0, 1, (8, 8))  # of a method that depends on the place
     variance = generator.uniform(0.1, 1, (3, 8, 8))
     values: dict[str, list[np.ndarray]] = {"sse": [], "standardised": []}
-    maps = []
     for flipped in (False, True):
         for quarters in range(4):
 
@@ -254,28 +255,26 @@ def test_test_time_augmentation_by_hand() -> None:
             squares = (turn(images) * (1 - shade)) ** 2
             values["sse"].append(squares.sum((1, 2, 3)))
             values["standardised"].append((squares / turn(variance)).sum((1, 2, 3)))
-            back = np.rot90(squares.sum(1), -quarters, axes=(-2, -1))
-            maps.append(back[..., ::-1] if flipped else back)
     method = Reconstructs(lambda images: images * torch.tensor(shade))
     scores = Scores(["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance))
-    found, mean_map = scores(method, torch.tensor(images))
+    found, plain_map = scores(method, torch.tensor(images))
     assert list(found) == ["standardised_tta", "sse_tta"]
     assert found["sse_tta"].dtype == torch.float64
     assert np.ptp(values["sse"], axis=0).min() > 1  # the symmetries differ indeed
     for name, by_symmetry in values.items():
         np.testing.assert_allclose(found[f"{name}_tta"], np.mean(by_symmetry, axis=0), rtol=1e-12)
-    assert mean_map.dtype == torch.float32
-    np.testing.assert_allclose(mean_map, np.mean(maps, axis=0), rtol=1e-5)
+    assert plain_map.dtype == torch.float32  # of the images as they are
+    np.testing.assert_allclose(plain_map, ((images * (1 - shade)) ** 2).sum(1), rtol=1e-5)
 
 
-def test_all_scores_and_the_map_are_averaged_over_the_symmetries() -> None:
+def test_all_scores_are_averaged_over_the_symmetries() -> None:
     images = pairs(2)[0]
     shade = pairs(1, channels=1, seed=3)[0][0, 0].abs()
     method = Reconstructs(lambda images: images * shade)
     names = ["sse", "fid", "fid_spatial", "peak"]
     turned = [torch.rot90(i, k, (2, 3)) for i in (images, images.flip(3)) for k in range(4)]
-    plain = [Scores(names, Patches())(method, i)[0] for i in turned]
-    averaged = Scores(names, Patches(), tta="dihedral")(method, images)[0]
+    plain = [Scores(names, Patches(), peak_sigma_px=2)(method, i)[0] for i in turned]
+    averaged = Scores(names, Patches(), peak_sigma_px=2, tta="dihedral")(method, images)[0]
     for column, values in averaged.items():
         expected = torch.stack([found[column.removesuffix("_tta")] for found in plain]).mean(0)
         torch.testing.assert_close(values, expected, rtol=1e-12, atol=0)
@@ -283,8 +282,8 @@ def test_all_scores_and_the_map_are_averaged_over_the_symmetries() -> None:
 
 def test_a_method_that_knows_no_direction_scores_the_same_augmented() -> None:
     a, method = pairs(2)[0], Reconstructs(lambda images: images**3)
-    plain, plain_map = Scores(["sse", "peak"], None)(method, a)
-    turned, turned_map = Scores(["sse", "peak"], None, tta="dihedral")(method, a)
+    plain, plain_map = Scores(["sse", "peak"], None, peak_sigma_px=2)(method, a)
+    turned, turned_map = Scores(["sse", "peak"], None, peak_sigma_px=2, tta="dihedral")(method, a)
     torch.testing.assert_close(turned["sse_tta"], plain["sse"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned["peak_2px_tta"], plain["peak_2px"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned_map, plain_map)
@@ -309,7 +308,7 @@ def test_non_finite_score_names_the_images(name: str, tta: str) -> None:
     a, _ = pairs(4)
     a[1, 0, 0, 0] = torch.nan
     a[3, 0, 0, 0] = torch.inf
-    scores = Scores([name], Patches(), tta=tta, variance=torch.ones(3, 16, 16))
+    scores = Scores([name], Patches(), peak_sigma_px=2, tta=tta, variance=torch.ones(3, 16, 16))
     [column] = scores.columns
     with pytest.raises(NonFiniteScoreError, match=rf"score {column} .*image\(s\) 1, 3 ") as caught:
         scores(Reconstructs(lambda images: images / 2), a)

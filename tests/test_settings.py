@@ -230,6 +230,7 @@ def test_width_of_the_peak(composed: dict[str, Any]) -> None:
     ],
 )
 def test_shares(composed: dict[str, Any], name: str, least: str) -> None:
+    composed = changed(composed, "protocol.name", "crossfit")
     for possible in (1e-9, 0.05, 0.5, 1 - 1e-9, *((0, 0.0) if least == "at least" else ())):
         check_settings(changed(composed, name, possible))
     for wrong in (-1e-9, 1, 1.0, 20, NAN, INF, "0.1", None, True, False, [0.1]):
@@ -237,6 +238,13 @@ def test_shares(composed: dict[str, Any], name: str, least: str) -> None:
         assert message == (f"{name}={wrong} is not possible; it is a number {least} 0 and below 1")
     if least == "above":
         assert refusal(composed, name, 0).startswith(f"{name}=0 is not possible")
+
+
+def test_the_papers_thresholds_have_no_margin(composed: dict[str, Any]) -> None:
+    assert refusal(composed, "protocol.margin", 0.05) == (
+        "protocol.margin=0.05 is not possible with protocol=paper, whose thresholds have none; use "
+        "protocol=crossfit or protocol=calibrated"
+    )
 
 
 @pytest.mark.parametrize("fraction", [0, 0.0])

@@ -52,15 +52,6 @@ def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
     return pixels.gather(2, source[:, None].expand_as(pixels)).view_as(images)
 
 
-def inverse_symmetry(symmetry: int) -> int:
-    """Symmetry that undoes another one; the four with a flip undo themselves.
-
-    >>> [inverse_symmetry(k) for k in range(8)]
-    [0, 3, 2, 1, 4, 5, 6, 7]
-    """
-    return symmetry if symmetry >= _FLIP else -symmetry % 4
-
-
 def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> Tensor:
     """Draws a symmetry for each of ``n`` images, all with equal probability.
 

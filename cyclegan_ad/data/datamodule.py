@@ -177,7 +177,7 @@ class AnomalyDataModule(pl.LightningDataModule):
 
     def leaked_images(self) -> list[str]:
         """Test and calibration images that are byte-identical to a training image, by path."""
-        train = {self.sha256[i] for i in self.split.train}
+        train = {self.sha256[i] for label in self.trained_labels for i in self.train_indices(label)}
         judged = (*self.split.test, *self.split.calibration)
         return [self.samples[i].path for i in judged if self.sha256[i] in train]
 

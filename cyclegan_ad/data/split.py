@@ -41,8 +41,9 @@ def split_samples(
         calibration_fraction: Part, in [0, 1), of the abnormal images left for training that is
             kept for calibration instead: rounded to the nearest number, but at least one image
             and never all of them. The test set does not depend on it.
-        sha256: Hash of each file. Byte-identical copies of a calibration image do not train
-            either, but calibrate too, unless none would be left to train. None: all differ.
+        sha256: Hash of each file. Copies of a test image are not taken for calibration; copies of
+            a calibration image calibrate too instead of training, unless none would be left to
+            train. None: all differ.
 
     Returns:
         A test set of ``min(n_normal, n_abnormal) // 2`` images a class; the rest trains, but for
@@ -72,7 +73,9 @@ def split_samples(
     for indices in classes.values():
         indices.sort(key=lambda index: _draw(seed, paths[index]))
     test = {index for indices in classes.values() for index in indices[:test_per_class]}
-    calibration = _kept(classes[1][test_per_class:], calibration_fraction, sha256)
+    hashes = paths if sha256 is None else sha256
+    tested = {hashes[index] for index in test}
+    calibration = _kept(classes[1][test_per_class:], calibration_fraction, tested, hashes)
     return Split(
         train=tuple(i for i in range(len(paths)) if i not in test and i not in calibration),
         test=tuple(sorted(test)),
@@ -80,22 +83,23 @@ def split_samples(
     )
 
 
-def _kept(abnormal: list[int], fraction: float, sha256: Sequence[str] | None) -> set[int]:
+def _kept(
+    abnormal: list[int], fraction: float, tested: set[str], hashes: Sequence[str]
+) -> set[int]:
+    """Choose from the abnormal images, in order, that are not in the test set."""
     if fraction == 0:
         return set()
-    if len(abnormal) < 2:
+    possible = [index for index in abnormal if hashes[index] not in tested]
+    if len(abnormal) < 2 or not possible:
         raise ValueError(
-            f"{len(abnormal)} abnormal image is left beside the test set: one is needed to train "
-            "and one to calibrate"
+            f"{len(possible)} abnormal image{'s' * (len(possible) != 1)} beside the test set; one "
+            "is needed to train and one to calibrate"
         )
     count = min(max(1, round(fraction * len(abnormal))), len(abnormal) - 1)
-    kept = set(abnormal[:count])
-    if sha256 is not None:
-        hashes = {sha256[index] for index in kept}
-        with_copies = {index for index in abnormal if sha256[index] in hashes}
-        if len(with_copies) < len(abnormal):
-            return with_copies
-    return kept
+    kept = set(possible[:count])
+    chosen = {hashes[index] for index in kept}
+    with_copies = {index for index in possible if hashes[index] in chosen}
+    return with_copies if len(with_copies) < len(abnormal) else kept
 
 
 def _draw(seed: int, path: str) -> bytes:

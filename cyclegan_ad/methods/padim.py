@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cyclegan_ad.backbone_names import check_backbone_name, check_features
 from cyclegan_ad.backbones import importing_anomalib
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
 
 
@@ -81,7 +82,16 @@ class PaDiM(EmbeddingMethod):
         return embeddings
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
-        """Mean and inverse covariance at each position (Sec. III-B of the PaDiM paper)."""
+        """Mean and inverse covariance at each position (Sec. III-B of the PaDiM paper).
+
+        Raises:
+            UserError: If there is one image only, which has no covariance.
+        """
+        if len(embeddings) < 2:
+            raise UserError(
+                "method=padim needs 2 normal training images or more, there is 1; add images or "
+                "use method=patchcore"
+            )
         bank = torch.stack(embeddings)
         embeddings.clear()
         gaussian = self.model.gaussian

@@ -104,6 +104,7 @@ class PatchCore(EmbeddingMethod):
         embeddings.clear()
         with _without_bar() as k_center_greedy:
             sampler = k_center_greedy.KCenterGreedy(bank, self.coreset_ratio)
+            sampler.update_distances = _InPlace(sampler)
             self.model.memory_bank = sampler.sample_coreset()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
@@ -117,6 +118,32 @@ class PatchCore(EmbeddingMethod):
     def is_fitted(self) -> bool:
         """Tell whether there is a memory bank yet."""
         return bool(self.model.memory_bank.numel())
+
+
+class _InPlace:
+    """What anomalib's sampler does for each patch it chooses, in the same memory each time.
+
+    It allocates as much as all patches take, thousands of times; what the system's allocator makes
+    of that can fill the whole memory.
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+        self.difference: Tensor | None = None  # (patches, projected channels)
+        self.distance: Tensor | None = None  # (patches, 1)
+
+    def __call__(self, cluster_center: Tensor) -> None:
+        """Lower each patch's distance to the chosen ones by that to one more, () int64."""
+        features = self.sampler.features
+        if self.difference is None or self.distance is None:
+            self.difference = torch.empty_like(features)
+            self.distance = features.new_empty(len(features), 1)
+        torch.sub(features, features[cluster_center].squeeze(), out=self.difference)
+        torch.linalg.norm(self.difference, ord=2, dim=1, keepdim=True, out=self.distance)
+        if self.sampler.min_distances is None:
+            self.sampler.min_distances = self.distance.clone()
+        else:
+            torch.minimum(self.sampler.min_distances, self.distance, out=self.sampler.min_distances)
 
 
 @contextmanager

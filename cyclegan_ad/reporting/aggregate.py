@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cyclegan_ad.reporting.alike import Alike
+from cyclegan_ad.reporting.departures import departures
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, table2_row
 from cyclegan_ad.reporting.reading import Run
 from cyclegan_ad.results import PAPER_METRICS, PaperFigure, paper_figure
@@ -57,6 +59,9 @@ class Entry:
         seeds: seeds behind it, ascending.
         statistics: metric -> values over the seeds; a metric that the protocol lacks is absent.
         paper: metric -> the paper's figure, where it has one.
+        departures: what was not as in the paper; empty where it has no figure.
+        margin: how far below the smallest abnormal score the thresholds lie, as a part of it; None
+            under the paper's protocol.
     """
 
     dataset: str
@@ -65,10 +70,18 @@ class Entry:
     seeds: tuple[int, ...]
     statistics: dict[str, Statistic]
     paper: dict[str, PaperFigure]
+    departures: tuple[str, ...] = ()
+    margin: float | None = None
 
     def difference(self, metric: str) -> float | None:
-        """Our mean minus the paper's, as a fraction; None where either is missing."""
+        """Our mean minus the paper's, as a fraction.
+
+        None where either is missing, or the paper's is an artefact: the difference from a figure
+        that says nothing about the method says nothing either.
+        """
         if metric not in self.statistics or metric not in self.paper:
+            return None
+        if self.paper[metric].artefact:
             return None
         return self.statistics[metric].mean - self.paper[metric].mean_percent / 100
 
@@ -107,21 +120,16 @@ def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
     return asked.pop() if len(asked) == 1 and "None" not in asked else "paper"
 
 
-def build_study(runs: Sequence[Run], protocol: str) -> Study:
+def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
     """Gather the values of all cells.
 
     Args:
         runs: runs that may stand together, as `choose_consistent` gives them.
         protocol: ``paper``, ``crossfit`` or ``calibrated``: where the accuracies come from.
+        alike: those of them that were decided alike; all count under the paper's protocol, which
+            has nothing to decide.
     """
-    cells: dict[tuple[str, Method, str], list[Run]] = defaultdict(list)
-    missing = []
-    for run in sorted(runs, key=lambda run: run.seed):
-        for column in run.scores:
-            if protocol != "paper" and column not in run.metrics["protocols"].get(protocol, {}):
-                missing.append((run, column))
-            else:
-                cells[run.dataset, run.method, column].append(run)
+    cells, missing = _cells(runs, protocol, alike)
     entries = {}
     for (dataset, method, column), members in cells.items():
         statistics = {}
@@ -134,8 +142,18 @@ def build_study(runs: Sequence[Run], protocol: str) -> Study:
             figure = paper_figure(dataset, method.in_paper, column, metric)
             if figure is not None:
                 paper[metric] = figure
+        first = members[0]
         entries[dataset, method, column] = Entry(
-            dataset, method, column, tuple(run.seed for run in members), statistics, paper
+            dataset=dataset,
+            method=method,
+            column=column,
+            seeds=tuple(run.seed for run in members),
+            statistics=statistics,
+            paper=paper,
+            departures=departures(first) if paper else (),
+            margin=None
+            if protocol == "paper"
+            else float(first.metrics["protocols"][protocol][column]["margin"]),
         )
     return Study(
         protocol=protocol,
@@ -145,6 +163,22 @@ def build_study(runs: Sequence[Run], protocol: str) -> Study:
         entries=entries,
         without_protocol=missing,
     )
+
+
+def _cells(
+    runs: Sequence[Run], protocol: str, alike: Alike
+) -> tuple[dict[tuple[str, Method, str], list[Run]], list[tuple[Run, str]]]:
+    """The runs of each cell, and the runs and columns that the protocol has nothing for."""
+    cells: dict[tuple[str, Method, str], list[Run]] = defaultdict(list)
+    missing = []
+    for run in sorted(runs, key=lambda run: run.seed):
+        for column in run.scores:
+            key = (run.dataset, run.method, column)
+            if protocol == "paper" or run in alike.cells.get((protocol, *key), []):
+                cells[key].append(run)
+            elif column not in run.metrics["protocols"].get(protocol, {}):
+                missing.append((run, column))
+    return cells, missing
 
 
 def _value(run: Run, column: str, metric: str, protocol: str) -> float | None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
 from cyclegan_ad.reporting.aggregate import Study, build_study, choose_protocol
+from cyclegan_ad.reporting.alike import choose_alike
 from cyclegan_ad.reporting.cells import choose_consistent
 from cyclegan_ad.reporting.collect import collect
 from cyclegan_ad.reporting.documents import write_documents, write_numbers
 from cyclegan_ad.reporting.gallery import look_at_runs
 from cyclegan_ad.reporting.honest import gather_honest
 from cyclegan_ad.reporting.labels import printable
-from cyclegan_ad.reporting.notes import protocol_note, table2_notes
+from cyclegan_ad.reporting.notes import protocol_notes, table2_notes
 from cyclegan_ad.reporting.page import Contents, render_page
 from cyclegan_ad.reporting.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.reading import LeftOut
@@ -54,7 +55,9 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             f"none of the {len(left_out)} run directories below {source} can be used, for the "
             "reasons above; evaluate or train them again, or give another folder as runs=PATH"
         )
-    study = build_study(runs, choose_protocol(runs, protocol))
+    alike = choose_alike(runs)
+    left_out += alike.left_out
+    study = build_study(runs, choose_protocol(runs, protocol), alike)
     if not study.entries:
         raise UserError(
             f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
@@ -64,8 +67,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         LeftOut(f"{run.shown}, score {printable(column)}", f"not evaluated with {study.protocol}")
         for run, column in study.without_protocol
     ]
-    honest, others = gather_honest(runs)
-    left_out += others
+    honest = gather_honest(alike)
     comparisons, others = compare_methods(study)
     left_out += others
     shown, critical, others = look_at_runs(runs)
@@ -76,7 +78,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     extensions = lay_out_extensions(study)
     sheets = [
         wide_sheet("table2", "Table 2", table2, notes),
-        extension_sheet(extensions, protocol_note(study.protocol)),
+        extension_sheet(extensions, protocol_notes(study)),
         honest_sheet(honest),
         significance_sheet(comparisons),
     ]

@@ -30,12 +30,14 @@ _LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
 }
 
 STUDY_HEADER = [
     *("dataset", "run", "method", "resolution", "score", "in_table2", "metric", "protocol"),
     *("seeds", "mean_percent", "std_percent"),
     *("paper_mean_percent", "paper_std_percent", "paper_artefact", "difference_points"),
+    "unlike_paper",
 ]
 _COUNTED = ("misses", "abnormal", "miss_rate", "miss_rate_bound", "calibration_abnormal")
 _ALARMS = ("false_alarms", "normal", "false_alarm_rate", "margin", "confidence")
@@ -167,7 +169,8 @@ def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
                         if paper is None
                         else [paper.mean_percent, paper.std_percent, paper.artefact]
                     )
-                    rows.append([*row, _100(entry.difference(metric))])
+                    departed = "; ".join(entry.departures) if paper is not None else None
+                    rows.append([*row, _100(entry.difference(metric)), departed])
     return rows
 
 

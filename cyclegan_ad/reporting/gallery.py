@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,12 +27,13 @@ from cyclegan_ad.reporting.pictures import (
     map_uri,
 )
 from cyclegan_ad.reporting.reading import LeftOut, Run
+from cyclegan_ad.saved_examples import (
+    CRITICAL_IMAGES,
+    FIGURE_IMAGES,
+    SavedExamples,
+    read_examples,
+)
 
-if TYPE_CHECKING:
-    from cyclegan_ad.saved_examples import SavedExamples
-
-CRITICAL_PER_CLASS = 3
-_EXAMPLES_PER_CLASS = 4
 _THUMBNAIL_PX = 96
 _CLASSES = ("normal", "abnormal")
 
@@ -104,8 +104,6 @@ def look_at_runs(runs: Sequence[Run]) -> tuple[list[Shown], list[CriticalRun], l
         Figures 3 and 4 for each dataset and method; the critical images of each run, under the
         scores of Table 2; and the runs without readable examples.
     """
-    from cyclegan_ad.saved_examples import read_examples
-
     shown: dict[tuple[str, object], Shown] = {}
     critical: list[CriticalRun] = []
     left_out: list[LeftOut] = []
@@ -141,9 +139,7 @@ def _tiles(examples: SavedExamples) -> tuple[Tile, ...]:
     """Examples spread over the test set, the normal ones first; maps share one scale."""
     spread = np.flatnonzero(~examples.critical)
     chosen = [
-        int(i)
-        for label in (0, 1)
-        for i in spread[examples.labels[spread] == label][:_EXAMPLES_PER_CLASS]
+        int(i) for label in (0, 1) for i in spread[examples.labels[spread] == label][:FIGURE_IMAGES]
     ]
     scale = map_scale(examples.maps[chosen])
     made = examples.reconstructions
@@ -174,7 +170,7 @@ def _critical(run: Run, column: str, examples: SavedExamples | None) -> Critical
     scores, row = run.scores[column], run.metrics["scores"][column]
     saved = {} if examples is None else {path: i for i, path in enumerate(examples.paths)}
     images = []
-    for position in critical_images(scores, run.labels, CRITICAL_PER_CLASS):
+    for position in critical_images(scores, run.labels, CRITICAL_IMAGES):
         path = run.image_paths[position]
         try:
             without: float | None = zfn_accuracy_without(scores, run.labels, position)

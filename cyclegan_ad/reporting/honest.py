@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cyclegan_ad.reporting.aggregate import Statistic
+from cyclegan_ad.reporting.alike import HONEST_PROTOCOLS, Alike
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
-from cyclegan_ad.reporting.reading import LeftOut, Run
-
-PROTOCOLS = ("crossfit", "calibrated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +39,19 @@ class Honest:
     sentences: tuple[str, ...]
 
 
-def gather_honest(runs: Sequence[Run]) -> tuple[list[Honest], list[LeftOut]]:
+def gather_honest(alike: Alike) -> list[Honest]:
     """Sum the decisions of the honest protocols over seeds.
 
     Args:
-        runs: runs that may stand together.
+        alike: runs that were decided alike.
 
     Returns:
-        A row for each protocol, dataset, method and score that was evaluated so; and the runs
-        whose margin, confidence or number of folds is not that of the others.
+        A row for each protocol, dataset, method and score that was evaluated so.
     """
     from cyclegan_ad.protocol_words import explain
 
-    cells: dict[tuple[str, str, Method, str], list[Run]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: run.seed):
-        for protocol in PROTOCOLS:
-            for column in run.metrics["protocols"].get(protocol, {}):
-                if column in run.scores:
-                    cells[protocol, run.dataset, run.method, column].append(run)
     rows: list[Honest] = []
-    left_out: dict[str, LeftOut] = {}
-    for (protocol, dataset, method, column), members in cells.items():
-        members, others = _alike(members, protocol, column)
-        for run, reason in others:
-            what = f"{run.shown}, {protocol}"
-            left_out[what] = LeftOut(what, reason)
+    for (protocol, dataset, method, column), members in alike.cells.items():
         each = [run.metrics["protocols"][protocol][column] for run in members]
         best = [row.get("max_accuracy") for row in each]
         rows.append(
@@ -84,13 +69,13 @@ def gather_honest(runs: Sequence[Run]) -> tuple[list[Honest], list[LeftOut]]:
         )
     rows.sort(
         key=lambda row: (
-            PROTOCOLS.index(row.protocol),
+            HONEST_PROTOCOLS.index(row.protocol),
             dataset_order(row.dataset),
             row.method.order,
             score_order(row.column),
         )
     )
-    return rows, list(left_out.values())
+    return rows
 
 
 def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -117,24 +102,3 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "calibration_abnormal": min(row["calibration_abnormal"] for row in each),
         "miss_rate_bound": max(row["miss_rate_bound"] for row in each),
     }
-
-
-def _alike(runs: list[Run], protocol: str, column: str) -> tuple[list[Run], list[tuple[Run, str]]]:
-    """The largest group with one margin, confidence and number of thresholds; and the others."""
-    groups: dict[tuple[float, float, int], list[Run]] = defaultdict(list)
-    for run in runs:
-        row = run.metrics["protocols"][protocol][column]
-        groups[row["margin"], row["confidence"], len(row["thresholds"])].append(run)
-    best = max(groups, key=lambda key: len(groups[key]))  # of equal ones, the lowest seed's
-    others = [
-        (
-            run,
-            f"decided with margin {margin:g}, confidence {confidence:g} and {folds} thresholds, "
-            f"the other runs of the cell with {best[0]:g}, {best[1]:g} and {best[2]}; evaluate it "
-            "again",
-        )
-        for (margin, confidence, folds), members in groups.items()
-        if (margin, confidence, folds) != best
-        for run in members
-    ]
-    return groups[best], others

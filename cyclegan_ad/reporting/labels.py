@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from cyclegan_ad.method_names import EMBEDDING, METHODS
 from cyclegan_ad.results import paper_method_name
-from cyclegan_ad.score_names import EMBEDDING
 
 # In the paper's order.
 DATASET_TITLES = {
@@ -18,12 +20,7 @@ DATASET_TITLES = {
     "breast_ultrasound": "Breast ultrasound",
     "retina_oct": "Retina OCT",
 }
-METHOD_TITLES = {
-    "cyclegan": "CycleGAN",
-    "ganomaly": "GANomaly",
-    "padim": "PaDiM",
-    "patchcore": "PatchCore",
-}
+METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 METRIC_TITLES = {
     "zfn_accuracy": "ZFN accuracy",
     "max_accuracy": "Best accuracy",
@@ -35,7 +32,15 @@ FID_SUBSTITUTE = "fid_efficientnet_lite0"
 TABLE2_ROWS = ("sse", "fid", FID_SUBSTITUTE)
 
 # Their one score is a distance of embeddings, which the paper lists under SSE.
-EMBEDDING_METHODS = ("padim", "patchcore")
+EMBEDDING_METHODS = tuple(name for name, method in METHODS.items() if method.scores == (EMBEDDING,))
+
+# The paper's, and the default.
+OWN_BACKBONES = {"padim": "resnet18", "patchcore": "wide_resnet50_2"}
+_BACKBONE_TITLES = {
+    "resnet18": "ResNet-18",
+    "wide_resnet50_2": "Wide ResNet-50-2",
+    "efficientnet_lite0": "EfficientNet-Lite0",
+}
 
 NOTHING = "-"
 
@@ -48,16 +53,19 @@ class Method:
         run: name of the runs, the folder they lie in.
         name: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
         resolution: side of the images in pixels.
+        backbone: title of the network, where it is not the method's own; else empty.
     """
 
     run: str
     name: str
     resolution: int
+    backbone: str = ""
 
     @property
     def title(self) -> str:
         """What a reader calls it: ``CycleGAN 64 px``, or the name that the user gave the runs."""
         usual = f"{METHOD_TITLES.get(self.name, self.name)} {self.resolution} px"
+        usual += f", {self.backbone}" if self.backbone else ""
         if self.run == f"{self.name}-{self.resolution}":
             return usual
         if self.run == f"{self.name}-{self.resolution}-calibrated":
@@ -70,12 +78,37 @@ class Method:
         return paper_method_name(self.name, self.resolution)
 
     @property
-    def order(self) -> tuple[int, int, int, str]:
+    def order(self) -> tuple[int, int, int, str, str]:
         """Sorts as the paper's columns do; runs with names of the user's own come last."""
         usual = self.run == f"{self.name}-{self.resolution}"
         known = list(METHOD_TITLES)
         place = known.index(self.name) if self.name in known else len(known)
-        return (0 if usual else 1, place, -self.resolution, self.run)
+        return (0 if usual else 1, place, -self.resolution, self.run, self.backbone)
+
+
+def backbone_title(backbone: str) -> str:
+    """Title of a network behind PaDiM or PatchCore."""
+    return _BACKBONE_TITLES.get(backbone, printable(backbone))
+
+
+def other_backbone(settings: Mapping[str, Any]) -> str:
+    """Title of a method's network where it is not its own with ImageNet weights; else empty.
+
+    Args:
+        settings: group ``method`` of ``config.yaml``.
+
+    >>> other_backbone({"name": "padim", "backbone": "resnet18"})
+    ''
+    >>> other_backbone({"name": "padim", "backbone": "efficientnet_lite0", "pretrained": False})
+    'EfficientNet-Lite0 with random weights'
+    """
+    own = OWN_BACKBONES.get(str(settings.get("name")))
+    if own is None:
+        return ""
+    backbone, pretrained = str(settings.get("backbone", own)), settings.get("pretrained", True)
+    if backbone == own and pretrained:
+        return ""
+    return backbone_title(backbone) + ("" if pretrained else " with random weights")
 
 
 def dataset_title(dataset: str) -> str:

@@ -20,6 +20,7 @@ class Mean:
         datasets: over which.
         paper: the paper's, over the same datasets; None where one of them has none.
         artefact: whether the paper's is flagged.
+        unlike: whether runs behind it were made with other settings than the paper's.
         substituted: datasets where the substitute stood in for FID and was the better one.
         one_score: datasets with but one of SSE and FID (or its substitute).
     """
@@ -28,6 +29,7 @@ class Mean:
     datasets: tuple[str, ...]
     paper: float | None
     artefact: bool
+    unlike: bool
     substituted: tuple[str, ...]
     one_score: tuple[str, ...]
 
@@ -45,7 +47,7 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         The mean, or None if it has none of them.
     """
     best, paper, substituted, one_score, used = [], [], [], [], []
-    artefact = False
+    artefact = unlike = False
     for dataset in datasets:
         entries = _candidates(of_table2(study, dataset, method), metric)
         if not entries:
@@ -62,6 +64,7 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         artefact = artefact or any(
             figure.artefact for entry in entries for figure in entry.paper.values()
         )
+        unlike = unlike or any(entry.departures for entry in entries)
     if not best:
         return None
     theirs = [value for value in paper if value is not None]
@@ -70,6 +73,7 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         datasets=tuple(used),
         paper=math.fsum(theirs) / len(theirs) / 100 if len(theirs) == len(best) else None,
         artefact=artefact,
+        unlike=unlike,
         substituted=tuple(substituted),
         one_score=tuple(one_score),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cyclegan_ad.reporting.aggregate import Study
-from cyclegan_ad.reporting.labels import dataset_title
+from cyclegan_ad.reporting.labels import Method, dataset_title
+from cyclegan_ad.reporting.versions import mixed_versions
 from cyclegan_ad.reporting.wide import Row, Wide
 
 FLAG = "†"
 EMBEDDING_MARK = "e"
 SUBSTITUTE_MARK = "s"
+UNLIKE = "‡"
 
 OPTIMISTIC = (
     "Optimistic: both accuracies belong to thresholds that were set on the very test images they "
@@ -27,9 +29,29 @@ _OTHER_PROTOCOLS = {
 }
 
 
-def protocol_note(protocol: str) -> str:
-    """Say which images the thresholds were set on."""
-    return OPTIMISTIC if protocol == "paper" else _OTHER_PROTOCOLS[protocol]
+def protocol_notes(study: Study) -> list[str]:
+    """Say which images the thresholds were set on, and how far below their scores."""
+    if study.protocol == "paper":
+        return [OPTIMISTIC]
+    notes = [_OTHER_PROTOCOLS[study.protocol]]
+    margins: dict[float, set[str]] = {}
+    for entry in study.entries.values():
+        cell = f"{dataset_title(entry.dataset)}, {entry.method.title}"
+        margins.setdefault(entry.margin or 0.0, set()).add(cell)
+    if len(margins) == 1 and 0 not in margins:
+        notes.append(
+            f"The thresholds lie {100 * next(iter(margins)):g} % below the score they were set at."
+        )
+    elif len(margins) > 1:
+        each = "; ".join(
+            f"{100 * margin:g} % ({' and '.join(sorted(cells))})"
+            for margin, cells in sorted(margins.items())
+        )
+        notes.append(
+            f"The thresholds lie not equally far below the score they were set at, so cells and "
+            f"means do not compare: {each}."
+        )
+    return notes
 
 
 def table2_notes(table: Wide, study: Study) -> list[str]:
@@ -37,7 +59,7 @@ def table2_notes(table: Wide, study: Study) -> list[str]:
     blocks = [block for row in table.rows for block in row.blocks if block is not None]
     cells = [cell for block in blocks for cell in block.cells]
     notes = [
-        protocol_note(study.protocol),
+        *protocol_notes(study),
         "In percent: mean ± sample standard deviation over seeds (divided by n - 1); one seed has "
         "no deviation. In bold: the highest of a dataset and metric.",
     ]
@@ -45,14 +67,17 @@ def table2_notes(table: Wide, study: Study) -> list[str]:
         notes.append(
             "Paper: its mean ± standard deviation over 5 splits, and ours minus its mean in "
             "percentage points. Its deviations are divided by n, so ours would be 12 % larger for "
-            "the same 5 values. Our runs need not have its settings: see the settings below."
+            "the same 5 values. Our runs may differ from it in more settings than are named here: "
+            "they are listed with the runs."
         )
     if any(cell.flagged for cell in cells):
         notes.append(
             f"{FLAG} Artefact: the published code summed the anomaly map over the whole batch and "
             "gave the sum to every image of it. The paper's figures for this method follow from "
-            "that and say nothing about the method; ours score each image by itself."
+            "that and say nothing about the method; ours score each image by itself, so no "
+            "difference is given."
         )
+    notes += _unlike_notes(study)
     if any(block.embedding for block in blocks):
         notes.append(
             f"({EMBEDDING_MARK}) Distance of embeddings, the one score of this method; the paper "
@@ -60,7 +85,34 @@ def table2_notes(table: Wide, study: Study) -> list[str]:
         )
     notes += _substitute_notes(table.rows)
     notes += _mean_notes(table)
+    if mixed := mixed_versions(study.runs):
+        notes.append(
+            "The runs of a cell are not all of one version, so their deviation is not one of seeds "
+            f"alone. {'. '.join(mixed)}."
+        )
     return notes
+
+
+def _unlike_notes(study: Study) -> list[str]:
+    """Which settings were not the paper's: a text a method, or a text a setting and datasets."""
+    found: dict[Method, dict[tuple[str, ...], list[str]]] = {}
+    for entry in study.entries.values():
+        if entry.paper:
+            datasets = found.setdefault(entry.method, {}).setdefault(entry.departures, [])
+            if entry.dataset not in datasets:
+                datasets.append(entry.dataset)
+    told = [
+        f"{method.title}{f' ({_list(datasets)})' if len(groups) > 1 else ''}: {', '.join(unlike)}"
+        for method, groups in sorted(found.items(), key=lambda item: item[0].order)
+        for unlike, datasets in groups.items()
+        if unlike
+    ]
+    if not told:
+        return []
+    return [
+        f"{UNLIKE} Ours was made with other settings than the paper's, which a difference does not "
+        f"tell from anything else. {'. '.join(told)}."
+    ]
 
 
 def _substitute_notes(rows: Iterable[Row]) -> list[str]:

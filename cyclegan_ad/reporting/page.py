@@ -13,7 +13,7 @@ from cyclegan_ad.reporting.aggregate import Study
 from cyclegan_ad.reporting.gallery import CriticalRun, Shown
 from cyclegan_ad.reporting.honest import Honest
 from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title, score_title
-from cyclegan_ad.reporting.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK
+from cyclegan_ad.reporting.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
 from cyclegan_ad.reporting.provenance import Origin, Settings
 from cyclegan_ad.reporting.reading import LeftOut
 from cyclegan_ad.reporting.sheets import Sheet
@@ -69,7 +69,12 @@ def render_page(contents: Contents) -> str:
         version=__version__,
         now=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         metrics=list(METRIC_TITLES.values()),
-        marks={"flag": FLAG, "embedding": EMBEDDING_MARK, "substitute": SUBSTITUTE_MARK},
+        marks={
+            "flag": FLAG,
+            "embedding": EMBEDDING_MARK,
+            "substitute": SUBSTITUTE_MARK,
+            "unlike": UNLIKE,
+        },
         by_dataset=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r.dataset)],
         by_run=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r.run)],
         dataset_title=dataset_title,

@@ -64,8 +64,8 @@ def _origin(run: Run) -> Origin:
         epochs=int(metrics["epochs"]),
         trained=_duration(metrics.get("training_seconds")),
         images=f"{metrics['test_normal']} + {metrics['test_abnormal']}",
-        commit=_commit(made.get("commit")),
-        evaluated=_commit(judged.get("commit")),
+        commit=short_commit(made.get("commit")),
+        evaluated=short_commit(judged.get("commit")),
         version=_text(made.get("cyclegan_ad")),
         torch=_text(packages.get("torch") if isinstance(packages, dict) else None),
         machine=printable(machine) if made else NOTHING,
@@ -99,7 +99,8 @@ def settings_of_methods(runs: Sequence[Run]) -> list[Settings]:
     return found
 
 
-def _commit(commit: object) -> str:
+def short_commit(commit: object) -> str:
+    """Shorten a commit, keeping the mark of uncommitted changes; ``-`` if there is none."""
     if not isinstance(commit, str):
         return NOTHING
     base, plus, changes = commit.partition("+")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT
 from cyclegan_ad.reporting.checks import check_identity, check_metrics, check_scores
-from cyclegan_ad.reporting.labels import Method, printable
+from cyclegan_ad.reporting.labels import Method, other_backbone, printable
 from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_directory import RunDirectory
 
@@ -76,7 +76,12 @@ class Run:
     def method(self) -> Method:
         """The column of Table 2 that it belongs to."""
         row = self.metrics
-        return Method(str(row["run"]), str(row["method"]), int(row["resolution"]))
+        return Method(
+            run=str(row["run"]),
+            name=str(row["method"]),
+            resolution=int(row["resolution"]),
+            backbone=other_backbone(self.config["method"]),
+        )
 
 
 def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:

@@ -24,6 +24,7 @@ from cyclegan_ad.reporting.notes import (
     HONEST_NOTES,
     SIGNIFICANCE_NOTES,
     SUBSTITUTE_MARK,
+    UNLIKE,
 )
 from cyclegan_ad.reporting.significance import ALPHA, Comparison
 from cyclegan_ad.reporting.wide import Cell, Wide
@@ -80,6 +81,7 @@ def wide_sheet(name: str, title: str, table: Wide, notes: Sequence[str]) -> Shee
         rows.append(tuple(line))
         if any(cell.paper for block in cells if block is not None for cell in block):
             rows.append(_second_line("paper", cells))
+        if any(cell.difference for block in cells if block is not None for cell in block):
             rows.append(_second_line("difference", cells))
     return Sheet(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
 
@@ -88,10 +90,16 @@ def _second_line(what: str, blocks: list[tuple[Cell, Cell, Cell] | None]) -> tup
     line = [Text(""), Text(""), Text(what)]
     for block in blocks:
         for cell in block or (Cell(""), Cell(""), Cell("")):
-            flag = FLAG if cell.flagged else ""
-            line.append(Text(cell.paper + flag if what == "paper" else cell.difference))
+            line.append(Text(marked(cell) if what == "paper" else cell.difference))
         line.append(Text(""))
     return tuple(line)
+
+
+def marked(cell: Cell) -> str:
+    """The paper's figure with its marks; empty where there is none."""
+    if not cell.paper:
+        return ""
+    return cell.paper + (FLAG if cell.flagged else "") + (UNLIKE if cell.unlike else "")
 
 
 def honest_sheet(rows: Sequence[Honest]) -> Sheet:
@@ -179,7 +187,7 @@ def verdict(comparison: Comparison) -> str:
     return "no difference shown"
 
 
-def extension_sheet(table: Wide | None, protocol_note: str) -> Sheet:
+def extension_sheet(table: Wide | None, protocol_notes: Sequence[str]) -> Sheet:
     """Lay out the extension scores; empty where there are none."""
-    notes = [protocol_note, *EXTENSION_NOTES]
+    notes = [*protocol_notes, *EXTENSION_NOTES]
     return wide_sheet("extensions", "Extension scores", table or Wide((), ()), notes)

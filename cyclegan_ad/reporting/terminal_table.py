@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cyclegan_ad.reporting.labels import METRIC_TITLES
-from cyclegan_ad.reporting.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK
+from cyclegan_ad.reporting.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
 from cyclegan_ad.reporting.reading import LeftOut
+from cyclegan_ad.reporting.sheets import marked
 from cyclegan_ad.reporting.wide import Block, Row, Wide
 
 _PIPED_COLUMNS = 80
@@ -37,7 +38,7 @@ def print_study(
 
     def text(words: str) -> Text:
         if ascii_only:
-            words = words.replace("±", "+-").replace(FLAG, "*")
+            words = words.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
         return _encodable(words, console)
 
     console.print(_table(table, text, ascii_only))
@@ -85,7 +86,7 @@ def _table(table: Wide, text: Callable[[str], Text], ascii_only: bool) -> Table:
                 continue
             drawn.add_row(*_ours(method.title, row, block, text))
             if any(cell.paper for cell in block.cells):
-                paper = [cell.paper + (FLAG if cell.flagged else "") for cell in block.cells]
+                paper = [marked(cell) for cell in block.cells]
                 drawn.add_row(text("    paper"), *(text(words) for words in paper), style="dim")
     return drawn
 

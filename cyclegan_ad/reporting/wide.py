@@ -36,6 +36,7 @@ class Cell:
         best: whether it is the highest of its dataset and metric.
         paper: the paper's, in percent; empty where it has none.
         flagged: whether the paper's comes from the error in its code.
+        unlike: whether ours was made with other settings than the paper's.
         difference: ours minus the paper's in percentage points, with sign.
     """
 
@@ -43,6 +44,7 @@ class Cell:
     best: bool = False
     paper: str = ""
     flagged: bool = False
+    unlike: bool = False
     difference: str = ""
 
 
@@ -167,6 +169,7 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, str]]], paper: bool) 
                 if figure is None
                 else f"{figure.mean_percent:.2f} ± {figure.std_percent:.2f}",
                 flagged=figure is not None and figure.artefact,
+                unlike=figure is not None and bool(entry.departures),
                 difference=signed(entry.difference(metric)) if paper else "",
             )
         )
@@ -213,5 +216,6 @@ def _mean_cell(mean: Mean, highest: float | None) -> Cell:
         best=round(100 * mean.value, 2) == highest,
         paper="" if mean.paper is None else percent(mean.paper),
         flagged=mean.artefact and mean.paper is not None,
-        difference=signed(None if mean.paper is None else mean.value - mean.paper),
+        unlike=mean.unlike and mean.paper is not None,
+        difference=signed(None if mean.paper is None or mean.artefact else mean.value - mean.paper),
     )

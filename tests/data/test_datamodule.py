@@ -373,8 +373,8 @@ def test_too_few_abnormal_images_to_calibrate(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(root, calibration_fraction=0.25)
     assert str(caught.value) == (
-        "protocol.calibration_fraction=0.25 cannot be taken from plates: 1 abnormal image is left "
-        "beside the test set: one is needed to train and one to calibrate; add abnormal images or "
+        "protocol.calibration_fraction=0.25 cannot be taken from plates: 1 abnormal image "
+        "beside the test set; one is needed to train and one to calibrate; add abnormal images or "
         "use protocol=crossfit"
     )
 
@@ -383,8 +383,10 @@ def test_copies_of_calibration_images_do_not_train(root: Path) -> None:
     clean = read(root, calibration_fraction=0.3)
     [kept], trained_on = paths(clean, clean.split.calibration), paths(clean, clean.split.train, 1)
     tested = paths(clean, clean.split.test, 1)
-    (root / kept).write_bytes((root / tested[0]).read_bytes())  # neither of the two trains
-    assert read(root, calibration_fraction=0.3).leaked_images() == []
+    (root / kept).write_bytes((root / tested[0]).read_bytes())  # no threshold from a test image
+    copied = read(root, calibration_fraction=0.3)
+    assert kept not in paths(copied, copied.split.calibration)
+    assert copied.leaked_images() == [tested[0]]
     (root / kept).write_bytes((root / trained_on[0]).read_bytes())
     (root / tested[1]).write_bytes((root / trained_on[1]).read_bytes())
     data = read(root, calibration_fraction=0.3)

@@ -63,7 +63,7 @@ def test_golden_calibration_by_hand(fraction, calibration):
         ((1,), (1, 2)),  # a copy would train on what the threshold is set on
         ((0, 1), (0, 1, 2)),
         ((0, 1, 4), (2,)),  # none would be left to train
-        ((3, 5, 6), (2,)),  # the test set is as it is, and normal images train
+        ((3, 5, 6), (0,)),  # copies are tested: another one is taken; normal images train
     ],
 )
 def test_copies_of_a_calibration_image_calibrate_too(copies, calibration):
@@ -104,9 +104,7 @@ def test_a_larger_fraction_keeps_the_same_images_and_more():
 def test_calibration_needs_two_abnormal_images_beside_the_test_set():
     paths, labels = made_up(5, 2)
     assert split_samples(paths, labels, 0, calibration_fraction=0.0).calibration == ()
-    message = (
-        "1 abnormal image is left beside the test set: one is needed to train and one to calibrate"
-    )
+    message = "1 abnormal image beside the test set; one is needed to train and one to calibrate"
     with pytest.raises(ValueError, match=f"^{message}$"):
         split_samples(paths, labels, 0, calibration_fraction=0.2)
 

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import RunDirectory
 from experiments.driver import (
     Settings,
     choose_datasets,
+    missing_run,
     read_words,
     run_driver,
     training_command,
@@ -124,8 +127,27 @@ def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it() -> None
     assert training_command(other, "screw", "figure4") == (
         f"{start} +experiment=figure4 +column=cyclegan-64 dataset=screw seed=2 'runs=my runs'"
     )
-    assert training_command(settings | {"run_name": "mine"}, "screw", "figure3") == (
-        f"{start} run_name=mine dataset=screw"
+    for name, words in (
+        ("cyclegan-128", ["method=cyclegan", "resolution=128"]),
+        (
+            "cyclegan-256-calibrated",
+            ["method=cyclegan", "resolution=256", "protocol=calibrated"],
+        ),
+        ("ganomaly-64", ["method=ganomaly", "resolution=64"]),
+    ):
+        found = training_command(settings | {"run_name": name}, "screw", "figure3")
+        assert found == " ".join([start, *words, "dataset=screw"])
+        made = compose_settings("train", [*words, "dataset=screw"])
+        assert RunDirectory.of(made).path == Path("runs") / name / "screw" / "seed0"
+
+
+@pytest.mark.parametrize("name", ["mine", "cyclegan-063", "cyclegan-63", "cyclegan-64-crossfit"])
+def test_no_command_is_guessed_for_another_name(name: str) -> None:
+    settings = {"runs": "a/b", "run_name": name, "seed": "3"}
+    assert training_command(settings, "screw", "figure3") is None
+    assert str(missing_run(settings, "screw", "figure3")) == (
+        f"a/b/{name}/screw/seed3 holds no finished run; name others with run_name=NAME, seed=N or "
+        "runs=PATH"
     )
 
 

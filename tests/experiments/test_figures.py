@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from reporting.fake_runs import make_run as make_fake_run
+from tiny import compose_settings
 
+from cyclegan_ad import histogram
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.examples import Examples, write_examples
 from cyclegan_ad.files import write_rows
+from cyclegan_ad.score_names import EXTRACTOR_NAMES, SCORE_NAMES, TTA_NAMES, score_column
 from experiments import distributions, strips
-from experiments.distributions import Distribution, bin_edges
+from experiments.distributions import Distribution
 from experiments.figure3 import DEFAULTS as DEFAULTS3
-from experiments.figure3 import figure3, read_strip, squared_difference
+from experiments.figure3 import figure3, read_strip
 from experiments.figure4 import DEFAULTS as DEFAULTS4
 from experiments.figure4 import figure4, read_distribution
+from experiments.remedy import score_options, scoring_command
 
 
 def make_run(
@@ -36,7 +41,7 @@ def make_run(
             masks=masks,
         ),
         -images if reconstructs else None,
-        torch.zeros(2 * each, 16, 16),
+        torch.rand(2 * each, 16, 16, generator=random),
         np.array(([False] * count + [True]) * 2),
     )
     write_rows(
@@ -69,13 +74,6 @@ def places(tmp_path: Path) -> dict[str, str]:
 def make_two(tmp_path: Path) -> None:
     for dataset, channels in (("screw", 1), ("wood", 3)):
         make_run(tmp_path / "runs" / "cyclegan-256" / dataset / "seed0", channels=channels)
-
-
-def test_squared_difference_by_hand() -> None:
-    image = np.array([[[0, 255, 100]]], np.uint8)
-    other = np.array([[[255, 255, 100]]], np.uint8)
-    assert squared_difference(image, other).tolist() == [[4.0]]  # from -1 to 1 in one channel
-    assert squared_difference(other, image).tolist() == [[4.0]]
 
 
 def test_figure3_shows_what_is_there_and_names_what_is_not(
@@ -125,7 +123,19 @@ def test_examples_are_spread_evenly_and_critical_ones_left_out(tmp_path: Path) -
             np.testing.assert_array_equal(got[0], everything.pictures[label][expected][0])
     image, reconstruction, difference = strip.pictures[1][0]
     assert image.shape == reconstruction.shape == difference.shape == (16, 16)
-    np.testing.assert_allclose(difference, ((image.astype(float) - reconstruction) / 127.5) ** 2)
+    with np.load(run_dir / "examples.npz") as file:
+        np.testing.assert_array_equal(difference, file["maps"][7])  # as the run saved it
+
+
+def test_maps_have_the_scale_of_the_report(tmp_path: Path, kept: list[Figure]) -> None:
+    make_two(tmp_path)
+    figure3(DEFAULTS3 | places(tmp_path) | {"dataset": "screw", "examples": "5"})
+    [figure] = kept
+    maps = np.stack(
+        [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images][2::3]
+    )
+    drawn = [axes for axes in figure.axes if axes.images][2]
+    assert drawn.images[0].get_clim() == (0.0, pytest.approx(np.percentile(maps, 99.8)))
 
 
 def test_a_method_without_reconstructions_is_told(tmp_path: Path) -> None:
@@ -144,8 +154,8 @@ def test_a_run_without_examples_is_left_out(tmp_path: Path) -> None:
 
 def test_distribution_by_hand(tmp_path: Path) -> None:
     found = read_distribution(make_run(tmp_path / "run"), "screw", "sse")
-    normal, abnormal = found.classes
-    assert (normal.tolist(), abnormal.tolist()) == ([1, 2, 3, 5], [4, 6, 7, 8])
+    assert found.scores.tolist() == [1, 2, 3, 5, 4, 6, 7, 8]
+    assert found.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert found.summary["zfn_threshold"] == 4.0
     assert found.summary["zfn_accuracy"] == 7 / 8  # 5 is called abnormal
     assert found.title == "Screw"
@@ -184,28 +194,78 @@ def test_figure4_writes_a_file_of_its_own_for_each_score(tmp_path: Path) -> None
 
 def test_a_score_that_is_not_there_and_one_class_only_are_told(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"has no column peak, but sse, fid; add it with: python"):
+    with pytest.raises(UserError, match=r"no column peak, but sse, fid; name another with score="):
         read_distribution(run_dir, "screw", "peak")
+    with pytest.raises(UserError, match=r"no column peak_3px, but sse, fid; add it with: python"):
+        read_distribution(run_dir, "screw", "peak_3px")
     write_rows(run_dir / "scores.csv", ["path", "label", "sse"], [["a", 1, 1.0], ["b", 1, 2.0]])
     with pytest.raises(UserError, match="images of one class only"):
         read_distribution(run_dir, "screw", "sse")
 
 
-@pytest.mark.parametrize(
-    ("scores", "logarithmic"),
-    [([1, 2, 99], False), ([1, 2, 101], True), ([0, 1, 1000], False), ([3, 3], False)],
-)
-def test_bins_hold_every_score(scores: list[float], logarithmic: bool) -> None:
-    values = np.array(scores, float)
-    edges, found = bin_edges(values)
-    assert found is logarithmic
-    assert edges[0] < values.min() and values.max() < edges[-1]
-    assert (np.diff(edges) > 0).all()
-    steps = np.diff(np.log(edges) if logarithmic else edges)
-    np.testing.assert_allclose(steps, steps[0])
-
-
 def test_classes_keep_their_scores() -> None:
     found = Distribution.of("mine", [3.0, 1.0, 2.0], [1, 0, 1])
-    assert [values.tolist() for values in found.classes] == [[1.0], [3.0, 2.0]]
+    assert (found.scores.tolist(), found.labels.tolist()) == ([3.0, 1.0, 2.0], [1, 0, 1])
     assert found.title == "mine"
+
+
+def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
+    tmp_path: Path, kept: list[Figure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = make_run(tmp_path / "runs" / "cyclegan-256" / "screw" / "seed0")
+    scores = [0.1, 0.2, 0.3, 0.5, 0.4, 0.6, 0.7, 900.0]
+    write_rows(
+        run_dir / "scores.csv",
+        ["path", "label", "sse"],
+        [[f"{i}.png", int(i >= 4), score] for i, score in enumerate(scores)],
+    )
+    figure4(DEFAULTS4 | places(tmp_path) | {"dataset": "screw"})
+    monkeypatch.setattr(histogram, "save_figure", strips.save_figure)
+    histogram.score_figure(scores, [0] * 4 + [1] * 4, {"ZFN": 0.4, "ACC": 0.4}, "sse", tmp_path)
+    driver, own = (figure.axes[0] for figure in kept)
+    assert driver.get_xscale() == own.get_xscale() == "log"
+    assert driver.get_xlim() == own.get_xlim()
+    assert [text.get_text() for text in driver.texts] == [text.get_text() for text in own.texts]
+    assert [line.get_linestyle() for line in driver.lines] == [
+        line.get_linestyle() for line in own.lines
+    ]
+    for one, other in zip(driver.patches, own.patches, strict=True):
+        np.testing.assert_array_equal(one.get_path().vertices, other.get_path().vertices)
+
+
+@pytest.mark.parametrize("name", ["path", "label"])
+def test_columns_that_are_no_scores_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"score={name} is not possible"):
+        figure4(DEFAULTS4 | places(tmp_path) | {"score": name})
+
+
+@pytest.mark.parametrize("name", SCORE_NAMES)
+@pytest.mark.parametrize("extractor", EXTRACTOR_NAMES)
+@pytest.mark.parametrize("tta", TTA_NAMES)
+def test_a_column_leads_back_to_its_settings(name: str, extractor: str, tta: str) -> None:
+    column = score_column(name, extractor, peak_sigma_px=1.5, tta=tta)
+    found = score_options(column)
+    assert found is not None
+    assert found[0] == name
+    options = {"extractor": "inception", "peak_sigma_px": 2} | found[1]
+    assert score_column(name, **options) == column
+    assert found[1]["tta"] == tta
+
+
+@pytest.mark.parametrize("column", ["nothing", "peak", "peak_.px", "sse_tta_tta", "sse_inception"])
+def test_a_column_that_no_score_has_gets_no_command(tmp_path: Path, column: str) -> None:
+    assert scoring_command(tmp_path, column) is None
+
+
+def test_the_command_names_what_the_run_does_otherwise(tmp_path: Path) -> None:
+    run_dir = make_fake_run(tmp_path, "cyclegan", 64, "screw", 0, "score.extractor=inception")
+    start = f"python -m cyclegan_ad.evaluate run={run_dir}"
+    for column, words in (
+        ("peak_2px", "score=peak"),
+        ("peak_0.5px_tta", "score=peak score.peak_sigma_px=0.5 score.tta=dihedral"),
+        ("fid_efficientnet_lite0", "score=fid score.extractor=efficientnet_lite0"),
+        ("fid_spatial", "score=fid_spatial"),
+    ):
+        assert scoring_command(run_dir, column) == f"{start} {words}"
+        compose_settings("evaluate", [f"run={run_dir}", *words.split()])  # are possible
+    assert scoring_command(run_dir, "embedding") is None  # a CycleGAN has none

@@ -152,9 +152,7 @@ def test_too_little_memory_names_what_to_reduce(
     assert "method.max_train_images=6 or less" in message
     fit(build(max_train_images=6), batches(images(12)))
     monkeypatch.setattr(embedding, "available_bytes", lambda device: 10.0)
-    with pytest.raises(
-        UserError, match=r"smaller resolution, backbone or .* method.n_features"
-    ):
+    with pytest.raises(UserError, match=r"smaller resolution, backbone or .* method.n_features"):
         fit(build(max_train_images=6), batches(images(12)))
 
 

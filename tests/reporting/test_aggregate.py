@@ -1,6 +1,7 @@
 """Means, deviations and the rows of Table 2."""
 
 import itertools
+import json
 import statistics
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 from reporting.fake_runs import change_metrics, make_run
 
 from cyclegan_ad.reporting.aggregate import Statistic, Study, best_of, build_study, choose_protocol
+from cyclegan_ad.reporting.alike import choose_alike
 from cyclegan_ad.reporting.cells import choose_consistent
 from cyclegan_ad.reporting.collect import collect
 from cyclegan_ad.reporting.labels import Method
 from cyclegan_ad.reporting.means import common_datasets, mean_of_best
+from cyclegan_ad.reporting.notes import protocol_notes
 from cyclegan_ad.reporting.wide import lay_out_extensions, lay_out_table2
 from cyclegan_ad.results import paper_figure
 
@@ -19,7 +22,8 @@ CYCLEGAN = Method("cyclegan-64", "cyclegan", 64)
 
 
 def study_of(runs: Path, protocol: str = "paper") -> Study:
-    return build_study(choose_consistent(collect(runs)[0])[0], protocol)
+    kept = choose_consistent(collect(runs)[0])[0]
+    return build_study(kept, protocol, choose_alike(kept))
 
 
 def test_one_value_has_no_deviation_and_several_have_the_sample_one() -> None:
@@ -71,6 +75,39 @@ def test_honest_accuracies_replace_the_papers_if_asked_for(tmp_path: Path) -> No
     calibrated = study_of(tmp_path, "calibrated").entries["screw", run.method, "sse"].statistics
     assert calibrated["zfn_accuracy"].mean == honest["calibrated"]["sse"]["accuracy"]
     assert "max_accuracy" not in calibrated
+
+
+@pytest.mark.parametrize("setting", ["margin", "confidence", "thresholds"])
+def test_decisions_made_otherwise_are_in_no_mean_of_the_protocol(
+    tmp_path: Path, setting: str
+) -> None:
+    for seed in range(3):
+        path = make_run(tmp_path, seed=seed, columns=["sse", "peak_2px"])
+    metrics = json.loads((path / "metrics.json").read_text())
+    for row in metrics["protocols"]["crossfit"].values():
+        row[setting] = [1.0] * 3 if setting == "thresholds" else 0.5
+    change_metrics(path, **metrics)
+    study = study_of(tmp_path, "crossfit")
+    decided = {run.seed: run.metrics["protocols"]["crossfit"] for run in study.runs}
+    for column in ("sse", "peak_2px"):
+        entry = study.entries["screw", CYCLEGAN, column]
+        assert entry.seeds == (0, 1)
+        expected = tuple(decided[seed][column]["accuracy"] for seed in (0, 1))
+        assert entry.statistics["zfn_accuracy"].values == expected
+        assert len(entry.statistics["auroc"].values) == 2
+    assert study.without_protocol == []
+    assert study_of(tmp_path).entries["screw", CYCLEGAN, "sse"].seeds == (0, 1, 2)
+
+
+def test_margins_that_differ_between_cells_are_told(tmp_path: Path) -> None:
+    for dataset, margin in (("screw", 0.0), ("tile", 0.05)):
+        path = make_run(tmp_path, dataset=dataset, columns=["sse"])
+        metrics = json.loads((path / "metrics.json").read_text())
+        metrics["protocols"]["crossfit"]["sse"]["margin"] = margin
+        change_metrics(path, **metrics)
+    _, told = protocol_notes(study_of(tmp_path, "crossfit"))
+    assert told.endswith("0 % (Screw, CycleGAN 64 px); 5 % (Tile, CycleGAN 64 px).")
+    assert len(protocol_notes(study_of(tmp_path))) == 1
 
 
 def test_the_protocol_is_the_one_all_runs_were_evaluated_with(tmp_path: Path) -> None:
@@ -159,7 +196,12 @@ def test_table_2_is_laid_out_as_in_the_paper(tmp_path: Path) -> None:
     assert [cell.best for cell in patchcore.cells] == [True, True, True]
     assert patchcore.cells[0].paper == "61.90 ± 0.00"
     assert patchcore.cells[0].flagged
-    assert patchcore.cells[0].difference == "+38.10"
+    assert patchcore.cells[0].difference == ""  # from a figure that means nothing
+    assert patchcore.cells[0].unlike  # 64 px, the paper's 256
+    cyclegan = table.rows[0].blocks[1]
+    assert cyclegan is not None
+    assert cyclegan.cells[0].difference[0] in "+-"
+    assert not cyclegan.cells[0].unlike
     assert patchcore.cells[2].paper == ""  # the paper has none
     assert patchcore.behind == "1 seed"
     assert patchcore.cells[0].ours == "100.00"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from reporting.fake_runs import make_run
 
+from cyclegan_ad.reporting.alike import choose_alike
 from cyclegan_ad.reporting.collect import collect
 from cyclegan_ad.reporting.honest import add_decisions, gather_honest
 
@@ -43,8 +44,9 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
     for seed in range(2):
         make_run(tmp_path, "cyclegan", 64, "screw", seed, "protocol=calibrated", columns=["sse"])
     runs, _ = collect(tmp_path)
-    (crossfit, calibrated), left_out = gather_honest(runs)
-    assert left_out == []
+    alike = choose_alike(runs)
+    crossfit, calibrated = gather_honest(alike)
+    assert alike.left_out == []
     assert (crossfit.protocol, calibrated.protocol) == ("crossfit", "calibrated")
     each = [run.metrics["protocols"]["calibrated"]["sse"] for run in runs]
     assert calibrated.seeds == (0, 1)
@@ -63,7 +65,8 @@ def test_another_margin_is_not_mixed_in(tmp_path: Path) -> None:
     metrics = json.loads((path / "metrics.json").read_text())
     metrics["protocols"]["crossfit"]["sse"]["margin"] = 0.1
     (path / "metrics.json").write_text(json.dumps(metrics))
-    (row,), left_out = gather_honest(collect(tmp_path)[0])
+    alike = choose_alike(collect(tmp_path)[0])
+    (row,), left_out = gather_honest(alike), alike.left_out
     assert row.seeds == (0, 1)
     assert [row.what for row in left_out] == ["cyclegan-64/screw/seed2, crossfit"]
     assert "margin 0.1" in left_out[0].reason

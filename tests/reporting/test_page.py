@@ -97,6 +97,7 @@ def test_it_says_what_must_be_said(page: Path) -> None:
     words = Elements(page.read_text("utf-8")).words
     for said in (
         "Optimistic: both accuracies belong to thresholds that were set on the very test images",
+        "PatchCore 64 px: 64 px instead of 256 px",
         "sum to every image of it",  # the flagged figures of the paper
         "Distance of embeddings",
         "FID on the features of another network",
