@@ -43,13 +43,13 @@ def score_figure(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 4.2), dpi=DPI, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(7.0, 4.4), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     draw_scores(axes, scores, labels, thresholds)
     axes.set_xlabel(f"{score_name} (higher: more abnormal)", fontsize=11)
     axes.set_ylabel("test images", fontsize=11)
-    # Beside the axis title, where neither bars nor thresholds are.
-    axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.08))
+    # Below the axis title, where neither bars nor thresholds are and long names have room.
+    axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.15))
     axes.xaxis.label.set(horizontalalignment="left", x=0.0)
     if thresholds:
         figure.supxlabel(OPTIMISTIC, fontsize=8.5, color="0.4", x=0.99, horizontalalignment="right")

@@ -6,7 +6,7 @@ evaluate_run:  load the weights, score the test set, write what follows from the
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from pytorch_lightning import Callback
@@ -52,7 +52,7 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     run = RunDirectory.of(settings)
     state = run.claim(settings)
     if state == "trained" and all_scored(run, score_columns(score)):
-        return _use_again(run, settings)
+        return _use_again(run, settings, run.locked())
     if state != "trained":
         ensure_method(settings)
     if settings["logger"]["kind"] == "wandb":
@@ -60,16 +60,24 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     data = prepare_data(settings)
     check_protocol(settings, data)
     with run.locked():
-        metrics = _train_and_evaluate(run, settings, data)
+        # Asked again: another process may have worked here until now.
+        state = run.claim(settings)
+        if state == "trained" and all_scored(run, score_columns(score)):
+            return _use_again(run, settings, nullcontext())
+        metrics = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, metrics)
     return metrics
 
 
-def _use_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
+def _use_again(
+    run: RunDirectory, settings: dict[str, Any], lock: AbstractContextManager[None]
+) -> dict[str, Any]:
+    """Print what a complete run holds; the lock is taken only to change something."""
     metrics = read_metrics(run.path)
     asked = settings["protocol"]["name"], protocol_settings(settings)
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
-        metrics = decide_again(run, settings)
+        with lock:
+            metrics = decide_again(run, settings)
         print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
@@ -78,10 +86,9 @@ def _use_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train_and_evaluate(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
 ) -> dict[str, Any]:
     processes = settings["trainer"]["devices"]
-    state = run.claim(settings)  # again: another process may have worked here until now
     if state == "new":
         write_start(run, settings, data)
     else:

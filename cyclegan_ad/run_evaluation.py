@@ -116,7 +116,7 @@ def decide_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     """Apply another protocol to the scores of a complete run; no network is asked again.
 
     Args:
-        run: The run.
+        run: The run, locked by the caller.
         settings: Its settings, with the protocol asked for.
 
     Returns:
@@ -125,11 +125,10 @@ def decide_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If the protocol cannot be applied to this run.
     """
-    with run.locked():
-        metrics = read_metrics(run.path) | decide(run, settings)
-        if run.detector.is_dir():
-            write_decisions(run.detector, metrics)
-        write_json(run.metrics, metrics)
+    metrics = read_metrics(run.path) | decide(run, settings)
+    if run.detector.is_dir():
+        write_decisions(run.detector, metrics)
+    write_json(run.metrics, metrics)
     return metrics
 
 
