@@ -34,6 +34,11 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": path, **more}
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does to what it starts in the background: it ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(command: list[str], cwd: Path, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *command],
@@ -43,6 +48,7 @@ def start(command: list[str], cwd: Path, **more: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_interrupts,
     )
 
 
