@@ -23,3 +23,35 @@ def choose_device(accelerator: str) -> torch.device:
     if accelerator == "gpu" and not gpu:
         raise UserError("a GPU was asked for, but torch finds none here; ask for auto or cpu")
     return torch.device("cuda" if gpu and accelerator != "cpu" else "cpu")
+
+
+def choose_precision(precision: str, device: torch.device, *, mixed: bool = True) -> str:
+    """The precision of ``auto``: bfloat16 where the processor computes in it, else float32.
+
+    Args:
+        precision: ``auto`` or Lightning's name of a precision, such as ``32-true``.
+        device: Where the training runs.
+        mixed: Whether the method may be trained in mixed precision.
+
+    Returns:
+        Lightning's name of a precision.
+
+    Raises:
+        UserError: If the device cannot compute in it.
+    """
+    if precision == "16-mixed" and device.type == "cpu":
+        raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true")
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if mixed and has_bfloat16(device) else "32-true"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices by itself, not by way of float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Before torch 2.12 there is no such list, and float32 is the safe choice.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

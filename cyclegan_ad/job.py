@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
+from cyclegan_ad.device import choose_device, choose_precision
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
@@ -93,7 +94,7 @@ def _train_and_evaluate(
         write_start(run, settings, data)
     else:
         check_split(run, data)
-    _announce(run, data, state)
+    _announce(run, settings, data, state)
     if state != "trained" and processes > 1:
         train_in_processes(settings, processes)
     with open_loggers(settings, run) as loggers:
@@ -142,7 +143,9 @@ def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequen
         finish_loggers(loggers, exit_code)
 
 
-def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
+def _announce(
+    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
+) -> None:
     train = sum(len(data.train_indices(label)) for label in data.trained_labels)
     test = len(data.split.test)
     kept = len(data.split.calibration)
@@ -156,6 +159,9 @@ def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
         f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
         f"and {test} to test"
     )
+    if state != "trained" and settings["trainer"]["precision"] == "auto":
+        chosen = precision_of(settings)
+        print(f"precision {chosen}, by trainer.precision=auto (32-true computes in float32)")
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
     leaked = data.leaked_images()
@@ -165,6 +171,17 @@ def _announce(run: RunDirectory, data: AnomalyDataModule, state: State) -> None:
             f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
             f"figures are flattered ({', '.join(leaked[:3])}{', ...' if len(leaked) > 3 else ''})"
         )
+
+
+def precision_of(settings: dict[str, Any]) -> str:
+    """The precision a job trains in on this machine, as Lightning calls it.
+
+    Raises:
+        UserError: If the device cannot compute in the one asked for.
+    """
+    trainer, method = settings["trainer"], METHODS[settings["method"]["name"]]
+    device = choose_device(trainer["accelerator"])
+    return choose_precision(trainer["precision"], device, mixed=method.mixed_precision)
 
 
 def train_run(
@@ -182,6 +199,7 @@ def train_run(
     every = settings["trainer"]["snapshot_every_n_epochs"]
     name = settings["method"]["name"]
     arguments = training_arguments(settings)
+    arguments["precision"] = precision_of(settings)
     if METHODS[name].fitted:
         arguments["compile"] = False  # one pass over the images is over before it were compiled
     callbacks: list[Callback] = [TrainingProgress()]

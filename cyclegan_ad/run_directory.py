@@ -59,6 +59,9 @@ NOT_TRAINING = (
     "dataset.storage",
     "dataset.memory_limit_mib",
     "trainer.accelerator",
+    "trainer.activation_checkpointing",
+    "trainer.channels_last",  # of earlier versions
+    "trainer.compile",
     "trainer.strategy",
     "trainer.log_every_n_steps",
     "trainer.checkpoint_every_n_epochs",
@@ -75,7 +78,7 @@ _ADDED: dict[str, dict[str, Any]] = {
         "confidence": 0.95,
         "calibration_fraction": 0.0,
     },
-    "score": {"peak_sigma_px": 2, "tta": "none"},
+    "score": {"peak_sigma_px": 2, "tta": "none", "precision": "float32"},
 }
 
 _GROUPS = ("dataset", "method", "protocol", "score", "trainer")

@@ -9,6 +9,7 @@ from cyclegan_ad.backbone_names import check_backbone_name, check_embedding_sett
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.score_names import (
+    SCORE_PRECISIONS,
     TTA_NAMES,
     check_extractor_name,
     check_method_scores,
@@ -22,6 +23,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "method.name": tuple(METHODS),
     "protocol.name": ("paper", "crossfit", "calibrated"),
     "score.tta": TTA_NAMES,
+    "score.precision": SCORE_PRECISIONS,
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
@@ -29,7 +31,9 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "method.adversarial_loss": ("least_squares", "log"),
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "trainer.strategy": ("auto", "ddp"),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.compile": ("auto", True, False),
+    "trainer.compile_mode": ("default", "reduce-overhead", "max-autotune"),
     "logger.kind": ("wandb", "csv", "tensorboard", "none"),
     "logger.mode": ("auto", "online", "offline", "disabled"),
 }
@@ -67,8 +71,7 @@ _SHARES = {  # name -> whether 0 is possible; all are below 1
 _BOOLEANS = (
     "overwrite",
     "dataset.skip_unreadable",
-    "trainer.compile",
-    "trainer.channels_last",
+    "trainer.activation_checkpointing",
 )
 _TEXTS = ("runs", "data_dir", "cache_dir", "dataset.name", "dataset.source", "logger.project")
 _TEXTS_OR_NULL = (

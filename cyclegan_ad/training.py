@@ -6,7 +6,8 @@ import shutil
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -19,6 +20,7 @@ from cyclegan_ad.device import choose_device
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.loss_watch import NonFiniteLossError
+from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.run_directory import RunDirectory
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
@@ -69,6 +71,7 @@ class SaveLast(Checkpoint):
             "steps": trainer.global_step // max(1, len(trainer.optimizers)),
             "seconds": self.seconds_before + time.monotonic() - self.started,
             "finished": epochs == trainer.max_epochs,
+            "precision": str(trainer.precision),
         }
         write_json(self.run.training, progress)
 
@@ -82,8 +85,9 @@ def fit(
     devices: int,
     precision: str,
     max_epochs: int,
-    compile: bool,
-    channels_last: bool,
+    compile: bool | Literal["auto"],
+    compile_mode: str,
+    activation_checkpointing: bool,
     log_every_n_steps: int,
     checkpoint_every_n_epochs: int,
     loggers: Sequence[Logger],
@@ -100,24 +104,27 @@ def fit(
             :func:`cyclegan_ad.ddp.train_in_processes`.
         precision: Lightning's name of a precision, such as ``32-true``.
         max_epochs: Length of the training.
-        compile: Compile the networks.
-        channels_last: Keep images and weights in channels-last memory order.
+        compile: See :func:`prepare_networks`, as the following two.
+        compile_mode: Of torch.compile.
+        activation_checkpointing: Less memory for more arithmetic.
         log_every_n_steps: Losses are logged every so many steps.
         checkpoint_every_n_epochs: See :class:`SaveLast`.
         loggers: Lightning loggers.
         callbacks: Further callbacks.
 
     Raises:
-        UserError: If there is no such device or precision, the last checkpoint is damaged, or a
+        UserError: If there is no such device, the last checkpoint is damaged, or a
             loss becomes NaN or infinite.
     """
     device = choose_device(accelerator)
-    if precision == "16-mixed" and device.type == "cpu":
-        raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true")
-    if channels_last:
-        module.to(memory_format=torch.channels_last)
-    if compile:
-        compile_networks(module, device)
+    prepare_networks(
+        module,
+        device,
+        compile=compile,
+        compile_mode=compile_mode,
+        activation_checkpointing=activation_checkpointing,
+        processes=devices,
+    )
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for told_otherwise in _NOT_NEWS:
         warnings.filterwarnings("ignore", message=told_otherwise)
@@ -174,16 +181,66 @@ def check_checkpoint(run: RunDirectory) -> None:
         ) from error
 
 
-def compile_networks(module: torch.nn.Module, device: torch.device) -> None:
-    """Compile each network of a method; without a C++ compiler a CPU goes on uncompiled.
+def prepare_networks(
+    module: pl.LightningModule,
+    device: torch.device,
+    *,
+    compile: bool | Literal["auto"] = "auto",
+    compile_mode: str = "default",
+    activation_checkpointing: bool = False,
+    processes: int = 1,
+) -> None:
+    """Make the networks of a method ready to be trained fast.
 
-    The names of the weights stay as they are, so checkpoints fit either way.
+    Args:
+        module: The method, with its weights.
+        device: Where it is going to be trained.
+        compile: Compile the networks; ``auto``: on a GPU.
+        compile_mode: Of torch.compile; ``reduce-overhead`` takes CUDA graphs.
+        activation_checkpointing: Generators compute their activations again in the backward pass:
+            less than half the memory, a third more arithmetic.
+        processes: How many processes train together.
     """
-    if device.type == "cpu" and not any(map(shutil.which, _COMPILERS)):
-        print(f"trainer.compile=true: no C++ compiler ({', '.join(_COMPILERS)}); not compiled")
-        return
+    compiled = (device.type == "cuda") if compile == "auto" else compile
+    if compiled:
+        compiled = compile_networks(module, device, compile_mode, asked=compile is True)
+    if isinstance(module, CycleGAN):
+        for generator in (module.generator_to_normal, module.generator_to_abnormal):
+            generator.checkpoint_activations = activation_checkpointing
+        module.side_by_side = (
+            device.type == "cpu" and not compiled and processes == 1 and torch.get_num_threads() > 1
+        )
+
+
+def compile_networks(
+    module: torch.nn.Module, device: torch.device, mode: str = "default", *, asked: bool = True
+) -> bool:
+    """Compile each network of a method; where there is no compiler, go on uncompiled.
+
+    The names of the weights stay as they are, so checkpoints fit either way. What torch.compile
+    fails on runs uncompiled, too, and torch says so.
+
+    Args:
+        module: The method.
+        device: Where it is going to be trained.
+        mode: Of torch.compile.
+        asked: Whether the user wants it, so that they are told if it cannot be.
+
+    Returns:
+        Whether the networks are going to be compiled.
+    """
+    if device.type == "cpu":
+        missing = None if any(map(shutil.which, _COMPILERS)) else f"C++ ({', '.join(_COMPILERS)})"
+    else:
+        missing = None if find_spec("triton") else "triton"
+    if missing:
+        if asked:
+            print(f"trainer.compile=true: no compiler: {missing}; not compiled")
+        return False
+    torch._dynamo.config.suppress_errors = True
     for network in module.children():
-        network.compile()
+        network.compile(mode=mode)
+    return True
 
 
 def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +253,8 @@ def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
             "precision",
             "max_epochs",
             "compile",
-            "channels_last",
+            "compile_mode",
+            "activation_checkpointing",
             "log_every_n_steps",
             "checkpoint_every_n_epochs",
         )

@@ -143,10 +143,11 @@ TRAINING = {
     "trainer.max_epochs": 100,
     "trainer.devices": 2,
     "trainer.precision": "bf16-mixed",
-    "trainer.channels_last": True,
-    "trainer.compile": True,
 }
 NO_TRAINING = {
+    "trainer.compile": True,
+    "trainer.compile_mode": "max-autotune",
+    "trainer.activation_checkpointing": True,
     "score.names": ["fid_spatial"],
     "score.extractor": "efficientnet_lite0",
     "score.batch_size": 1,

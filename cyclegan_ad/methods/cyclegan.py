@@ -6,18 +6,21 @@ discriminators are frozen in the generators' turn, so no gradient is computed to
 Instance norm treats every image alone; joining batches therefore changes nothing but rounding.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor
-from torch.optim import Adam
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from cyclegan_ad.image_pool import ImagePool
 from cyclegan_ad.loss_watch import LossWatch, check_weights
 from cyclegan_ad.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
+from cyclegan_ad.methods.lanes import both, generators_turn
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.generator import Generator
 
@@ -39,6 +42,10 @@ class CycleGAN(pl.LightningModule):
         max_epochs: Length of the training, after which the learning rate would be zero.
         decay_start_epoch: First epoch of the linear decay; None for the middle.
         seed: Of the pools' random choices. Initial weights follow torch's global seed.
+
+    Attributes:
+        side_by_side: Compute the two domains at the same time, each on half of a CPU's threads;
+            for one process on a CPU, with networks that are not compiled.
     """
 
     hparams: dict[str, Any]
@@ -74,6 +81,7 @@ class CycleGAN(pl.LightningModule):
         self.seed = seed
         self.pool_normal, self.pool_abnormal = ImagePool(pool_size), ImagePool(pool_size)
         self.watch = LossWatch()
+        self.side_by_side = False
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
@@ -110,38 +118,33 @@ class CycleGAN(pl.LightningModule):
             "cycle_normal": cycle_loss(cycled_normal, normal),
             "cycle_abnormal": cycle_loss(cycled_abnormal, abnormal),
         }
-        losses["generator"] = (
+        losses["generator"] = self._weighted(losses)
+        return losses, fake_normal, fake_abnormal
+
+    def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
+        return (
             self.lambda_ide * (losses["identity_normal"] + losses["identity_abnormal"])
             + (losses["gan_normal"] + losses["gan_abnormal"])
             + self.lambda_cyc * (losses["cycle_normal"] + losses["cycle_abnormal"])
         )
-        return losses, fake_normal, fake_abnormal
 
-    def discriminator_losses(
-        self, normal: Tensor, abnormal: Tensor, fake_normal: Tensor, fake_abnormal: Tensor
-    ) -> dict[str, Tensor]:
-        """The discriminators' losses: real images against fakes, halved (published code).
+    def discriminator_loss(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        """A discriminator's loss: real images against fakes, halved (published code).
 
         Args:
-            normal: (N, C, H, W) in [-1, 1], real.
-            abnormal: (N, C, H, W) in [-1, 1], real.
-            fake_normal: (N, C, H, W) in [-1, 1], without gradient.
-            fake_abnormal: (N, C, H, W) in [-1, 1], without gradient.
+            discriminator: Of the images' domain.
+            real: (N, C, H, W) in [-1, 1].
+            fake: (N, C, H, W) in [-1, 1], without gradient.
 
         Returns:
-            Scalars ``discriminator_normal`` and ``discriminator_abnormal``.
+            Scalar.
         """
-        losses = {}
-        for name, discriminator, real, fake in (
-            ("discriminator_normal", self.discriminator_normal, normal, fake_normal),
-            ("discriminator_abnormal", self.discriminator_abnormal, abnormal, fake_abnormal),
-        ):
-            judged_real, judged_fake = discriminator(torch.cat([real, fake])).chunk(2)
-            losses[name] = 0.5 * (
-                adversarial_loss(judged_real, real=True, kind=self.adversarial_loss)
-                + adversarial_loss(judged_fake, real=False, kind=self.adversarial_loss)
-            )
-        return losses
+        judged_real, judged_fake = discriminator(torch.cat([real, fake])).chunk(2)
+        kind = self.adversarial_loss
+        return 0.5 * (
+            adversarial_loss(judged_real, real=True, kind=kind)
+            + adversarial_loss(judged_fake, real=False, kind=kind)
+        )
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """One step of the generators, then one of the discriminators.
@@ -153,28 +156,62 @@ class CycleGAN(pl.LightningModule):
         Raises:
             NonFiniteLossError: If a loss is NaN or infinite.
         """
-        normal, abnormal = batch["normal"], batch["abnormal"]
         generators, discriminators = cast(list[LightningOptimizer], self.optimizers())
+        losses = self.optimise(
+            batch["normal"], batch["abnormal"], generators, discriminators, self.manual_backward
+        )
+        # Lightning counts a step of each optimizer; a training step has two.
+        self.watch.note(losses, self.global_step // 2, self.current_epoch)
+        self.log_dict({f"loss/{name}": value for name, value in losses.items()})
+        self.log("learning_rate", generators.param_groups[0]["lr"])
 
+    def optimise(
+        self,
+        normal: Tensor,
+        abnormal: Tensor,
+        generators: Optimizer | LightningOptimizer,
+        discriminators: Optimizer | LightningOptimizer,
+        backward: Callable[[Tensor], None] = Tensor.backward,
+    ) -> dict[str, Tensor]:
+        """The training step itself; nothing in it waits for a GPU.
+
+        Args:
+            normal: (N, C, H, W) in [-1, 1].
+            abnormal: (N, C, H, W) in [-1, 1], unpaired.
+            generators: Adam of both generators.
+            discriminators: Adam of both discriminators.
+            backward: How the gradients of a loss are computed.
+
+        Returns:
+            The losses before the step, unweighted but for ``generator``: scalars on the device,
+            without gradient.
+        """
         self._freeze_discriminators(True)
-        losses, fake_normal, fake_abnormal = self.generator_losses(normal, abnormal)
         generators.zero_grad()
-        self.manual_backward(losses["generator"])
+        if self.side_by_side:
+            losses, fake_normal, fake_abnormal = generators_turn(self, normal, abnormal)
+            losses["generator"] = self._weighted(losses)
+        else:
+            losses, fake_normal, fake_abnormal = self.generator_losses(normal, abnormal)
+            backward(losses["generator"])
         generators.step()
 
         self._freeze_discriminators(False)
         past_normal = self.pool_normal.exchange(fake_normal.detach())
         past_abnormal = self.pool_abnormal.exchange(fake_abnormal.detach())
-        judged = self.discriminator_losses(normal, abnormal, past_normal, past_abnormal)
         discriminators.zero_grad()
-        self.manual_backward(judged["discriminator_normal"] + judged["discriminator_abnormal"])
+        judge = [
+            partial(self.discriminator_loss, self.discriminator_normal, normal, past_normal),
+            partial(self.discriminator_loss, self.discriminator_abnormal, abnormal, past_abnormal),
+        ]
+        if self.side_by_side:
+            judged = both([partial(_with_gradient, each) for each in judge])
+        else:
+            judged = [each() for each in judge]
+            backward(judged[0] + judged[1])
         discriminators.step()
-
-        losses = {name: value.detach() for name, value in (losses | judged).items()}
-        # Lightning counts a step of each optimizer; a training step has two.
-        self.watch.note(losses, self.global_step // 2, self.current_epoch)
-        self.log_dict({f"loss/{name}": value for name, value in losses.items()})
-        self.log("learning_rate", generators.param_groups[0]["lr"])
+        losses["discriminator_normal"], losses["discriminator_abnormal"] = judged
+        return {name: value.detach() for name, value in losses.items()}
 
     def configure_optimizers(self) -> tuple[list[Adam], list[LambdaLR]]:
         """Two Adams, one for both generators and one for both discriminators, with linear decay."""
@@ -185,6 +222,7 @@ class CycleGAN(pl.LightningModule):
                 [parameter for network in networks for parameter in network.parameters()],
                 lr=self.learning_rate,
                 betas=self.betas,
+                fused=True,
             )
             for networks in (generators, discriminators)
         ]
@@ -244,3 +282,9 @@ def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) ->
     """
     start = max_epochs // 2 if start_epoch is None else start_epoch
     return 1.0 - max(0, epoch - start) / max(1, max_epochs - start)
+
+
+def _with_gradient(loss: Callable[[], Tensor]) -> Tensor:
+    value = loss()
+    value.backward()
+    return value.detach()

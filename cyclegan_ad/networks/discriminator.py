@@ -1,8 +1,10 @@
 """The discriminator: a PatchGAN, which classifies overlapping 70x70 patches."""
 
+import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.networks.initialise import initialise_weights
+from cyclegan_ad.networks.layers import InstanceNorm
 
 
 class Discriminator(nn.Module):
@@ -25,6 +27,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(8 * width, 1, 4, padding=1),  # (N, 1, H/8 - 2, W/8 - 2)
         )
         initialise_weights(self)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""
@@ -34,6 +37,6 @@ class Discriminator(nn.Module):
 def _patch_layer(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
     return [
         nn.Conv2d(channels_in, channels_out, 4, stride=stride, padding=1),
-        nn.InstanceNorm2d(channels_out),
+        InstanceNorm(channels_out),
         nn.LeakyReLU(0.2, inplace=True),
     ]

@@ -1,0 +1,148 @@
+"""torch's own layers, arranged so that a CPU computes them near its peak.
+
+Each computes what its base class computes, up to rounding, with the same weights under the same
+names. On other devices, and while torch.compile traces, the base class does the work.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+_batch_norm = torch.ops.aten.native_batch_norm.out
+_batch_norm_backward = torch.ops.aten.native_batch_norm_backward.out
+
+
+class ReflectionPad(nn.ReflectionPad2d):
+    """Reflection padding that leaves bfloat16 images as they are.
+
+    Autocast on a CPU would have them padded in float32, and every convolution turn them back.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad: (N, C, H, W) to (N, C, H + 2 p, W + 2 p)."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x)
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Instance norm that keeps channels-last memory order.
+
+    torch's own turns the images to channels-first and back, which takes longer than the norm. An
+    image's batch norm is its instance norm, and batch norm knows both orders.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give each channel of each image mean 0 and variance 1: (N, C, H, W) to the same."""
+        if not _by_hand(x):
+            return super().forward(x)
+        return _ImageByImage.apply(x, self.eps)
+
+
+class UpConvolution(nn.ConvTranspose2d):
+    """Transposed convolution whose bias is added outside.
+
+    The gradient of a bias inside makes oneDNN's transposed convolution twice as slow.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Enlarge: (N, C, H, W) to (N, C', 2 H, 2 W) with the generator's settings."""
+        if not _by_hand(x) or output_size is not None or self.bias is None:
+            return super().forward(x, output_size)
+        y = functional.conv_transpose2d(
+            x, self.weight, None, self.stride, self.padding, self.output_padding, self.groups
+        )
+        return y + self.bias.to(y.dtype).view(1, -1, 1, 1)
+
+
+class ToImage(nn.Conv2d):
+    """Convolution from many channels to the 1 or 3 of an image; square kernel, no padding.
+
+    A matrix product with 1 or 3 columns leaves most of a vector register empty. So the kernel's
+    columns become channels of one convolution with a kernel of width 1, and what belongs to
+    different columns is added up afterwards, shifted.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve: (N, C, H, W) to (N, 1 or 3, H - k + 1, W - k + 1) for a k x k kernel."""
+        if not _by_hand(x) or self.bias is None:
+            return super().forward(x)
+        channels_out, channels_in, size, _ = self.weight.shape
+        # (k * C', C, k, 1): row j * C' + c is column j of the kernel of output channel c.
+        weight = self.weight.permute(3, 0, 1, 2).reshape(size * channels_out, channels_in, size, 1)
+        columns = functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last))
+        y = _ShiftedSum.apply(columns.contiguous(memory_format=torch.channels_last), size)
+        return y + self.bias.view(1, -1, 1, 1)
+
+
+def _by_hand(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+class _ImageByImage(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        count, channels = x.shape[:2]
+        y = torch.empty_like(x)
+        # Statistics of bfloat16 images are kept in float32.
+        exact = torch.promote_types(x.dtype, torch.float32)
+        mean, inverse = torch.empty((2, count, channels), dtype=exact)
+        one, zero = torch.ones(channels, dtype=exact), torch.zeros(channels, dtype=exact)
+        for image, out, *statistics in zip(x.split(1), y.split(1), mean, inverse, strict=True):
+            _batch_norm(
+                image, one, zero, None, None, True, 0.0, eps,
+                out=out, save_mean=statistics[0], save_invstd=statistics[1],
+            )  # fmt: skip
+        ctx.save_for_backward(x, mean, inverse, one)
+        ctx.eps = eps
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x, mean, inverse, one = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient_in = torch.empty_like(x)
+        unused = torch.empty((2, *one.shape), dtype=one.dtype)
+        parts = zip(gradient.split(1), x.split(1), mean, inverse, gradient_in.split(1), strict=True)
+        for gradient_out, image, image_mean, image_inverse, out in parts:
+            _batch_norm_backward(
+                gradient_out, image, one, None, None, image_mean, image_inverse, True, ctx.eps,
+                [True, True, True], out0=out, out1=unused[0], out2=unused[1],
+            )  # fmt: skip
+        return gradient_in, None
+
+
+class _ShiftedSum(torch.autograd.Function):
+    """(N, k * C, H, W) to (N, C, H, W - k + 1): y[c, w] is the sum over j of x[j * C + c, w + j].
+
+    Sums of bfloat16 are formed and returned in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
+        ctx.shape, ctx.dtype, ctx.size = x.shape, x.dtype, size
+        exact = torch.promote_types(x.dtype, torch.float32)
+        return _diagonals(x, size).sum(3, dtype=exact).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        gradient_in = torch.zeros(ctx.shape, dtype=ctx.dtype).contiguous(
+            memory_format=torch.channels_last
+        )
+        _diagonals(gradient_in, ctx.size).copy_(gradient.permute(0, 2, 3, 1).unsqueeze(3))
+        return gradient_in, None
+
+
+def _diagonals(x: Tensor, size: int) -> Tensor:
+    """View of channels-last (N, k * C, H, W): [n, h, w, j, c] is x[n, j * C + c, h, w + j]."""
+    count, channels, height, width = x.shape
+    each = channels // size
+    return x.as_strided(
+        (count, height, width - size + 1, size, each),
+        (height * width * channels, width * channels, channels, channels + each, 1),
+    )
