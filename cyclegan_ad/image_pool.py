@@ -63,9 +63,9 @@ class ImagePool:
                 returned.append(position)
         bank = torch.cat([self.images, new])
         if holds:
-            slots = torch.tensor(list(holds), device=new.device)
-            self.images[slots] = bank[torch.tensor(list(holds.values()), device=new.device)]
-        return bank[torch.tensor(returned, device=new.device)]
+            slots = _positions(list(holds), new.device)
+            self.images[slots] = bank[_positions(list(holds.values()), new.device)]
+        return bank[_positions(returned, new.device)]
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs: the filled part of the pool, (count, C, H, W), or None."""
@@ -80,3 +80,9 @@ class ImagePool:
         self.count = min(len(images), self.size)
         self.images = images.new_zeros((self.size, *images.shape[1:]), device=device)
         self.images[: self.count] = images[: self.count].to(device)
+
+
+def _positions(values: list[int], device: torch.device) -> Tensor:
+    """An index on the device; from pinned memory, so that the host does not wait for a GPU."""
+    index = torch.tensor(values, pin_memory=device.type == "cuda")
+    return index.to(device, non_blocking=True)

@@ -15,7 +15,6 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
-from cyclegan_ad.device import choose_device, choose_precision
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
@@ -29,7 +28,7 @@ from cyclegan_ad.run_scores import all_scored
 from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
-from cyclegan_ad.training import fit, training_arguments
+from cyclegan_ad.training import fit, precision_of, training_arguments
 from cyclegan_ad.wandb_run import choose_mode
 
 SNAPSHOT_IMAGES = 3  # of each class
@@ -173,17 +172,6 @@ def _announce(
         )
 
 
-def precision_of(settings: dict[str, Any]) -> str:
-    """The precision a job trains in on this machine, as Lightning calls it.
-
-    Raises:
-        UserError: If the device cannot compute in the one asked for.
-    """
-    trainer, method = settings["trainer"], METHODS[settings["method"]["name"]]
-    device = choose_device(trainer["accelerator"])
-    return choose_precision(trainer["precision"], device, mixed=method.mixed_precision)
-
-
 def train_run(
     settings: dict[str, Any], processes: int, data: AnomalyDataModule, loggers: Sequence[Logger]
 ) -> None:
@@ -199,7 +187,6 @@ def train_run(
     every = settings["trainer"]["snapshot_every_n_epochs"]
     name = settings["method"]["name"]
     arguments = training_arguments(settings)
-    arguments["precision"] = precision_of(settings)
     if METHODS[name].fitted:
         arguments["compile"] = False  # one pass over the images is over before it were compiled
     callbacks: list[Callback] = [TrainingProgress()]

@@ -16,10 +16,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.device import choose_device
+from cyclegan_ad.device import choose_device, choose_precision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.loss_watch import NonFiniteLossError
+from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.run_directory import RunDirectory
 
@@ -246,11 +247,10 @@ def compile_networks(
 def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`fit` that come from ``trainer.*``."""
     trainer = settings["trainer"]
-    return {
+    return {"precision": precision_of(settings)} | {
         name: trainer[name]
         for name in (
             "accelerator",
-            "precision",
             "max_epochs",
             "compile",
             "compile_mode",
@@ -259,3 +259,14 @@ def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
             "checkpoint_every_n_epochs",
         )
     }
+
+
+def precision_of(settings: dict[str, Any]) -> str:
+    """The precision a job trains in on this machine, as Lightning calls it.
+
+    Raises:
+        UserError: If the device cannot compute in the one asked for.
+    """
+    trainer, method = settings["trainer"], METHODS[settings["method"]["name"]]
+    device = choose_device(trainer["accelerator"])
+    return choose_precision(trainer["precision"], device, mixed=method.mixed_precision)

@@ -237,7 +237,9 @@ def test_settings_of_an_earlier_version_say_what_it_did(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
     old = copy.deepcopy(settings)  # as written before there were protocols and extension scores
-    del old["protocol"], old["score"]["peak_sigma_px"], old["score"]["tta"]
+    added = {"peak_sigma_px": 2, "tta": "none", "precision": "float32"}
+    old["score"] = {name: old["score"][name] for name in old["score"] if name not in added}
+    del old["protocol"]
     del old["method"]["scores"], old["backbone"], old["dataset"]["embedding_images"]
     run.config.write_text(yaml.safe_dump(old))
     found = run.read_config()
@@ -248,7 +250,7 @@ def test_settings_of_an_earlier_version_say_what_it_did(
         "confidence": 0.95,
         "calibration_fraction": 0.0,
     }
-    assert found["score"] == old["score"] | {"peak_sigma_px": 2, "tta": "none"}
+    assert found["score"] == old["score"] | added
     assert {name: found[name] for name in old if name != "score"} == {
         name: old[name] for name in old if name != "score"
     }

@@ -1,5 +1,6 @@
 """Interrupted trainings end with the weights of uninterrupted ones, bit for bit."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,11 +14,14 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from small_cyclegan import SMALL
 from tiny import draw_folder, overrides, settings
 
-from cyclegan_ad import training
+from cyclegan_ad import device, training
 from cyclegan_ad.build import build_data, build_method
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
 from cyclegan_ad.run_directory import RunDirectory
 
 
@@ -218,18 +222,18 @@ def weights_with(word: str, root: Path, folder: Path) -> dict[str, torch.Tensor]
 
 
 def test_channels_last_is_the_order_of_the_weights(
-    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+    uninterrupted: tuple[Path, dict[str, Any]],
 ) -> None:
-    root, expected = uninterrupted
-    state = weights_with("trainer.channels_last=true", root, tmp_path)
-    assert state.keys() == expected["state_dict"].keys()
-    for weights, last in ((expected["state_dict"], False), (state, True)):
-        # Where there is one channel or one pixel, both orders are the same.
-        kernels = [value for value in weights.values() if value.ndim == 4 and value.shape[1] > 1]
-        assert len(kernels) > 20
-        for kernel in kernels:
-            assert kernel.is_contiguous(memory_format=torch.channels_last) is last
-            assert kernel.is_contiguous() is not last
+    # Where there is one channel or one pixel, both orders are the same.
+    kernels = [
+        value
+        for value in uninterrupted[1]["state_dict"].values()
+        if value.ndim == 4 and value.shape[1] > 1
+    ]
+    assert len(kernels) > 20
+    for kernel in kernels:
+        assert kernel.is_contiguous(memory_format=torch.channels_last)
+        assert not kernel.is_contiguous()
 
 
 def test_bf16_computes_otherwise_and_keeps_float32_weights(
@@ -257,29 +261,78 @@ def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
     which = SimpleNamespace(which=lambda name: name if compiler else None)
     monkeypatch.setattr(training, "shutil", which)
     monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__)
+        torch.nn.Module, "compile", lambda self, mode: compiled.append(type(self).__name__)
     )
     state = weights_with("trainer.compile=true", root, tmp_path)
     assert_same(state, expected["state_dict"])  # names too
     assert compiled.count("Generator") == compiled.count("Discriminator") == 2 * compiler
-    assert ("no C++ compiler" in capsys.readouterr().out) is not compiler
+    assert ("no compiler: C++" in capsys.readouterr().out) is not compiler
 
 
-def test_compile_is_off_unless_asked(
+@pytest.mark.parametrize("choice", ["auto", "false"])
+def test_compile_is_off_on_a_cpu_unless_asked(
+    choice: str,
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, mode: pytest.fail("compiled"))
+    weights_with(f"trainer.compile={choice}", uninterrupted[0], tmp_path)
+
+
+def test_precision_auto_is_what_the_processor_computes_in(
     uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: pytest.fail("compiled"))
-    weights_with("trainer.compile=false", uninterrupted[0], tmp_path)
+    root, expected = uninterrupted
+    for has, name in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(device, "has_bfloat16", lambda _, has=has: has)
+        chosen = settings(root, tmp_path, "trainer.precision=auto")
+        assert training.precision_of(chosen) == name
+        baseline = settings(root, tmp_path, "trainer.precision=auto", method="ganomaly")
+        assert training.precision_of(baseline) == "32-true"
+    assert_same(weights_with("trainer.precision=auto", root, tmp_path), expected["state_dict"])
+    written = json.loads(RunDirectory(tmp_path).training.read_text())
+    assert written["precision"] == "32-true"
+
+
+def test_checkpointing_computes_the_same(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    state = weights_with("trainer.activation_checkpointing=true", root, tmp_path)
+    assert state.keys() == expected["state_dict"].keys()
+    for name, value in state.items():
+        # Adam turns the rounding of gradients that are zero into steps of the learning rate.
+        if not name.endswith("bias"):
+            torch.testing.assert_close(
+                value, expected["state_dict"][name], rtol=0, atol=1e-4, msg=name
+            )
+
+
+def test_lanes_are_for_one_process_on_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.device("meta"):
+        method = CycleGAN(**SMALL)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    training.prepare_networks(method, cpu)
+    assert method.side_by_side
+    training.prepare_networks(method, cpu, processes=2)
+    assert not method.side_by_side
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    training.prepare_networks(method, cpu)
+    assert not method.side_by_side
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_compiled_networks_compute_the_same() -> None:
     torch.manual_seed(0)
     method = torch.nn.Module()
-    method.network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Tanh())
+    method.network = torch.nn.Sequential(
+        ReflectionPad(1), torch.nn.Conv2d(1, 2, 3), InstanceNorm(2), ToImage(2, 1, 3)
+    )
     images = torch.rand(2, 1, 8, 8)
     names, expected = list(method.state_dict()), method.network(images)
-    training.compile_networks(method, torch.device("cpu"))
+    assert training.compile_networks(method, torch.device("cpu"))
     assert method.network._compiled_call_impl is not None
     torch.testing.assert_close(method.network(images), expected)
     assert list(method.state_dict()) == names

@@ -17,6 +17,7 @@ OVERRIDES = (
     "resolution=32",
     "logger=none",
     "trainer=cpu",
+    "trainer.precision=32-true",
     "dataset.batch_size=2",
     "dataset.copies_per_epoch=1",
     "dataset.base_channels=4",

@@ -163,7 +163,8 @@ class CycleGAN(pl.LightningModule):
         # Lightning counts a step of each optimizer; a training step has two.
         self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
-        self.log("learning_rate", generators.param_groups[0]["lr"])
+        # Lightning would copy a number to the GPU and wait for it; a tensor stays where it is.
+        self.log("learning_rate", torch.tensor(generators.param_groups[0]["lr"]))
 
     def optimise(
         self,

@@ -175,12 +175,12 @@ class GANomaly(pl.LightningModule):
         # Lightning counts a step of each optimizer; a training step has two.
         self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
-        self.log("learning_rate", generator.param_groups[0]["lr"])
+        self.log("learning_rate", torch.tensor(generator.param_groups[0]["lr"]))
 
     def configure_optimizers(self) -> list[Adam]:
         """Two Adams, the generator's and the discriminator's."""
         return [
-            Adam(network.parameters(), lr=self.learning_rate, betas=self.betas)
+            Adam(network.parameters(), lr=self.learning_rate, betas=self.betas, fused=True)
             for network in (self.generator, self.discriminator)
         ]
 

@@ -131,4 +131,4 @@ def _workers(threads: int) -> list[ThreadPoolExecutor]:
         prepare_process()
         torch.set_num_threads(threads)
 
-    return [ThreadPoolExecutor(1, "lane", initializer=prepare) for _ in range(2)]
+    return [ThreadPoolExecutor(1, f"lane{i}", initializer=prepare) for i in range(2)]

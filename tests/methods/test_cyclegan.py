@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from small_cyclegan import random_batches, small_cyclegan
 from torch.utils.data import DataLoader
 
 from cyclegan_ad.loss_watch import NonFiniteLossError
@@ -19,25 +20,6 @@ NETWORKS = (
     "discriminator_normal",
     "discriminator_abnormal",
 )
-SMALL = {
-    "channels": 1,
-    "base_channels": 4,
-    "residual_blocks": 1,
-    "discriminator_base_channels": 4,
-    "adversarial_loss": "least_squares",
-    "lambda_cyc": 10.0,
-    "lambda_ide": 5.0,
-    "learning_rate": 2e-4,
-    "betas": (0.5, 0.999),
-    "pool_size": 50,
-    "max_epochs": 4,
-    "decay_start_epoch": None,
-    "seed": 0,
-}
-
-
-def small_cyclegan(**changes: Any) -> CycleGAN:
-    return CycleGAN(**(SMALL | changes))
 
 
 class RecordLosses(pl.Callback):
@@ -138,17 +120,6 @@ def biases_before_instance_norm(network: torch.nn.Module) -> set[str]:
     return names
 
 
-def random_batches(count: int, size: int = 2, channels: int = 1) -> list[dict[str, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(3)
-    return [
-        {
-            side: torch.rand((size, channels, 32, 32), generator=generator) * 2 - 1
-            for side in ("normal", "abnormal")
-        }
-        for _ in range(count)
-    ]
-
-
 def test_discriminators_get_no_gradient_in_the_generators_turn() -> None:
     module = small_cyclegan()
     batch = random_batches(1)[0]
@@ -219,3 +190,19 @@ def test_hyper_parameters_are_plain() -> None:
     assert all(
         isinstance(value, int | float | str | tuple | None) for value in module.hparams.values()
     )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_host_does_not_wait_for_the_gpu_in_a_step() -> None:
+    method = small_cyclegan(pool_size=3).cuda()
+    optimizers, _ = method.configure_optimizers()
+    batch = {side: images.cuda() for side, images in random_batches(1)[0].items()}
+    for guard in ("default", "default", "error", "error"):  # the first steps set things up
+        torch.cuda.set_sync_debug_mode(guard)
+        try:
+            with torch.autocast("cuda", torch.bfloat16):
+                losses = method.optimise(batch["normal"], batch["abnormal"], *optimizers)
+            method.watch.note(losses, step=1, epoch=0)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    method.watch.check()

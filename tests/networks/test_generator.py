@@ -50,15 +50,18 @@ def test_number_of_weights_of_the_paper() -> None:
     assert count(grey) == 11_378_179 - 2 * 7 * 7 * 64 - (64 * 7 * 7 * 2 + 2)
 
 
+def count_of(kind: type[nn.Module], layers: list[nn.Module]) -> int:
+    return sum(isinstance(layer, kind) for layer in layers)
+
+
 @pytest.mark.parametrize("blocks", [1, 6, 9])
 def test_layers_are_those_of_the_paper(blocks: int) -> None:
     layers = [module for module in Generator(3, 4, blocks).modules() if not list(module.children())]
-    kinds = [type(layer).__name__ for layer in layers]
-    assert kinds.count("InstanceNorm2d") == 5 + 2 * blocks
-    assert kinds.count("ReflectionPad2d") == 2 + 2 * blocks
-    assert kinds.count("ConvTranspose2d") == 2
-    assert kinds[-1] == "Tanh"
-    assert not any("BatchNorm" in kind or "Dropout" in kind for kind in kinds)
+    assert count_of(nn.InstanceNorm2d, layers) == 5 + 2 * blocks
+    assert count_of(nn.ReflectionPad2d, layers) == 2 + 2 * blocks
+    assert count_of(nn.ConvTranspose2d, layers) == 2
+    assert isinstance(layers[-1], nn.Tanh)
+    assert count_of(nn.BatchNorm2d, layers) == count_of(nn.Dropout, layers) == 0
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     widths = [4, 8, 16] + 2 * blocks * [16] + [8, 4, 3]
     assert [layer.out_channels for layer in convolutions] == widths
@@ -93,3 +96,36 @@ def test_weights_are_drawn_with_the_initialisation_of_the_paper() -> None:
             assert (parameter == 0).all(), name
         else:
             assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
+
+
+def kept_bytes(generator: Generator, given: torch.Tensor) -> int:
+    """Bytes of what the forward pass keeps for the backward pass, but for the weights."""
+    weights = {parameter.data_ptr() for parameter in generator.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in weights:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        made = generator(given)
+    assert made.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("blocks", [6, 9])
+def test_checkpointing_keeps_less_than_half_and_changes_nothing(blocks: int) -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, base_channels=8, residual_blocks=blocks)
+    given = images(2, 3, 64, 64)
+    gradients, kept = [], []
+    for checkpointing in (False, True):
+        generator.checkpoint_activations = checkpointing
+        kept.append(kept_bytes(generator, given))
+        generator.zero_grad()
+        generator(given).square().sum().backward()
+        gradients.append([parameter.grad for parameter in generator.parameters()])
+    assert 0 < kept[1] < kept[0] / 2
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
