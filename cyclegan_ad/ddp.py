@@ -18,6 +18,8 @@ from typing import Any
 import torch
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.first_checks import check_devices
+from cyclegan_ad.memory import out_of_memory_in_training, telling_of_memory
 
 _ERROR_FILE = "error.txt"
 # The launcher puts its own handlers on these and leaves them there.
@@ -37,8 +39,7 @@ def process_count(trainer: dict[str, Any]) -> int:
     devices = trainer["devices"]
     gpus = 0 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
     if trainer["strategy"] != "ddp":
-        if devices not in ("auto", 1):
-            raise UserError(f"trainer.devices={devices} needs several processes; add trainer=ddp")
+        check_devices(trainer)
         return 1
     count = max(1, gpus) if devices == "auto" else int(devices)
     if gpus and count > gpus:
@@ -87,6 +88,11 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             if message.is_file():
                 raise UserError(message.read_text()) from error
             rank, failure = error.get_first_failure()
+            if failure.exitcode == -getattr(signal, "SIGKILL", 9):
+                raise UserError(
+                    f"training process {rank} of {processes} was killed by the system, as it does "
+                    f"where memory runs short: {out_of_memory_in_training(settings, 'the CPU')}"
+                ) from error
             raise UserError(
                 f"training process {rank} of {processes} ended with exit code {failure.exitcode}; "
                 "its own message stands above; type the same command again to go on"
@@ -111,7 +117,10 @@ def _worker(job: Path) -> None:
     try:
         data = build_data(settings)
         data.setup()
-        with open_loggers(settings, RunDirectory.of(settings)) as loggers:
+        with (
+            open_loggers(settings, RunDirectory.of(settings)) as loggers,
+            telling_of_memory(settings, lambda: "training"),
+        ):
             train_run(settings, int(os.environ["WORLD_SIZE"]), data, loggers)
     except UserError as error:
         job.with_name(_ERROR_FILE).write_text(str(error))

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.command_line import run_command
+from cyclegan_ad.command_line import importing, run_command
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.first_checks import check_scoring
+from cyclegan_ad.memory import telling_of_memory
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
@@ -19,7 +21,8 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If there is no trained run, or its images have changed or are gone.
+        UserError: If there is no trained run, its images have changed or are gone, or the memory
+            does not suffice.
     """
     run = RunDirectory(Path(str(settings["run"])).expanduser())
     made_with = run.read_config()
@@ -50,9 +53,12 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["root"] is not None:
         wanted["dataset"] = made_with["dataset"] | {"root": settings["root"]}
     check_settings(wanted)
-    from cyclegan_ad.run_evaluation import evaluate_again
+    check_scoring(wanted)
+    with importing():
+        from cyclegan_ad.run_evaluation import evaluate_again
 
-    return evaluate_again(run, wanted)
+    with telling_of_memory(wanted, lambda: "scoring", again="accelerator=cpu"):
+        return evaluate_again(run, wanted)
 
 
 def _given(group: dict[str, Any]) -> dict[str, Any]:

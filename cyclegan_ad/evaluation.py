@@ -14,6 +14,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.extension_scores import ErrorVariance
 from cyclegan_ad.metrics import ImageDetection, PixelLocalisation
 from cyclegan_ad.scores import NonFiniteScoreError, Scores
+from cyclegan_ad.view import View
 
 TRAIN_ANEW = "train it anew with overwrite=true, a gradient method with a lower learning rate"
 
@@ -76,7 +77,9 @@ def evaluate(
         UserError: If a score is NaN or infinite; names the images.
     """
     if "standardised" in scores.names:
-        scores.variance = error_variance(method, data, device=device, batch_size=batch_size)
+        scores.variance = error_variance(
+            method, data, device=device, batch_size=batch_size, precision=scores.precision
+        )
     # Without any ground truth, the maps of a large test set are not worth their memory.
     masks_known = any(mask.any() for mask in data.masks.values())
     localisation = PixelLocalisation() if masks_known else None
@@ -97,7 +100,12 @@ def evaluate(
 
 @torch.inference_mode()
 def error_variance(
-    method: Any, data: AnomalyDataModule, *, device: torch.device, batch_size: int
+    method: Any,
+    data: AnomalyDataModule,
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: str = "float32",
 ) -> Tensor:
     """Variance of a method's reconstruction errors on the normal training images.
 
@@ -106,6 +114,7 @@ def error_variance(
         data: The data module, set up.
         device: Where to compute.
         batch_size: Images at once.
+        precision: Arithmetic of the reconstruction, ``float32`` or ``bf16``.
 
     Returns:
         (C, H, W) > 0, on ``device``.
@@ -123,7 +132,7 @@ def error_variance(
     for _, images, _ in data.batches(normal, batch_size):
         images = images.to(device)
         try:
-            errors.update(images, method.reconstruct(images))
+            errors.update(images, View(method, images, precision=precision).reconstructions)
         except ValueError as error:
             raise UserError(
                 f"score standardised cannot be computed ({error}): the weights of this run are not "

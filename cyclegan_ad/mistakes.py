@@ -1,6 +1,7 @@
 """What was typed wrong, said in one line: Hydra's and OmegaConf's messages in the user's words."""
 
 import re
+from collections.abc import Collection, Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -13,6 +14,80 @@ _NO_LAUNCHER = "Unknown plugin class : "
 
 # Experiments of the paper that train nothing: programs of their own.
 _NO_SWEEPS = ("experiment/table1", "experiment/batch_sum_artifact")
+
+
+# Hydra's options that take no value.
+_FLAGS = (
+    "-m",
+    "--multirun",
+    "--run",
+    "-r",
+    "--resolve",
+    "-h",
+    "--help",
+    "--hydra-help",
+    "--version",
+)
+_FLAGS_WITH_VALUE = (
+    "--cfg",
+    "--package",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+    "--shell-completion",
+)
+# Ours in place of Hydra's own launchers.
+_OURS = {
+    "joblib": "local_parallel",
+    "submitit_slurm": "slurm",
+    "submitit_local": "slurm_local",
+    "ray": "ray_cluster",
+}
+
+
+def flags_first(words: list[str]) -> list[str]:
+    """Move flags in front, as Hydra takes none between settings: ``seed=0,1 -m trainer=cpu``.
+
+    >>> flags_first(["dataset=screw", "-m", "seed=0,1"])
+    ['-m', 'dataset=screw', 'seed=0,1']
+    """
+    return sorted(words, key=lambda word: word not in _FLAGS)
+
+
+def check_words(words: Sequence[str], groups: Collection[str]) -> None:
+    """Refuse words that Hydra would accept and no code would read.
+
+    Args:
+        words: What was typed behind the command.
+        groups: Names of the groups of settings.
+
+    Raises:
+        UserError: For a setting added with ``+``, several options of a group in one job, or a flag
+            that does not exist; for a launcher of Hydra's own where there is one of ours.
+    """
+    for word in words:
+        name, _, value = word.partition("=")
+        if name.startswith("--") and name not in (*_FLAGS, *_FLAGS_WITH_VALUE):
+            raise UserError(
+                f"there is no flag {name}; settings are given as name=value, see --help"
+            )
+        bare = name.lstrip("+")
+        if bare != name and bare not in groups and not bare.startswith("hydra"):
+            raise UserError(
+                f"{word} adds a setting that no code reads; to change one, leave out the +: "
+                f"{bare}={value}"
+            )
+        if name == "hydra/launcher" and value in _OURS:
+            raise UserError(
+                f"{word} does not tell which jobs fail; choose hydra/launcher={_OURS[value]}"
+            )
+        if name in groups and value.startswith("[") and value.endswith("]"):
+            raise UserError(
+                f"{word} is not possible: {name} takes one option; for a job with each, give "
+                f"{name}={value.strip('[]')} -m"
+            )
 
 
 def is_mistake(error: Exception) -> bool:

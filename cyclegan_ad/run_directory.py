@@ -58,6 +58,7 @@ NOT_TRAINING = (
     "dataset.source",
     "dataset.storage",
     "dataset.memory_limit_mib",
+    "dataset.images_on",
     "trainer.accelerator",
     "trainer.activation_checkpointing",
     "trainer.channels_last",  # of earlier versions
@@ -71,6 +72,7 @@ NOT_TRAINING = (
 
 # Settings that runs of earlier versions do not name, with what those versions did.
 _ADDED: dict[str, dict[str, Any]] = {
+    "dataset": {"images_on": "auto"},
     "protocol": {
         "name": "paper",
         "folds": 5,
@@ -79,6 +81,7 @@ _ADDED: dict[str, dict[str, Any]] = {
         "calibration_fraction": 0.0,
     },
     "score": {"peak_sigma_px": 2, "tta": "none", "precision": "float32"},
+    "trainer": {"compile_mode": "default", "activation_checkpointing": False},
 }
 
 _GROUPS = ("dataset", "method", "protocol", "score", "trainer")

@@ -1,5 +1,6 @@
 """Scores the test set of a trained run and writes all that follows from the scores."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,8 @@ def evaluate_run(
     device = choose_device(settings["trainer"]["accelerator"])
     check_checkpoint(run)
     method = load_method(settings["method"]["name"], run.checkpoint, device)
-    scores = build_scores(settings["score"]).to(device)
+    features_dir = Path(settings["cache_dir"]).expanduser() / "features"
+    scores = build_scores(settings["score"], features_dir).to(device)
     batch_size = settings["score"]["batch_size"]
     found = evaluate(method, data, scores, device=device, batch_size=batch_size)
     metrics = write_scores(run, settings, data, found)

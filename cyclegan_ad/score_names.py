@@ -14,6 +14,7 @@ from cyclegan_ad.method_names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
 EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
 TTA_NAMES = ("none", "dihedral")
+SCORE_PRECISIONS = ("float32", "bf16")
 
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
 
@@ -95,28 +96,34 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
 def score_columns(score: Mapping[str, Any]) -> list[str]:
     """Name the columns that the settings ``score.*`` ask for.
 
-    >>> score_columns(
-    ...     {"names": ["sse", "fid"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
-    ... )
+    >>> options = {"extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
+    >>> score_columns({"names": ["sse", "fid"], "precision": "float32", **options})
     ['sse', 'fid']
     """
-    options = {name: score[name] for name in ("extractor", "peak_sigma_px", "tta")}
+    options = {name: score[name] for name in ("extractor", "peak_sigma_px", "tta", "precision")}
     return [score_column(name, **options) for name in check_score_names(score["names"])]
 
 
 def score_column(
-    name: str, extractor: str, *, peak_sigma_px: float | None = None, tta: str = "none"
+    name: str,
+    extractor: str,
+    *,
+    peak_sigma_px: float | None = None,
+    tta: str = "none",
+    precision: str = "float32",
 ) -> str:
     """Name the column that a score has in ``scores.csv`` and ``metrics.json``.
 
     Figures that were not computed alike must never share a column, so the extractor (but for the
-    paper's own), the width of the smoothing and test-time augmentation are part of its name.
+    paper's own), the width of the smoothing, bfloat16 and test-time augmentation are part of its
+    name.
 
     Args:
         name: one of ``SCORE_NAMES``.
         extractor: one of ``EXTRACTOR_NAMES``; counts for ``fid`` and ``fid_spatial``.
         peak_sigma_px: width of the smoothing in pixels, for ``peak``.
         tta: one of ``TTA_NAMES``.
+        precision: one of ``SCORE_PRECISIONS``; ``embedding`` is computed as the method does it.
 
     Raises:
         UserError: if a name is unknown.
@@ -127,6 +134,8 @@ def score_column(
         'fid_efficientnet_lite0'
         >>> score_column("peak", "inception", peak_sigma_px=2, tta="dihedral")
         'peak_2px_tta'
+        >>> score_column("sse", "inception", precision="bf16")
+        'sse_bf16'
     """
     check_score_names([name])
     column = name
@@ -136,4 +145,6 @@ def score_column(
         if peak_sigma_px is None:
             raise ValueError("peak needs the width of its smoothing")
         column = f"peak_{peak_sigma_px:g}px"
+    if precision != "float32" and name != EMBEDDING:
+        column = f"{column}_{precision}"
     return column if tta == "none" else f"{column}_tta"

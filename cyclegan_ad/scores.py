@@ -7,6 +7,7 @@ that image and its reconstruction alone: nothing is rescaled over a batch or a d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral
 from cyclegan_ad.extension_scores import peak, standardised
+from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.score_names import check_score_names, needs_extractor, score_column
@@ -71,6 +73,9 @@ class Scores(nn.Module):
         extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
         peak_sigma_px: width of the smoothing of ``peak``, in pixels; needed for it alone.
         tta: ``none``, or ``dihedral`` to average the scores over the 8 symmetries of the images.
+        precision: ``float32``, or ``bf16`` for reconstructions in bfloat16; the extractor has its
+            own.
+        feature_cache: where ``fid`` looks for the features of images before it computes them.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
             ``standardised``; may be set later.
 
@@ -91,6 +96,8 @@ class Scores(nn.Module):
         *,
         peak_sigma_px: float | None = None,
         tta: str = "none",
+        precision: str = "float32",
+        feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -98,11 +105,15 @@ class Scores(nn.Module):
         if extractor is None and needs_extractor(self.names):
             raise ValueError(f"scores {', '.join(self.names)} need a feature extractor")
         self.extractor = extractor
-        self.peak_sigma_px, self.tta = peak_sigma_px, tta
+        self.peak_sigma_px, self.tta, self.precision = peak_sigma_px, tta, precision
+        # The maps behind fid_spatial are too large to be kept, and give the pooled features too.
+        self.feature_cache = None if "fid_spatial" in self.names else feature_cache
         self.register_buffer("variance", variance)
         extractor_name = "inception" if extractor is None else extractor.name
         self.columns = tuple(
-            score_column(name, extractor_name, peak_sigma_px=peak_sigma_px, tta=tta)
+            score_column(
+                name, extractor_name, peak_sigma_px=peak_sigma_px, tta=tta, precision=precision
+            )
             for name in self.names
         )
 
@@ -126,24 +137,33 @@ class Scores(nn.Module):
             ValueError: if the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: if a score is not finite; says which images of the batch.
         """
-        view = View(
-            method,
-            images,
-            extractor=self.extractor,
-            image_features=image_features,
-            variance=self.variance,
-        )
+        view = self._view(method, images, self.variance, image_features)
         scores = self._scores(view)
         if self.tta == "none":
             return scores, view.anomaly_map
         for symmetry in range(1, SYMMETRIES):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
-            turned = View(
-                method, _turn(images, symmetry), extractor=self.extractor, variance=variance
-            )
+            turned = self._view(method, _turn(images, symmetry), variance)
             for column, values in self._scores(turned).items():
                 scores[column] = scores[column] + values
         return {column: total / SYMMETRIES for column, total in scores.items()}, view.anomaly_map
+
+    def _view(
+        self,
+        method: Any,
+        images: Tensor,
+        variance: Tensor | None,
+        image_features: Features | None = None,
+    ) -> View:
+        return View(
+            method,
+            images,
+            extractor=self.extractor,
+            image_features=image_features,
+            feature_cache=self.feature_cache,
+            variance=variance,
+            precision=self.precision,
+        )
 
     def _scores(self, view: View) -> dict[str, Tensor]:
         return {
@@ -156,8 +176,7 @@ class Scores(nn.Module):
             case "sse":
                 return sse(view.images, view.reconstructions)
             case "fid":
-                before, after = view.features
-                return single_image_frechet(before.pooled, after.pooled)
+                return single_image_frechet(*view.pooled)
             case "fid_spatial":
                 before, after = view.features
                 return spatial_frechet(before.spatial, after.spatial)
@@ -177,18 +196,31 @@ def _turn(images: Tensor, symmetry: int) -> Tensor:
     return dihedral(images, torch.full((len(images),), symmetry, device=images.device))
 
 
-def build_scores(score: Mapping[str, Any]) -> Scores:
+def build_scores(score: Mapping[str, Any], features_dir: Path | None = None) -> Scores:
     """Build the scores that were asked for, with a feature extractor only if one needs it.
 
     Args:
-        score: the settings ``score.*``: ``names``, ``extractor``, ``peak_sigma_px`` and ``tta``.
+        score: the settings ``score.*``: ``names``, ``extractor``, ``peak_sigma_px``, ``tta`` and
+            ``precision``.
+        features_dir: folder of a :class:`FeatureCache`; None to keep no features.
 
     Raises:
         UserError: if a name is unknown or the extractor's weights cannot be had or read.
     """
-    unique = check_score_names(score["names"])
-    extractor = build_extractor(score["extractor"]) if needs_extractor(unique) else None
-    return Scores(unique, extractor, peak_sigma_px=score["peak_sigma_px"], tta=score["tta"])
+    unique, precision = check_score_names(score["names"]), score["precision"]
+    extractor = feature_cache = None
+    if needs_extractor(unique):
+        extractor = build_extractor(score["extractor"], precision)
+        if features_dir is not None:
+            feature_cache = FeatureCache(extractor, features_dir)
+    return Scores(
+        unique,
+        extractor,
+        peak_sigma_px=score["peak_sigma_px"],
+        tta=score["tta"],
+        precision=precision,
+        feature_cache=feature_cache,
+    )
 
 
 def _finite(score: Tensor, column: str) -> Tensor:

@@ -28,6 +28,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
     "dataset.storage": ("auto", "memory", "disk"),
+    "dataset.images_on": ("auto", "device", "host"),
     "method.adversarial_loss": ("least_squares", "log"),
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "trainer.strategy": ("auto", "ddp"),

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from cyclegan_ad.command_line import run_command
+from cyclegan_ad.command_line import importing, run_command
+from cyclegan_ad.first_checks import check_training
+from cyclegan_ad.memory import phase_of, telling_of_memory
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
@@ -17,14 +19,16 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If the settings, the data, the weights or the run directory do not allow it.
+        UserError: If the settings, the data, the weights, the run directory or the memory do not
+            allow it.
     """
     check_settings(settings)
-    if settings["trainer"]["devices"] != "auto":
-        RunDirectory.of(settings).claim(settings)  # refuses, before anything slow is imported
-    from cyclegan_ad.job import run_job
+    check_training(settings)
+    with importing():
+        from cyclegan_ad.job import run_job
 
-    return run_job(settings)
+    with telling_of_memory(settings, lambda: phase_of(RunDirectory.of(settings))):
+        return run_job(settings)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.features import FeatureExtractor, Features
+from cyclegan_ad.score_precision import arithmetic
 
 
 def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
@@ -37,7 +40,9 @@ class View:
         images: (N, C, H, W) real in [-1, 1].
         extractor: network behind ``fid`` and ``fid_spatial``, or None.
         image_features: what the extractor says of ``images``, where that is known already.
+        feature_cache: where pooled features of images are kept, or None.
         variance: (C, H, W) variance of the method's reconstruction errors, or None.
+        precision: arithmetic of the reconstruction, ``float32`` or ``bf16``.
     """
 
     def __init__(
@@ -47,16 +52,20 @@ class View:
         *,
         extractor: FeatureExtractor | None = None,
         image_features: Features | None = None,
+        feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
+        precision: str = "float32",
     ) -> None:
         self.method, self.images = method, images
         self.extractor, self.known_features, self.variance = extractor, image_features, variance
+        self.feature_cache, self.precision = feature_cache, precision
 
     @cached_property
     def reconstructions(self) -> Tensor:
         """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
-        reconstructions: Tensor = self.method.reconstruct(self.images)
-        return reconstructions
+        with arithmetic(self.images.device, self.precision):
+            reconstructions: Tensor = self.method.reconstruct(self.images)
+        return reconstructions.to(torch.promote_types(reconstructions.dtype, torch.float32))
 
     @cached_property
     def anomaly_map(self) -> Tensor:
@@ -78,6 +87,16 @@ class View:
         known = self.known_features
         before = self.extractor(self.images) if known is None else known
         return before, self.extractor(self.reconstructions)
+
+    @cached_property
+    def pooled(self) -> tuple[Tensor, Tensor]:
+        """Pooled features of the images and of their reconstructions, (N, D) float32 each."""
+        if self.feature_cache is None or self.known_features is not None:
+            before, after = self.features
+            return before.pooled, after.pooled
+        assert self.extractor is not None
+        after = self.extractor(self.reconstructions)
+        return self.feature_cache.pooled(self.images), after.pooled
 
 
 def check_shapes(images: Tensor, reconstructions: Tensor) -> None:

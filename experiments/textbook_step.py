@@ -13,9 +13,16 @@ from torch.optim import Optimizer
 
 from cyclegan_ad.losses import adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage, UpConvolution
+from cyclegan_ad.networks.layers import (
+    FromImage,
+    InstanceNorm,
+    ReflectionPad,
+    ToImage,
+    UpConvolution,
+)
 
 _PLAIN = {
+    FromImage: nn.Conv2d,
     InstanceNorm: nn.InstanceNorm2d,
     ReflectionPad: nn.ReflectionPad2d,
     ToImage: nn.Conv2d,

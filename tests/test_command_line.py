@@ -1,5 +1,6 @@
 """What a user sees: one line for each mistake, exit code 1, and help at once."""
 
+import gc
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from cyclegan_ad.command_line import conf_dir, explain, run_command
+from cyclegan_ad.command_line import conf_dir, explain, help_text, importing, run_command
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import check_settings
 
@@ -269,6 +270,41 @@ def test_help_shows_the_groups_and_loads_nothing_slow() -> None:
     assert "python -m cyclegan_ad.train dataset=screw" in result.stdout
     for group in ("dataset", "method", "score", "trainer", "logger"):
         assert re.search(rf"^  {group} +\w+", result.stdout, flags=re.MULTILINE), group
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "report", "dashboard"])
+def test_help_is_what_hydra_prints(name: str) -> None:
+    code = (
+        "import hydra; from cyclegan_ad.command_line import conf_dir, register_resolvers\n"
+        "register_resolvers(); place = str(conf_dir())\n"
+        f"hydra.main(version_base='1.3', config_path=place, config_name='{name}')(print)()"
+    )
+    result = run_python("-c", code, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == help_text(name) + "\n"
+
+
+def test_help_wins_over_settings(command: Command) -> None:
+    code, out, err = command("dataset=cow", "--help", task=refuse)
+    assert (code, err) == (0, "")
+    assert out == help_text("train") + "\n"
+
+
+def test_imports_are_left_out_of_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = gc.get_freeze_count()
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    with importing():  # imported already: what this process holds now is not only modules
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+    monkeypatch.delitem(sys.modules, "pytorch_lightning")
+    try:
+        with pytest.raises(ZeroDivisionError), importing():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(

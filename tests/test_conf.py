@@ -90,6 +90,7 @@ def test_defaults_of_the_bare_command(defaults: dict[str, Any]) -> None:
     assert (defaults["resolution"], defaults["seed"], defaults["overwrite"]) == (64, 0, False)
     assert defaults["protocol"]["name"] == "paper"
     assert (defaults["score"]["tta"], defaults["score"]["peak_sigma_px"]) == ("none", 2)
+    assert defaults["score"]["precision"] == "float32"  # bfloat16 changes the ranking of images
     # No download and no account: neither Inception weights nor a dataset.
     assert defaults["score"]["names"] == ["sse"]
     # Minutes on a CPU.
@@ -380,6 +381,7 @@ def test_every_setting_of_evaluate_is_taken(
         "score.batch_size": 7,
         "score.peak_sigma_px": 3,
         "score.tta": "dihedral",
+        "score.precision": "bf16",
         "protocol.name": "crossfit",
         "protocol.folds": 3,
         "protocol.margin": 0.1,
@@ -407,6 +409,7 @@ def test_every_setting_of_evaluate_is_taken(
         "batch_size": 7,
         "peak_sigma_px": 3,
         "tta": "dihedral",
+        "precision": "bf16",
     }
     assert wanted["protocol"] == {
         "name": "crossfit",

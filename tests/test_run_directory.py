@@ -145,6 +145,7 @@ TRAINING = {
     "trainer.precision": "bf16-mixed",
 }
 NO_TRAINING = {
+    "dataset.images_on": "host",
     "trainer.compile": True,
     "trainer.compile_mode": "max-autotune",
     "trainer.activation_checkpointing": True,

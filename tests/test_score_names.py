@@ -57,6 +57,7 @@ def test_test_time_augmentation_comes_last() -> None:
             "extractor": "efficientnet_lite0",
             "peak_sigma_px": 1.5,
             "tta": "dihedral",
+            "precision": "float32",
             "batch_size": 4,
         }
     )
@@ -68,8 +69,30 @@ def test_test_time_augmentation_comes_last() -> None:
     ]
 
 
+def test_bfloat16_has_columns_of_its_own() -> None:
+    score = {
+        "names": ["sse", "fid", "peak", "embedding"],
+        "extractor": "efficientnet_lite0",
+        "peak_sigma_px": 2,
+        "tta": "dihedral",
+        "precision": "bf16",
+    }
+    assert score_columns(score) == [
+        "sse_bf16_tta",
+        "fid_efficientnet_lite0_bf16_tta",
+        "peak_2px_bf16_tta",
+        "embedding_tta",  # computed as the method does it, whatever the setting
+    ]
+
+
 def test_columns_of_the_settings_are_checked() -> None:
-    score = {"names": ["sse"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
+    score = {
+        "names": ["sse"],
+        "extractor": "inception",
+        "peak_sigma_px": 2,
+        "tta": "none",
+        "precision": "float32",
+    }
     with pytest.raises(UserError, match="unknown score 'mse'"):
         score_columns(score | {"names": ["mse"]})
     with pytest.raises(UserError, match="no score was asked for"):

@@ -17,7 +17,13 @@ from cyclegan_ad.methods.embedding import EmbeddingResult
 from cyclegan_ad.scores import NonFiniteScoreError, Scores, build_scores, sse
 from cyclegan_ad.view import anomaly_map
 
-SCORE = {"names": ["sse"], "extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
+SCORE = {
+    "names": ["sse"],
+    "extractor": "inception",
+    "peak_sigma_px": 2,
+    "tta": "none",
+    "precision": "float32",
+}
 
 
 class Patches(FeatureExtractor):

@@ -64,14 +64,18 @@ def test_impossible_sizes(composed: dict[str, Any], size: object) -> None:
 CHOICES = {
     "protocol.name": ("paper", "crossfit"),  # calibrated needs images, see below
     "score.tta": ("none", "dihedral"),
+    "score.precision": ("float32", "bf16"),
     "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
     "dataset.storage": ("auto", "memory", "disk"),
+    "dataset.images_on": ("auto", "device", "host"),
     "method.adversarial_loss": ("least_squares", "log"),
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "trainer.strategy": ("auto", "ddp"),
-    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "trainer.compile": ("auto", True, False),
+    "trainer.compile_mode": ("default", "reduce-overhead", "max-autotune"),
     "logger.kind": ("wandb", "csv", "tensorboard", "none"),
     "logger.mode": ("auto", "online", "offline", "disabled"),
 }
@@ -135,7 +139,7 @@ def test_numbers(composed: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["overwrite", "dataset.skip_unreadable", "trainer.compile", "trainer.channels_last"]
+    "name", ["overwrite", "dataset.skip_unreadable", "trainer.activation_checkpointing"]
 )
 def test_booleans(composed: dict[str, Any], name: str) -> None:
     for possible in (True, False):
@@ -328,6 +332,7 @@ def test_devices(composed: dict[str, Any]) -> None:
         "score.names",
         "score.extractor",
         "score.tta",
+        "score.precision",
         "score.peak_sigma_px",
         "protocol.name",
         "protocol.folds",

@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,16 +15,15 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.images import UnreadableImage, decode_image
+from cyclegan_ad.data.decoding import Progress, decode_in_order
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing, write_json
 
 STORAGES = ("auto", "memory", "disk")
 _FORMAT_VERSION = 1
 _MIB = 2**20
+_WORTH_KEEPING_BYTES = 16 * _MIB  # of files: below, decoding them again takes about a second
 _ABANDONED_S = 3600.0  # a writer touches its temporary file far more often than that
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -62,11 +59,15 @@ def load_images(
     modification times), size and channels maps that file again and decodes nothing. Writing holds
     a few images in memory, whatever the number of files.
 
+    ``auto`` maps such a file only if the images exceed the memory limit. Below it they are in
+    memory; if their files are large (16 MiB together), they are also written, so that later calls
+    read that file instead of decoding. Where it cannot be written, a note is printed.
+
     Args:
         paths: Image files.
         size_px: Side of the decoded images.
         channels: 1 for grey, 3 for RGB.
-        storage: ``memory``, ``disk``, or ``auto``: disk if the images exceed the limit.
+        storage: ``memory``, ``disk``, or ``auto``.
         memory_limit_mib: What ``auto`` keeps in memory at most, in MiB.
         cache_dir: Folder of the memory-mapped files; made if needed, untouched for ``memory``.
         progress: Called in this thread after each decoded file with (files done, files in all).
@@ -86,53 +87,43 @@ def load_images(
     shape = (len(paths), size_px, size_px, channels)
     n_bytes = len(paths) * size_px * size_px * channels
     fits = storage == "auto" and n_bytes <= memory_limit_mib * _MIB
-    if storage == "memory" or fits or n_bytes == 0:  # nothing cannot be mapped
-        images = np.zeros(shape, dtype=np.uint8)
-        sha256: list[str] = []
-        unreadable: dict[int, str] = {}
-        for index, decoded in enumerate(_decode_in_order(paths, size_px, channels, progress)):
-            sha256.append(decoded.sha256)
-            if decoded.pixels is None:
-                unreadable[index] = decoded.reason
-            else:
-                images[index] = decoded.pixels
-        return ImageCache(images, sha256, unreadable)
-    return _load_from_disk(paths, shape, cache_dir, progress)
-
-
-@dataclass(slots=True)
-class _Decoded:
-    sha256: str
-    pixels: NDArray[np.uint8] | None
-    reason: str = ""
-
-
-def _decode_in_order(
-    paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
-) -> Iterator[_Decoded]:
-    """Decodes on all cores and yields in order; only a window of files is in flight."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = workers or 1
-    window: deque[Future[_Decoded]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        for done in range(len(paths)):
-            ahead = paths[done + len(window) : done + 4 * workers]
-            window.extend(pool.submit(_decode_file, path, size_px, channels) for path in ahead)
-            yield window.popleft().result()
-            if progress is not None:
-                progress(done + 1, len(paths))
-
-
-def _decode_file(path: Path, size_px: int, channels: int) -> _Decoded:
+    if storage == "memory" or n_bytes == 0:  # nothing cannot be mapped
+        return _load_to_memory(paths, shape, progress)
+    if not fits:
+        return _load_from_disk(paths, shape, cache_dir, progress)
+    if not _worth_keeping(paths):
+        return _load_to_memory(paths, shape, progress)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return _Decoded("", None, f"cannot be read ({error.strerror})")
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        return _Decoded(sha256, decode_image(data, size_px, channels))
-    except UnreadableImage as error:
-        return _Decoded(sha256, None, str(error))
+        kept = _load_from_disk(paths, shape, cache_dir, progress)
+    except UserError as error:
+        print(f"note: the next run decodes the images again: {error}")
+        return _load_to_memory(paths, shape, progress)
+    return ImageCache(np.array(kept.images), kept.sha256, kept.unreadable)
+
+
+def _load_to_memory(
+    paths: Sequence[Path], shape: tuple[int, int, int, int], progress: Progress | None
+) -> ImageCache:
+    images = np.zeros(shape, dtype=np.uint8)
+    sha256: list[str] = []
+    unreadable: dict[int, str] = {}
+    for index, decoded in enumerate(decode_in_order(paths, shape[1], shape[3], progress)):
+        sha256.append(decoded.sha256)
+        if decoded.pixels is None:
+            unreadable[index] = decoded.reason
+        else:
+            images[index] = decoded.pixels
+    return ImageCache(images, sha256, unreadable)
+
+
+def _worth_keeping(paths: Sequence[Path]) -> bool:
+    total = 0
+    for path in paths:
+        with contextlib.suppress(OSError):  # said of each unreadable file elsewhere
+            total += os.stat(path).st_size
+        if total >= _WORTH_KEEPING_BYTES:
+            return True
+    return False
 
 
 def _load_from_disk(
@@ -203,7 +194,7 @@ def _any_mended(
     paths: Sequence[Path], unreadable: dict[int, str], size_px: int, channels: int
 ) -> bool:
     """Whether a file that was unreadable no longer is, for instance once access was granted."""
-    again = (_decode_file(paths[index], size_px, channels) for index in unreadable)
+    again = decode_in_order([paths[index] for index in unreadable], size_px, channels)
     return any(decoded.pixels is not None for decoded in again)
 
 
@@ -220,7 +211,7 @@ def _write_images(
     blank = bytes(shape[1] * shape[2] * shape[3])
     sha256: list[str] = []
     unreadable: dict[int, str] = {}
-    for index, decoded in enumerate(_decode_in_order(paths, shape[1], shape[3], progress)):
+    for index, decoded in enumerate(decode_in_order(paths, shape[1], shape[3], progress)):
         sha256.append(decoded.sha256)
         if decoded.pixels is None:
             unreadable[index] = decoded.reason

@@ -1,6 +1,7 @@
 """The LightningDataModule: one of the random balanced splits, as unpaired batches."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,16 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
+from cyclegan_ad.data.checks import refuse_unreadable, require_both_classes, split_or_refuse
+from cyclegan_ad.data.device_batches import Batch, batches_for
 from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.pairing import PairSampler
-from cyclegan_ad.data.pixels import PairedImages, gather, to_signed_range
+from cyclegan_ad.data.pixels import gather, to_signed_range
 from cyclegan_ad.data.samples import Sample, list_samples
-from cyclegan_ad.data.split import Split, split_samples
-from cyclegan_ad.errors import UserError
-
-Progress = Callable[[int, int], None]
+from cyclegan_ad.data.split import Split
 
 _LABELS = {"normal": 0, "abnormal": 1}
 
@@ -47,6 +46,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         storage: ``auto``, ``memory`` or ``disk``.
         memory_limit_mib: Above this size ``auto`` takes the disk.
         cache_dir: Folder of the disk storage.
+        images_on: Where the training images are kept if a GPU computes: ``auto``, ``device`` or
+            ``host`` (see :func:`cyclegan_ad.data.device_batches.choose_place`).
         progress: Context manager factory giving a callable of (images done, images in all).
     """
 
@@ -69,6 +70,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         storage: str,
         memory_limit_mib: float,
         cache_dir: Path,
+        images_on: str = "auto",
         progress: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__()
@@ -79,7 +81,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.sides, self.calibration_fraction = tuple(sides), calibration_fraction
         self.skip_unreadable = skip_unreadable
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
-        self.cache_dir, self.progress = Path(cache_dir), progress
+        self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
         self.samples: list[Sample] = []
         self.masks: dict[int, np.ndarray] = {}  # of test images whose ground truth is known
         self.split = Split((), ())
@@ -97,67 +99,35 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples:
             return
         samples = list_samples(self.layout, self.root, exclude=self.exclude)
-        arguments: dict[str, Any] = {
-            "size_px": self.size_px,
-            "channels": self.channels,
-            "storage": self.storage,
-            "memory_limit_mib": self.memory_limit_mib,
-            "cache_dir": self.cache_dir,
-        }
-        paths = [self.root / sample.path for sample in samples]
-        if self.progress is None:
-            cache = load_images(paths, **arguments)
-        else:
-            with self.progress(f"reading {self.dataset_name}") as report:
-                cache = load_images(paths, **arguments, progress=report)
+        reading = f"reading {self.dataset_name}"
+        with nullcontext() if self.progress is None else self.progress(reading) as report:
+            cache = load_images(
+                [self.root / sample.path for sample in samples],
+                size_px=self.size_px,
+                channels=self.channels,
+                storage=self.storage,
+                memory_limit_mib=self.memory_limit_mib,
+                cache_dir=self.cache_dir,
+                progress=report,
+            )
         bad = {samples[i].path: reason for i, reason in cache.unreadable.items()}
-        self._refuse_unless_skipped(bad, len(samples), "images")
+        if not self.skip_unreadable:
+            refuse_unreadable(bad, len(samples), "images", self.root)
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
         kept = [samples[i] for i in good]
-        self._require_both_classes(samples, kept)
+        require_both_classes(samples, kept, self.dataset_name, self.root)
         self.sha256 = [cache.sha256[i] for i in good]
-        self.split = self._split(kept)
+        self.split = split_or_refuse(
+            kept, self.sha256, self.seed, self.calibration_fraction, self.dataset_name
+        )
         files = {i: kept[i].mask for i in self.split.test}
         self.masks, bad_masks = read_masks(self.root, files, self.size_px)
-        n_files = sum(map(len, files.values()))
-        self._refuse_unless_skipped(bad_masks, n_files, "ground-truth masks of test images")
+        if not self.skip_unreadable:
+            n_files = sum(map(len, files.values()))
+            refuse_unreadable(bad_masks, n_files, "ground-truth masks of test images", self.root)
         self.unreadable = bad | bad_masks
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
-
-    def _split(self, samples: list[Sample]) -> Split:
-        try:
-            return split_samples(
-                [sample.path for sample in samples],
-                [sample.label for sample in samples],
-                self.seed,
-                calibration_fraction=self.calibration_fraction,
-                sha256=self.sha256,
-            )
-        except ValueError as error:
-            raise UserError(
-                f"protocol.calibration_fraction={self.calibration_fraction} cannot be taken from "
-                f"{self.dataset_name}: {error}; add abnormal images or use protocol=crossfit"
-            ) from error
-
-    def _refuse_unless_skipped(self, unreadable: dict[str, str], count: int, what: str) -> None:
-        if unreadable and not self.skip_unreadable:
-            listed = ", ".join(f"{path} ({reason})" for path, reason in unreadable.items())
-            raise UserError(
-                f"{len(unreadable)} of {count} {what} under {self.root} cannot be read: {listed}; "
-                "repair or remove them, or go on without them with dataset.skip_unreadable=true"
-            )
-
-    def _require_both_classes(self, samples: list[Sample], kept: list[Sample]) -> None:
-        for label, word in ((0, "normal"), (1, "abnormal")):
-            listed, found = (sum(s.label == label for s in some) for some in (samples, kept))
-            if found < 2:
-                skipped = f" ({listed - found} unreadable skipped)" if listed > found else ""
-                raise UserError(
-                    f"dataset {self.dataset_name} has {found} {word} image{'s' * (found != 1)} "
-                    f"under {self.root}{skipped}, but each class needs at least 2, one to train "
-                    "and one to test: add images or name another folder with dataset.root=PATH"
-                )
 
     def split_rows(self) -> list[tuple[str, str, int, str]]:
         """Rows of ``split.csv``: path, sha256, label, subset.
@@ -190,9 +160,33 @@ class AnomalyDataModule(pl.LightningDataModule):
         """Training images of a class, as indices into ``samples``."""
         return [i for i in self.split.train if self.samples[i].label == label]
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Unpaired batches: each of ``sides`` (N, C, H, W) uint8, and its ``<side>_symmetry``."""
-        ranks, rank = (1, 0) if self.trainer is None else self._ranks()
+    def train_dataloader(self) -> Iterable[Batch]:
+        """The batches of a training by Lightning; says where the images are kept for a GPU."""
+        if self.trainer is None:
+            return self.training_batches(torch.device("cpu"))
+        rank = self.trainer.global_rank
+        return self.training_batches(
+            self.trainer.strategy.root_device, self.trainer.world_size, rank, announce=rank == 0
+        )
+
+    def training_batches(
+        self, device: torch.device, ranks: int = 1, rank: int = 0, *, announce: bool = False
+    ) -> Iterable[Batch]:
+        """Unpaired batches, not yet augmented; what :meth:`augment` takes.
+
+        Args:
+            device: Where the training computes; on a GPU the batches are there already.
+            ranks: Number of processes that train together.
+            rank: Which of them this is.
+            announce: Print where the images are kept for a GPU.
+
+        Returns:
+            Of each of ``sides`` (N, C, H, W) uint8, and ``<side>_symmetry`` (N,) int64; iterated
+            once an epoch, which is that of its ``sampler``.
+
+        Raises:
+            UserError: With ``images_on=device``, if the images do not fit there.
+        """
         sampler = PairSampler(
             {side: np.array(self.train_indices(_LABELS[side])) for side in self.sides},
             copies=self.copies_per_epoch,
@@ -202,22 +196,25 @@ class AnomalyDataModule(pl.LightningDataModule):
             ranks=ranks,
             rank=rank,
         )
-        return DataLoader(PairedImages(self.images, self.rows), sampler=sampler, batch_size=None)
+        batches, place = batches_for(device, self.images, self.rows, sampler, self.images_on)
+        if announce and place:
+            print(f"{self.dataset_name}: {place}")
+        return batches
 
-    def _ranks(self) -> tuple[int, int]:
-        assert self.trainer is not None
-        return self.trainer.world_size, self.trainer.global_rank
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment and scale a training batch, on the training device: uint8 to [-1, 1]."""
-        if not all(f"{side}_symmetry" in batch for side in self.sides):
-            return batch
-        assert self.trainer is not None
-        dtype = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
+    def augment(self, batch: Batch, dtype: torch.dtype = torch.float32) -> Batch:
+        """Turn and scale a training batch, on its device: of each side in [-1, 1]."""
         return {
             side: to_signed_range(dihedral(batch[side], batch[f"{side}_symmetry"])).to(dtype)
             for side in self.sides
         }
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment a training batch, in the precision of the weights."""
+        if not all(f"{side}_symmetry" in batch for side in self.sides):
+            return batch
+        assert self.trainer is not None
+        dtype: Any = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
+        return self.augment(batch, dtype)
 
     def batches(
         self, indices: Sequence[int], batch_size: int

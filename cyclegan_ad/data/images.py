@@ -40,6 +40,7 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
       the range of the image at hand plays no part. 16-bit colour is reduced by Pillow (high byte).
     - 1-bit, palette, CMYK and YCbCr images become grey or RGB; grey is ITU-R 601-2 luma.
     - Floating-point images are refused: nothing says what their black and white are.
+    - JPEG files are decoded in full: decoding them at a smaller scale would change pixels.
 
     Args:
         data: Contents of a PNG, JPEG, BMP, TIFF or WebP file.
@@ -55,8 +56,10 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     """
     if channels not in (1, 3):
         raise ValueError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
-    image = _to_8_bit(_open(data)).convert("L" if channels == 1 else "RGB")
-    resized = image.resize((size_px, size_px), Image.Resampling.BICUBIC)
+    mode = "L" if channels == 1 else "RGB"
+    image = _to_8_bit(_open(data))
+    image = image if image.mode == "L" else image.convert(mode)  # grey: one channel to resize
+    resized = image.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
 
@@ -78,7 +81,7 @@ def read_mask(path: str | os.PathLike[str], size_px: int) -> NDArray[np.bool_]:
     """
     image = _open(_read_bytes(path))
     if image.mode not in _MODES_16_BIT:
-        image = _to_8_bit(image).convert("RGB")
+        image = _to_8_bit(image)
     marked = np.asarray(image) != 0
     marked = marked.any(axis=2) if marked.ndim == 3 else marked
     mask = Image.fromarray(marked.astype(np.uint8))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.data.images import UnreadableImage, read_mask
+from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
 
 LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -55,7 +56,7 @@ def match_masks(
 def read_masks(
     root: Path, masks: Mapping[int, Sequence[str]], size_px: int
 ) -> tuple[dict[int, NDArray[np.bool_]], dict[str, str]]:
-    """Reads the ground truth of images: of each, the union of its masks.
+    """Reads the ground truth of images, on all cores: of each, the union of its masks.
 
     Args:
         root: Folder the paths of the masks are relative to.
@@ -69,16 +70,28 @@ def read_masks(
     """
     truth: dict[int, NDArray[np.bool_]] = {}
     unreadable: dict[str, str] = {}
+    files = [path for paths in masks.values() for path in paths]
+    found = map_in_order(lambda path: _try_to_read(root / path, size_px), files, name="mask")
+    read = dict(zip(files, found, strict=True))
     for image, paths in masks.items():
         parts = []
         for path in paths:
-            try:
-                parts.append(read_mask(root / path, size_px))
-            except UnreadableImage as error:
-                unreadable[path] = str(error)
+            mask = read[path]
+            if isinstance(mask, str):
+                unreadable[path] = mask
+            else:
+                parts.append(mask)
         if parts and len(parts) == len(paths):
             truth[image] = np.logical_or.reduce(parts)
     return truth, unreadable
+
+
+def _try_to_read(path: Path, size_px: int) -> NDArray[np.bool_] | str:
+    """The mask, or why it cannot be read."""
+    try:
+        return read_mask(path, size_px)
+    except UnreadableImage as error:
+        return str(error)
 
 
 def _name(masks: Sequence[str]) -> str:

@@ -32,4 +32,4 @@ def to_signed_range(images: Tensor) -> Tensor:
     >>> to_signed_range(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([-1.,  1.])
     """
-    return images.float() / 127.5 - 1.0
+    return images.to(torch.float32, copy=True).div_(127.5).sub_(1.0)

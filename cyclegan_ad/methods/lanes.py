@@ -130,5 +130,7 @@ def _workers(threads: int) -> list[ThreadPoolExecutor]:
     def prepare() -> None:
         prepare_process()
         torch.set_num_threads(threads)
+        # Weights turned to bfloat16 are kept until the caller's autocast ends, not each part's.
+        torch.autocast_increment_nesting()
 
     return [ThreadPoolExecutor(1, f"lane{i}", initializer=prepare) for i in range(2)]

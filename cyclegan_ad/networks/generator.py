@@ -7,7 +7,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cyclegan_ad.networks.initialise import initialise_weights
-from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage, UpConvolution
+from cyclegan_ad.networks.layers import (
+    FromImage,
+    InstanceNorm,
+    ReflectionPad,
+    ToImage,
+    UpConvolution,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -48,7 +54,7 @@ class Generator(nn.Module):
         width = base_channels
         self.layers = nn.Sequential(
             ReflectionPad(3),  # (N, C, H, W)
-            nn.Conv2d(channels, width, 7),
+            FromImage(channels, width, 7),
             InstanceNorm(width),
             nn.ReLU(inplace=True),
             *_half_size(width, 2 * width),  # (N, 2w, H/2, W/2)

@@ -69,12 +69,34 @@ class ToImage(nn.Conv2d):
         """Convolve: (N, C, H, W) to (N, 1 or 3, H - k + 1, W - k + 1) for a k x k kernel."""
         if not _by_hand(x) or self.bias is None:
             return super().forward(x)
-        channels_out, channels_in, size, _ = self.weight.shape
-        # (k * C', C, k, 1): row j * C' + c is column j of the kernel of output channel c.
-        weight = self.weight.permute(3, 0, 1, 2).reshape(size * channels_out, channels_in, size, 1)
-        columns = functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last))
-        y = _ShiftedSum.apply(columns.contiguous(memory_format=torch.channels_last), size)
+        y = _ShiftedSum.apply(_columns(x, self.weight), self.kernel_size[0])
         return y + self.bias.view(1, -1, 1, 1)
+
+
+class FromImage(nn.Conv2d):
+    """Convolution from the 1 or 3 channels of an image to many; square kernel, no padding.
+
+    The gradient of its input is a convolution as in :class:`ToImage`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve: (N, 1 or 3, H, W) to (N, C, H - k + 1, W - k + 1) for a k x k kernel."""
+        if not _by_hand(x) or self.bias is None or not x.requires_grad:
+            return super().forward(x)
+        mixed = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if mixed else x.dtype
+        return _FromImage.apply(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype))
+
+
+def _columns(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve with each column of the kernels: (N, C, H, W) to (N, k * C', H - k + 1, W).
+
+    Channel j * C' + c is what column j of the kernel of output channel c gives.
+    """
+    channels_out, channels_in, size, _ = weight.shape
+    weight = weight.permute(3, 0, 1, 2).reshape(size * channels_out, channels_in, size, 1)
+    columns = functional.conv2d(x, weight.contiguous(memory_format=torch.channels_last))
+    return columns.contiguous(memory_format=torch.channels_last)
 
 
 def _by_hand(x: Tensor) -> bool:
@@ -114,6 +136,28 @@ class _ImageByImage(torch.autograd.Function):
                 [True, True, True], out0=out, out1=unused[0], out2=unused[1],
             )  # fmt: skip
         return gradient_in, None
+
+
+class _FromImage(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return functional.conv2d(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        _, gradient_weight, gradient_bias = torch.ops.aten.convolution_backward(
+            gradient, x, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
+            [False, True, True],
+        )  # fmt: skip
+        size = weight.shape[2]
+        around = functional.pad(gradient, (size - 1,) * 4)
+        columns = _columns(around, weight.flip(2, 3).transpose(0, 1))
+        exact = torch.promote_types(x.dtype, torch.float32)
+        gradient_in = _diagonals(columns, size).sum(3, dtype=exact).permute(0, 3, 1, 2)
+        return gradient_in.to(x.dtype), gradient_weight, gradient_bias
 
 
 class _ShiftedSum(torch.autograd.Function):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_ad.data.augment import dihedral, random_symmetries
+from cyclegan_ad.data.augment import _turn_together, dihedral, random_symmetries
 
 SQUARE = torch.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).view(1, 1, 3, 3)
 # Written out by hand in the order of the module's table.
@@ -18,18 +18,24 @@ SYMMETRIES = [
 ]
 
 
+@pytest.fixture(params=[dihedral, _turn_together], ids=["cpu", "gpu"])
+def turn(request):
+    """The way of a CPU, and that of a GPU, on the CPU."""
+    return request.param
+
+
 @pytest.mark.parametrize("symmetry", range(8))
-def test_the_order_of_the_symmetries(symmetry):
-    turned = dihedral(SQUARE, torch.tensor([symmetry]))
+def test_the_order_of_the_symmetries(symmetry, turn):
+    turned = turn(SQUARE, torch.tensor([symmetry]))
     assert turned[0, 0].tolist() == SYMMETRIES[symmetry]
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.bool])
-def test_equals_numpy_for_each_image_of_a_batch(dtype):
+def test_equals_numpy_for_each_image_of_a_batch(dtype, turn):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (16, 3, 10, 10), generator=generator).to(dtype)
     symmetry = torch.arange(16) % 8
-    turned = dihedral(images, symmetry)
+    turned = turn(images, symmetry)
     assert turned.dtype == dtype
     for index in range(16):
         image = images[index].numpy()
@@ -39,28 +45,35 @@ def test_equals_numpy_for_each_image_of_a_batch(dtype):
         np.testing.assert_array_equal(turned[index].numpy(), expected)
 
 
-def test_any_memory_layout_and_no_alias():
-    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_memory_order_which_stays_and_no_alias(turn, channels):
+    images = torch.rand(2, channels, 8, 8, generator=torch.Generator().manual_seed(1))
     symmetry = torch.tensor([0, 5])
-    expected = dihedral(images, symmetry)
+    expected = turn(images, symmetry)
+    assert expected.is_contiguous()
     channels_last = images.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(dihedral(channels_last, symmetry), expected)
+    turned = turn(channels_last, symmetry)
+    assert torch.equal(turned, expected)
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    part = torch.cat([images, images], dim=3)[..., :8]  # neither of the two orders
+    assert torch.equal(turn(part, symmetry), expected)
     expected[0].zero_()
-    assert images[0].abs().sum() > 0
+    turned[0].zero_()
+    assert images[0].abs().sum() > 0 and channels_last[0].abs().sum() > 0
 
 
-def test_gradients_pass_even_if_first_used_for_inference():
+def test_gradients_pass_even_if_first_used_for_inference(turn):
     with torch.inference_mode():
-        dihedral(torch.zeros(1, 1, 5, 5), torch.tensor([3]))
+        turn(torch.zeros(1, 1, 5, 5), torch.tensor([3]))
     images = torch.rand(1, 1, 5, 5, requires_grad=True)
     weight = torch.arange(25.0).view(1, 1, 5, 5)
-    (dihedral(images, torch.tensor([1])) * weight).sum().backward()
-    assert torch.equal(images.grad, dihedral(weight, torch.tensor([3])))
+    (turn(images, torch.tensor([1])) * weight).sum().backward()
+    assert torch.equal(images.grad, turn(weight, torch.tensor([3])))
 
 
-def test_empty_batch():
+def test_empty_batch(turn):
     empty = torch.zeros(0, 3, 4, 4)
-    assert dihedral(empty, torch.zeros(0, dtype=torch.int64)).shape == (0, 3, 4, 4)
+    assert turn(empty, torch.zeros(0, dtype=torch.int64)).shape == (0, 3, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +90,10 @@ def test_wrong_arguments(images, symmetry, message):
         dihedral(images, symmetry)
 
 
-def test_symmetry_out_of_range():
-    with pytest.raises(IndexError):
-        dihedral(SQUARE, torch.tensor([8]))
+@pytest.mark.parametrize("wrong", [8, -1])
+def test_symmetry_out_of_range(wrong):
+    with pytest.raises(IndexError, match=rf"symmetry {wrong} is out of range: expected 0\.\.7"):
+        dihedral(SQUARE, torch.tensor([wrong]))
 
 
 @pytest.mark.parametrize(

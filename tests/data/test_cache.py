@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_ad.data import cache
+from cyclegan_ad.data import cache, decoding
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.images import read_image
 from cyclegan_ad.errors import UserError
@@ -34,8 +34,8 @@ def paths(tmp_path):
 def decodes(monkeypatch):
     """Records every decode."""
     calls = []
-    decode = cache.decode_image
-    monkeypatch.setattr(cache, "decode_image", lambda *args: calls.append(1) or decode(*args))
+    decode = decoding.decode_image
+    monkeypatch.setattr(decoding, "decode_image", lambda *args: calls.append(1) or decode(*args))
     return calls
 
 
@@ -104,15 +104,15 @@ def test_changes_that_need_another_cache(paths, tmp_path, decodes):
 
 def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
     good = paths[:4]
-    decode_file = cache._decode_file
+    decode_file = decoding.decode_file
 
     def refuse(path, *args):
         if path == good[1]:
-            return cache._Decoded("", None, "cannot be read (Permission denied)")
+            return decoding.Decoded("", None, "cannot be read (Permission denied)")
         return decode_file(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_decode_file", refuse)
+        patch.setattr(decoding, "decode_file", refuse)
         assert list(load(good, tmp_path).unreadable) == [1]
         assert list(load(good, tmp_path).unreadable) == [1]
     mended = load(good, tmp_path)
@@ -186,6 +186,48 @@ def test_auto_chooses_disk_above_the_limit(paths, tmp_path):
     assert isinstance(five.images, np.memmap)
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """Files of any size count as large enough to be kept decoded."""
+    monkeypatch.setattr(cache, "_WORTH_KEEPING_BYTES", 1)
+
+
+def test_auto_keeps_a_copy_of_large_files(paths, tmp_path, decodes, large):
+    first = load(paths, tmp_path, storage="auto")
+    assert len(decodes) == 29
+    decodes.clear()
+    second = load(paths, tmp_path, storage="auto")
+    assert len(decodes) == 2  # only the unreadable ones are tried again
+    expected = load(paths, tmp_path, storage="memory")
+    for loaded in (first, second):
+        assert not isinstance(loaded.images, np.memmap)
+        np.testing.assert_array_equal(loaded.images, expected.images)
+        assert (loaded.sha256, loaded.unreadable) == (expected.sha256, expected.unreadable)
+    first.images[0] = 7  # in memory: the file stays as it is
+    np.testing.assert_array_equal(load(paths, tmp_path).images, expected.images)
+
+
+def test_small_files_and_memory_leave_the_disk_alone(paths, tmp_path, monkeypatch):
+    good = paths[:5]
+    total = sum(path.stat().st_size for path in good)
+    monkeypatch.setattr(cache, "_WORTH_KEEPING_BYTES", total + 1)
+    load(good, tmp_path, storage="auto")
+    monkeypatch.setattr(cache, "_WORTH_KEEPING_BYTES", total)
+    load(good, tmp_path, storage="memory")
+    assert not (tmp_path / "cache").exists()
+    load(good, tmp_path, storage="auto")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_copy_that_cannot_be_written_is_said_and_not_needed(paths, tmp_path, capsys, large):
+    (tmp_path / "file").touch()
+    loaded = load(paths, tmp_path, storage="auto", cache_dir=tmp_path / "file" / "cache")
+    said = capsys.readouterr().out
+    assert said.startswith("note: the next run decodes the images again: cache_dir ")
+    assert "dataset.storage=memory" in said and said.count("\n") == 1
+    np.testing.assert_array_equal(loaded.images, load(paths, tmp_path, storage="memory").images)
+
+
 def test_batches_of_a_memory_map_are_ordinary_arrays(paths, tmp_path):
     images = load(paths[:5], tmp_path).images
     batch = images[[3, 1]]
@@ -216,14 +258,14 @@ def test_only_a_few_files_are_in_flight(tmp_path, monkeypatch):
         nonlocal started
         with lock:
             started += 1
-        return cache._Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
+        return decoding.Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
 
     def watch(done, total):
         nonlocal most_ahead
         with lock:
             most_ahead = max(most_ahead, started - done)
 
-    monkeypatch.setattr(cache, "_decode_file", decode_file)
+    monkeypatch.setattr(decoding, "decode_file", decode_file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     files = [tmp_path / f"{index}.png" for index in range(500)]
     load(files, tmp_path, size_px=4, progress=watch)

@@ -14,8 +14,10 @@ from PIL import Image
 from tiny import draw_folder
 from torch import Tensor
 
+from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
 from cyclegan_ad.data.images import read_image, read_mask
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.errors import UserError
@@ -226,9 +228,75 @@ def test_a_resumed_training_sees_the_batches_of_an_uninterrupted_one(
     assert all(equal(whole[number], (first | rest)[number]) for number in range(3))
 
 
+class PlainCopies:
+    """In place of the copies to a GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        pass
+
+    def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype)
+
+    def send(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], None]:
+        return batch, None
+
+    def receive(self, batch: dict[str, Tensor], sent: None) -> dict[str, Tensor]:
+        return batch
+
+
+@pytest.mark.parametrize("kind", [ResidentBatches, CopiedBatches])
+def test_batches_of_a_gpu_train_the_same_also_when_resumed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    expected = trained(read(root), 3)
+    monkeypatch.setattr(device_batches, "CopyStream", PlainCopies)
+    monkeypatch.setattr(
+        datamodule,
+        "batches_for",
+        lambda device, images, rows, sampler, place: (kind(images, rows, sampler, device), ""),
+    )
+    checkpoint = tmp_path / "one.ckpt"
+    first = trained(read(root), 1, save=checkpoint)
+    rest = trained(read(root), 3, load=checkpoint)
+    assert (list(first), list(rest)) == ([0], [1, 2])
+    assert all(equal(expected[number], (first | rest)[number]) for number in range(3))
+
+
+def test_the_first_process_says_where_the_images_are(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(device_batches, "free_memory", lambda device: 2**20)
+    data = read(root, images_on="host")
+    words = "plates: the training images (0 MiB) stay in host memory and are copied to meta"
+    for rank, said in ((0, f"{words} batch by batch\n"), (1, "")):
+        data.trainer = SimpleNamespace(  # type: ignore[assignment]
+            world_size=2,
+            global_rank=rank,
+            strategy=SimpleNamespace(root_device=torch.device("meta")),
+        )
+        assert isinstance(data.train_dataloader(), CopiedBatches)
+        assert capsys.readouterr().out == said
+    data.images_on = "auto"
+    assert isinstance(data.training_batches(torch.device("meta")), ResidentBatches)
+    assert isinstance(data.train_dataloader(), ResidentBatches)
+
+
+def test_batches_without_a_training(root: Path) -> None:
+    data = read(root, batch_size=4)
+    [seen] = trained(read(root, batch_size=4), 1).values()
+    alone = [data.augment(batch) for batch in data.training_batches(torch.device("cpu"))]
+    assert equal(alone, seen)
+    exact = next(iter(data.training_batches(torch.device("cpu"))))
+    assert data.augment(exact, torch.float64)["normal"].dtype == torch.float64
+
+
 def test_each_rank_gets_its_share(root: Path) -> None:
     data = read(root, copies_per_epoch=2, batch_size=2)
-    data.trainer = SimpleNamespace(world_size=2, global_rank=1)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        world_size=2,
+        global_rank=1,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )
     sampler = data.train_dataloader().sampler
     assert isinstance(sampler, PairSampler)
     assert (sampler.ranks, sampler.rank, len(sampler)) == (2, 1, 3)

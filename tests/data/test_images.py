@@ -50,6 +50,28 @@ def test_resize_is_pillows_bicubic():
     np.testing.assert_array_equal(decoded, np.asarray(expected))
 
 
+@pytest.mark.parametrize("size_px", [7, 50, 200])
+def test_grey_images_are_resized_once_and_equal_three_channels(size_px):
+    pixels = np.random.default_rng(4).integers(0, 256, (90, 61), dtype=np.uint8)
+    grey = Image.fromarray(pixels)
+    expected = grey.convert("RGB").resize((size_px, size_px), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(decode_image(encode(grey, "PNG"), size_px, 3), expected)
+
+
+def test_jpeg_is_decoded_in_full():
+    """Decoding at a smaller scale is faster, but gives other pixels."""
+    noise = np.random.default_rng(5).normal(0, 8, (400, 400, 3))
+    ramp = np.linspace(40, 200, 400)[:, None, None] + noise
+    data = encode(Image.fromarray(ramp.clip(0, 255).astype(np.uint8)), "JPEG")
+    bicubic = Image.Resampling.BICUBIC
+    expected = np.asarray(Image.open(io.BytesIO(data)).resize((40, 40), bicubic))
+    np.testing.assert_array_equal(decode_image(data, 40, 3), expected)
+    fast = Image.open(io.BytesIO(data))
+    fast.draft("RGB", (40, 40))
+    assert fast.size < (400, 400)
+    assert (np.asarray(fast.resize((40, 40), bicubic)) != expected).any()
+
+
 def test_rgba_and_la_are_composed_on_black():
     rgba = np.zeros((2, 2, 4), dtype=np.uint8)
     rgba[0, 0] = (200, 100, 50, 255)

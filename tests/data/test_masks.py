@@ -43,6 +43,18 @@ def test_ground_truth_is_the_union_of_the_masks(tmp_path: Path) -> None:
     assert all(mask.dtype == bool for mask in truth.values())
 
 
+def test_many_masks_keep_their_images(tmp_path: Path) -> None:
+    masks = {}
+    for i in range(40):
+        pixels = np.zeros((8, 8), np.uint8)
+        pixels.flat[i] = 255
+        save(tmp_path, **{f"{i}": pixels})
+        masks[i] = (f"{i}.png",)
+    truth, unreadable = read_masks(tmp_path, masks, 8)
+    assert unreadable == {} and list(truth) == list(range(40))
+    assert [int(mask.argmax()) for mask in truth.values()] == list(range(40))
+
+
 def test_every_unreadable_mask_is_reported_and_half_a_defect_is_no_ground_truth(
     tmp_path: Path,
 ) -> None:

@@ -14,6 +14,12 @@ def test_range_of_pixels() -> None:
     torch.testing.assert_close(to_signed_range(pixels), expected)
 
 
+def test_numbers_that_are_scaled_already_stay_as_they_are() -> None:
+    numbers = torch.tensor([0.0, 255.0])
+    assert to_signed_range(numbers).tolist() == [-1.0, 1.0]
+    assert numbers.tolist() == [0.0, 255.0]
+
+
 def test_images_come_in_the_given_order_channels_first() -> None:
     images = gather(STORE, np.array([2, 0, 2]))
     assert images.shape == (3, 3, 2, 3) and images.dtype == torch.uint8

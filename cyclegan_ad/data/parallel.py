@@ -1,0 +1,47 @@
+"""Work on files, on all cores."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from cyclegan_ad.resources import cpu_count
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_IN_FLIGHT_PER_CORE = 4
+
+
+def map_in_order(
+    function: Callable[[Item], Result], items: Sequence[Item], *, name: str
+) -> Iterator[Result]:
+    """Calls a function for each item, on as many threads as there are cores.
+
+    Threads are enough for decoding: Pillow and hashlib let others run while they work, and
+    processes would have to send every image to this one. Only a few items a core are in flight,
+    whatever their number.
+
+    Args:
+        function: Called in the threads.
+        items: Its arguments.
+        name: Of the threads.
+
+    Yields:
+        The results in the order of the items; what the function raises is raised here.
+
+    Example:
+        >>> list(map_in_order(abs, [-3, 2, -1], name="absolute"))
+        [3, 2, 1]
+    """
+    workers = cpu_count()
+    window: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+        try:
+            for done in range(len(items)):
+                ahead = items[done + len(window) : done + _IN_FLIGHT_PER_CORE * workers]
+                window.extend(pool.submit(function, item) for item in ahead)
+                yield window.popleft().result()
+        finally:
+            for waiting in window:  # after Ctrl-C, nothing new is begun
+                waiting.cancel()

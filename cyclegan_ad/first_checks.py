@@ -1,0 +1,97 @@
+"""What is wrong with a job, as far as it shows without torch: before seconds go into its import."""
+
+from typing import Any
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.method_names import METHODS
+from cyclegan_ad.packages import (
+    ensure_anomalib,
+    ensure_lite0_extractor,
+    ensure_lite0_weights,
+    ensure_tensorboard,
+)
+from cyclegan_ad.run_directory import RunDirectory, State
+from cyclegan_ad.score_names import needs_extractor
+from cyclegan_ad.wandb_run import choose_mode
+
+
+def check_training(settings: dict[str, Any]) -> None:
+    """Check a job that trains: devices, run directory, and unless it is trained what it needs.
+
+    Args:
+        settings: All settings of the job, past :func:`cyclegan_ad.settings.check_settings`.
+
+    Raises:
+        UserError: If the job cannot run.
+    """
+    if claim(settings) == "trained":
+        return  # perhaps nothing is left to do, not even with the images
+    trainer, logger = settings["trainer"], settings["logger"]
+    if trainer["accelerator"] == "cpu" and trainer["precision"] == "16-mixed":
+        raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true")
+    if logger["kind"] == "wandb":
+        choose_mode(logger["mode"])
+    if logger["kind"] == "tensorboard":
+        ensure_tensorboard()
+    _check_packages_of_method(settings["method"])
+    check_scoring(settings)
+
+
+def check_scoring(settings: dict[str, Any]) -> None:
+    """Check what scoring needs: the dataset's folder and the packages of the scores.
+
+    Args:
+        settings: All settings of the job or, for a run scored again, those it was made with.
+
+    Raises:
+        UserError: If one of them is not there.
+    """
+    from cyclegan_ad.dataset_folder import dataset_folder, images_left_out  # --help needs no NumPy
+
+    dataset_folder(settings, draw=False)
+    images_left_out(settings["dataset"]["exclude"])
+    score = settings["score"]
+    if needs_extractor(score["names"]) and score["extractor"] == "efficientnet_lite0":
+        ensure_lite0_extractor()
+
+
+def claim(settings: dict[str, Any]) -> State:
+    """Say how the job goes on in its run directory, but for what only torch can tell.
+
+    What ``auto`` means under ``trainer.*`` is asked again when torch is loaded; until then it is
+    taken to be what the run was made with.
+
+    Raises:
+        UserError: As :meth:`RunDirectory.claim` does; or for several devices without ``ddp``.
+    """
+    trainer = dict(settings["trainer"])
+    if METHODS[settings["method"]["name"]].fitted:
+        trainer["devices"] = 1
+    check_devices(trainer)
+    run = RunDirectory.of(settings)
+    if run.config.is_file() and not settings["overwrite"]:
+        made_with = run.read_config()["trainer"]
+        chosen = {name for name, value in trainer.items() if value == "auto"}
+        trainer |= {name: made_with[name] for name in chosen & made_with.keys()}
+    return run.claim(settings | {"trainer": trainer})
+
+
+def check_devices(trainer: dict[str, Any]) -> None:
+    """Check that ``trainer.*`` asks for several processes where it names several devices.
+
+    Raises:
+        UserError: If not.
+    """
+    if trainer["strategy"] != "ddp" and trainer["devices"] not in ("auto", 1):
+        raise UserError(
+            f"trainer.devices={trainer['devices']} needs several processes; add trainer=ddp"
+        )
+
+
+def _check_packages_of_method(method: dict[str, Any]) -> None:
+    if method["name"] == "cyclegan":
+        return
+    ensure_anomalib(method["name"])
+    own_weights = method.get("pretrained", True) and method.get("weights_path") is None
+    if method.get("backbone") == "efficientnet_lite0" and own_weights:
+        ensure_lite0_weights(method["backbone"])

@@ -1,0 +1,1 @@
+"""What ``python -m experiments.benchmark`` measures, and how its results are shown."""

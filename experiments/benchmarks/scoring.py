@@ -1,0 +1,126 @@
+"""Scoring: image by image as a textbook writes it, against batches."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclegan_ad.build import build_method
+from cyclegan_ad.data.demo import draw_image
+from cyclegan_ad.data.pixels import to_signed_range
+from cyclegan_ad.feature_cache import FeatureCache
+from cyclegan_ad.inception_weights import inception_weights_path
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.scores import Scores, build_scores
+from experiments.benchmarks.jobs import compose_job
+from experiments.benchmarks.matrix_product import waiting
+from experiments.benchmarks.timing import Samples, take_turns
+from experiments.random_inception import write_random_inception
+from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
+from experiments.textbook_step import textbook_method
+
+
+def measure_scoring(
+    *,
+    score: str,
+    images: int,
+    size_px: int,
+    words: Sequence[str] = (),
+    device: torch.device,
+    budget_s: float,
+    at_least: int,
+) -> tuple[Samples, dict[str, Any]]:
+    """Time the scoring of images of the demo data, with a generator that was not trained.
+
+    Args:
+        score: ``sse`` or ``fid``.
+        images: How many.
+        size_px: Their side.
+        words: Further settings of the job.
+        device: Where to compute.
+        budget_s: See :func:`experiments.benchmarks.timing.take_turns`.
+        at_least: The same.
+
+    Returns:
+        Seconds an image: ``textbook``, ``batched`` and, for ``fid``, ``cached`` (where the features
+        of the images are known from another run); ``growth``: seconds for several numbers of
+        images; ``weights`` of the Inception: ``pytorch-fid``, or ``random`` where there are none.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        weights = "pytorch-fid"
+        if score == "fid" and not inception_weights_path().exists():
+            os.environ["TORCH_HOME"] = folder
+            write_random_inception(Path(folder))
+            weights = "random"
+        settings = compose_job(
+            ["dataset=folder", f"resolution={size_px}", f"score={score}", *words]
+        )
+        shown = demo_images(4 * images, size_px).to(device)
+        calls = _calls(settings, score, shown[:images], device, Path(folder))
+        wait = waiting(device)
+        samples = take_turns(
+            {name: partial(call, shown[:images]) for name, call in calls.items()},
+            budget_s=budget_s,
+            at_least=at_least,
+            wait=wait,
+        )
+        growth = {}
+        for count in (max(1, images // 4), images, 4 * images):
+            once = {"score": partial(calls["batched"], shown[:count])}
+            found = take_turns(once, budget_s=0, at_least=1, warm_up=0, wait=wait)
+            growth[str(count)] = found["score"][0]
+    each = {name: [seconds / images for seconds in values] for name, values in samples.items()}
+    return each, {"weights": weights, "growth": growth}
+
+
+def demo_images(count: int, size_px: int) -> Tensor:
+    """Images of the demo data, normal and abnormal in turn: (count, 3, size_px, size_px)."""
+    drawn = [draw_image(0, i // 2, i % 2, size_px)[0] for i in range(count)]
+    pixels = torch.stack([torch.from_numpy(image) for image in drawn])
+    return to_signed_range(pixels).permute(0, 3, 1, 2).contiguous()
+
+
+def _calls(
+    settings: dict[str, Any], score: str, shown: Tensor, device: torch.device, folder: Path
+) -> dict[str, Callable[[Tensor], object]]:
+    """Ways to score images, by name; ``cached`` knows those that are shown already."""
+    ours = build_method(settings).to(device).eval()
+    assert isinstance(ours, CycleGAN)
+    plain = textbook_method(ours)
+
+    def score_all(scores: Scores, images: Tensor) -> None:
+        for batch in images.split(settings["score"]["batch_size"]):
+            for values in scores(ours, batch)[0].values():
+                values.cpu()
+
+    if score == "sse":
+        scores = build_scores(settings["score"]).to(device)
+        return {
+            "textbook": lambda images: textbook_sse(plain.reconstruct, images),
+            "batched": lambda images: score_all(scores, images),
+        }
+    known = build_scores(settings["score"], folder / "known").to(device)
+    score_all(known, shown)
+    inception = textbook_inception().to(device)
+
+    def first_time(images: Tensor) -> None:
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            assert known.extractor is not None
+            known.feature_cache = FeatureCache(known.extractor, Path(empty))
+            score_all(known, images)
+
+    def cached(images: Tensor) -> None:
+        assert known.extractor is not None
+        known.feature_cache = FeatureCache(known.extractor, folder / "known")
+        score_all(known, images)
+
+    return {
+        "textbook": lambda images: textbook_fid(plain.reconstruct, images, inception),
+        "batched": first_time,
+        "cached": cached,
+    }

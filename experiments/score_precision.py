@@ -1,0 +1,166 @@
+"""What bfloat16 does to the scores of trained runs: changes, ranks, decisions, AUROC.
+
+  python -m experiments.score_precision run_name=cyclegan-64 dataset=brain_mri,screw seed=0,1,2
+
+Scores the test images of each run twice, with score.precision=float32 and bf16, and writes
+score_precision.csv and score_precision.md. The runs stay as they are.
+
+Settings (change with name=value):
+  runs=runs                     where the runs are
+  run_name=cyclegan-64          which of them
+  dataset=A,B,...               which datasets
+  seed=0,1,2                    which splits
+  score=sse,peak,standardised,fid
+  extractor=efficientnet_lite0  network behind fid; or inception
+  data_dir=data                 folder of the datasets; also CYCLEGAN_AD_DATA
+  accelerator=auto              auto, cpu or gpu
+  out=tables                    where the table is written
+"""
+
+import os
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cyclegan_ad.build import build_data, load_method
+from cyclegan_ad.device import choose_device, prepare_process
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation import Scored, evaluate
+from cyclegan_ad.files import write_rows, write_text
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.scores import build_scores
+from cyclegan_ad.thresholds import auroc, summarise
+from experiments.driver import Settings, run_driver
+
+DEFAULTS = {
+    "runs": "runs",
+    "run_name": "cyclegan-64",
+    "dataset": "brain_mri,screw",
+    "seed": "0,1,2",
+    "score": "sse,peak,standardised,fid",
+    "extractor": "efficientnet_lite0",
+    "data_dir": os.environ.get("CYCLEGAN_AD_DATA", "data"),
+    "accelerator": "auto",
+    "out": "tables",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One score of one run in bfloat16 against float32.
+
+    Attributes:
+        images: Test images.
+        largest: Largest relative change of a score.
+        median: Median of the relative changes.
+        ranks: Images whose rank among the test images is another one.
+        farthest: By how many places at most.
+        decisions: Images that the ZFN threshold decides otherwise, each with its own threshold.
+        auroc_float32: In [0, 1].
+        auroc_bf16: In [0, 1].
+    """
+
+    images: int
+    largest: float
+    median: float
+    ranks: int
+    farthest: int
+    decisions: int
+    auroc_float32: float
+    auroc_bf16: float
+
+
+def compare(exact: ArrayLike, rounded: ArrayLike, labels: ArrayLike) -> Change:
+    """Compare the scores of images, (N,) each, all above 0, with labels 0 and 1.
+
+    >>> change = compare([1.0, 2.0, 4.0, 5.0], [1.0, 2.2, 5.1, 5.0], [0, 1, 0, 1])
+    >>> change.ranks, change.farthest, change.decisions, round(change.largest, 3)
+    (2, 1, 0, 0.275)
+    """
+    a, b = np.asarray(exact, np.float64), np.asarray(rounded, np.float64)
+    relative = np.abs(b / a - 1)
+    moves = np.abs(_ranks(a) - _ranks(b))
+    decided = [s >= summarise(s, labels)["zfn_threshold"] for s in (a, b)]
+    return Change(
+        images=len(a),
+        largest=float(relative.max()),
+        median=float(np.median(relative)),
+        ranks=int((moves > 0).sum()),
+        farthest=int(moves.max()),
+        decisions=int((decided[0] != decided[1]).sum()),
+        auroc_float32=auroc(a, labels),
+        auroc_bf16=auroc(b, labels),
+    )
+
+
+def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
+    """Score the test images of a run in both precisions.
+
+    Returns:
+        Score column in float32 -> what bfloat16 changes.
+    """
+    made_with = run.read_config()
+    made_with |= {"data_dir": settings["data_dir"]}
+    device = choose_device(settings["accelerator"])
+    data = build_data(made_with)
+    data.setup()
+    method = load_method(made_with["method"]["name"], run.checkpoint, device)
+    found: list[Scored] = []
+    for precision in ("float32", "bf16"):
+        wanted = made_with["score"] | {
+            "names": settings["score"].split(","),
+            "extractor": settings["extractor"],
+            "precision": precision,
+        }
+        scores = build_scores(wanted).to(device)
+        size = wanted["batch_size"]
+        found.append(evaluate(method, data, scores, device=device, batch_size=size).test)
+    exact, rounded = found
+    pairs = zip(exact.scores.items(), rounded.scores.values(), strict=True)
+    return {column: compare(a, b, exact.labels) for (column, a), b in pairs}
+
+
+def score_precision(settings: Settings) -> list[UserError]:
+    """Compare, print and write; returns the runs that are missing."""
+    prepare_process()
+    rows: list[list[object]] = []
+    missing: list[UserError] = []
+    for dataset in settings["dataset"].split(","):
+        for seed in settings["seed"].split(","):
+            path = Path(settings["runs"]).expanduser() / settings["run_name"] / dataset
+            run = RunDirectory(path / f"seed{seed}")
+            try:
+                changes = compare_run(run, settings)
+            except UserError as error:
+                missing.append(error)
+                continue
+            for column, change in changes.items():
+                rows.append([dataset, int(seed), column, *astuple(change)])
+                print(_line(rows[-1]))
+    if rows:
+        header = ["dataset", "seed", "score", *(field.name for field in fields(Change))]
+        out = Path(settings["out"]).expanduser()
+        write_rows(out / "score_precision.csv", header, rows)
+        table = [
+            _line(header),
+            _line(["---"] * 3 + ["---:"] * (len(header) - 3)),
+            *map(_line, rows),
+        ]
+        write_text(out / "score_precision.md", "\n".join(table) + "\n")
+        print(f"Written to {out / 'score_precision.csv'} and {out / 'score_precision.md'}")
+    return missing
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
+
+
+def _line(cells: list[object] | list[str]) -> str:
+    texts = [f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells]
+    return f"| {' | '.join(texts)} |"
+
+
+if __name__ == "__main__":
+    run_driver(score_precision, DEFAULTS, __doc__)
