@@ -53,5 +53,5 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     # Before torch 2.12 there is no such list, and float32 is the safe choice.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -9,7 +9,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.score_names import EXTRACTOR_NAMES, SCORE_NAMES, check_method_scores, score_column
 
-_USUAL = {"extractor": "inception", "peak_sigma_px": 2.0, "tta": "none"}
+_USUAL = {"extractor": "inception", "peak_sigma_px": 2.0, "tta": "none", "precision": "float32"}
 
 
 def score_options(column: str) -> tuple[str, dict[str, Any]] | None:
@@ -23,12 +23,16 @@ def score_options(column: str) -> tuple[str, dict[str, Any]] | None:
     ('fid', {'extractor': 'efficientnet_lite0', 'tta': 'none'})
     >>> score_options("peak_1.5px_tta")
     ('peak', {'peak_sigma_px': 1.5, 'tta': 'dihedral'})
+    >>> score_options("sse_bf16")
+    ('sse', {'precision': 'bf16', 'tta': 'none'})
     >>> score_options("nothing") is None
     True
     """
     base = column.removesuffix("_tta")
     tta = "none" if base == column else "dihedral"
     needed: dict[str, Any] = {}
+    if base.endswith("_bf16"):
+        base, needed["precision"] = base.removesuffix("_bf16"), "bf16"
     if width := re.fullmatch(r"peak_([0-9.e+-]+)px", base):
         try:
             base, needed["peak_sigma_px"] = "peak", float(width[1])
@@ -56,19 +60,19 @@ def scoring_command(run_dir: Path, column: str) -> str | None:
     if options is None:
         return None
     name, needed = options
-    made_with: dict[str, Any] = {}
+    made_with: dict[str, Any] = {"precision": "float32"}
     try:
         config = RunDirectory(run_dir).read_config()
     except UserError:  # all options are given then
         pass
     else:
-        made_with = config["score"]
+        made_with |= config["score"]
         try:
             check_method_scores(str(config["method"].get("name")), [name])
         except (UserError, KeyError):
             return None
     words = [f"run={run_dir}", f"score={name}"]
-    for option, value in needed.items():
+    for option, value in ({"precision": "float32"} | needed).items():
         if made_with.get(option) != value:
             text = f"{value:g}" if isinstance(value, float) else value
             words.append(f"score.{option}={text}")

@@ -27,7 +27,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(8 * width, 1, 4, padding=1),  # (N, 1, H/8 - 2, W/8 - 2)
         )
         initialise_weights(self)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""

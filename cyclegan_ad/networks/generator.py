@@ -67,7 +67,7 @@ class Generator(nn.Module):
             nn.Tanh(),
         )
         initialise_weights(self)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.checkpoint_activations = False
 
     def forward(self, images: Tensor) -> Tensor:

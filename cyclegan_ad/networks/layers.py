@@ -52,7 +52,13 @@ class UpConvolution(nn.ConvTranspose2d):
         if not _by_hand(x) or output_size is not None or self.bias is None:
             return super().forward(x, output_size)
         y = functional.conv_transpose2d(
-            x, self.weight, None, self.stride, self.padding, self.output_padding, self.groups
+            x,
+            self.weight,
+            None,
+            self.stride,
+            self.padding,  # type: ignore[arg-type]  # "same" is for other convolutions
+            self.output_padding,
+            self.groups,
         )
         return y + self.bias.to(y.dtype).view(1, -1, 1, 1)
 

@@ -140,9 +140,13 @@ def score_title(column: str) -> str:
 
     >>> score_title("fid_efficientnet_lite0"), score_title("peak_2px_tta")
     ('FID (EfficientNet-Lite0)', 'peak 2px, 8 symmetries')
+    >>> score_title("sse_bf16")
+    'SSE, bf16'
     """
+    added = ", 8 symmetries" if column.endswith("_tta") else ""
     base = column.removesuffix("_tta")
-    added = ", 8 symmetries" if base != column else ""
+    if base.endswith("_bf16"):
+        base, added = base.removesuffix("_bf16"), ", bf16" + added
     if base == "sse":
         return f"SSE{added}"
     for stem, title in (("fid_spatial", "spatial FID"), ("fid", "FID")):

@@ -200,7 +200,7 @@ def _without_float32(ways: Sequence[str]) -> list[str]:
 
 def _start_up(jobs: int, budget_s: float) -> Case:
     settings = {"jobs": jobs}
-    return Case("start_up", "start_up", "start-up", settings, budget_s, 2, 10.0 * (jobs + 1))
+    return Case("start_up", "start_up", "start-up", settings, budget_s, 2, 12.0 + 10.0 * jobs)
 
 
 def _input(files: int, budget_s: float) -> Case:

@@ -1,8 +1,11 @@
 """How cost grows with batch, pixels and images: one figure a record."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cyclegan_ad.drawing import CLASS_COLOURS, DPI, save_figure
 from experiments.benchmarks.table import heading
@@ -46,9 +49,18 @@ def growth_figure(record: Mapping[str, Any], path: Path) -> Path:
     _draw_batches(by_batch, cases)
     _draw_pixels(by_pixels, cases)
     _draw_images(by_images, cases)
-    for axes in (by_pixels, by_images):
-        if axes.has_data():
-            axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+    for axes in (by_batch, by_pixels, by_images):
+        _show_whole_decades(axes)
+    if by_pixels.has_data():
+        figure.legend(
+            *by_pixels.get_legend_handles_labels(),
+            loc="outside lower left",
+            ncols=len(_NAMES),
+            fontsize=9,
+            frameon=False,
+        )
+    if by_images.has_data():
+        by_images.legend(fontsize=8.5, frameon=False, loc="upper left")
     figure.suptitle(heading(record), fontsize=10, x=0.01, horizontalalignment="left")
     return save_figure(figure, path)
 
@@ -72,6 +84,7 @@ def _prepare(axes: "Axes", title: str, x: str, y: str, ticks: Sequence[int]) -> 
     axes.set_xticks(ticks, [str(value) for value in ticks])
     axes.set_xlim(ticks[0] / 1.3, ticks[-1] * 1.3)
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
@@ -95,7 +108,6 @@ def _draw_batches(axes: "Axes", cases: Mapping[str, Any]) -> None:
         axes.annotate(
             f"{size_px} px", (x, y), xytext=(0, 7), textcoords="offset points", fontsize=9
         )
-    axes.margins(y=0.12)
 
 
 def _draw_pixels(axes: "Axes", cases: Mapping[str, Any]) -> None:
@@ -120,8 +132,15 @@ def _draw_images(axes: "Axes", cases: Mapping[str, Any]) -> None:
         if case in cases:
             seconds = cases[case]["facts"][fact]
             _draw(axes, [(int(count), s) for count, s in seconds.items()], name, colour)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
+
+
+def _show_whole_decades(axes: "Axes") -> None:
+    """From a power of ten to another, so that there are numbers beside the axis."""
+    seconds = [value for line in axes.get_lines() for value in np.asarray(line.get_ydata())]
+    if seconds:
+        low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(1.4 * max(seconds)))
+        room = 1 if axes.get_legend_handles_labels()[1][3:] else 0  # for a legend of four lines
+        axes.set_ylim(10.0**low, 10.0 ** (high + room))
 
 
 def _draw(
