@@ -105,7 +105,7 @@ def _on_cpu(ways: list[str]) -> list[Case]:
         _start_up(2, 10.0),
         _input(24, 12.0),
         _scoring("sse", 32, 5.0),
-        _scoring("fid", 16, 24.0),
+        _scoring("fid", 12, 24.0),
         _demo((), 100.0),
         training("cpu", 256, 1, ways, 30.0, warm_up_px=64),
         *_memory(_START_S + 12.0),
@@ -123,7 +123,7 @@ def _quick_on_cpu(ways: list[str]) -> list[Case]:
         _start_up(1, 5.0),
         _input(12, 4.0),
         _scoring("sse", 16, 3.0),
-        _scoring("fid", 8, 8.0),
+        _scoring("fid", 4, 8.0),
         _demo(("trainer.max_epochs=1",), 35.0),
     ]
 

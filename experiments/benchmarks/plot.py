@@ -42,7 +42,7 @@ def growth_figure(record: Mapping[str, Any], path: Path) -> Path:
             *(by_pixels, "Training step, by pixels (batch 1)", "side of the images, px"),
             *("seconds a pair", (32, 64, 128, 256)),
         ),
-        (by_images, "By images", "images", "seconds", (4, 8, 16, 32, 64, 128, 256)),
+        (by_images, "By images", "images", "seconds", (2, 4, 8, 16, 32, 64, 128, 256)),
     ):
         _prepare(axes, title, x, y, ticks)
     cases = record["cases"]
@@ -138,7 +138,10 @@ def _show_whole_decades(axes: "Axes") -> None:
     """From a power of ten to another, so that there are numbers beside the axis."""
     seconds = [value for line in axes.get_lines() for value in np.asarray(line.get_ydata())]
     if seconds:
-        low, high = math.floor(math.log10(min(seconds))), math.ceil(math.log10(1.4 * max(seconds)))
+        low, high = (
+            math.floor(math.log10(0.9 * min(seconds))),
+            math.ceil(math.log10(1.4 * max(seconds))),
+        )
         room = 1 if axes.get_legend_handles_labels()[1][3:] else 0  # for a legend of four lines
         axes.set_ylim(10.0**low, 10.0 ** (high + room))
 

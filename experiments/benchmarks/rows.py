@@ -124,11 +124,14 @@ def _scoring(cases: Mapping[str, Any]) -> list[Row]:
     rows = []
     for score, name, what in (
         ("sse", "batched", "sse"),
+        ("sse", "batched_bf16", "sse in bf16"),
         ("fid", "batched", "fid, first time"),
         ("fid", "cached", "fid, features of the images known"),
+        ("fid", "batched_bf16", "fid in bf16, first time"),
+        ("fid", "cached_bf16", "fid in bf16, features of the images known"),
     ):
         case = cases.get(f"scoring_{score}")
-        if case is None:
+        if case is None or name not in case["samples"]:
             continue
         key, title = f"scoring_{score}_{name}", f"{case['settings']['size_px']} px, {what}"
         if score == "fid" and case["facts"]["weights"] == "random":

@@ -20,6 +20,7 @@ from cyclegan_ad.scores import Scores, build_scores
 from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import waiting
 from experiments.benchmarks.timing import Samples, take_turns
+from experiments.benchmarks.training_step import has_bf16
 from experiments.random_inception import write_random_inception
 from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
 from experiments.textbook_step import textbook_method
@@ -48,7 +49,8 @@ def measure_scoring(
 
     Returns:
         Seconds an image: ``textbook``, ``batched`` and, for ``fid``, ``cached`` (where the features
-        of the images are known from another run); ``growth``: seconds for several numbers of
+        of the images are known from another run); both again with ``_bf16`` where the device
+        computes in it, by ``score.precision=bf16``; ``growth``: seconds for several numbers of
         images; ``weights`` of the Inception: ``pytorch-fid``, or ``random`` where there are none.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -99,28 +101,38 @@ def _calls(
                 values.cpu()
 
     if score == "sse":
-        scores = build_scores(settings["score"]).to(device)
-        return {
-            "textbook": lambda images: textbook_sse(plain.reconstruct, images),
-            "batched": lambda images: score_all(scores, images),
+        calls = {"textbook": partial(textbook_sse, plain.reconstruct)}
+    else:
+        inception = textbook_inception().to(device)
+        calls = {
+            "textbook": lambda images: textbook_fid(plain.reconstruct, images, inception),
         }
-    known = build_scores(settings["score"], folder / "known").to(device)
-    score_all(known, shown)
-    inception = textbook_inception().to(device)
+    for precision, ending in (("float32", ""), ("bf16", "_bf16")):
+        if precision == "bf16" and not has_bf16(device):
+            continue
+        asked = settings["score"] | {"precision": precision}
+        if score == "sse":
+            scores = build_scores(asked).to(device)
+            calls[f"batched{ending}"] = partial(score_all, scores)
+            continue
+        known = folder / f"known{ending}"
+        scores = build_scores(asked, known).to(device)
+        score_all(scores, shown)
+        calls[f"batched{ending}"] = partial(_first_time, scores, folder, score_all)
+        calls[f"cached{ending}"] = partial(_with_features, scores, known, score_all)
+    return calls
 
-    def first_time(images: Tensor) -> None:
-        with tempfile.TemporaryDirectory(dir=folder) as empty:
-            assert known.extractor is not None
-            known.feature_cache = FeatureCache(known.extractor, Path(empty))
-            score_all(known, images)
 
-    def cached(images: Tensor) -> None:
-        assert known.extractor is not None
-        known.feature_cache = FeatureCache(known.extractor, folder / "known")
-        score_all(known, images)
+def _first_time(
+    scores: Scores, folder: Path, score_all: Callable[[Scores, Tensor], None], images: Tensor
+) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as empty:
+        _with_features(scores, Path(empty), score_all, images)
 
-    return {
-        "textbook": lambda images: textbook_fid(plain.reconstruct, images, inception),
-        "batched": first_time,
-        "cached": cached,
-    }
+
+def _with_features(
+    scores: Scores, features: Path, score_all: Callable[[Scores, Tensor], None], images: Tensor
+) -> None:
+    assert scores.extractor is not None
+    scores.feature_cache = FeatureCache(scores.extractor, features)
+    score_all(scores, images)

@@ -53,9 +53,9 @@ def targets_of(row: Row, rows: Sequence[Row], machine: Mapping[str, Any]) -> tup
     match row.key:
         case "batches":
             return _ratio(row, 50.0)
-        case "scoring_fid_batched":
+        case "scoring_fid_batched" | "scoring_fid_batched_bf16":
             return _ratio(row, 2.5)
-        case "scoring_fid_cached":
+        case "scoring_fid_cached" | "scoring_fid_cached_bf16":
             return _ratio(row, 4.0)
         case "memory":
             return _ratio(row, 2.0)

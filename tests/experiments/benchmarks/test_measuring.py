@@ -20,7 +20,7 @@ from experiments.benchmarks.memory import measure_memory
 from experiments.benchmarks.photographs import draw_photograph, write_photographs
 from experiments.benchmarks.scaling import measure_scaling
 from experiments.benchmarks.scoring import demo_images, measure_scoring
-from experiments.benchmarks.training_step import measure_training
+from experiments.benchmarks.training_step import has_bf16, measure_training
 
 CPU = torch.device("cpu")
 TINY = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")
@@ -86,14 +86,16 @@ def test_photographs(tmp_path: Path) -> None:
 
 def test_scoring_by_sse() -> None:
     samples, facts = measure_scoring(score="sse", images=4, size_px=32, words=TINY, **SOON)
-    assert set(samples) == {"textbook", "batched"}
+    bf16 = {"batched_bf16"} if has_bf16(torch.device("cpu")) else set()
+    assert set(samples) == {"textbook", "batched"} | bf16
     assert list(facts["growth"]) == ["1", "4", "16"]
 
 
 def test_scoring_by_fid_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     samples, facts = measure_scoring(score="fid", images=1, size_px=32, words=TINY, **SOON)
-    assert set(samples) == {"textbook", "batched", "cached"}
+    bf16 = {"batched_bf16", "cached_bf16"} if has_bf16(torch.device("cpu")) else set()
+    assert set(samples) == {"textbook", "batched", "cached"} | bf16
     assert facts["weights"] == "random"
 
 

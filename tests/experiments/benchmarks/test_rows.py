@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from experiments.benchmarks.record import full_records, read_record, table_of
 from experiments.benchmarks.rows import Row, table_rows
 from experiments.benchmarks.runner import CaseFailed
 from experiments.benchmarks.table import heading, markdown_table, print_table
+
+ROOT = Path(__file__).resolve().parents[3]
 
 Record = dict[str, Any]
 
@@ -197,3 +201,12 @@ def test_failures_are_told_and_the_rest_is_written(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match=r"nothing can be measured here \(no torch\)"):
         benchmark(DEFAULTS, ask=nothing)
+
+
+def test_help_and_a_wrong_word_answer_without_measuring() -> None:
+    command = [sys.executable, "-m", "experiments.benchmark"]
+    asked = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert asked.returncode == 0 and "--quick" in asked.stdout
+    wrong = subprocess.run([*command, "--fast"], cwd=ROOT, capture_output=True, text=True)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("error: cannot read '--fast'") and wrong.stderr.count("\n") == 1
