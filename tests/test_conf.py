@@ -387,7 +387,7 @@ def test_every_setting_of_evaluate_is_taken(
         "protocol.margin": 0.1,
         "protocol.confidence": 0.9,
         "data_dir": "elsewhere",
-        "root": "moved",
+        "root": str(draw_folder(tmp_path / "moved")),
         "cache_dir": "caches",
         "accelerator": "cpu",
     }
@@ -401,7 +401,7 @@ def test_every_setting_of_evaluate_is_taken(
     ((where, wanted),) = taken
     assert where.path == run.path
     assert (wanted["data_dir"], wanted["cache_dir"]) == ("elsewhere", "caches")
-    assert wanted["dataset"]["root"] == "moved"
+    assert wanted["dataset"]["root"] == given["root"]
     assert wanted["trainer"]["accelerator"] == "cpu"
     assert wanted["score"] == {
         "names": ["fid_spatial"],

@@ -100,13 +100,12 @@ def _calls(
             for values in scores(ours, batch)[0].values():
                 values.cpu()
 
+    calls: dict[str, Callable[[Tensor], object]] = {}
     if score == "sse":
-        calls = {"textbook": partial(textbook_sse, plain.reconstruct)}
+        calls["textbook"] = partial(textbook_sse, plain.reconstruct)
     else:
         inception = textbook_inception().to(device)
-        calls = {
-            "textbook": lambda images: textbook_fid(plain.reconstruct, images, inception),
-        }
+        calls["textbook"] = lambda images: textbook_fid(plain.reconstruct, images, inception)
     for precision, ending in (("float32", ""), ("bf16", "_bf16")):
         if precision == "bf16" and not has_bf16(device):
             continue
