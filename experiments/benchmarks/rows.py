@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.benchmarks.matrix_product import PREFIX
+from experiments.benchmarks.plan import MEMORY_BATCHES
 from experiments.benchmarks.targets import Target, targets_of
 from experiments.benchmarks.timing import Spread, ratios, spread
 
@@ -194,11 +195,11 @@ def _demo(cases: Mapping[str, Any]) -> list[Row]:
 def _memory(cases: Mapping[str, Any]) -> list[Row]:
     costs = []
     for suffix in ("", "_checkpointing"):
-        pair = [cases.get(f"memory_256px_batch{n}{suffix}") for n in (1, 2)]
-        if None in pair:
+        both = [cases.get(f"memory_256px_batch{size}{suffix}") for size in MEMORY_BATCHES]
+        if None in both:
             return []
-        one, two = (case["facts"]["peak_mib"] for case in pair if case is not None)
-        costs.append(two - one)
+        few, many = (case["facts"]["peak_mib"] for case in both if case is not None)
+        costs.append((many - few) / (MEMORY_BATCHES[1] - MEMORY_BATCHES[0]))
     ratio = costs[0] / costs[1]
     what = "a pair at 256 px, with activation checkpointing"
     return [
