@@ -89,9 +89,10 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
                 raise UserError(message.read_text()) from error
             rank, failure = error.get_first_failure()
             if failure.exitcode == -getattr(signal, "SIGKILL", 9):
+                advice = out_of_memory_in_training(settings, "the CPU")
                 raise UserError(
-                    f"training process {rank} of {processes} was killed by the system, as it does "
-                    f"where memory runs short: {out_of_memory_in_training(settings, 'the CPU')}"
+                    f"training process {rank} of {processes} was killed from outside, as the "
+                    f"system does where memory runs short; in that case: {advice}"
                 ) from error
             raise UserError(
                 f"training process {rank} of {processes} ended with exit code {failure.exitcode}; "

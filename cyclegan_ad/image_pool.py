@@ -44,9 +44,11 @@ class ImagePool:
             (N, C, H, W), each either the new image or one from the pool.
         """
         if self.size == 0:
-            return new
+            return new.clone()  # a CUDA graph may write over what it returned
         if self.images is None:
             self.images = new.new_zeros((self.size, *new.shape[1:]))
+        elif (self.images.device, self.images.dtype) != (new.device, new.dtype):
+            self.images = self.images.to(new)  # from a checkpoint of another device or precision
         # Positions in the concatenation [pool; new], of what each slot holds and what is returned.
         holds: dict[int, int] = {}
         returned = []

@@ -48,8 +48,9 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     """
     method, score = settings["method"]["name"], settings["score"]
     processes = 1 if METHODS[method].fitted else process_count(settings["trainer"])
-    settings = settings | {"trainer": settings["trainer"] | {"devices": processes}}
     run = RunDirectory.of(settings)
+    trainer = {"devices": processes, "precision": _precision(run, settings)}
+    settings = settings | {"trainer": settings["trainer"] | trainer}
     state = run.claim(settings)
     if state == "trained" and all_scored(run, score_columns(score)):
         return _use_again(run, settings, run.locked())
@@ -67,6 +68,14 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
         metrics = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, metrics)
     return metrics
+
+
+def _precision(run: RunDirectory, settings: dict[str, Any]) -> str:
+    """What ``trainer.precision=auto`` means: of a run that goes on, what it began with."""
+    asked = str(settings["trainer"]["precision"])
+    if asked == "auto" and run.config.is_file() and not settings["overwrite"]:
+        return str(run.read_config()["trainer"]["precision"])
+    return precision_of(settings) if asked == "auto" else asked
 
 
 def _use_again(
@@ -158,9 +167,8 @@ def _announce(
         f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
         f"and {test} to test"
     )
-    if state != "trained" and settings["trainer"]["precision"] == "auto":
-        chosen = precision_of(settings)
-        print(f"precision {chosen}, by trainer.precision=auto (32-true computes in float32)")
+    if state != "trained" and settings["trainer"]["precision"] == "bf16-mixed":
+        print("precision bf16-mixed (trainer.precision=32-true computes in float32)")
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
     leaked = data.leaked_images()

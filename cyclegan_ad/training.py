@@ -146,6 +146,8 @@ def fit(
         # Who started the processes is known; Lightning would guess it from SLURM's variables.
         plugins=[TorchElasticEnvironment() if devices > 1 else LightningEnvironment()],
     )
+    # In float32 a GPU would round the factors of convolutions to 10 bits.
+    torch.backends.cudnn.allow_tf32 = precision != "32-true"
     checkpoint = None
     if run.checkpoint.is_file():
         check_checkpoint(run)
@@ -239,6 +241,8 @@ def compile_networks(
             print(f"trainer.compile=true: no compiler: {missing}; not compiled")
         return False
     torch._dynamo.config.suppress_errors = True
+    # Four networks, frozen or not, at several batch sizes.
+    torch._dynamo.config.recompile_limit = 64
     for network in module.children():
         network.compile(mode=mode)
     return True

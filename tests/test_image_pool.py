@@ -213,3 +213,14 @@ def test_images_keep_their_precision() -> None:
     new = torch.rand(3, 1, 2, 2, dtype=torch.float64)
     assert pool.exchange(new).dtype == torch.float64
     assert pool.state_dict()["images"].dtype == torch.float64
+
+
+def test_a_pool_of_another_precision_goes_on() -> None:
+    pool = ImagePool(2)
+    pool.exchange(torch.ones(2, 1, 2, 2, dtype=torch.bfloat16))
+    kept = ImagePool(2)
+    kept.load_state_dict(pool.state_dict())
+    new = torch.full((8, 1, 2, 2), 0.3)
+    returned = kept.exchange(new)
+    assert returned.dtype == torch.float32
+    assert set(returned.unique().tolist()) <= {1.0, new[0, 0, 0, 0].item()}

@@ -469,3 +469,27 @@ def test_missing_dataset_says_where_it_looked(tmp_path: Path) -> None:
     words = ["dataset=screw", "score=sse", f"data_dir={tmp_path}", f"runs={tmp_path}/runs"]
     with pytest.raises(UserError, match=r"screw.*mvtec_anomaly_detection.*mvtec\.com"):
         train(compose_settings("train", words))
+
+
+def test_precision_auto_is_what_a_run_began_with(
+    copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    assert run.read_config()["trainer"]["precision"] == "32-true"
+    monkeypatch.setattr(job, "precision_of", lambda _: "bf16-mixed")
+    train(settings(root, runs, "trainer.precision=auto"))
+    with pytest.raises(UserError, match=r"trainer\.precision=32-true \(now bf16-mixed\)"):
+        train(settings(root, runs, "trainer.precision=bf16-mixed"))
+
+
+def test_a_new_run_records_what_auto_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = draw_folder(tmp_path / "data")
+    chosen: list[str] = []
+    monkeypatch.setattr(job, "precision_of", lambda _: "64-true")
+    monkeypatch.setattr(job, "fit", lambda *_, **given: chosen.append(given["precision"]))
+    with pytest.raises(UserError):  # nothing was trained
+        train(settings(root, tmp_path / "runs", "trainer.precision=auto"))
+    (run,) = (tmp_path / "runs").rglob("config.yaml")
+    assert yaml.safe_load(run.read_text())["trainer"]["precision"] == "64-true"
+    assert chosen == ["64-true"]

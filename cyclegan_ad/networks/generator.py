@@ -69,17 +69,18 @@ class Generator(nn.Module):
         initialise_weights(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.checkpoint_activations = False
+        self._segments = list(self._divide())  # a list, so that no layer is counted twice
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate images: (N, C, H, W) in [-1, 1] to the same; H and W are multiples of 4."""
         if not (self.checkpoint_activations and torch.is_grad_enabled()):
             return self.layers(images)
         x = images
-        for segment in self._segments():
+        for segment in self._segments:
             x = checkpoint(segment, x, use_reentrant=False, preserve_rng_state=False)
         return x
 
-    def _segments(self) -> Iterator[nn.Module]:
+    def _divide(self) -> Iterator[nn.Module]:
         """The layers in groups that end behind an activation or a residual block."""
         start = 0
         for index, layer in enumerate(self.layers, start=1):
