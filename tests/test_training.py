@@ -17,11 +17,12 @@ import torch
 from small_cyclegan import SMALL
 from tiny import draw_folder, overrides, settings
 
-from cyclegan_ad import device, training
+from cyclegan_ad import device, preparation, training
 from cyclegan_ad.build import build_data, build_method
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
+from cyclegan_ad.preparation import compile_networks, prepare_networks
 from cyclegan_ad.run_directory import RunDirectory
 
 
@@ -268,7 +269,7 @@ def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
     root, expected = uninterrupted
     compiled: list[str] = []
     which = SimpleNamespace(which=lambda name: name if compiler else None)
-    monkeypatch.setattr(training, "shutil", which)
+    monkeypatch.setattr(preparation, "shutil", which)
     monkeypatch.setattr(
         torch.nn.Module, "compile", lambda self, mode: compiled.append(type(self).__name__)
     )
@@ -317,12 +318,13 @@ def test_lanes_are_for_one_process_on_several_threads(monkeypatch: pytest.Monkey
         method = CycleGAN(**SMALL)
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    training.prepare_networks(method, cpu)
+    given = {"compile": "auto", "compile_mode": "default", "activation_checkpointing": False}
+    prepare_networks(method, cpu, **given, processes=1)
     assert method.side_by_side
-    training.prepare_networks(method, cpu, processes=2)
+    prepare_networks(method, cpu, **given, processes=2)
     assert not method.side_by_side
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    training.prepare_networks(method, cpu)
+    prepare_networks(method, cpu, **given, processes=1)
     assert not method.side_by_side
 
 
@@ -335,7 +337,7 @@ def test_compiled_networks_compute_the_same() -> None:
     )
     images = torch.rand(2, 1, 8, 8)
     names, expected = list(method.state_dict()), method.network(images)
-    assert training.compile_networks(method, torch.device("cpu"))
+    assert compile_networks(method, torch.device("cpu"), "default", asked=True)
     assert method.network._compiled_call_impl is not None
     torch.testing.assert_close(method.network(images), expected)
     assert list(method.state_dict()) == names

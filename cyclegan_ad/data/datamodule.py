@@ -70,7 +70,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         storage: str,
         memory_limit_mib: float,
         cache_dir: Path,
-        images_on: str = "auto",
+        images_on: str,
         progress: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__()

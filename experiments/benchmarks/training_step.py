@@ -9,7 +9,7 @@ from torch import Tensor
 from cyclegan_ad.build import build_method
 from cyclegan_ad.device import choose_precision
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.training import prepare_networks
+from cyclegan_ad.preparation import prepare_networks
 from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import product_flop, products, waiting
 from experiments.benchmarks.timing import Samples, take_turns
@@ -138,7 +138,9 @@ def _ours(
         method,
         device,
         compile=way == "compiled",
+        compile_mode=settings["trainer"]["compile_mode"],
         activation_checkpointing=settings["trainer"]["activation_checkpointing"],
+        processes=1,
     )
     (generators, discriminators), _ = method.configure_optimizers()
     bf16 = precision_of(way, device) == "bf16"

@@ -59,6 +59,7 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "storage": "auto",
         "memory_limit_mib": 1024,
         "cache_dir": root.parent / "cache",
+        "images_on": "auto",
     }
     return AnomalyDataModule(**(arguments | changes))
 

@@ -1,0 +1,76 @@
+"""Networks made ready to be trained fast: compiled, checkpointed or side by side."""
+
+import shutil
+from importlib.util import find_spec
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+
+from cyclegan_ad.methods.cyclegan import CycleGAN
+
+_COMPILERS = ("g++", "clang++", "c++", "cl")
+
+
+def prepare_networks(
+    module: pl.LightningModule,
+    device: torch.device,
+    *,
+    compile: bool | Literal["auto"],
+    compile_mode: str,
+    activation_checkpointing: bool,
+    processes: int,
+) -> None:
+    """Make the networks of a method ready to be trained fast.
+
+    Args:
+        module: The method, with its weights.
+        device: Where it is going to be trained.
+        compile: Compile the networks; ``auto``: on a GPU.
+        compile_mode: Of torch.compile; ``reduce-overhead`` takes CUDA graphs.
+        activation_checkpointing: Generators compute their activations again in the backward pass:
+            less than half the memory, a third more arithmetic.
+        processes: How many processes train together.
+    """
+    compiled = (device.type == "cuda") if compile == "auto" else compile
+    if compiled:
+        compiled = compile_networks(module, device, compile_mode, asked=compile is True)
+    if isinstance(module, CycleGAN):
+        for generator in (module.generator_to_normal, module.generator_to_abnormal):
+            generator.checkpoint_activations = activation_checkpointing
+        module.side_by_side = (
+            device.type == "cpu" and not compiled and processes == 1 and torch.get_num_threads() > 1
+        )
+
+
+def compile_networks(
+    module: torch.nn.Module, device: torch.device, mode: str, *, asked: bool
+) -> bool:
+    """Compile each network of a method; where there is no compiler, go on uncompiled.
+
+    The names of the weights stay as they are, so checkpoints fit either way. What torch.compile
+    fails on runs uncompiled, too, and torch says so.
+
+    Args:
+        module: The method.
+        device: Where it is going to be trained.
+        mode: Of torch.compile.
+        asked: Whether the user wants it, so that they are told if it cannot be.
+
+    Returns:
+        Whether the networks are going to be compiled.
+    """
+    if device.type == "cpu":
+        missing = None if any(map(shutil.which, _COMPILERS)) else f"C++ ({', '.join(_COMPILERS)})"
+    else:
+        missing = None if find_spec("triton") else "triton"
+    if missing:
+        if asked:
+            print(f"trainer.compile=true: no compiler: {missing}; not compiled")
+        return False
+    torch._dynamo.config.suppress_errors = True
+    # Four networks, frozen or not, at several batch sizes.
+    torch._dynamo.config.recompile_limit = 64
+    for network in module.children():
+        network.compile(mode=mode)
+    return True
