@@ -126,6 +126,8 @@ def _substitute_notes(rows: Iterable[Row]) -> list[str]:
 
 
 def _mean_notes(table: Wide) -> list[str]:
+    if not any(row.mean for row in table.rows):
+        return []
     notes = ["MEAN: for each metric, the mean over datasets of the better of SSE and FID."]
     if len({mean.datasets for mean in table.means}) > 1:
         notes.append(
