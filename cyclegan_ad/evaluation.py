@@ -1,6 +1,6 @@
 """Scores the images of a run: reconstruction, anomaly map, scores, thresholds and metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def evaluate(
     *,
     device: torch.device,
     batch_size: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Score every test image once (Sec. 2.3), and every calibration image.
 
@@ -69,6 +70,7 @@ def evaluate(
         scores: The scores asked for, on ``device``.
         device: Where to compute.
         batch_size: Images at once; the scores do not depend on it.
+        progress: Called with (done, total) after each batch of the test images.
 
     Returns:
         Scores and what follows from them.
@@ -83,7 +85,7 @@ def evaluate(
     # Without any ground truth, the maps of a large test set are not worth their memory.
     masks_known = any(mask.any() for mask in data.masks.values())
     localisation = PixelLocalisation() if masks_known else None
-    test = _score(method, data, data.split.test, scores, device, batch_size, localisation)
+    test = _score(method, data, data.split.test, scores, device, batch_size, localisation, progress)
     summary = {}
     for column, found in test.scores.items():
         detection = ImageDetection()
@@ -149,6 +151,7 @@ def _score(
     device: torch.device,
     batch_size: int,
     localisation: PixelLocalisation | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scored:
     """Score the chosen images, and compare their maps with the ground truth where it is known."""
     columns: dict[str, list[Tensor]] = {column: [] for column in scores.columns}
@@ -168,6 +171,7 @@ def _score(
             _compare(localisation, data, index, maps.cpu())
         indices.append(index)
         labels.append(label)
+        progress(sum(map(len, indices)), len(chosen))
     return Scored(
         indices=torch.cat(indices).numpy(),
         labels=torch.cat(labels).numpy(),

@@ -153,11 +153,10 @@ def _no_option(group: str, option: str, options: Sequence[str]) -> str:
     if f"{group}/{option}" in _NO_SWEEPS:
         return f"{option} trains nothing; in a checkout, run python -m experiments.{option}"
     text = f"{group}={option} is not possible; "
-    if group == "dataset" and Path(option).is_dir():
+    if group == "dataset" and option and Path(option).is_dir():
         text += f"for this folder of images give dataset=folder dataset.root={option}; else "
     elif meant := nearest_option(option, options):
-        text += f"did you mean {group}={meant}? "
-        return f"{text}Choose one of {', '.join(options)}"
+        return f"{text}did you mean {meant}? Choose one of {', '.join(options)}"
     return f"{text}choose one of {', '.join(options)}"
 
 

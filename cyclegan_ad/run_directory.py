@@ -151,7 +151,8 @@ class RunDirectory:
             settings: All settings of the command, resolved.
 
         Returns:
-            ``new`` (nothing here yet, or ``overwrite``), ``unfinished`` or ``trained``.
+            ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
+            ``unfinished`` or ``trained``.
 
         Raises:
             UserError: If the directory holds something else or a run with other training settings.
@@ -172,6 +173,8 @@ class RunDirectory:
         if settings["overwrite"]:
             return "new"
         different = training_differences(self.read_config(), settings)
+        if different and not self._begun():
+            return "new"  # its start was refused or cut short: there is nothing to lose
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
             raise UserError(
@@ -179,6 +182,10 @@ class RunDirectory:
                 "replace the old one with overwrite=true"
             )
         return "trained" if self.read_training()["finished"] else "unfinished"
+
+    def _begun(self) -> bool:
+        files = (self.checkpoint, self.training, self.scores, self.metrics)
+        return any(path.exists() for path in files)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector import save_detector, write_decisions
-from cyclegan_ad.device import choose_device, prepare_process
+from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.evaluation import evaluate
 from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
 from cyclegan_ad.features import ensure_weights
@@ -25,6 +25,7 @@ from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.terminal import decoding_progress
 from cyclegan_ad.training import check_checkpoint
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
@@ -94,7 +95,11 @@ def evaluate_run(
     features_dir = Path(settings["cache_dir"]).expanduser() / "features"
     scores = build_scores(settings["score"], features_dir).to(device)
     batch_size = settings["score"]["batch_size"]
-    found = evaluate(method, data, scores, device=device, batch_size=batch_size)
+    print(f"scoring on {describe_device(device)}", flush=True)
+    with decoding_progress("Scoring images") as progress:
+        found = evaluate(
+            method, data, scores, device=device, batch_size=batch_size, progress=progress
+        )
     metrics = write_scores(run, settings, data, found)
     _write_examples(run, method, data, device)
     if settings["method"]["name"] == "cyclegan":

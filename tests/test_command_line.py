@@ -78,7 +78,7 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["--resolution", "64"], "there is no flag --resolution; settings are given as name=value, "),
         (["--image-size=64"], "there is no flag --image-size; settings are given as name=value, see "),
         (["-x"], "there is no flag -x; settings are given as name=value, see --help"),
-        (["dataset=Screw"], "dataset=Screw is not possible; did you mean dataset=screw? Choose one of"),
+        (["dataset=Screw"], "dataset=Screw is not possible; did you mean screw? Choose one of "),
         (
             ["dataset=/tmp/photos"],
             "dataset=/tmp/photos is not possible: dataset takes the name of an option, not a path; "
@@ -103,7 +103,7 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
             "batch_sum_artifact trains nothing; in a checkout, run python -m experiments.batch_sum",
         ),
-        (["+experiment=table3"], "experiment=table3 is not possible; choose one of extensions, "),
+        (["+experiment=table3"], "experiment=table3 is not possible; did you mean table2? Choose one "),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
         (
             ["hydra/launcher=joblib"],
@@ -137,7 +137,7 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["runs=~nobody-of-this-name/runs"], "runs=~nobody-of-this-name/runs: there is no such home"),
         ([f"runs={'x' * 256}"], f"runs={'x' * 60}... is not possible; a name of 256 bytes is too"),
         (["cache_dir="], "cache_dir= is not possible; it is a path"),
-        ([f"run_name={'é' * 128}"], f"run_name={'é' * 60}... is not possible; a name of 256 bytes"),
+        ([f"run_name='{'é' * 128}'"], f"run_name={'é' * 60}... is not possible; a name of 256 bytes"),
         (["-m", "--cfg", "job"], "--multirun and --cfg exclude each other; leave out --multirun and"),
         (["--info", "config", "-r"], "--run and --info exclude each other; leave out --run"),
         (["--cfg", "jobs"], "--cfg jobs: invalid value; choose one of job, hydra, all"),
