@@ -145,8 +145,8 @@ class _ImageByImage(torch.autograd.Function):
         return gradient_in, None
 
 
-# Batch norm on a CPU computes x * scale + shift, and adds up the mean one pixel after the other. Where
-# the mean is this many standard deviations from 0, too few digits are left of the result.
+# Batch norm on a CPU computes x * scale + shift, and adds up the mean pixel by pixel. Where
+# the mean is so many standard deviations from 0, too few digits are left of the result.
 _LARGEST_MEAN_IN_STDS = 64.0
 
 
