@@ -1,4 +1,4 @@
-"""Scoring: image by image as a textbook writes it, against batches."""
+"""Scoring: image by image as a textbook writes it, against ours."""
 
 import os
 import tempfile
@@ -15,6 +15,7 @@ from cyclegan_ad.data.demo import draw_image
 from cyclegan_ad.data.pixels import to_signed_range
 from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.inception_weights import inception_weights_path
+from cyclegan_ad.map_batches import map_batches
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.scores import Scores, build_scores
 from experiments.benchmarks.jobs import compose_job
@@ -96,9 +97,12 @@ def _calls(
     plain = textbook_method(ours)
 
     def score_all(scores: Scores, images: Tensor) -> None:
-        for batch in images.split(settings["score"]["batch_size"]):
-            for values in scores(ours, batch)[0].values():
+        def score(batch: list[int]) -> None:
+            for values in scores(ours, images[batch])[0].values():
                 values.cpu()
+
+        for _ in map_batches(score, range(len(images)), device, settings["score"]["batch_size"]):
+            pass
 
     calls: dict[str, Callable[[Tensor], object]] = {}
     if score == "sse":
