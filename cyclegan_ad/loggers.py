@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from cyclegan_ad.drawing import CLASS_NAMES, to_display
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.packages import ensure_tensorboard
+from cyclegan_ad.text import printable
 from cyclegan_ad.wandb_run import choose_mode, start_wandb_run
 
 KINDS = ("wandb", "csv", "tensorboard", "none")
@@ -214,7 +215,7 @@ def _image_table(
         if read_image is not None:
             cells.append(wandb.Image(_thumbnail(read_image(row["path"]))))
         values = {score: float(row[score]) for score in scores}
-        cells += [row["path"], CLASS_NAMES[int(row["label"])], *values.values()]
+        cells += [printable(row["path"]), CLASS_NAMES[int(row["label"])], *values.values()]
         cells += [
             CLASS_NAMES[int(value >= metrics["scores"][score]["zfn_threshold"])]
             for score, value in values.items()

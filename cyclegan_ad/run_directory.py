@@ -131,12 +131,14 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            settings = None
+            flat = dict(_flatten(settings))  # refuses a setting that holds itself
+        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
+            settings, flat = None, {}
         if not (
             isinstance(settings, dict)
             and settings.keys() >= _NEEDED
             and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+            and all(isinstance(name, str) for name in flat)
         ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
@@ -228,8 +230,12 @@ class RunDirectory:
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
             state = json.loads(self.training.read_text(encoding="utf-8"))
-            return {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
-        except (ValueError, KeyError, TypeError) as error:
+            kinds = {"epochs": [int], "steps": [int], "seconds": [int, float], "finished": [bool]}
+            for name, kind in kinds.items():
+                if type(state[name]) not in kind or not 0 <= state[name] < 2**53:
+                    raise ValueError(f"{name} is not possible")
+            return {name: state[name] for name in kinds}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{self.training} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
@@ -265,4 +271,4 @@ def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value

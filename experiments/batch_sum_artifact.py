@@ -25,7 +25,7 @@ from experiments.batch_sum import (
     simulate,
 )
 from experiments.driver import Settings, open_console, run_driver, whole_number
-from experiments.paper import paper_table1
+from cyclegan_ad.paper import paper_table1
 
 DEFAULTS = {"batch_size": str(PAPER_BATCH_SIZE)}
 

@@ -32,7 +32,7 @@ from experiments.driver import (
     run_driver,
     whole_number,
 )
-from experiments.paper import paper_table1
+from cyclegan_ad.paper import paper_table1
 from experiments.strips import Strip, Tiles, draw_strips
 
 DEFAULTS = {

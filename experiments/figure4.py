@@ -29,7 +29,7 @@ from experiments.driver import (
     run_directory,
     run_driver,
 )
-from experiments.paper import paper_table1
+from cyclegan_ad.paper import paper_table1
 from experiments.remedy import scoring_command
 
 # Columns of scores.csv beside the scores.

@@ -33,7 +33,7 @@ from experiments.driver import (
     open_console,
     run_driver,
 )
-from experiments.paper import PaperSizes, paper_table1
+from cyclegan_ad.paper import PaperSizes, paper_table1
 
 DEFAULTS = {
     "data_dir": os.environ.get("CYCLEGAN_AD_DATA", "data"),

@@ -13,7 +13,6 @@ from cyclegan_ad.reporting.labels import (
     dataset_order,
     dataset_title,
     percent,
-    printable,
     score_order,
     score_title,
     signed,
@@ -33,6 +32,7 @@ from cyclegan_ad.saved_examples import (
     SavedExamples,
     read_examples,
 )
+from cyclegan_ad.text import printable
 
 _THUMBNAIL_PX = 96
 _CLASSES = ("normal", "abnormal")

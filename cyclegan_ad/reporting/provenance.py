@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_ad.reporting.labels import NOTHING, dataset_order, dataset_title, printable
+from cyclegan_ad.reporting.labels import NOTHING, dataset_order, dataset_title
 from cyclegan_ad.reporting.reading import Run
 from cyclegan_ad.run_directory import training_differences
 from cyclegan_ad.terminal import duration
+from cyclegan_ad.text import printable
 
 _COMMIT_LETTERS = 12
 
