@@ -16,7 +16,7 @@ from cyclegan_ad.results import (
     read_split,
 )
 from cyclegan_ad.run_directory import RunDirectory, training_differences
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import printable, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
 _NO_DEPARTURE = ("seed", "dataset.skip_unreadable")
@@ -42,7 +42,7 @@ def departures(config: Mapping[str, Any], split: Iterable[SplitRow]) -> tuple[st
         return ()
     theirs = paper_settings(config["method"]["name"], dataset, config["resolution"])
     found = [
-        f"{name}={_told(ours)} (paper: {_told(paper)})"
+        f"{shown_name(name)}={_told(ours)} (paper: {_told(paper)})"
         for name, paper, ours in training_differences(theirs, dict(config))
         if name not in _NO_DEPARTURE
     ]

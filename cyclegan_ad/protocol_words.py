@@ -81,7 +81,7 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
         f"set on the other folds, {_place(decisions)} the smallest of at least "
         f"{_images(kept, 'abnormal score')}{_unmoved(decisions)}. {_realised(decisions)}"
     )
-    if decisions["misses"] and decisions["margin"] == 0:
+    if decisions["misses"] and (decisions["margin"] == 0 or margin_is_lost(decisions)):
         text += (
             " A miss or so is due to the procedure, whatever the score: the lowest-scoring "
             "abnormal image is judged without itself."

@@ -129,9 +129,11 @@ def decide_by_calibration(
     """
     groups = _hashes(kept, split, "calibration", "calibration.csv")
     labels = np.array([row["label"] for row in rows])
-    shared = {"margin": margin, "confidence": confidence, "calibration_groups": groups}
+    shared: dict[str, Any] = {"margin": margin, "confidence": confidence}
     return {
-        name: calibrated(_column(kept, name), _column(rows, name), labels, **shared)
+        name: calibrated(
+            _column(kept, name), _column(rows, name), labels, calibration_groups=groups, **shared
+        )
         for name in score_columns_of(rows)
         if name in kept[0]
     }

@@ -131,14 +131,14 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            flat = dict(_flatten(settings))  # refuses a setting that holds itself
+            flat = dict(_flatten(settings))
         except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
             settings, flat = None, {}
         if not (
             isinstance(settings, dict)
             and settings.keys() >= _NEEDED
             and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
-            and all(isinstance(name, str) for name in flat)
+            and all(map(_is_value, flat.values()))
         ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
@@ -230,7 +230,12 @@ class RunDirectory:
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
             state = json.loads(self.training.read_text(encoding="utf-8"))
-            kinds = {"epochs": [int], "steps": [int], "seconds": [int, float], "finished": [bool]}
+            kinds: dict[str, tuple[type, ...]] = {
+                "epochs": (int,),
+                "steps": (int,),
+                "seconds": (int, float),
+                "finished": (bool,),
+            }
             for name, kind in kinds.items():
                 if type(state[name]) not in kind or not 0 <= state[name] < 2**53:
                     raise ValueError(f"{name} is not possible")
@@ -264,6 +269,12 @@ def training_differences(
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key) and not key.startswith(NOT_TRAINING)
     ]
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
+    listed = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in listed)
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -9,11 +9,11 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.figures import score_figure
 from cyclegan_ad.files import write_rows
-from cyclegan_ad.results import METRICS_FORMAT, read_metrics
+from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
-from cyclegan_ad.stored_results import StoredResults, read_stored
+from cyclegan_ad.stored_results import StoredResults, fingerprints, read_stored
 
 Rows = dict[str, dict[str, Any]]  # by path
 
@@ -83,6 +83,11 @@ def write_scores(
         "thresholds_set_on": "the test images (optimistic)",
         "scores": summary | found.summary,
         **decide(run, settings),
+        "fingerprints": {
+            file.name: fingerprints(read_scores(run.path, file.name))
+            for file in (run.scores, run.calibration)
+            if file.is_file()
+        },
         "localisation": found.localisation,
         "evaluated_with": {
             name: environment[name] for name in ("cyclegan_ad", "commit", "packages")

@@ -7,6 +7,7 @@ what does not follow is named.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,43 +74,72 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
     _check_identity(metrics, config, run)
     rows, split = read_scores(run.path), read_split(run.path)
     _check_counts(metrics, rows)
-    columns = score_columns_of(rows)
-    known = metrics["scores"]
-    doubted = {column for column in known if column not in columns}
-    unsupported = {
-        f"score {shown_name(column)}": "stands in metrics.json alone" for column in doubted
+    known, columns = metrics["scores"], score_columns_of(rows)
+    wrong: dict[tuple[str, str], str] = {}  # (protocol or nothing, column) -> why
+    scores = {}
+    for column in known:
+        if column not in columns:
+            wrong["", column] = "stands in metrics.json alone"
+            continue
+        computed = _check_scores(column, known[column], rows)
+        if _changed(metrics, "scores.csv", column, rows):
+            wrong["", column] = "was changed in scores.csv after it was computed"
+        else:
+            scores[column] = computed
+    chosen = metrics["protocol_settings"]
+    kept, by_calibration, lost = _calibration(run, rows, split, chosen)
+    decided = {
+        "crossfit": decide_by_crossfit(rows, split, seed=metrics["seed"], **chosen),
+        "calibrated": by_calibration,
     }
-    scores = {
-        column: _check_scores(column, known[column], rows) for column in columns if column in known
-    }
-    by_crossfit = decide_by_crossfit(
-        rows, split, seed=metrics["seed"], **metrics["protocol_settings"]
-    )
-    kept, by_calibration, lost = _calibration(run, rows, split, metrics["protocol_settings"])
     protocols: dict[str, dict[str, Any]] = {}
-    for protocol, decided in (("crossfit", by_crossfit), ("calibrated", by_calibration)):
+    for protocol in decided.keys() | metrics["protocols"].keys():
         stored = metrics["protocols"].get(protocol, {})
-        for column in [*scores, *(name for name in stored if name not in scores)]:
-            computed = decided.get(column) if column in scores else None
-            wrong = _difference(stored.get(column), computed)
-            if wrong is None and computed is not None:
-                protocols.setdefault(protocol, {})[column] = computed
-            elif wrong is not None:
-                told = lost if protocol == "calibrated" and lost else wrong
-                told = told if column in scores else "is of no score of metrics.json"
-                unsupported[f"{protocol}, score {shown_name(column)}"] = told
-                doubted.add(column)
-    for protocol in metrics["protocols"].keys() - {"crossfit", "calibrated"}:
-        unsupported[f"protocol {shown_name(protocol)}"] = "is unknown"
+        for column in [*scores, *(name for name in stored if name not in known)]:
+            followed = decided.get(protocol, {}).get(column) if column in scores else None
+            why = _difference(stored.get(column), followed)
+            if protocol == "calibrated" and column in scores:
+                if why is not None and lost is not None:
+                    why = lost
+                elif kept and _changed(metrics, "calibration.csv", column, kept):
+                    why = "was changed in calibration.csv after it was computed"
+            if why is not None:
+                wrong[protocol, column] = why
+            elif followed is not None:
+                protocols.setdefault(protocol, {})[column] = followed
+    named = {
+        f"{protocol}{', ' * bool(protocol)}score {column}": why
+        for (protocol, column), why in sorted(wrong.items())
+    }
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},
         rows=rows,
         kept=kept,
         split=split,
-        unsupported=unsupported,
-        doubted=frozenset(doubted),
+        unsupported={shown_name(what): why for what, why in named.items()},
+        doubted=frozenset(column for _, column in wrong),
         unused=tuple(column for column in columns if column not in known),
     )
+
+
+def fingerprints(rows: Rows) -> dict[str, str]:
+    """SHA-256 of each score of all images, by which a later change of the file is noticed.
+
+    Args:
+        rows: Of ``scores.csv`` or ``calibration.csv``.
+    """
+    return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
+
+
+def _fingerprint(rows: Rows, column: str) -> str:
+    values = sorted((row["path"], row["label"], row[column]) for row in rows)
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
+def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
+    """Whether a score is not what was written; runs of earlier versions do not tell."""
+    written = metrics.get("fingerprints", {}).get(file, {}).get(column)
+    return written is not None and (column not in rows[0] or written != _fingerprint(rows, column))
 
 
 def _check_values(metrics: Mapping[str, Any]) -> None:
@@ -144,6 +174,9 @@ def _check_values(metrics: Mapping[str, Any]) -> None:
         and chosen["confidence"] > 0
     ):
         wrong = "protocol_settings"
+    prints = metrics.get("fingerprints", {})
+    if not (isinstance(prints, dict) and all(isinstance(v, dict) for v in prints.values())):
+        wrong = "fingerprints"
     if wrong is not None:
         raise UserError(
             f"metrics.json is damaged: {wrong} is {shown(metrics.get(wrong))}; {_AGAIN}"
@@ -154,7 +187,7 @@ def _check_identity(
     metrics: Mapping[str, Any], config: Mapping[str, Any], run: RunDirectory
 ) -> None:
     """Check that metrics, settings and training are those of one run."""
-    if config["method"].get("name") not in METHODS:
+    if config["method"].get("name") not in list(METHODS):
         raise UserError(
             f"config.yaml is damaged: method.name is {shown(config['method'].get('name'))}; make "
             "the run anew"

@@ -130,6 +130,27 @@ def test_figures_that_say_nothing_are_marked(method: str) -> None:
     assert "come from an error" in " ".join(text.split())
 
 
+def test_what_is_not_as_in_the_paper_stands_below_its_figures() -> None:
+    metrics = metrics_of("brain_mri", sse=one_score())
+    unlike = ["method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 49 + 49)"]
+    out = io.StringIO()
+    print_result(metrics, unlike, Console(file=out, width=80, highlight=False))
+    text = " ".join(out.getvalue().split())
+    assert "paper‡ 84.08±4.81" in text
+    assert f"‡ Not as in the paper: {', '.join(unlike)}." in text
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert "‡" not in printed(metrics)
+
+
+def test_what_looks_like_markup_or_cannot_be_printed_is_shown() -> None:
+    metrics = metrics_of("demo", **{"s[bold]\x1b[31m[/x]": one_score()})
+    metrics |= {"run": "[/red]\x1b[0m\udce8", "dataset": "[x", "protocol": "crossfit"}
+    text = printed(metrics, width=200)
+    assert r"[/red]\x1b[0m\udce8 on [x, seed 0" in text
+    assert r"protocol=crossfit, s[bold]\x1b[31m[/x]: Each" in " ".join(text.split())
+    text.encode("utf-8")
+
+
 def test_localisation_only_where_there_are_masks() -> None:
     metrics = metrics_of("screw", sse=one_score())
     assert "AUPRO" not in printed(metrics)

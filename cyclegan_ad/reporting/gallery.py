@@ -113,6 +113,8 @@ def look_at_runs(runs: Sequence[Run]) -> tuple[list[Shown], list[CriticalRun], l
         try:
             examples = read_examples(run.path)
             check_examples(examples)
+            if unknown := set(examples.paths) - set(run.image_paths):
+                raise ValueError(f"examples.npz shows {min(unknown)}, which is no test image")
         except (UserError, ValueError) as error:
             examples = None
             reason = str(error).replace(f"{run.path}/", "")

@@ -79,7 +79,7 @@ def settings_of_methods(runs: Sequence[Run]) -> list[Settings]:
     for run in runs:
         # Against nothing, every setting of the training differs.
         values = {
-            name: printable(str(value))
+            printable(name): printable(str(value))
             for name, _, value in training_differences({}, run.config)
             if name not in ("seed", "dataset.name")
         }

@@ -16,6 +16,7 @@ from cyclegan_ad.paper import paper_table1
 from cyclegan_ad.results import METRICS_FORMAT, read_scores
 from cyclegan_ad.run_decisions import decide, score_columns_of
 from cyclegan_ad.run_directory import RunDirectory, run_name
+from cyclegan_ad.stored_results import fingerprints
 from cyclegan_ad.thresholds import summarise
 
 SIZE_PX = 32
@@ -136,6 +137,11 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 for column in score_columns_of(rows)
             },
             **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
+            "fingerprints": {
+                file.name: fingerprints(read_scores(path, file.name))
+                for file in (run.scores, run.calibration)
+                if file.is_file()
+            },
             "localisation": None,
             "evaluated_with": {"cyclegan_ad": "0.1.0", "commit": "5743e32edb09b", "packages": {}},
         },
