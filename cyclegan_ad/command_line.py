@@ -25,6 +25,7 @@ from cyclegan_ad.mistakes import check_words, explain, is_mistake, spell_out
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.setting_names import setting_names
 from cyclegan_ad.settings import residual_blocks_at
+from cyclegan_ad.text import never_fail_to_print, printable
 
 
 def conf_dir() -> Path:
@@ -46,6 +47,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         config_name: Name of the command's file under ``conf``.
     """
     _enter_utf8_mode()
+    never_fail_to_print()
     register_resolvers()
     known = functools.cache(functools.partial(setting_names, conf_dir(), config_name))
     try:
@@ -161,6 +163,7 @@ class Job:
         away = _this_process() != self.home
         if away:
             enter_sweep()
+            never_fail_to_print()
             register_resolvers()
         self.began = True
         number, self._count = self._count, self._count + 1
@@ -175,7 +178,7 @@ class Job:
             if not away:
                 self.fail(message, number)
                 return None
-            print(f"error: {message}", file=sys.stderr, flush=True)
+            _print_error(UserError(message))
             return message
         except Exception as error:
             if not away:
@@ -244,4 +247,4 @@ def _this_process() -> tuple[str, int]:
 
 
 def _print_error(error: UserError) -> None:
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)

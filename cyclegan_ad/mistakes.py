@@ -164,6 +164,6 @@ def _several_values(word: str, name: str, value: str) -> str:
     if name in TEXTS:
         return (
             f"{word}: a value with a comma needs quotes: {name}=\\'...\\', "
-            f'with blanks "{name}=\'{value}\'"'
+            f"with blanks \"{name}='{value}'\""
         )
     return f"{word} has several values; add -m to run one job for each"

@@ -32,7 +32,7 @@ def check_path(name: str, path: Any) -> None:
     except UnicodeEncodeError:
         longest = whole = 0
     if "\0" in path or not longest:
-        raise UserError(f"{ascii(shown)} is not possible; no file can have this name")
+        raise UserError(f"{shown!a} is not possible; no file can have this name")
     if longest > _LONGEST_NAME_BYTES:
         raise UserError(
             f"{shown} is not possible; a name of {longest} bytes is too long for a file or "

@@ -146,9 +146,7 @@ class TrainingProgress(ProgressBar):
                 losses=self._read_losses(trainer),
             )
         if self._plain is not None and (
-            last
-            or self._share() >= self._next_line - 1e-9
-            or now >= self._line_due
+            last or self._share() >= self._next_line - 1e-9 or now >= self._line_due
         ):
             self._line_due = now + LINE_EVERY_S
             self._next_line = self._share() + PLAIN_SHARE

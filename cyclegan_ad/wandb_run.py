@@ -156,7 +156,11 @@ def start_wandb_run(
 
 def labels_of_run(settings: Mapping[str, Any]) -> dict[str, Any]:
     """How W&B is to call the run of a job: ``group``, ``name`` and ``tags``."""
-    method, dataset, seed = settings["method"]["name"], settings["dataset"]["name"], settings["seed"]
+    method, dataset, seed = (
+        settings["method"]["name"],
+        settings["dataset"]["name"],
+        settings["seed"],
+    )
     group = f"{run_name(dict(settings))}/{dataset}"
     return {
         "group": group,

@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.command_line import Job, resolve
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 from cyclegan_ad.sweep import labels_of, print_seeds
 from cyclegan_ad.sweep_checks import check_places

@@ -51,6 +51,15 @@ def command(
     root.setLevel(level)
 
 
+def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
+    def task(settings: dict[str, Any]) -> None:
+        raise UserError("pi\udce8ce\r\x1b[31m\u202e.png is damaged")
+
+    code, _, err = command(task=task)
+    assert code == 1
+    assert err == "error: pi\\udce8ce\\r\\x1b[31m\\u202e.png is damaged\n"
+
+
 def refuse(settings: dict[str, Any]) -> None:
     check_settings(settings)
     raise AssertionError("these settings were to be refused")
@@ -69,14 +78,32 @@ def the_error(result: tuple[int, str, str]) -> str:
     ("words", "message"),
     [
         (["epochs=5"], "there is no setting epochs; did you mean trainer.max_epochs? See --help"),
-        (["trainer.max_epoch=5"], "there is no setting trainer.max_epoch; did you mean trainer.max_"),
+        (
+            ["trainer.max_epoch=5"],
+            "there is no setting trainer.max_epoch; did you mean trainer.max_",
+        ),
         (["datset=screw"], "there is no setting datset; did you mean dataset?"),
         (["lr=1e-3"], "there is no setting lr; did you mean method.learning_rate?"),
-        (["score.precison=bf16"], "there is no setting score.precison; did you mean score.precision?"),
-        (["batch_size=8"], "there is no setting batch_size; did you mean dataset.batch_size or score"),
-        (["+lr=1e-3"], "+lr=1e-3 adds a setting that no code reads; did you mean method.learning_r"),
-        (["--resolution", "64"], "there is no flag --resolution; settings are given as name=value, "),
-        (["--image-size=64"], "there is no flag --image-size; settings are given as name=value, see "),
+        (
+            ["score.precison=bf16"],
+            "there is no setting score.precison; did you mean score.precision?",
+        ),
+        (
+            ["batch_size=8"],
+            "there is no setting batch_size; did you mean dataset.batch_size or score",
+        ),
+        (
+            ["+lr=1e-3"],
+            "+lr=1e-3 adds a setting that no code reads; did you mean method.learning_r",
+        ),
+        (
+            ["--resolution", "64"],
+            "there is no flag --resolution; settings are given as name=value, ",
+        ),
+        (
+            ["--image-size=64"],
+            "there is no flag --image-size; settings are given as name=value, see ",
+        ),
         (["-x"], "there is no flag -x; settings are given as name=value, see --help"),
         (["dataset=Screw"], "dataset=Screw is not possible; did you mean screw? Choose one of "),
         (
@@ -84,7 +111,10 @@ def the_error(result: tuple[int, str, str]) -> str:
             "dataset=/tmp/photos is not possible: dataset takes the name of an option, not a path; "
             "for a folder of images give dataset=folder dataset.root=/tmp/photos",
         ),
-        (["method=~/cyclegan"], "method=~/cyclegan is not possible: method takes the name of an opt"),
+        (
+            ["method=~/cyclegan"],
+            "method=~/cyclegan is not possible: method takes the name of an opt",
+        ),
         (["nonsense=1"], "there is no setting nonsense; see --help for the settings, or --cfg job"),
         (["model=cyclegan"], "there is no setting model; did you mean method?"),
         (["model/size=big"], "there is no setting model/size; "),
@@ -103,7 +133,10 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
             "batch_sum_artifact trains nothing; in a checkout, run python -m experiments.batch_sum",
         ),
-        (["+experiment=table3"], "experiment=table3 is not possible; did you mean table2? Choose one "),
+        (
+            ["+experiment=table3"],
+            "experiment=table3 is not possible; did you mean table2? Choose one ",
+        ),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
         (
             ["hydra/launcher=joblib"],
@@ -126,19 +159,34 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["seed=0..4"], "seed=range(0,5) has several values; add -m to run one job for each"),
         (["seed=4..0"], "seed=4..0 is not possible; it is a whole number >= 0"),
         (["seed=99999999999"], "seed=99999999999 is not possible; it is at most 4294967295"),
-        (["score.batch_size=99999999999"], "score.batch_size=99999999999 is not possible; it is at"),
+        (
+            ["score.batch_size=99999999999"],
+            "score.batch_size=99999999999 is not possible; it is at",
+        ),
         (
             ["dataset.root=/data/lot 5, line 2"],
             "dataset.root=/data/lot 5, line 2: a value with a comma needs quotes: "
             "dataset.root=\\'...\\', with blanks \"dataset.root='/data/lot 5, line 2'\"",
         ),
         (["run_name=a,b"], "run_name=a,b: a value with a comma needs quotes: run_name=\\'...\\'"),
-        (["method.weights_path=a,b", "method=padim"], "method.weights_path=a,b: a value with a com"),
-        (["runs=~nobody-of-this-name/runs"], "runs=~nobody-of-this-name/runs: there is no such home"),
+        (
+            ["method.weights_path=a,b", "method=padim"],
+            "method.weights_path=a,b: a value with a com",
+        ),
+        (
+            ["runs=~nobody-of-this-name/runs"],
+            "runs=~nobody-of-this-name/runs: there is no such home",
+        ),
         ([f"runs={'x' * 256}"], f"runs={'x' * 60}... is not possible; a name of 256 bytes is too"),
         (["cache_dir="], "cache_dir= is not possible; it is a path"),
-        ([f"run_name='{'é' * 128}'"], f"run_name={'é' * 60}... is not possible; a name of 256 bytes"),
-        (["-m", "--cfg", "job"], "--multirun and --cfg exclude each other; leave out --multirun and"),
+        (
+            [f"run_name='{'é' * 128}'"],
+            f"run_name={'é' * 60}... is not possible; a name of 256 bytes",
+        ),
+        (
+            ["-m", "--cfg", "job"],
+            "--multirun and --cfg exclude each other; leave out --multirun and",
+        ),
         (["--info", "config", "-r"], "--run and --info exclude each other; leave out --run"),
         (["--cfg", "jobs"], "--cfg jobs: invalid value; choose one of job, hydra, all"),
         (["--cfg"], "--cfg needs a value"),
