@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.flags import check_flags, split_flags
-from cyclegan_ad.mistakes import check_words, explain, is_mistake, spell_out
+from cyclegan_ad.mistakes import check_words, explain, is_mistake, spell_out, stumbled_in_hydra
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.setting_names import setting_names
 from cyclegan_ad.settings import residual_blocks_at
@@ -67,9 +67,11 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
     except Exception as error:
-        # What Hydra stumbles over in its own settings before the first job is a mistake, too.
-        odd = not job.began and any(word.startswith("hydra") for word in words)
-        if not (is_mistake(error) or odd):
+        # What Hydra stumbles over before the first job is a mistake, too.
+        hydras = stumbled_in_hydra(error) or any(
+            word.lstrip("+").startswith("hydra") for word in words
+        )
+        if not (is_mistake(error) or (hydras and not job.began)):
             raise
         _print_error(explain(error, known))
         sys.exit(1)

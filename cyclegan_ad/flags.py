@@ -1,4 +1,4 @@
-"""Flags of the commands: Hydra's, put in front of the settings and checked before Hydra sees them."""
+"""Flags of the commands: Hydra's, put before the settings and checked before Hydra sees them."""
 
 import os
 from collections.abc import Callable, Sequence

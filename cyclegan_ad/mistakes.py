@@ -56,11 +56,13 @@ def check_words(
         known: Gives the names of all settings of the command.
 
     Raises:
-        UserError: For a setting added with ``+``, several options of a group in one job, or a path
+        UserError: For a setting added with ``+`` or removed with ``~``, several options of a group in one job, or a path
             in place of an option; for a launcher of Hydra's own where there is one of ours.
     """
     for word in words:
         name, _, value = word.partition("=")
+        if word.startswith("~") and not word.startswith("~hydra"):
+            raise UserError(f"{word}: no setting can be left out; to change one give name=value")
         bare = name.lstrip("+")
         if bare != name and bare not in groups and not bare.startswith("hydra"):
             meant = nearest_settings(bare, known())
@@ -98,6 +100,15 @@ def is_mistake(error: Exception) -> bool:
     return isinstance(error, ValueError | RuntimeError) and any(
         told in str(error) for told in (_NOT_AN_OPTION, _NO_LAUNCHER)
     )
+
+
+def stumbled_in_hydra(error: Exception) -> bool:
+    """Tell whether an error was raised by Hydra's or OmegaConf's own code."""
+    trace, package = error.__traceback__, ""
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        trace = trace.tb_next
+    return package in ("hydra", "omegaconf")
 
 
 def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> UserError:

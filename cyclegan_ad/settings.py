@@ -83,6 +83,16 @@ _TEXTS_OR_NULL = (*_PATHS_OR_NULL, "run_name", "logger.entity")
 _FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
 # Settings whose value is one text, commas and all; those of the other commands, too.
 TEXTS = frozenset((*_TEXTS, *_TEXTS_OR_NULL, "run", "root", "out", "entity", "project", "name"))
+# What an option of a group must bring along.
+_BRINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "method.name": {
+        "cyclegan": ("generator", "discriminator"),
+        "ganomaly": ("latent_size",),
+        "padim": ("n_features",),
+        "patchcore": ("n_neighbors",),
+    },
+    "logger.kind": {"wandb": ("project", "entity", "mode")},
+}
 # What only some options of a group have.
 _OPTIONAL = ("method.", "logger.")
 _ABSENT = object()
@@ -112,6 +122,10 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if value is not _ABSENT and (type(value), value) not in [(type(c), c) for c in choices]:
             listed = ", ".join(str(choice) for choice in choices)
             raise UserError(f"{name}={value} is not possible; choose one of {listed}")
+    for name, options in _BRINGS.items():
+        group, option = name.partition(".")[0], _look_up(settings, name)
+        if any(key not in settings[group] for key in options.get(option, ())):
+            raise UserError(f"{name}={option} alone is not possible; choose {group}={option}")
     for name, smallest in _SMALLEST_WHOLE.items():
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
