@@ -5,7 +5,8 @@ from typing import Any
 
 from cyclegan_ad.command_line import run_command
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.wandb_run import check_place, choose_mode
+from cyclegan_ad.wandb_checks import check_place
+from cyclegan_ad.wandb_run import choose_mode
 from cyclegan_ad.wandb_workspace import build_workspace, describe, plan_sections
 
 

@@ -12,7 +12,7 @@ from cyclegan_ad.packages import (
 )
 from cyclegan_ad.run_directory import RunDirectory, State
 from cyclegan_ad.score_names import needs_extractor
-from cyclegan_ad.wandb_run import check_run
+from cyclegan_ad.wandb_checks import check_run
 
 
 def check_training(settings: dict[str, Any]) -> None:

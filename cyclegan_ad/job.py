@@ -32,7 +32,7 @@ from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.text import printable
 from cyclegan_ad.training import fit, precision_of, training_arguments
-from cyclegan_ad.wandb_run import check_run, labels_of_run
+from cyclegan_ad.wandb_checks import check_run, labels_of_run
 
 SNAPSHOT_IMAGES = 3  # of each class
 

@@ -18,6 +18,9 @@ _NO_LAUNCHER = "Unknown plugin class : "
 # Experiments of the paper that train nothing: programs of their own.
 _NO_SWEEPS = ("experiment/table1", "experiment/batch_sum_artifact")
 
+# Names of options, which bring further settings along.
+_TOLD_BY_GROUP = ("method.name", "logger.kind")
+
 # Ours in place of Hydra's own launchers.
 _OURS = {
     "joblib": "local_parallel",
@@ -56,8 +59,9 @@ def check_words(
         known: Gives the names of all settings of the command.
 
     Raises:
-        UserError: For a setting added with ``+`` or removed with ``~``, several options of a group in one job, or a path
-            in place of an option; for a launcher of Hydra's own where there is one of ours.
+        UserError: For a setting added with ``+`` or removed with ``~``; for several options of a
+            group in one job, a path in place of an option, or the name of an option alone; for a
+            launcher of Hydra's own where there is one of ours.
     """
     for word in words:
         name, _, value = word.partition("=")
@@ -73,6 +77,11 @@ def check_words(
             raise UserError(
                 f"{word} adds a setting that no code reads; to change one, leave out the +: "
                 f"{bare}={value}"
+            )
+        if name in _TOLD_BY_GROUP:
+            group = name.partition(".")[0]
+            raise UserError(
+                f"{word} leaves the other settings of the group as they are; choose {group}={value}"
             )
         if name == "hydra/launcher" and value in _OURS:
             raise UserError(

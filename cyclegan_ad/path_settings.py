@@ -1,6 +1,7 @@
 """Settings that name a file or folder: what no file system takes, found without looking at one."""
 
 import os
+import re
 from typing import Any
 
 from cyclegan_ad.errors import UserError
@@ -43,3 +44,21 @@ def check_path(name: str, path: Any) -> None:
             f"{shown} is not possible; a path of {whole} bytes is too long, "
             f"{_LONGEST_PATH_BYTES} are possible"
         )
+
+
+def check_folder_name(name: str, value: str) -> None:
+    """Check a setting that becomes the name of a folder.
+
+    Args:
+        name: The setting.
+        value: Its value.
+
+    Raises:
+        UserError: If a folder cannot or should not be so called.
+    """
+    if not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", value):
+        raise UserError(
+            f"{name}={value} is not possible; it becomes a folder's name: letters, digits, "
+            "blanks and any of . _ - + @"
+        )
+    check_path(name, value)

@@ -1,14 +1,13 @@
 """What is wrong with the settings of a command, found before anything slow is imported."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from cyclegan_ad.backbone_names import check_backbone_name, check_embedding_settings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.method_names import METHODS
-from cyclegan_ad.path_settings import check_path
+from cyclegan_ad.path_settings import check_folder_name, check_path
 from cyclegan_ad.score_names import (
     SCORE_PRECISIONS,
     TTA_NAMES,
@@ -83,16 +82,6 @@ _TEXTS_OR_NULL = (*_PATHS_OR_NULL, "run_name", "logger.entity")
 _FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
 # Settings whose value is one text, commas and all; those of the other commands, too.
 TEXTS = frozenset((*_TEXTS, *_TEXTS_OR_NULL, "run", "root", "out", "entity", "project", "name"))
-# What an option of a group must bring along.
-_BRINGS: dict[str, dict[str, tuple[str, ...]]] = {
-    "method.name": {
-        "cyclegan": ("generator", "discriminator"),
-        "ganomaly": ("latent_size",),
-        "padim": ("n_features",),
-        "patchcore": ("n_neighbors",),
-    },
-    "logger.kind": {"wandb": ("project", "entity", "mode")},
-}
 # What only some options of a group have.
 _OPTIONAL = ("method.", "logger.")
 _ABSENT = object()
@@ -122,10 +111,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if value is not _ABSENT and (type(value), value) not in [(type(c), c) for c in choices]:
             listed = ", ".join(str(choice) for choice in choices)
             raise UserError(f"{name}={value} is not possible; choose one of {listed}")
-    for name, options in _BRINGS.items():
-        group, option = name.partition(".")[0], _look_up(settings, name)
-        if any(key not in settings[group] for key in options.get(option, ())):
-            raise UserError(f"{name}={option} alone is not possible; choose {group}={option}")
     for name, smallest in _SMALLEST_WHOLE.items():
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
@@ -162,13 +147,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             check_path(name, value)
     for name in _FOLDER_NAMES:
         value = _look_up(settings, name)
-        if value is not None and not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", str(value)):
-            raise UserError(
-                f"{name}={value} is not possible; it becomes a folder's name: letters, digits, "
-                "blanks and any of . _ - + @"
-            )
         if value is not None:
-            check_path(name, str(value))
+            check_folder_name(name, str(value))
     _check_texts("dataset.folders", _look_up(settings, "dataset.folders"))
     _check_texts("score.names", _look_up(settings, "score.names"))
     _check_decay(settings)

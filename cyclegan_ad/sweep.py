@@ -46,7 +46,7 @@ class Tally:
         first: Number of the first of them in the sweep.
     """
 
-    def __init__(self, job: object, labels: Sequence[str], first: int) -> None:
+    def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
         assert isinstance(job, Job)
         self.job, self.labels, self.first, self.ended = job, labels, first, 0
 

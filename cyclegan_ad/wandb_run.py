@@ -6,7 +6,6 @@ W&B's own way to start may ask for a login, waits long for a server out of reach
 import configparser
 import netrc
 import os
-import re
 import secrets
 import shlex
 import textwrap
@@ -17,7 +16,6 @@ from urllib.parse import urlsplit
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
-from cyclegan_ad.run_directory import run_name
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
 MODES = ("auto", "online", "offline", "disabled")
 
 _INIT_TIMEOUT_S = 30.0
-
-_LONGEST_TAG = 64
-_LONGEST_NAME = 128
-_SHOWN = 60
 
 # How long the end of a run waits for uploads that do not get through; the data stays on disk.
 _FINISH_TIMEOUT_S = 600.0
@@ -138,7 +132,7 @@ def start_wandb_run(
         except wandb.Error as error:
             # W&B keeps the id of a failed start in use until it is torn down.
             wandb.teardown()
-            mode, reason = "offline", f"online did not work: {_cause(error)}"
+            mode, reason = "offline", f"online did not work: {cause_of(error)}"
         else:
             print(f"W&B: online, {run.url}", flush=True)
     if mode == "offline":
@@ -146,7 +140,7 @@ def start_wandb_run(
             run = init("offline")
         except (wandb.Error, ValueError) as error:
             wandb.teardown()
-            raise UserError(f"W&B did not start ({_cause(error)}); use logger=csv") from error
+            raise UserError(f"W&B did not start ({cause_of(error)}); use logger=csv") from error
         upload = f"wandb sync {shlex.quote(str(run_dir / 'wandb'))}/offline-run-*"
         print(f"W&B: offline ({reason}). To upload: {upload}", flush=True)
     run.define_metric("trainer/global_step")
@@ -154,89 +148,7 @@ def start_wandb_run(
     return run
 
 
-def labels_of_run(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How W&B is to call the run of a job: ``group``, ``name`` and ``tags``."""
-    method, dataset, seed = (
-        settings["method"]["name"],
-        settings["dataset"]["name"],
-        settings["seed"],
-    )
-    group = f"{run_name(dict(settings))}/{dataset}"
-    return {
-        "group": group,
-        "name": f"{group}/seed{seed}",
-        "tags": [method, dataset, f"{settings['resolution']}px", f"seed{seed}"],
-    }
-
-
-def check_place(prefix: str, project: str, entity: str | None) -> None:
-    """Check that a W&B project and its owner can be so called.
-
-    Args:
-        prefix: What stands before the names of the settings, such as ``logger.``.
-        project: W&B project.
-        entity: W&B user or team.
-
-    Raises:
-        UserError: If not.
-    """
-    if not project.strip() or len(project) > _LONGEST_NAME or re.search(r"[/\\#?%:]", project):
-        raise UserError(
-            f"{prefix}project={_short(project)} is not possible; W&B takes 1 to {_LONGEST_NAME} "
-            "characters, none of / \\ # ? % : (a team goes to "
-            f"{prefix}entity=NAME)"
-        )
-    if entity is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", entity):
-        raise UserError(
-            f"{prefix}entity={_short(entity)} is not possible; it is a W&B user or team: letters, "
-            "digits and any of . _ -"
-        )
-
-
-def check_run(settings: Mapping[str, Any]) -> None:
-    """Check all that W&B would refuse when the run of a job starts, without contacting anything.
-
-    Args:
-        settings: All settings of the job, with ``logger=wandb``.
-
-    Raises:
-        UserError: Naming the setting or the environment variable.
-    """
-    mode, _ = choose_mode(settings["logger"]["mode"])
-    if mode == "disabled":
-        return
-    logger, labels = settings["logger"], labels_of_run(settings)
-    check_place("logger.", logger["project"], logger["entity"])
-    dataset = settings["dataset"]["name"]
-    if len(dataset) > _LONGEST_TAG:
-        raise UserError(
-            f"dataset.name={_short(dataset)} is not possible with logger=wandb; it becomes a tag, "
-            f"which may have {_LONGEST_TAG} characters: shorten it, or use logger=csv"
-        )
-    if len(labels["name"]) > _LONGEST_NAME:
-        raise UserError(
-            f"run_name={_short(run_name(dict(settings)))} is not possible with logger=wandb; the "
-            f"name of its run, {_short(labels['name'])}, may have {_LONGEST_NAME} characters: "
-            "shorten it, or use logger=csv"
-        )
-    import wandb
-
-    for name, value in sorted(os.environ.items()):
-        if name == "WANDB_MODE" or not name.startswith("WANDB_"):
-            continue
-        try:
-            wandb.Settings().update_from_env_vars({name: value})
-        except (wandb.Error, ValueError) as error:
-            raise UserError(
-                f"{name}={_short(value)} is not possible ({_cause(error)}); correct or unset it"
-            ) from error
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """The reason of an error of W&B, or of pydantic, which puts it into the third line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[2] if isinstance(error, ValueError) and len(lines) > 2 else " ".join(lines)

@@ -89,7 +89,7 @@ def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: 
     out, err = capsys.readouterr()
     assert out == f"1 of 2 jobs: seed=1 done (output: {tmp_path / '1.log'})\n"
     assert err == "error: seed=0: no such dataset\n"
-    assert job.failures == 1
+    assert job.failures == [0]
 
 
 def test_outcomes() -> None:

@@ -54,8 +54,8 @@ def test_what_is_slow_shows_a_bar_at_a_terminal() -> None:
 def test_what_is_slow_shows_some_plain_lines_in_a_pipe() -> None:
     lines = read_all(30, terminal=False).splitlines()
     assert 8 <= len(lines) <= 12
-    assert lines[0] == "Reading images: 7 of 100"
-    assert lines[-1] == "Reading images: 100 of 100"
+    assert lines[0] == "Reading images: 7 of 100, 0:02 elapsed"
+    assert lines[-1] == "Reading images: 100 of 100, 0:30 elapsed"
 
 
 def test_an_error_goes_through_and_the_terminal_is_given_back() -> None:
