@@ -175,8 +175,8 @@ class RunDirectory:
         if settings["overwrite"]:
             return "new"
         different = training_differences(self.read_config(), settings)
-        if different and not self._begun():
-            return "new"  # its start was refused or cut short: there is nothing to lose
+        if different and self._only_started():
+            return "new"  # refused or cut short before its first epoch: there is nothing to lose
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
             raise UserError(
@@ -185,9 +185,10 @@ class RunDirectory:
             )
         return "trained" if self.read_training()["finished"] else "unfinished"
 
-    def _begun(self) -> bool:
-        files = (self.checkpoint, self.training, self.scores, self.metrics)
-        return any(path.exists() for path in files)
+    def _only_started(self) -> bool:
+        later = (self.checkpoint, self.training, self.scores, self.metrics)
+        started = self.split.is_file() and self.environment.is_file()
+        return started and not any(path.exists() for path in later)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

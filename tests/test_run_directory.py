@@ -202,6 +202,20 @@ def test_another_training_is_refused_by_name(
     )
 
 
+def test_a_start_that_trained_nothing_makes_way_for_other_settings(
+    run: RunDirectory, settings: dict[str, Any]
+) -> None:
+    run.split.touch()
+    run.environment.touch()
+    other = changed(settings, "trainer.precision", "bf16-mixed")
+    assert run.claim(other) == "new"
+    assert run.claim(settings) == "unfinished"
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
+    with pytest.raises(UserError, match="trainer.precision=auto \\(now bf16-mixed\\)"):
+        run.claim(other)
+
+
 @pytest.mark.parametrize("name", NO_TRAINING)
 def test_settings_that_do_not_change_the_training(
     run: RunDirectory, settings: dict[str, Any], name: str
