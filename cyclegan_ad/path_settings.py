@@ -27,12 +27,13 @@ def check_path(name: str, path: Any) -> None:
     shown = f"{name}={path if len(path) <= _SHOWN else path[:_SHOWN] + '...'}"
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
         raise UserError(f"{shown}: there is no such home folder; write the path in full")
+    whole: int | None
     try:
         longest = max(len(os.fsencode(part)) for part in path.split(os.sep))
         whole = len(os.fsencode(os.path.abspath(path)))
     except UnicodeEncodeError:
-        longest = whole = 0
-    if "\0" in path or not longest:
+        whole = None
+    if "\0" in path or whole is None:
         raise UserError(f"{shown!a} is not possible; no file can have this name")
     if longest > _LONGEST_NAME_BYTES:
         raise UserError(

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 
 from cyclegan_ad.command_line import conf_dir, explain, help_text, importing, run_command
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -294,6 +295,108 @@ def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Comman
     seen.clear()
     code, _, err = command("dataset=screw", "-m", "seed=0,1,2", task=task)
     assert (code, err, seen) == (0, "", [(64, 0), (64, 1), (64, 2)])
+
+
+def test_a_reason_that_jobs_share_is_told_once(command: Command) -> None:
+    def refuse_all(settings: dict[str, Any]) -> None:
+        raise UserError("no weights; get them")
+
+    code, _, err = command("-m", "seed=0,1,2", task=refuse_all)
+    assert code == 1
+    assert err.splitlines() == [
+        "error: no weights; get them",
+        "error: seed=1: the same error",
+        "error: seed=2: the same error",
+    ]
+
+
+def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    code, _, err = command(
+        "-m", "resolution=64,66", task=lambda settings: told.append(capsys.readouterr().err)
+    )
+    assert (code, err) == (1, "")
+    assert len(told) == 1 and told[0].startswith("error: resolution=66 is not possible;")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["method.lambda_cyc=5,10"], "run_name=cyclegan-64-lambda_cyc-${method.lambda_cyc}"),
+        (
+            ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine", "seed=0,1"],
+            "in a command of its own",
+        ),
+        (
+            ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],
+            "run_name=${method.name}-${resolution}-learning_rate-${method.learning_rate}",
+        ),
+        (["dataset.root=/data/lot 5, line 2"], "needs quotes: dataset.root=\\'...\\'"),
+        (["score=sse,fid", "overwrite=true"], "overwrite=true deletes what the first one did"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
+    command: Command, words: list[str], remedy: str
+) -> None:
+    seen: list[Any] = []
+    code, _, err = command("-m", *words, task=seen.append)
+    assert (code, seen) == (1, [])
+    assert re.fullmatch(r"error: [^\n]+\n", err) and remedy in err, err
+    assert "runs/" in err and os.listdir() == []
+    if remedy.startswith("run_name="):
+        assert command("-m", *words, remedy, task=seen.append)[0] == 0
+        assert len({RunDirectory.of(settings).path for settings in seen}) == len(seen) > 1
+
+
+def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
+    seen: list[Any] = []
+    words = ("score=sse,fid", "protocol=paper,crossfit", "seed=0..2")
+    code, _, err = command("-m", *words, task=seen.append)
+    assert (code, err, len(seen)) == (0, "", 12)
+    assert sorted({settings["seed"] for settings in seen}) == [0, 1, 2]
+
+
+def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
+    places: list[str] = []
+    chdir = "hydra.job.chdir=true"
+    task: Callable[[Any], None] = lambda settings: places.append(os.getcwd())  # noqa: E731
+    assert command(chdir, "hydra.run.dir=elsewhere", task=task)[0] == 0
+    assert command(chdir, "-m", "seed=0,1", task=task)[0] == 0
+    assert places == [str(tmp_path)] * 3
+
+
+def test_a_home_folder_needs_no_quotes(command: Command) -> None:
+    got: list[Any] = []
+    words = ("dataset.root=~/photos", "runs='~/my runs'", "data_dir='/data/a,~b'")
+    assert command(*words, task=got.append) == (0, "", "")
+    assert got[0]["dataset"]["root"] == "~/photos"
+    assert (got[0]["runs"], got[0]["data_dir"]) == ("~/my runs", "/data/a,~b")
+
+
+def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
+    code = (
+        "import os, sys\n"
+        "from cyclegan_ad.command_line import run_command\n"
+        "def task(settings):\n"
+        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings['data_dir'])\n"
+        "    os.system(f'{sys.executable} -c \"import sys; print(sys.flags.utf8_mode)\"')\n"
+        "run_command(task, 'train')"
+    )
+    latin = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", code, "data_dir='/data/\xe9'"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **latin, "PYTHONIOENCODING": "latin-1"},
+        encoding="latin-1",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(result.stdout.splitlines()) == ["1", "utf-8 iso8859-1 /data/\xe9"]
 
 
 def test_a_sweep_with_an_unknown_option_starts_no_job(command: Command) -> None:

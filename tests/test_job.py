@@ -519,6 +519,38 @@ def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
         train(settings(root, tmp_path / "runs", "trainer.precision=16-mixed"))
 
 
+def test_half_precision_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ("trainer=auto", "trainer.precision=16-mixed")
+    job = settings(draw_folder(tmp_path / "data"), tmp_path / "runs", *words)
+    with pytest.raises(UserError, match="needs a GPU; use bf16-mixed or 32-true"):
+        train(job)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed: 0", "seed: null"),
+        ("name: cyclegan\n", "name: [cyclegan]\n"),
+        ("batch_size: 2", "batch_size: many"),
+        ("name: paper\n", "title: paper\n"),
+        ("betas:\n  - 0.5", "betas:\n  - {}"),
+    ],
+)
+def test_evaluate_refuses_damaged_settings_in_a_line(
+    copy: tuple[Path, Path, RunDirectory], old: str, new: str
+) -> None:
+    _, _, run = copy
+    text = run.config.read_text()
+    assert old in text
+    run.config.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=r"config.yaml is damaged.*; make the run anew with"):
+        evaluate(compose_settings("evaluate", [f"run={run.path}"]))
+
+
 def test_missing_inception_weights_stop_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

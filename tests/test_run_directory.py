@@ -212,7 +212,7 @@ def test_a_start_that_trained_nothing_makes_way_for_other_settings(
     assert run.claim(settings) == "unfinished"
     run.checkpoint.parent.mkdir()
     run.checkpoint.touch()
-    with pytest.raises(UserError, match="trainer.precision=auto \\(now bf16-mixed\\)"):
+    with pytest.raises(UserError, match=r"trainer.precision=auto \(now bf16-mixed\)"):
         run.claim(other)
 
 
