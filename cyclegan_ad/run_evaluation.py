@@ -9,7 +9,7 @@ import torch
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector import save_detector, write_decisions
+from cyclegan_ad.detector import is_saved, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.evaluation import evaluate
 from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
@@ -20,8 +20,9 @@ from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
-from cyclegan_ad.run_scores import write_scores
+from cyclegan_ad.run_scores import all_scored, write_scores
 from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
+from cyclegan_ad.saved_examples import FILE as EXAMPLES
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
@@ -43,6 +44,19 @@ def prepare_data(settings: dict[str, Any]) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     return data
+
+
+def is_complete(run: RunDirectory, columns: list[str]) -> bool:
+    """Whether a trained run has these scores and every file that follows from its scores."""
+    if not all_scored(run, columns):
+        return False
+    config = run.read_config()
+    files = [run.path / EXAMPLES, run.figures / "reconstruction.png"]
+    files += [run.figures / f"scores_{column}.png" for column in columns]
+    if config["protocol"]["calibration_fraction"] > 0:
+        files.append(run.calibration)
+    whole = config["method"]["name"] != "cyclegan" or is_saved(run.detector)
+    return whole and all(file.is_file() for file in files)
 
 
 def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:

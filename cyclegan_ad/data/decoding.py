@@ -61,3 +61,28 @@ def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
         return Decoded(sha256, decode_image(data, size_px, channels))
     except UnreadableImage as error:
         return Decoded(sha256, None, str(error))
+
+
+
+def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
+    """Hashes files on all cores, without decoding them.
+
+    Args:
+        paths: Files of any kind.
+        progress: Called in this thread after each file with (files done, files in all).
+
+    Yields:
+        SHA-256 of the contents of each file, hexadecimal; empty if it cannot be read.
+    """
+    for done, sha256 in enumerate(map_in_order(hash_file, paths, name="hash"), start=1):
+        yield sha256
+        if progress is not None:
+            progress(done, len(paths))
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of the contents of a file, hexadecimal; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
