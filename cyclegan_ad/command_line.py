@@ -22,6 +22,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.mistakes import check_words, explain, flags_first, is_mistake
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.settings import residual_blocks_at
+from cyclegan_ad.text import never_fail_to_print, printable
 
 
 def conf_dir() -> Path:
@@ -42,6 +43,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         config_name: Name of the command's file under ``conf``.
     """
     job = Job(task)
+    never_fail_to_print()
     register_resolvers()
     sys.argv[1:] = flags_first(sys.argv[1:])
     try:
@@ -123,6 +125,7 @@ class Job:
         away = _this_process() != self.home
         if away:
             enter_sweep()
+            never_fail_to_print()
             register_resolvers()
         try:
             if away:
@@ -136,7 +139,7 @@ class Job:
             if not away:
                 self.fail(message)
                 return None
-            print(f"error: {message}", file=sys.stderr, flush=True)
+            _print_error(UserError(message))
             return message
         except Exception as error:
             if not away:
@@ -193,4 +196,4 @@ def _this_process() -> tuple[str, int]:
 
 
 def _print_error(error: UserError) -> None:
-    print(f"error: {error}", file=sys.stderr, flush=True)
+    print(f"error: {printable(str(error))}", file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
+from cyclegan_ad.departures import departures_of
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
@@ -33,6 +34,7 @@ from cyclegan_ad.run_files import check_images, check_split, write_start
 from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.text import printable
 from cyclegan_ad.training import fit, precision_of, training_arguments
 from cyclegan_ad.wandb_run import choose_mode
 
@@ -101,7 +103,7 @@ def _use_again(
         print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
-    print_result(metrics)
+    print_result(metrics, departures_of(run.path, metrics))
     return metrics
 
 
@@ -187,7 +189,8 @@ def _announce(
     if leaked:
         print(
             f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
-            f"figures are flattered ({', '.join(leaked[:3])}{', ...' if len(leaked) > 3 else ''})"
+            f"figures are flattered ({printable(', '.join(leaked[:3]))}"
+            f"{', ...' if len(leaked) > 3 else ''})"
         )
 
 

@@ -131,12 +131,14 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            settings = None
+            flat = dict(_flatten(settings))
+        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
+            settings, flat = None, {}
         if not (
             isinstance(settings, dict)
             and settings.keys() >= _NEEDED
             and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+            and all(map(_is_value, flat.values()))
         ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
@@ -228,8 +230,17 @@ class RunDirectory:
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
             state = json.loads(self.training.read_text(encoding="utf-8"))
-            return {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
-        except (ValueError, KeyError, TypeError) as error:
+            kinds: dict[str, tuple[type, ...]] = {
+                "epochs": (int,),
+                "steps": (int,),
+                "seconds": (int, float),
+                "finished": (bool,),
+            }
+            for name, kind in kinds.items():
+                if type(state[name]) not in kind or not 0 <= state[name] < 2**53:
+                    raise ValueError(f"{name} is not possible")
+            return {name: state[name] for name in kinds}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{self.training} is damaged; make the run anew with overwrite=true or choose "
                 "another run_name"
@@ -260,9 +271,15 @@ def training_differences(
     ]
 
 
+def _is_value(value: object) -> bool:
+    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
+    listed = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in listed)
+
+
 def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value

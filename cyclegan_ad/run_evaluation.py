@@ -9,6 +9,7 @@ import torch
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.departures import departures_of
 from cyclegan_ad.detector import is_saved, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.evaluation import evaluate
@@ -20,12 +21,13 @@ from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
-from cyclegan_ad.run_scores import all_scored, write_scores
+from cyclegan_ad.run_scores import all_scored, doubts, write_scores
 from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
 from cyclegan_ad.saved_examples import FILE as EXAMPLES
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.text import printable
 from cyclegan_ad.training import check_checkpoint
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
@@ -82,7 +84,7 @@ def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the table of a run and say where the rest is."""
-    print_result(metrics)
+    print_result(metrics, departures_of(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
 
@@ -102,6 +104,8 @@ def evaluate_run(
     Returns:
         What ``metrics.json`` holds.
     """
+    for line in doubts(run):
+        print(f"{printable(line)}; scored again, without other scores that are in doubt")
     device = choose_device(settings["trainer"]["accelerator"])
     check_checkpoint(run)
     method = load_method(settings["method"]["name"], run.checkpoint, device)

@@ -1,6 +1,5 @@
 """What a job writes into its run directory before the training, and checks before it goes on."""
 
-import csv
 import datetime
 import importlib.metadata
 import platform
@@ -18,10 +17,10 @@ from cyclegan_ad.data.decoding import Progress, hash_in_order
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.dataset_folder import dataset_folder, images_left_out
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT, write_json, write_rows, write_text
+from cyclegan_ad.files import write_json, write_rows, write_text
+from cyclegan_ad.results import SplitRow, read_split
 from cyclegan_ad.run_directory import RunDirectory
 
-SPLIT_HEADER = ["path", "sha256", "label", "subset"]
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 
@@ -31,7 +30,7 @@ def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataMo
     ``config.yaml`` comes last: with it the directory counts as a run.
     """
     run.clear()
-    write_rows(run.split, SPLIT_HEADER, [list(row) for row in data.split_rows()])
+    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
     root = settings["dataset"]["root"]
     exclude = settings["dataset"]["exclude"]
@@ -59,8 +58,7 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
         UserError: If an image was added, removed or changed, or now belongs to another subset; or
             if the list of them is gone.
     """
-    before = set(read_split(run))
-    now = {tuple(str(value) for value in row) for row in data.split_rows()}
+    before, now = set(read_split(run.path)), set(data.split_rows())
     _refuse_changed({row[0] for row in before ^ now}, run, data.root)
 
 
@@ -91,42 +89,18 @@ def check_images(
             f"cannot check that {run.path} was made with the images asked for: {error}; to see the "
             f"stored results without them: python -m cyclegan_ad.report runs={run.path}"
         ) from error
-    before = {path: (sha256, label, subset) for path, sha256, label, subset in read_split(run)}
-    tested = [s for s in samples if before.get(s.path, ("", "", ""))[2] == "test"]
-    masks = [path for sample in tested for path in sample.mask]
-    now = [*(sample.path for sample in samples), *masks]
-    changed = before.keys() ^ set(now)
-    changed |= {
-        sample.path
-        for sample in samples
-        if sample.path not in changed and before[sample.path][1] not in (str(sample.label), "-1")
-    }
+    before = {row.path: row for row in read_split(run.path)}
+    now = {sample.path: sample.label for sample in samples}
+    for sample in samples:
+        if sample.path in before and before[sample.path].subset == "test":
+            now |= dict.fromkeys(sample.mask, -1)
+    changed = before.keys() ^ now.keys()
     hashes = hash_in_order([root / path for path in now], progress)
-    changed |= {
-        path
-        for path, sha256 in zip(now, hashes, strict=True)
-        if path in before and before[path][0] != sha256
-    }
+    for (path, label), sha256 in zip(now.items(), hashes, strict=True):
+        row = before.get(path)
+        if row is not None and (row.sha256 != sha256 or row.label not in (label, -1)):
+            changed.add(path)
     _refuse_changed(changed, run, root)
-
-
-def read_split(run: RunDirectory) -> list[tuple[str, ...]]:
-    """Rows of ``split.csv``: path, sha256, label, subset, as text.
-
-    Raises:
-        UserError: If it is gone or cannot be read.
-    """
-    remedy = "put it back or start anew with overwrite=true"
-    try:
-        with run.split.open(newline="", **PATH_TEXT) as file:
-            rows = [tuple(row) for row in csv.reader(file, strict=True)]
-    except FileNotFoundError:
-        raise UserError(f"{run.split} is gone; {remedy}") from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{run.split} cannot be read ({error}); {remedy}") from error
-    if rows[:1] != [tuple(SPLIT_HEADER)] or any(len(row) != len(SPLIT_HEADER) for row in rows):
-        raise UserError(f"{run.split} is damaged; {remedy}")
-    return rows[1:]
 
 
 def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:

@@ -51,6 +51,15 @@ def command(
     root.setLevel(level)
 
 
+def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
+    def task(settings: dict[str, Any]) -> None:
+        raise UserError("pi\udce8ce\r\x1b[31m\u202e.png is damaged")
+
+    code, _, err = command(task=task)
+    assert code == 1
+    assert err == "error: pi\\udce8ce\\r\\x1b[31m\\u202e.png is damaged\n"
+
+
 def refuse(settings: dict[str, Any]) -> None:
     check_settings(settings)
     raise AssertionError("these settings were to be refused")

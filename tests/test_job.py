@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from cyclegan_ad import job, run_evaluation
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.protocol_words import explain
+from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.results import read_scores
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.saved_examples import read_examples
+from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
 
 
@@ -183,8 +186,13 @@ def test_a_finished_run_does_not_answer_for_another_folder_or_list(
     copy: tuple[Path, Path, RunDirectory], tmp_path: Path
 ) -> None:
     root, runs, _ = copy
-    other = draw_folder(tmp_path / "other", normal=7)
-    with pytest.raises(UserError, match=rf"^2 files of {other} differ.*normal/07\.png"):
+    other = shutil.copytree(root, tmp_path / "other")
+    (other / "normal" / "07.png").unlink()
+    with pytest.raises(UserError, match=rf"^1 files of {other} differ.*normal/07\.png"):
+        train(settings(other, runs))
+    shutil.rmtree(other)
+    draw_folder(other, normal=2, abnormal=2, size_px=40)
+    with pytest.raises(UserError, match=rf"^1\d files of {other} differ"):
         train(settings(other, runs))
     (tmp_path / "list").write_text("normal/03.png\n")
     with pytest.raises(UserError, match=r"^1 files of .*normal/03\.png"):
@@ -459,6 +467,86 @@ def test_damaged_results_are_made_anew(
     run.scores.write_text(whole[: len(whole) // 2])
     assert train(settings(root, runs))["scores"] == finished[2]["scores"]
     assert run.scores.read_text() == whole
+
+
+def test_an_edited_calibration_is_not_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("protocol=calibrated", "protocol.calibration_fraction=0.5")
+    chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs", *words)
+    run, metrics = RunDirectory.of(chosen), train(chosen)
+    whole = run.calibration.read_text()
+    header, *rows = whole.splitlines()
+    edited = [f"{row.rpartition(',')[0]},{1e9 + i}" for i, row in enumerate(rows)]
+    capsys.readouterr()
+    for content in ("\n".join([header, *edited]) + "\n", None):
+        if content is None:
+            run.calibration.unlink()
+        else:
+            run.calibration.write_text(content)
+        assert train(chosen)["protocols"] == metrics["protocols"]
+        assert run.calibration.read_text() == whole
+        out = capsys.readouterr().out
+        assert "complete already" not in out
+        assert "metrics.json: calibrated, score sse:" in out and "; scored again" in out
+    detector = run.detector / "detector.json"
+    before = detector.read_text()
+    threshold = str(metrics["scores"]["sse"]["zfn_threshold"])
+    detector.write_text(before.replace(threshold, "1.0"))
+    train(chosen)
+    assert (
+        "detector.json: scores is not as in metrics.json; scored again" in capsys.readouterr().out
+    )
+    assert detector.read_text() == before
+    train(chosen)
+    assert "complete already" in capsys.readouterr().out
+
+
+ODD_NAMES = [
+    "$\\frac{$",
+    "price_$5_vs_$6",
+    "pi\udce8ce",
+    "a\rb",
+    "a\r\nb",
+    "a\tb",
+    "a\x1b[31mb",
+    "a\u202eb",
+    "[bold]x[",
+    "a|b_%c",
+    'a,"b"',
+    "\u65e5<&>",
+]
+
+
+@pytest.mark.parametrize("logger", ["wandb", "tensorboard"])
+def test_no_name_of_a_file_stops_a_run(
+    logger: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip(logger)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    root = draw_folder(tmp_path / "d$\udce8\r[b]", normal=12, abnormal=12)
+    for path in sorted(root.rglob("*.png")):
+        path.rename(path.with_name(f"{ODD_NAMES[int(path.stem)]}.png"))
+    twin = root / "normal" / "a\rb.png"
+    twin.write_bytes((root / "normal" / "a\tb.png").read_bytes())
+    words = ("protocol=calibrated", f"logger={logger}", "trainer.snapshot_every_n_epochs=3")
+    chosen = settings(tmp_path / "d", tmp_path / "runs", *words)
+    chosen["dataset"]["root"] = str(root)  # such a name cannot be typed
+    run, metrics = RunDirectory.of(chosen), train(chosen)
+    rows = read_scores(run.path) + read_scores(run.path, "calibration.csv")
+    assert {row["path"].rpartition("/")[2] for row in rows} <= {f"{name}.png" for name in ODD_NAMES}
+    assert all((root / row["path"]).is_file() for row in rows)
+    assert train(chosen) == metrics
+    words = [f"run={run.path}", f"cache_dir={tmp_path}"]
+    assert evaluate(compose_settings("evaluate", words))["scores"] == metrics["scores"]
+    write_report(tmp_path / "runs", tmp_path / "report", None)
+    page = unescape((tmp_path / "report" / "index.html").read_text("utf-8"))
+    for name in {Path(path).name for path in read_examples(run.path).paths}:
+        assert printable(name) in page
+    assert all(line.isprintable() for line in capsys.readouterr().out.split("\n"))
 
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])

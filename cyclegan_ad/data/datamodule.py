@@ -13,6 +13,7 @@ from torch import Tensor
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import refuse_unreadable, require_both_classes, split_or_refuse
+from cyclegan_ad.data.decoding import hash_in_order
 from cyclegan_ad.data.device_batches import Batch, batches_for
 from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.pairing import PairSampler
@@ -87,6 +88,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.split = Split((), ())
         self.sha256: list[str] = []
         self.unreadable: dict[str, str] = {}  # image or mask -> reason, where they were skipped
+        self.other_sha256: dict[str, str] = {}  # of masks of test images, of unreadable images
         self.images = np.empty((0, size_px, size_px, channels), np.uint8)
         self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
 
@@ -126,14 +128,18 @@ class AnomalyDataModule(pl.LightningDataModule):
             n_files = sum(map(len, files.values()))
             refuse_unreadable(bad_masks, n_files, "ground-truth masks of test images", self.root)
         self.unreadable = bad | bad_masks
+        masks = [path for paths in files.values() for path in paths]
+        hashes = hash_in_order([self.root / path for path in masks])
+        self.other_sha256 = dict(zip(masks, hashes, strict=True))
+        self.other_sha256 |= {samples[i].path: cache.sha256[i] for i in cache.unreadable}
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
 
     def split_rows(self) -> list[tuple[str, str, int, str]]:
         """Rows of ``split.csv``: path, sha256, label, subset.
 
-        A subset is train, test, calibration or unreadable. The unreadable ones are images and
-        ground-truth masks, without hash and with label -1.
+        A subset is train, test or calibration; of other files, with label -1, ``mask`` (ground
+        truth of test images) or ``unreadable`` (images and masks that were skipped).
         """
         subset = dict.fromkeys(range(len(self.samples)), "train")
         subset |= dict.fromkeys(self.split.test, "test")
@@ -142,7 +148,10 @@ class AnomalyDataModule(pl.LightningDataModule):
             (sample.path, sha256, sample.label, subset[i])
             for i, (sample, sha256) in enumerate(zip(self.samples, self.sha256, strict=True))
         ]
-        rows += [(path, "", -1, "unreadable") for path in self.unreadable]
+        rows += [
+            (path, sha256, -1, "unreadable" if path in self.unreadable else "mask")
+            for path, sha256 in self.other_sha256.items()
+        ]
         return sorted(rows)
 
     def leaked_images(self) -> list[str]:

@@ -63,7 +63,6 @@ def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
         return Decoded(sha256, None, str(error))
 
 
-
 def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
     """Hashes files on all cores, without decoding them.
 

@@ -1,5 +1,6 @@
 """The data of a run: splits, batches as a training sees them, masks, bad files."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -362,9 +363,10 @@ def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
         pixels = torch.tensor(read_image(path, 16, 3)).permute(2, 0, 1)
         torch.testing.assert_close(data.images_at([i])[0], pixels / 127.5 - 1)
     rows = {row[0]: row[1:] for row in data.split_rows()}
-    assert len(rows) == 15
+    assert len(rows) == 15 + 2  # the masks of two abnormal test images
     for path in damaged:
-        assert rows[path] == ("", -1, "unreadable")
+        sha256 = hashlib.sha256((root / path).read_bytes()).hexdigest()
+        assert rows[path] == (sha256, -1, "unreadable")
     assert list(rows) == sorted(rows)
 
 
@@ -516,8 +518,11 @@ def test_unreadable_masks_are_skipped_and_recorded(root: Path) -> None:
     data = read(root, skip_unreadable=True)
     assert data.unreadable == dict.fromkeys(["normal/01.png", *masks], "empty file")
     rows = data.split_rows()
-    assert len(rows) == len(whole.split_rows()) + 2 and rows == sorted(rows)
-    assert [row for row in rows if row[0] in masks] == [(m, "", -1, "unreadable") for m in masks]
+    assert len(rows) == len(whole.split_rows()) and rows == sorted(rows)
+    empty = hashlib.sha256(b"").hexdigest()
+    assert [row for row in rows if row[0] in masks] == [
+        (mask, empty, -1, "unreadable") for mask in masks
+    ]
     assert paths(data, data.split.test, 1) == paths(whole, whole.split.test, 1)
     known = [data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None]
     assert set(paths(data, data.split.test)) - set(known) == set(images)
@@ -560,7 +565,14 @@ def test_grey_and_coloured_files_become_what_was_asked_for(root: Path) -> None:
 def test_split_rows_name_every_image(root: Path) -> None:
     data = read(root)
     rows = data.split_rows()
-    assert [row[0] for row in rows] == [sample.path for sample in data.samples]
-    for row, sample, sha256 in zip(rows, data.samples, data.sha256, strict=True):
+    images = [row for row in rows if row[3] != "mask"]
+    assert [row[0] for row in images] == [sample.path for sample in data.samples]
+    for row, sample, sha256 in zip(images, data.samples, data.sha256, strict=True):
         assert row[1:3] == (sha256, sample.label)
     assert [row[3] for row in rows].count("test") == 6
+    masks = {row[0]: row[1:] for row in rows if row[3] == "mask"}
+    assert masks == {
+        mask: (hashlib.sha256((root / mask).read_bytes()).hexdigest(), -1, "mask")
+        for i in data.split.test
+        for mask in data.samples[i].mask
+    }
