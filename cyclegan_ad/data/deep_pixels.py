@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+Colours = Literal["grey", "RGB", "palette", "CMYK", "YCbCr"]
 _PIXELS_AT_A_TIME = 2**20  # so that working copies stay small beside the image
 
 _TURNS: dict[int, Callable[[NDArray], NDArray]] = {  # views, no copies
@@ -36,7 +37,7 @@ class DeepPixels:
 
     values: NDArray
     bits: int
-    colours: Literal["grey", "rgb", "palette", "cmyk"]
+    colours: Colours
     white_is_zero: bool = False
     alpha: bool = False
     palette: NDArray[np.uint16] | None = None
@@ -58,7 +59,7 @@ class DeepPixels:
         height, width = self.values.shape[:2]
         result = np.empty((height, width), dtype=np.bool_)
         for _, block in row_blocks(height, width):
-            if self.colours == "cmyk":
+            if self.colours in ("CMYK", "YCbCr"):
                 composed = np.asarray(self._reduce(block))
             else:
                 composed, _ = self._compose(block)
@@ -81,7 +82,10 @@ class DeepPixels:
         if self.palette is not None:
             colour, bits = self.palette[colour[..., 0]], 16
         if self.alpha:  # 32 bits hold 65535 * 65535
-            colour = (colour.astype(np.uint32) * block[..., -1:] + white // 2) // white
+            colour = colour.astype(np.uint32)
+            if bits not in (8, 16):
+                colour, bits = (colour * 65535 + white // 2) // white, 16
+            colour = (colour * block[..., -1:] + white // 2) // white
         return colour, bits
 
     def _reduce(self, rows: slice) -> Image.Image:
@@ -94,10 +98,10 @@ class DeepPixels:
         pixels = np.ascontiguousarray(colour, dtype=np.uint8)
         if self.colours == "grey":
             return Image.fromarray(pixels[..., 0])
-        if self.colours != "cmyk":
-            return Image.fromarray(pixels)
-        height, width = pixels.shape[:2]
-        return Image.frombytes("CMYK", (width, height), pixels.tobytes()).convert("RGB")
+        if self.colours in ("CMYK", "YCbCr"):
+            height, width = pixels.shape[:2]
+            return Image.frombytes(self.colours, (width, height), pixels.tobytes()).convert("RGB")
+        return Image.fromarray(pixels)
 
 
 def row_blocks(height: int, width: int) -> Iterator[tuple[int, slice]]:

@@ -6,13 +6,13 @@ means. Here all of those are looked at, and what is not known is refused.
 
 import logging
 import math
-from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan_ad.data.deep_pixels import DeepPixels
+from cyclegan_ad.data.deep_pixels import Colours, DeepPixels
 from cyclegan_ad.data.image_bytes import UnreadableImage
 
 if TYPE_CHECKING:
@@ -25,8 +25,16 @@ _LOSSLESS = {_UNCOMPRESSED, _PACKBITS, *_WITH_PREDICTOR}
 _CCITT, _JPEG, _WEBP = {2, 3, 4}, 7, 50001
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
+_COLOURS: dict[int, Colours] = {
+    _WHITE_IS_ZERO: "grey",
+    _BLACK_IS_ZERO: "grey",
+    _RGB: "RGB",
+    _PALETTE: "palette",
+    _CMYK: "CMYK",
+    _YCBCR: "YCbCr",
+}
 _UNSPECIFIED, _PREMULTIPLIED, _STRAIGHT = 0, 1, 2  # ExtraSamples; the first is passed over
-_UNSIGNED, _SIGNED = 1, 2
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _SEPARATE_PLANES = 2
 
 
@@ -82,7 +90,7 @@ def require_known(page: "TiffPage") -> None:
     if not isinstance(bits, int) or page.dtype is None:
         _refuse(f"channels of {bits} bits")
     if values not in (_UNSIGNED, _SIGNED):
-        _refuse(f"{bits}-bit {_name(values)} values")
+        _refuse(f"{bits}-bit {'floating-point' if values == _FLOAT else _name(values)} values")
     if values == _SIGNED and not (grey and bits in (16, 32)):
         _refuse(f"signed {bits}-bit values")
     if bits > 16 and not (grey and bits == 32):
@@ -94,6 +102,8 @@ def require_known(page: "TiffPage") -> None:
         _refuse("inks other than CMYK")
     if page.photometric == _YCBCR:
         _require_plain_ycbcr(page)
+    if page.compression not in _LOSSLESS and page.parent.is_bigtiff:
+        _refuse(f"64-bit offsets and {_name(page.compression)} compression")
     if page.predictor != 1 and (
         page.predictor != 2 or bits not in (8, 16, 32) or page.compression not in _WITH_PREDICTOR
     ):
@@ -105,11 +115,21 @@ def require_known(page: "TiffPage") -> None:
 
 def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
     """Whether Pillow reads the pixels of a page that `require_known` let pass, and all right."""
+    bits, photometric, extra = page.bitspersample, page.photometric, _extra_samples(page)
     if page.compression not in _LOSSLESS:
         return True
-    if page.sampleformat != _UNSIGNED or _extra_is_unknown(page):
+    if page.parent.is_bigtiff or page.sampleformat != _UNSIGNED or _extra_is_unknown(page):
         return False
-    return not (all_bits and page.bitspersample > 8 and page.samplesperpixel > 1)
+    if page.samplesperpixel == 1 and page.fillorder == 1:
+        return bits in (1, 2, 4, 8) or (bits == 16 and photometric == _BLACK_IS_ZERO)
+    if page.samplesperpixel == 1:
+        return bits in (1, 2, 4) and photometric != _PALETTE
+    if page.planarconfig == _SEPARATE_PLANES or page.fillorder != 1:
+        return False
+    if bits == 16 and not all_bits:
+        return photometric == _RGB and extra in ((), (_UNSPECIFIED,), (_STRAIGHT,))
+    grey_with_alpha = photometric == _BLACK_IS_ZERO and extra == (_STRAIGHT,)
+    return bits == 8 and (photometric in (_RGB, _CMYK) or grey_with_alpha)
 
 
 def read_pixels(page: "TiffPage") -> DeepPixels:
@@ -167,19 +187,13 @@ def _interpret(page: "TiffPage", values: NDArray) -> DeepPixels:
         if low < 0 or high > 65535:
             raise UnreadableImage(f"grey values from {low} to {high} do not fit into 16 bits")
         values, bits = values.astype(np.uint16), 16
-    colours: Literal["grey", "rgb", "palette", "cmyk"] = "grey"
-    palette = None
-    if photometric == _PALETTE:
-        colours, palette = "palette", _palette(page)
-    elif photometric in (_RGB, _CMYK):
-        colours = "rgb" if photometric == _RGB else "cmyk"
     return DeepPixels(
         values,
         bits,
-        colours,
+        _COLOURS[photometric],
         white_is_zero=photometric == _WHITE_IS_ZERO,
         alpha=alpha,
-        palette=palette,
+        palette=_palette(page) if photometric == _PALETTE else None,
     )
 
 
@@ -206,8 +220,9 @@ def _require_known_channels(page: "TiffPage") -> None:
     if _extra_is_unknown(page) and page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         return
     if extra not in known or channels != _CHANNELS[page.photometric] + len(extra):
-        kinds = f" (ExtraSamples {', '.join(map(str, extra))})" if extra else ""
-        _refuse(f"{channels} x {page.bitspersample} bits{kinds} and {_name(page.photometric)}")
+        kinds = f" and ExtraSamples {', '.join(map(str, extra))}" if extra else ""
+        colours = _COLOURS[page.photometric]
+        _refuse(f"{channels} x {page.bitspersample} bits of {colours} pixels{kinds}")
 
 
 def _require_plain_ycbcr(page: "TiffPage") -> None:
@@ -219,8 +234,8 @@ def _require_plain_ycbcr(page: "TiffPage") -> None:
         values = [a / b for a, b in zip(rationals[::2], rationals[1::2], strict=True)]
         if not np.allclose(values, plain, atol=1e-3):
             _refuse(f"{'YCbCrCoefficients' if tag == 529 else 'ReferenceBlackWhite'} {values}")
-    if page.compression != _JPEG:
-        _refuse(f"YCbCr and {_name(page.compression)} compression")
+    if page.compression != _JPEG and (page.subsampling != (1, 1) or page.bitspersample != 8):
+        _refuse(f"{page.bitspersample}-bit sub-sampled YCbCr and no JPEG compression")
 
 
 def _require_all_segments(page: "TiffPage") -> None:
@@ -247,7 +262,7 @@ def _extra_is_unknown(page: "TiffPage") -> bool:
 
 
 def _name(value: object) -> str:
-    """The name of a tag's value, or the number of one that tifffile has no name for."""
+    """The name that the TIFF specification has for a value, or the value if it has none."""
     return str(getattr(value, "name", value))
 
 
