@@ -22,7 +22,7 @@ PREFIXES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _UNCOMPRESSED, _LZW, _DEFLATE, _PACKBITS, _LZMA, _ZSTD = 1, 5, (8, 32946), 32773, 34925, 50000
 _WITH_PREDICTOR = {_LZW, *_DEFLATE, _LZMA, _ZSTD}
 _LOSSLESS = {_UNCOMPRESSED, _PACKBITS, *_WITH_PREDICTOR}
-_CCITT, _JPEG, _WEBP = {2, 3, 4}, 7, 50001
+_CCITT, _JPEG = {2, 3, 4}, 7
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _COLOURS: dict[int, Colours] = {
@@ -83,7 +83,7 @@ def require_known(page: "TiffPage") -> None:
     """
     bits, channels, values = page.bitspersample, page.samplesperpixel, page.sampleformat
     grey = page.photometric == _BLACK_IS_ZERO and channels == 1
-    if page.compression not in _LOSSLESS | _CCITT | {_JPEG, _WEBP}:
+    if page.compression not in _LOSSLESS | _CCITT | {_JPEG}:
         _refuse(f"{_name(page.compression)} compression")
     if page.photometric not in _CHANNELS:
         _refuse(f"{_name(page.photometric)} colours")
@@ -102,8 +102,8 @@ def require_known(page: "TiffPage") -> None:
         _refuse("inks other than CMYK")
     if page.photometric == _YCBCR:
         _require_plain_ycbcr(page)
-    if page.compression not in _LOSSLESS and page.parent.is_bigtiff:
-        _refuse(f"64-bit offsets and {_name(page.compression)} compression")
+    if page.compression not in _LOSSLESS:
+        _require_read_by_pillow(page)
     if page.predictor != 1 and (
         page.predictor != 2 or bits not in (8, 16, 32) or page.compression not in _WITH_PREDICTOR
     ):
@@ -128,8 +128,10 @@ def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
         return False
     if bits == 16 and not all_bits:
         return photometric == _RGB and extra in ((), (_UNSPECIFIED,), (_STRAIGHT,))
-    grey_with_alpha = photometric == _BLACK_IS_ZERO and extra == (_STRAIGHT,)
-    return bits == 8 and (photometric in (_RGB, _CMYK) or grey_with_alpha)
+    return bits == 8 and (
+        photometric in (_RGB, _CMYK)
+        or (photometric in (_BLACK_IS_ZERO, _PALETTE) and extra == (_STRAIGHT,))
+    )
 
 
 def read_pixels(page: "TiffPage") -> DeepPixels:
@@ -152,10 +154,10 @@ def read_pixels(page: "TiffPage") -> DeepPixels:
             channel = slice(plane, plane + 1) if pixels.shape[2] == 1 else slice(None)
             values[top : top + rows, left : left + columns, channel] = pixels
     except Exception as error:  # decoders raise nearly every type on damaged data
-        if "imagecodecs" in str(error):
+        if isinstance(error, ImportError) or "imagecodecs" in str(error):
             raise UnreadableImage(
-                f"TIFF with {page.bitspersample} bits and {_name(page.compression)} compression "
-                "needs the package imagecodecs: pip install imagecodecs"
+                f"TIFF of {channels} x {page.bitspersample} bits, compression "
+                f"{_name(page.compression)}, needs the package imagecodecs: pip install imagecodecs"
             ) from error
         raise damaged(error) from error
     return _interpret(page, values)
@@ -163,7 +165,7 @@ def read_pixels(page: "TiffPage") -> DeepPixels:
 
 def is_lossy(page: "TiffPage") -> bool:
     """Whether the compression of a page may change pixels."""
-    return page.compression in (_JPEG, _WEBP)
+    return page.compression == _JPEG
 
 
 def damaged(reason: object) -> UnreadableImage:
@@ -236,6 +238,21 @@ def _require_plain_ycbcr(page: "TiffPage") -> None:
             _refuse(f"{'YCbCrCoefficients' if tag == 529 else 'ReferenceBlackWhite'} {values}")
     if page.compression != _JPEG and (page.subsampling != (1, 1) or page.bitspersample != 8):
         _refuse(f"{page.bitspersample}-bit sub-sampled YCbCr and no JPEG compression")
+
+
+def _require_read_by_pillow(page: "TiffPage") -> None:
+    """Of codecs that are left to Pillow, what it reads right."""
+    plain_jpeg = (
+        page.bitspersample == 8
+        and page.photometric != _PALETTE
+        and page.planarconfig != _SEPARATE_PLANES
+        and page.samplesperpixel == _CHANNELS[page.photometric]
+    )
+    plain_fax = page.bitspersample * page.samplesperpixel == 1 and page.photometric != _PALETTE
+    if page.parent.is_bigtiff or not (plain_jpeg if page.compression == _JPEG else plain_fax):
+        offsets = " and 64-bit offsets" if page.parent.is_bigtiff else ""
+        channels = f"{page.samplesperpixel} x {page.bitspersample} bits"
+        _refuse(f"{channels}{offsets} in {_name(page.compression)} compression")
 
 
 def _require_all_segments(page: "TiffPage") -> None:
