@@ -184,14 +184,8 @@ def _announce(
         print("precision bf16-mixed (trainer.precision=32-true computes in float32)")
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
-    leaked = data.leaked_images()
-    judged = "test or calibration" if kept else "test"
-    if leaked:
-        print(
-            f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
-            f"figures are flattered ({printable(', '.join(leaked[:3]))}"
-            f"{', ...' if len(leaked) > 3 else ''})"
-        )
+    for note in data.notes():
+        print(f"note: {printable(note)}")
 
 
 def train_run(

@@ -1,6 +1,8 @@
 """The data of a run: splits, batches as a training sees them, masks, bad files."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -344,7 +346,7 @@ def test_all_unreadable_files_are_named(root: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(root)
     message = str(caught.value)
-    assert message.startswith(f"3 of 15 images under {root} cannot be read: ")
+    assert message.startswith(f"3 of 15 images under {root} cannot be used: ")
     for path, reason in damaged.items():
         assert f"{path} ({reason}" in message
     assert "dataset.skip_unreadable=true" in message
@@ -392,7 +394,7 @@ def test_a_class_of_which_only_one_image_is_readable(tmp_path: Path) -> None:
     (root / "abnormal" / "01.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"has 1 abnormal image under .*few \(1 unreadable skipped"):
         read(root, skip_unreadable=True)
-    with pytest.raises(UserError, match=r"1 of 6 images .* cannot be read: abnormal/01\.png"):
+    with pytest.raises(UserError, match=r"1 of 6 images .* cannot be used: abnormal/01\.png"):
         read(root)
 
 
@@ -490,23 +492,24 @@ def test_masks_of_the_test_set(root: Path) -> None:
 
 
 def damage_masks(root: Path) -> tuple[list[str], list[str]]:
-    """Spoil the masks of two test images and a training image; masks, images of the two."""
+    """Spoil the masks of two test images and a training image; all masks, images of the two."""
     data = read(root)
     images = paths(data, data.split.test, 1)[:2]
-    for path in (*images, paths(data, data.split.train, 1)[0]):
+    spoilt = sorted((*images, paths(data, data.split.train, 1)[0]))
+    for path in spoilt:
         (root / path.replace("abnormal", "masks")).write_bytes(b"")
-    return [path.replace("abnormal", "masks") for path in images], images
+    return [path.replace("abnormal", "masks") for path in spoilt], images
 
 
-def test_all_unreadable_masks_of_the_test_set_are_named(root: Path) -> None:
+def test_all_unreadable_masks_are_named_whichever_image_is_tested(root: Path) -> None:
     masks, _ = damage_masks(root)
     data = module(root)
     for _ in range(2):  # a second attempt does not pass for done
         with pytest.raises(UserError) as caught:
             data.setup()
     assert str(caught.value) == (
-        f"2 of 3 ground-truth masks of test images under {root} cannot be read: "
-        f"{masks[0]} (empty file), {masks[1]} (empty file); "
+        f"3 of 6 ground-truth masks under {root} cannot be used: "
+        f"{', '.join(f'{mask} (empty file)' for mask in masks)}; "
         "repair or remove them, or go on without them with dataset.skip_unreadable=true"
     )
 
@@ -518,7 +521,7 @@ def test_unreadable_masks_are_skipped_and_recorded(root: Path) -> None:
     data = read(root, skip_unreadable=True)
     assert data.unreadable == dict.fromkeys(["normal/01.png", *masks], "empty file")
     rows = data.split_rows()
-    assert len(rows) == len(whole.split_rows()) and rows == sorted(rows)
+    assert len(rows) == len(whole.split_rows()) + 1 and rows == sorted(rows)
     empty = hashlib.sha256(b"").hexdigest()
     assert [row for row in rows if row[0] in masks] == [
         (mask, empty, -1, "unreadable") for mask in masks
@@ -575,4 +578,46 @@ def test_split_rows_name_every_image(root: Path) -> None:
         mask: (hashlib.sha256((root / mask).read_bytes()).hexdigest(), -1, "mask")
         for i in data.split.test
         for mask in data.samples[i].mask
+    }
+
+
+def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
+    whole = read(root)
+    black, other = paths(whole, whole.split.test, 1)[:2]
+    Image.new("L", (32, 32)).save(root / black.replace("abnormal", "masks"))
+    data = read(root)
+    known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
+    assert black not in known and other in known
+    assert list(data.notes()) == [
+        f"the masks of 1 abnormal images are all black ({black}); these images count as images "
+        "without a mask"
+    ]
+
+
+def test_notes_on_images(root: Path) -> None:
+    assert list(read(root).notes()) == []
+    for path in root.glob("*/*.png"):
+        if path.parent.name != "masks":
+            Image.new("I;16", (32, 32), 4095).save(path)
+    shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
+    (root / "normal" / "photo.heic").touch()
+    others, dark, both, leaked = read(root).notes()
+    assert others == "1 files without the suffix of an image (.heic 1) are not read"
+    assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
+    assert both.startswith("16 files have the content of one of the other class (abnormal/00.png, ")
+    assert "byte-identical to a training image" in leaked
+
+
+def test_odd_files_are_unreadable_and_block_nothing(root: Path) -> None:
+    (root / "normal" / "loop.png").symlink_to("loop.png")
+    (root / "normal" / "zero.png").symlink_to("/dev/zero")
+    os.mkfifo(root / "abnormal" / "pipe.png")
+    data = read(root, skip_unreadable=True)
+    assert data.unreadable == {
+        "abnormal/pipe.png": "cannot be read (not a regular file)",
+        "normal/loop.png": "cannot be read (Too many levels of symbolic links)",
+        "normal/zero.png": "cannot be read (not a regular file)",
+    }
+    assert {row for row in data.split_rows() if row[3] == "unreadable"} == {
+        (path, "", -1, "unreadable") for path in data.unreadable
     }
