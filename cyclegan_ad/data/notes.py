@@ -33,11 +33,11 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
         )
     both = _with_both_labels(data)
     if both:
-        yield f"{len(both)} files have the content of one of the other class ({_name(both)})"
+        yield f"{len(both)} files are in both classes, byte for byte ({_name(both)})"
     if data.without_defect:
         yield (
-            f"the masks of {len(data.without_defect)} abnormal images are all black "
-            f"({_name(data.without_defect)}); these images count as images without a mask"
+            f"the masks of {len(data.without_defect)} abnormal images are empty, all black "
+            f"({_name(data.without_defect)}); these count as images without a mask"
         )
     leaked = data.leaked_images()
     if leaked:

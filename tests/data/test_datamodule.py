@@ -589,7 +589,7 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
     known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
     assert black not in known and other in known
     assert list(data.notes()) == [
-        f"the masks of 1 abnormal images are all black ({black}); these images count as images "
+        f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
         "without a mask"
     ]
 
@@ -604,7 +604,7 @@ def test_notes_on_images(root: Path) -> None:
     others, dark, both, leaked = read(root).notes()
     assert others == "1 files without the suffix of an image (.heic 1) are not read"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
-    assert both.startswith("16 files have the content of one of the other class (abnormal/00.png, ")
+    assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")
     assert "byte-identical to a training image" in leaked
 
 
