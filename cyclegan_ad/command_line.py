@@ -18,7 +18,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cyclegan_ad.endings import ends_in_words
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import telling_of_files
 from cyclegan_ad.mistakes import check_words, explain, flags_first, is_mistake
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.settings import residual_blocks_at
@@ -32,6 +34,7 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+@ends_in_words
 def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
@@ -133,7 +136,8 @@ class Job:
             settings = _resolve(cfg)
             if away:
                 share_threads(settings)
-            self.task(settings)
+            with telling_of_files():
+                self.task(settings)
         except (UserError, OmegaConfBaseException) as error:
             message = str(explain(error))
             if not away:

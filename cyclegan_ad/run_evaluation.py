@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from cyclegan_ad.build import build_data, load_method
+from cyclegan_ad.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.departures import departures_of
 from cyclegan_ad.detector import is_saved, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, prepare_process
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import evaluate
 from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
 from cyclegan_ad.features import ensure_weights
@@ -28,7 +30,6 @@ from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.text import printable
-from cyclegan_ad.training import check_checkpoint
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
@@ -103,11 +104,20 @@ def evaluate_run(
 
     Returns:
         What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If its last checkpoint is damaged or not that of this run's last epoch.
     """
     for line in doubts(run):
         print(f"{printable(line)}; scored again, without other scores that are in doubt")
     device = choose_device(settings["trainer"]["accelerator"])
-    check_checkpoint(run)
+    epochs = check_checkpoint(run, identity_of(settings, data))
+    if epochs != settings["trainer"]["max_epochs"]:
+        raise UserError(
+            f"{run.checkpoint} is of epoch {epochs}, but {run.training} says that the training is "
+            f"finished; put back the last one, or delete {run.training.name} and train again to "
+            f"resume after epoch {epochs}"
+        )
     method = load_method(settings["method"]["name"], run.checkpoint, device)
     features_dir = Path(settings["cache_dir"]).expanduser() / "features"
     scores = build_scores(settings["score"], features_dir).to(device)
