@@ -19,9 +19,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cyclegan_ad.endings import ends_in_words
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import telling_of_files
 from cyclegan_ad.flags import check_flags, split_flags
-from cyclegan_ad.mistakes import check_words, explain, is_mistake, spell_out, stumbled_in_hydra
+from cyclegan_ad.mistakes import check_words, explain, is_mistake, is_of_hydra, spell_out
 from cyclegan_ad.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.setting_names import setting_names
 from cyclegan_ad.settings import residual_blocks_at
@@ -35,6 +37,7 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+@ends_in_words
 def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
@@ -67,11 +70,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
     except Exception as error:
-        # What Hydra stumbles over before the first job is a mistake, too.
-        hydras = stumbled_in_hydra(error) or any(
-            word.lstrip("+").startswith("hydra") for word in words
-        )
-        if not (is_mistake(error) or (hydras and not job.began)):
+        if not (is_mistake(error) or (not job.began and is_of_hydra(error, words))):
             raise
         _print_error(explain(error, known))
         sys.exit(1)
@@ -174,7 +173,8 @@ class Job:
             settings = resolve(cfg)
             if away:
                 share_threads(settings)
-            self.task(settings)
+            with telling_of_files():
+                self.task(settings)
         except (UserError, OmegaConfBaseException) as error:
             message = str(explain(error))
             if not away:

@@ -15,6 +15,7 @@ from cyclegan_ad.files import replacing, write_json
 
 FILE = "detector.json"
 FORMAT = 1
+WEIGHTS = "generator.safetensors"
 
 
 def save_detector(
@@ -35,7 +36,7 @@ def save_detector(
             ``range``.
         metrics: What ``metrics.json`` holds; the thresholds come from it.
     """
-    weights = folder / "generator.safetensors"
+    weights = folder / WEIGHTS
     with replacing(weights) as temporary:
         tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
         save_file(tensors, temporary)
@@ -54,6 +55,16 @@ def save_detector(
             },
         },
     )
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether the folder holds a detector, with the weights that ``detector.json`` names."""
+    try:
+        detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+        sha256 = detector["sha256"][WEIGHTS]
+        return bool(sha256 == hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:

@@ -20,13 +20,18 @@ from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
-from cyclegan_ad.progress import TrainingProgress
+from cyclegan_ad.progress import TrainingProgress, decoding_progress
 from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import check_protocol, protocol_settings
 from cyclegan_ad.run_directory import RunDirectory, State
-from cyclegan_ad.run_evaluation import decide_again, evaluate_run, prepare_data, print_outcome
-from cyclegan_ad.run_files import check_split, write_start
-from cyclegan_ad.run_scores import all_scored
+from cyclegan_ad.run_evaluation import (
+    decide_again,
+    evaluate_run,
+    is_complete,
+    prepare_data,
+    print_outcome,
+)
+from cyclegan_ad.run_files import check_images, check_split, write_start
 from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
@@ -55,7 +60,7 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     trainer = {"devices": processes, "precision": _precision(run, settings)}
     settings = settings | {"trainer": settings["trainer"] | trainer}
     state = run.claim(settings)
-    if state == "trained" and all_scored(run, score_columns(score)):
+    if state == "trained" and is_complete(run, score_columns(score)):
         return _use_again(run, settings, run.locked())
     if state != "trained":
         precision_of(settings)  # refuses what the device cannot do, which auto does not name
@@ -67,7 +72,7 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     with run.locked():
         # Asked again: another process may have worked here until now.
         state = run.claim(settings)
-        if state == "trained" and all_scored(run, score_columns(score)):
+        if state == "trained" and is_complete(run, score_columns(score)):
             return _use_again(run, settings, nullcontext())
         metrics = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, metrics)
@@ -85,7 +90,13 @@ def _precision(run: RunDirectory, settings: dict[str, Any]) -> str:
 def _use_again(
     run: RunDirectory, settings: dict[str, Any], lock: AbstractContextManager[None]
 ) -> dict[str, Any]:
-    """Print what a complete run holds; the lock is taken only to change something."""
+    """Print what a complete run holds; the lock is taken only to change something.
+
+    Raises:
+        UserError: If the images asked for are not those the run was made with.
+    """
+    with decoding_progress(f"checking {settings['dataset']['name']}") as report:
+        check_images(run, settings, report)
     metrics = read_metrics(run.path)
     asked = settings["protocol"]["name"], protocol_settings(settings)
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
@@ -171,14 +182,8 @@ def _announce(
         print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
-    leaked = data.leaked_images()
-    judged = "test or calibration" if kept else "test"
-    if leaked:
-        print(
-            f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
-            f"figures are flattered ({printable(', '.join(leaked[:3]))}"
-            f"{', ...' if len(leaked) > 3 else ''})"
-        )
+    for note in data.notes():
+        print(f"note: {printable(note)}")
 
 
 def train_run(

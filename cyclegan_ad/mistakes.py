@@ -111,13 +111,21 @@ def is_mistake(error: Exception) -> bool:
     )
 
 
-def stumbled_in_hydra(error: Exception) -> bool:
-    """Tell whether an error was raised by Hydra's or OmegaConf's own code."""
+def is_of_hydra(error: Exception, words: Sequence[str]) -> bool:
+    """Tell whether an error before the first job comes from what was typed for Hydra.
+
+    Args:
+        error: Raised by Hydra's or OmegaConf's own code, or by what its settings lead to.
+        words: Settings as they were typed.
+    """
+    if isinstance(error, BrokenPipeError):  # nobody reads the configuration to its end
+        return False
     trace, package = error.__traceback__, ""
     while trace is not None:
         package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
         trace = trace.tb_next
-    return package in ("hydra", "omegaconf")
+    its_settings = any(word.lstrip("+").startswith("hydra") for word in words)
+    return its_settings or package in ("hydra", "omegaconf")
 
 
 def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> UserError:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.results import SplitRow, read_metrics, read_scores, read_split
 from cyclegan_ad.run_decisions import (
     Rows,
@@ -24,11 +23,11 @@ from cyclegan_ad.run_decisions import (
     decide_by_crossfit,
     score_columns_of,
 )
-from cyclegan_ad.run_directory import RunDirectory, run_name
+from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.stored_metrics import check_identity, check_values
 from cyclegan_ad.text import shown, shown_name
 from cyclegan_ad.thresholds import summarise
 
-PROTOCOLS = ("paper", "crossfit", "calibrated")
 _AGAIN = "evaluate the run again"
 # Its logarithm may differ in the last digit between machines.
 _ROUNDED = {"miss_rate_bound": 1e-12}
@@ -70,8 +69,8 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
             score do not follow from it.
     """
     metrics = read_metrics(run.path)
-    _check_values(metrics)
-    _check_identity(metrics, config, run)
+    check_values(metrics)
+    check_identity(metrics, config, run)
     rows, split = read_scores(run.path), read_split(run.path)
     _check_counts(metrics, rows)
     known, columns = metrics["scores"], score_columns_of(rows)
@@ -142,86 +141,6 @@ def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> 
     return written is not None and (column not in rows[0] or written != _fingerprint(rows, column))
 
 
-def _check_values(metrics: Mapping[str, Any]) -> None:
-    """Check what is not computed again: types and ranges."""
-    wrong = None
-    for name in ("method", "dataset", "run"):
-        if not isinstance(metrics.get(name), str):
-            wrong = name
-    for name in ("resolution", "seed", "epochs", "test_normal", "test_abnormal"):
-        if not _is_count(metrics.get(name)):
-            wrong = name
-    if metrics.get("protocol") not in PROTOCOLS:
-        wrong = "protocol"
-    protocols = metrics.get("protocols")
-    if not (isinstance(protocols, dict) and all(isinstance(v, dict) for v in protocols.values())):
-        wrong = "protocols"
-    localisation = metrics.get("localisation", "")
-    if localisation is not None and not (
-        isinstance(localisation, dict)
-        and all(_is_share(localisation.get(name), 1) for name in ("pixel_auroc", "aupro"))
-        and _is_count(localisation.get("masked_images"))
-    ):
-        wrong = "localisation"
-    chosen = metrics.get("protocol_settings")
-    if not (
-        isinstance(chosen, dict)
-        and chosen.keys() == {"folds", "margin", "confidence"}
-        and _is_count(chosen["folds"])
-        and chosen["folds"] >= 2
-        and _is_share(chosen["margin"])
-        and _is_share(chosen["confidence"])
-        and chosen["confidence"] > 0
-    ):
-        wrong = "protocol_settings"
-    prints = metrics.get("fingerprints", {})
-    if not (isinstance(prints, dict) and all(isinstance(v, dict) for v in prints.values())):
-        wrong = "fingerprints"
-    if wrong is not None:
-        raise UserError(
-            f"metrics.json is damaged: {wrong} is {shown(metrics.get(wrong))}; {_AGAIN}"
-        )
-
-
-def _check_identity(
-    metrics: Mapping[str, Any], config: Mapping[str, Any], run: RunDirectory
-) -> None:
-    """Check that metrics, settings and training are those of one run."""
-    if config["method"].get("name") not in list(METHODS):
-        raise UserError(
-            f"config.yaml is damaged: method.name is {shown(config['method'].get('name'))}; make "
-            "the run anew"
-        )
-    training = run.read_training()
-    for name, value, file in (
-        ("method", config["method"]["name"], "config.yaml"),
-        ("dataset", config["dataset"].get("name"), "config.yaml"),
-        ("resolution", config["resolution"], "config.yaml"),
-        ("seed", config["seed"], "config.yaml"),
-        ("epochs", config["trainer"].get("max_epochs"), "config.yaml"),
-        ("run", _name_of(config), "config.yaml"),
-        ("training_seconds", round(training["seconds"], 1), "training.json"),
-    ):
-        found = metrics.get(name)
-        if type(found) is not type(value) or found != value:
-            raise UserError(
-                f"metrics.json and {file} disagree: {name} is {shown(found)} and {shown(value)}; "
-                f"if files of two runs were mixed make the run anew, else {_AGAIN}"
-            )
-    if training["finished"] and training["epochs"] != metrics["epochs"]:
-        raise UserError(
-            f"metrics.json and training.json disagree: {metrics['epochs']} epochs and "
-            f"{training['epochs']}; make the run anew"
-        )
-
-
-def _name_of(config: Mapping[str, Any]) -> str | None:
-    try:
-        return run_name(dict(config))
-    except (KeyError, TypeError):
-        return None
-
-
 def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:
     for name, label in (("test_normal", 0), ("test_abnormal", 1)):
         count = sum(row["label"] == label for row in rows)
@@ -284,11 +203,3 @@ def _equal(written: Any, computed: Any, tolerance: float) -> bool:
     if isinstance(computed, float):
         return math.isclose(written, computed, rel_tol=tolerance)
     return bool(written == computed)
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**53
-
-
-def _is_share(value: Any, most: float = math.nextafter(1, 0)) -> bool:
-    return type(value) in (int, float) and 0 <= value <= most

@@ -6,10 +6,7 @@ The launchers themselves are in ``hydra_plugins``, where Hydra looks for them.
 import contextlib
 import os
 import shlex
-import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +18,6 @@ from cyclegan_ad.resources import JOB_CPUS, cpu_count
 from cyclegan_ad.run_directory import RunDirectory
 
 GO_ON = "type the same command again to go on"
-
-_POLL_S = 0.5
-_GRACE_S = 10.0
 
 
 def labels_of(job_overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -141,22 +135,3 @@ def output_in(path: Path) -> Iterator[None]:
         for number, copy in zip((1, 2), kept, strict=True):
             os.dup2(copy, number)
             os.close(copy)
-
-
-def end_with(parent: int) -> None:
-    """End this process when its parent is gone: its jobs would bar the way of the next command's.
-
-    Args:
-        parent: Process id of the parent.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_POLL_S)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_GRACE_S)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    name = "end_with_parent"
-    if all(thread.name != name for thread in threading.enumerate()):
-        threading.Thread(target=watch, name=name, daemon=True).start()

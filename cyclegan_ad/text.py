@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 
 _SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlong = 40
 
 
 def printable(text: str) -> str:

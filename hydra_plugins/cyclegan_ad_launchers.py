@@ -17,12 +17,12 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
+from cyclegan_ad.endings import Terminated, end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.resources import claim_gpus, cpu_count, visible_gpus
 from cyclegan_ad.sweep import (
     GO_ON,
     Tally,
-    end_with,
     environment_of_jobs,
     labels_of,
     outcome_of,
@@ -128,9 +128,14 @@ def _run_in_worker(
 
     end_with(parent)
     write_output_to(output)
-    if gpus:
-        claim_gpus(gpus, each)
-    return i, outcome_of(execute_job(*job, task_function, singletons))
+    try:
+        with terminable():
+            if gpus:
+                claim_gpus(gpus, each)
+            return i, outcome_of(execute_job(*job, task_function, singletons))
+    except Terminated as ended:
+        print(ended, flush=True)
+        os._exit(int(ended.code or 0))  # joblib would hand the exception to the command, as its own
 
 
 def _end_workers() -> None:

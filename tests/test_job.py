@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -127,16 +129,98 @@ def test_losses_are_logged(finished: tuple[Path, RunDirectory, dict[str, Any]]) 
 def test_finished_run_is_used_again(
     copy: tuple[Path, Path, RunDirectory],
     finished: tuple[Path, RunDirectory, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, runs, run = copy
-    shutil.rmtree(root)  # not even the images are needed
+    monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     before = run.checkpoint.stat().st_mtime_ns
-    root.mkdir()
     again = train(settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2"))
     assert again == finished[2]
     assert run.checkpoint.stat().st_mtime_ns == before
     assert "complete already" in capsys.readouterr().out
+
+
+def add_image(root: Path) -> None:
+    shutil.copy(root / "normal" / "00.png", root / "normal" / "99.png")
+
+
+def exchange_bytes(root: Path) -> None:
+    """Other contents of the same size and times."""
+    path = root / "normal" / "00.png"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def empty_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        Image.new("L", (32, 32)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (add_image, r"^1 files of .*normal/99\.png"),
+        (exchange_bytes, r"^1 files of .*normal/00\.png"),
+        (empty_masks, r"^3 files of .*masks/\d\d\.png"),
+        (lambda root: shutil.rmtree(root / "masks"), r"^3 files of .*masks/\d\d\.png"),
+        (lambda root: (root / "normal/00.png").rename(root / "abnormal/xx.png"), r"abnormal/xx"),
+        (shutil.rmtree, r"dataset\.root=.*no such dataset.*cyclegan_ad\.report runs="),
+    ],
+)
+def test_a_finished_run_does_not_answer_for_other_images(
+    change: Callable[[Path], object], named: str, copy: tuple[Path, Path, RunDirectory]
+) -> None:
+    root, runs, run = copy
+    before = run.metrics.read_bytes()
+    change(root)
+    for protocol in ("paper", "crossfit"):
+        with pytest.raises(UserError, match=named):
+            train(settings(root, runs, f"protocol={protocol}"))
+    assert run.metrics.read_bytes() == before
+
+
+def test_a_finished_run_does_not_answer_for_another_folder_or_list(
+    copy: tuple[Path, Path, RunDirectory], tmp_path: Path
+) -> None:
+    root, runs, _ = copy
+    other = shutil.copytree(root, tmp_path / "other")
+    (other / "normal" / "07.png").unlink()
+    with pytest.raises(UserError, match=rf"^1 files of {other} differ.*normal/07\.png"):
+        train(settings(other, runs))
+    shutil.rmtree(other)
+    draw_folder(other, normal=2, abnormal=2, size_px=40)
+    with pytest.raises(UserError, match=rf"^1\d files of {other} differ"):
+        train(settings(other, runs))
+    (tmp_path / "list").write_text("normal/03.png\n")
+    with pytest.raises(UserError, match=r"^1 files of .*normal/03\.png"):
+        train(settings(root, runs, f"dataset.exclude={tmp_path / 'list'}"))
+    moved = root.rename(tmp_path / "moved")  # the same images elsewhere are the same
+    train(settings(moved, runs))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "detector/detector.json",
+        "detector/generator.safetensors",
+        "examples.npz",
+        "figures/scores_sse.png",
+    ],
+)
+def test_a_run_that_lost_a_result_is_scored_again(
+    lost: str, copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    before = (run.path / lost).stat().st_size
+    (run.path / lost).unlink()
+    if lost.endswith("safetensors"):
+        (run.path / lost).write_bytes(b"of another run")
+    train(settings(root, runs, "protocol=crossfit"))
+    assert (run.path / lost).stat().st_size == pytest.approx(before, rel=0.1)
 
 
 def test_another_score_only_evaluates(
@@ -159,8 +243,7 @@ def test_another_protocol_only_decides_anew(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, runs, run = copy
-    shutil.rmtree(root)  # neither images nor networks are asked
-    root.mkdir()
+    monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     run.checkpoint.unlink()
     monkeypatch.setattr(run_evaluation, "load_method", lambda *_: pytest.fail("asked a network"))
     mentioned = {run.metrics, run.detector / "detector.json"}

@@ -105,7 +105,8 @@ def test_states_of_a_run_with_the_same_settings(
     write_json(run.training, state)
     assert run.claim(settings) == "unfinished"
     assert run.read_training() == state
-    write_json(run.training, state | {"finished": True})
+    epochs = settings["trainer"]["max_epochs"]
+    write_json(run.training, state | {"epochs": epochs, "finished": True})
     assert run.claim(settings) == "trained"
     assert run.claim(changed(settings, "overwrite", True)) == "new"
     assert files(run.path) == ["config.yaml", "training.json"]

@@ -134,7 +134,7 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
         },
         departures=departures(config, stored.split),
         test_set=_fingerprint(row[:3] for row in tested),
-        images=_fingerprint(row[:3] for row in stored.split),
+        images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
     )
     return run, left_out
 

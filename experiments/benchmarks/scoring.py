@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_fid import inception
 from torch import Tensor
 
 from cyclegan_ad.build import build_method
@@ -22,7 +23,7 @@ from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import waiting
 from experiments.benchmarks.timing import Samples, take_turns
 from experiments.benchmarks.training_step import has_bf16
-from experiments.random_inception import write_random_inception
+from experiments.random_inception import address_of, write_random_inception
 from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
 from experiments.textbook_step import textbook_method
 
@@ -58,7 +59,7 @@ def measure_scoring(
         weights = "pytorch-fid"
         if score == "fid" and not inception_weights_path().exists():
             os.environ["TORCH_HOME"] = folder
-            write_random_inception(Path(folder))
+            inception.FID_WEIGHTS_URL = address_of(write_random_inception(Path(folder)))
             weights = "random"
         settings = compose_job(
             ["dataset=folder", f"resolution={size_px}", f"score={score}", *words]
@@ -108,8 +109,8 @@ def _calls(
     if score == "sse":
         calls["textbook"] = partial(textbook_sse, plain.reconstruct)
     else:
-        inception = textbook_inception().to(device)
-        calls["textbook"] = lambda images: textbook_fid(plain.reconstruct, images, inception)
+        network = textbook_inception().to(device)
+        calls["textbook"] = lambda images: textbook_fid(plain.reconstruct, images, network)
     for precision, ending in (("float32", ""), ("bf16", "_bf16")):
         if precision == "bf16" and not has_bf16(device):
             continue
