@@ -88,7 +88,7 @@ def read_16_bit_colour(
     values = high.astype(np.uint16) << 8 | low
     if transparent is not None:
         values[(values == transparent).all(axis=2)] = 0
-    return DeepPixels(values, 16, "rgb", alpha=raw_mode == "RGBA;16B")
+    return DeepPixels(values, 16, "RGB", alpha=raw_mode == "RGBA;16B")
 
 
 def _decode_as(data: bytes, raw_mode: str) -> NDArray[np.uint8]:
