@@ -153,6 +153,7 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
         data = png.essential_chunks(data)
     elif kind == "BMP":
         data = _with_whole_palette(data)
+        _refuse_16_bit_alpha(data)
     image = _READERS[kind](io.BytesIO(data))
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         raise UnreadableImage(
@@ -170,6 +171,19 @@ def _with_whole_palette(data: bytes) -> bytes:
     if bits not in (4, 8) or colours != 2:
         return data
     return data[:46] + bytes(4) + data[50:]  # 0: as many as the bits can tell apart
+
+
+def _refuse_16_bit_alpha(data: bytes) -> None:
+    """Pillow passes over the alpha of 16-bit pixels, and not over that of 32-bit ones."""
+    if len(data) < 70 or struct.unpack_from("<I", data, 14)[0] < 56:
+        return
+    bits, compression, alpha = (
+        struct.unpack_from("<H", data, 28)[0],
+        *struct.unpack_from("<I", data, 30),
+        *struct.unpack_from("<I", data, 66),
+    )
+    if bits == 16 and compression in (3, 6) and alpha:
+        raise UnreadableImage("BMP of 16 bits with alpha is not supported: save it as PNG")
 
 
 def _orientation(image: Image.Image) -> int:

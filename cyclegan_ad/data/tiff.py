@@ -20,11 +20,13 @@ def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
         return True
     if page.parent.is_bigtiff or page.sampleformat != tags.UNSIGNED or tags.extra_is_unknown(page):
         return False
+    if page.planarconfig == tags.SEPARATE_PLANES:
+        return False
     if page.samplesperpixel == 1 and page.fillorder == 1:
         return bits in (1, 2, 4, 8) or (bits == 16 and photometric == tags.BLACK_IS_ZERO)
     if page.samplesperpixel == 1:
         return bits in (1, 2, 4) and photometric != tags.PALETTE
-    if page.planarconfig == tags.SEPARATE_PLANES or page.fillorder != 1:
+    if page.fillorder != 1:
         return False
     if bits == 16 and not all_bits:
         return photometric == tags.RGB and extra in (

@@ -157,14 +157,11 @@ def _require_plain_ycbcr(page: "TiffPage") -> None:
 
 def _require_read_by_pillow(page: "TiffPage") -> None:
     """Of codecs that are left to Pillow, what it reads right."""
-    plain_jpeg = (
-        page.bitspersample == 8
-        and page.photometric != PALETTE
-        and page.planarconfig != SEPARATE_PLANES
-        and page.samplesperpixel == CHANNELS[page.photometric]
-    )
-    plain_fax = page.bitspersample * page.samplesperpixel == 1 and page.photometric != PALETTE
-    if page.parent.is_bigtiff or not (plain_jpeg if page.compression == JPEG else plain_fax):
+    plain_jpeg = page.bitspersample == 8 and page.samplesperpixel == CHANNELS[page.photometric]
+    plain_fax = page.bitspersample * page.samplesperpixel == 1
+    plain = plain_jpeg if page.compression == JPEG else plain_fax
+    odd = page.photometric == PALETTE or page.planarconfig == SEPARATE_PLANES
+    if page.parent.is_bigtiff or odd or not plain:
         offsets = " and 64-bit offsets" if page.parent.is_bigtiff else ""
         channels = f"{page.samplesperpixel} x {page.bitspersample} bits"
         refuse(f"{channels}{offsets} in {name_of(page.compression)} compression")

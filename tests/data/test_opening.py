@@ -119,3 +119,13 @@ def test_damage_gives_a_reason_or_pixels(file_format, options, tmp_path):
                 refused += 1
                 assert "\n" not in str(error)
     assert refused >= 20
+
+
+def test_a_bmp_of_16_bits_with_alpha_is_refused():
+    header = struct.pack("<IiiHHIIiiII", 108, 2, 2, 1, 16, 3, 8, 0, 0, 0, 0)
+    masks = struct.pack("<4I", 0x7C00, 0x3E0, 0x1F, 0x8000)
+    start = 14 + 108
+    rest = header + masks + bytes(108 - len(header) - len(masks)) + bytes(8)
+    data = b"BM" + struct.pack("<IHHI", start + 8, 0, 0, start) + rest
+    with pytest.raises(UnreadableImage, match="BMP of 16 bits with alpha is not supported"):
+        decode_image(data, 2, 3)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -95,3 +96,48 @@ def test_a_chunk_that_must_be_understood():
     data = png_file(random_values(8, 1), 8, GREY, ahead=png_chunk(b"CgBI", b"1234"))
     with pytest.raises(UnreadableImage, match=r"unknown critical chunk b'CgBI'"):
         decode_image(data, SIDE, 1)
+
+
+def test_of_a_transparent_grey_the_bits_of_a_pixel_count():
+    values = random_values(1, 1)
+    for key, expected in ((2, values * 255), (3, values * 0)):  # black, and white, is transparent
+        transparency = png_chunk(b"tRNS", struct.pack(">H", key))
+        decoded = decode_image(png_file(values, 1, GREY, ahead=transparency), SIDE, 1)
+        np.testing.assert_array_equal(decoded, expected)
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+TEXTS = {
+    "long packed XMP": png_chunk(
+        b"iTXt",
+        b"XML:com.adobe.xmp\0\1\0\0\0"
+        + zlib.compress(bytes(2**21) + b'tiff:Orientation="6"' + bytes(2**21)),
+    ),
+    "plain XMP": png_chunk(
+        b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<tiff:Orientation>6</tiff:Orientation>"
+    ),
+    "long packed Exif": png_chunk(
+        b"zTXt",
+        b"Raw profile type exif\0\0"
+        + zlib.compress(b"\nexif\n9\n" + EXIF.tobytes().hex().encode() + b"00" * 2**20),
+    ),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_orientation_is_found_in_texts_of_any_length(text):
+    values = np.arange(24).reshape(4, 6, 1)
+    turned = decode_image(png_file(values, 8, GREY, ahead=TEXTS[text]), 6, 1)
+    upright = decode_image(png_file(np.rot90(values, -1), 8, GREY), 6, 1)
+    np.testing.assert_array_equal(turned, upright)
+
+
+def test_texts_that_are_no_exif_are_passed_over():
+    for body in (
+        b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n9\nnot hex"),
+        b"XML:com.adobe.xmp\0",
+    ):
+        for kind in (b"zTXt", b"iTXt", b"tEXt"):
+            data = png_file(random_values(8, 1), 8, GREY, ahead=png_chunk(kind, body))
+            assert decode_image(data, SIDE, 1).shape == (SIDE, SIDE, 1)

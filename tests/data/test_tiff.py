@@ -232,3 +232,12 @@ def test_masks_are_read_at_full_depth(tmp_path):
     }.items():
         (tmp_path / name).write_bytes(data)
         np.testing.assert_array_equal(read_mask(tmp_path / name, SIDE), marked.any(axis=2))
+
+
+@pytest.mark.parametrize("bits", DEPTHS)
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_planes_of_a_single_channel_are_its_pixels(bits, photometric):
+    values = random_values(bits, 1)
+    data = tiff(values, bits, photometric, planar=2)
+    white = 2**bits - 1
+    assert_decoded(data, (white - values if photometric == 0 else values) * 255 / white)
