@@ -141,7 +141,7 @@ def _load_from_disk(
     cached = _map(pixel_file, index_file, shape)
     known = [False] * len(paths)
     if cached is not None:
-        known = _still_true(cached, paths, progress)
+        known = _still_true(cached, paths, shape, progress)
         if all(known):
             return cached.content
     try:
@@ -160,7 +160,12 @@ def _load_from_disk(
             file.flush()
             os.fsync(file.fileno())
         # Written last: images without this file are an unfinished cache.
-        write_json(index_file, {"sha256": sha256, "unreadable": unreadable, "pixels": pixels})
+        index = {
+            "sha256": sha256,
+            "unreadable": {str(number): reason for number, reason in unreadable.items()},
+            "pixels": pixels,
+        }
+        write_json(index_file, index | {"digest": _digest_of_index(index)})
     except OSError as error:
         raise UserError(
             f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
@@ -191,26 +196,44 @@ def _map(pixel_file: Path, index_file: Path, shape: tuple[int, ...]) -> _Kept | 
     """The cache, or None if it is missing, unfinished or damaged."""
     try:
         index = json.loads(index_file.read_bytes())
+        if index.pop("digest") != _digest_of_index(index):
+            return None
         images = np.load(pixel_file, mmap_mode="r", allow_pickle=False)
         unreadable = {int(number): str(reason) for number, reason in index["unreadable"].items()}
-        sha256, pixels = ([str(digest) for digest in index[name]] for name in ("sha256", "pixels"))
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError):
+        sha256, pixels = index["sha256"], index["pixels"]
+        whole = images.shape == shape and images.dtype == np.uint8 and images.flags.c_contiguous
+    except Exception:  # a damaged index or header raises almost anything
         return None
-    if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
-        return None
-    if len(sha256) != shape[0] or len(pixels) != shape[0]:
+    if not whole or len(sha256) != shape[0] or len(pixels) != shape[0]:
         return None
     return _Kept(ImageCache(images, sha256, unreadable), pixels)
 
 
-def _still_true(kept: _Kept, paths: Sequence[Path], progress: Progress | None) -> list[bool]:
-    """Of each file, whether its contents, and its pixels in the cache, are what was written."""
+def _digest_of_index(index: object) -> str:
+    return hashlib.sha256(json.dumps(index, sort_keys=True).encode()).hexdigest()
+
+
+def _still_true(
+    kept: _Kept,
+    paths: Sequence[Path],
+    shape: tuple[int, int, int, int],
+    progress: Progress | None,
+) -> list[bool]:
+    """Of each file, whether its contents, and its pixels in the cache, are what was written.
+
+    What was unreadable is tried again: a package may have been installed, or access granted.
+    """
     images = kept.content.images
     hashes = hash_in_order(paths, progress)
     pixels = map_in_order(lambda i: _digest(images[i]), range(len(paths)), name="pixels")
     same = [now == before for now, before in zip(hashes, kept.content.sha256, strict=True)]
     whole = [now == before for now, before in zip(pixels, kept.pixels, strict=True)]
-    return [a and b for a, b in zip(same, whole, strict=True)]
+    true = [a and b for a, b in zip(same, whole, strict=True)]
+    doubtful = [index for index in kept.content.unreadable if true[index]]
+    again = decode_in_order([paths[index] for index in doubtful], shape[1], shape[3])
+    for index, decoded in zip(doubtful, again, strict=True):
+        true[index] = decoded.pixels is None
+    return true
 
 
 def _digest(pixels: NDArray[np.uint8]) -> str:
