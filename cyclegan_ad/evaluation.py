@@ -139,7 +139,9 @@ def error_variance(
         images = data.images_at(batch).to(device)
         return images, View(method, images, precision=precision).reconstructions
 
-    for _, (images, reconstructions) in map_batches(reconstruct, normal, device, batch_size):
+    for _, (images, reconstructions) in map_batches(
+        reconstruct, normal, device, batch_size=batch_size, size_px=data.size_px
+    ):
         try:
             errors.update(images, reconstructions)
         except ValueError as error:
@@ -179,7 +181,9 @@ def _score(
     scored: dict[str, dict[str, float]] = {column: {} for column in scores.columns}
     unusable: dict[str, list[str]] = {}
     done = 0
-    for batch, found in map_batches(score, list(firsts), device, batch_size):
+    for batch, found in map_batches(
+        score, list(firsts), device, batch_size=batch_size, size_px=data.size_px
+    ):
         done += len(batch)
         progress(done, len(firsts))
         if isinstance(found, NonFiniteScoreError):

@@ -88,7 +88,10 @@ def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor |
         made = view.reconstructions if reconstructs else view.images
         return made.float().cpu(), view.anomaly_map.float().cpu()
 
-    found = [pair for _, pair in map_batches(look, range(len(images)), device, len(images))]
+    batches = map_batches(
+        look, range(len(images)), device, batch_size=len(images), size_px=images.shape[-1]
+    )
+    found = [pair for _, pair in batches]
     reconstructions, maps = map(torch.cat, zip(*found, strict=True))
     return reconstructions if reconstructs else None, maps
 

@@ -10,33 +10,38 @@ from cyclegan_ad.device import prepare_process
 
 Result = TypeVar("Result")
 
-CPU_BATCH_SIZE = 4  # more is hardly faster, and leaves cores without work at the end
+# Of a batch on a CPU: more is hardly faster, takes memory for each core, and leaves cores idle
+# at the end.
+_CPU_PIXELS = 4 * 64 * 64
 
 
 def map_batches(
     function: Callable[[list[int]], Result],
     chosen: Sequence[int],
     device: torch.device,
+    *,
     batch_size: int,
+    size_px: int,
 ) -> Iterator[tuple[list[int], Result]]:
     """Call a function with the images of each batch, in inference mode.
 
     The order in which convolutions and products add up depends on the number of threads and on the
-    size of a batch. So on a CPU batches are small and of one size whatever is asked for, each is
-    computed by one thread, and as many at a time as torch has threads: results are the same to the
-    last bit on any number of threads.
+    size of a batch. So on a CPU batches are small and as large as the images allow, whatever is
+    asked for; each is computed by one thread, and as many at a time as torch has threads: results
+    are the same to the last bit on any number of threads.
 
     Args:
         function: Given the indices of the images of a batch; on a CPU called in other threads.
         chosen: Indices of images.
         device: Where the function computes.
         batch_size: Images a batch on a GPU, where it may change the last digits.
+        size_px: Side of the images.
 
     Yields:
         Each batch and what the function returned, in order.
     """
     on_cpu = device.type == "cpu"
-    size = CPU_BATCH_SIZE if on_cpu else batch_size
+    size = max(1, _CPU_PIXELS // size_px**2) if on_cpu else batch_size
     batches = [list(chosen[start : start + size]) for start in range(0, len(chosen), size)]
 
     def call(batch: list[int]) -> Result:

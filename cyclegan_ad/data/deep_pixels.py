@@ -50,20 +50,22 @@ class DeepPixels:
         """
         height, width = self.values.shape[:2]
         image = Image.new("L" if self.colours == "grey" else "RGB", (width, height))
-        for top, block in row_blocks(height, width):
-            image.paste(self._reduce(block), (0, top))
+        for top, rows in row_blocks(height, width):
+            image.paste(self._reduce(rows), (0, top))
         return image
 
     def marked(self) -> NDArray[np.bool_]:
-        """(H, W) bool: where any value is not zero, composed on black, at full depth."""
+        """(H, W) bool: where any value is not zero and not wholly transparent, at full depth."""
         height, width = self.values.shape[:2]
         result = np.empty((height, width), dtype=np.bool_)
-        for _, block in row_blocks(height, width):
+        for _, rows in row_blocks(height, width):
             if self.colours in ("CMYK", "YCbCr"):
-                composed = np.asarray(self._reduce(block))
+                colour = np.asarray(self._reduce(rows))
             else:
-                composed, _ = self._compose(block)
-            result[block] = (composed != 0).any(axis=2)
+                colour, _ = self._colour(rows)
+            result[rows] = (colour != 0).any(axis=2)
+            if self.alpha:
+                result[rows] &= self.values[rows, :, -1] != 0
         return result
 
     def turned(self, orientation: int) -> "DeepPixels":
@@ -71,30 +73,25 @@ class DeepPixels:
         turn = _TURNS.get(orientation)
         return self if turn is None else replace(self, values=turn(self.values))
 
-    def _compose(self, rows: slice) -> tuple[NDArray, int]:
-        """Rows of the image on black, (h, W, C) without alpha; and their bits a sample."""
-        block = self.values[rows]
-        white = 2**self.bits - 1
-        colour = block[..., :-1] if self.alpha else block
-        bits = self.bits
-        if self.white_is_zero:
-            colour = white - colour
+    def _colour(self, rows: slice) -> tuple[NDArray, int]:
+        """Rows of the image without alpha, (h, W, C) with 0 for black; and their bits a sample."""
+        colour = self.values[rows, :, :-1] if self.alpha else self.values[rows]
         if self.palette is not None:
-            colour, bits = self.palette[colour[..., 0]], 16
-        if self.alpha:  # 32 bits hold 65535 * 65535
-            colour = colour.astype(np.uint32)
-            if bits not in (8, 16):
-                colour, bits = (colour * 65535 + white // 2) // white, 16
-            colour = (colour * block[..., -1:] + white // 2) // white
-        return colour, bits
+            return self.palette[colour[..., 0]], 16
+        return 2**self.bits - 1 - colour if self.white_is_zero else colour, self.bits
 
     def _reduce(self, rows: slice) -> Image.Image:
-        colour, bits = self._compose(rows)
+        """Rows of the image on black, in mode L or RGB."""
+        colour, bits = self._colour(rows)
+        if self.alpha:  # 32 bits hold 65535 * 65535
+            alpha, opaque = self.values[rows, :, -1:], 2**self.bits - 1
+            if bits not in (8, 16):
+                colour, bits = _scale(colour, bits, 65535), 16
+            colour = (colour.astype(np.uint32) * alpha + opaque // 2) // opaque
         if bits == 16 and self.colours != "grey":
             colour = colour >> 8
         elif bits != 8:
-            white = 2**bits - 1
-            colour = (colour.astype(np.uint32) * 255 + white // 2) // white
+            colour = _scale(colour, bits, 255)
         pixels = np.ascontiguousarray(colour, dtype=np.uint8)
         if self.colours == "grey":
             return Image.fromarray(pixels[..., 0])
@@ -102,6 +99,12 @@ class DeepPixels:
             height, width = pixels.shape[:2]
             return Image.frombytes(self.colours, (width, height), pixels.tobytes()).convert("RGB")
         return Image.fromarray(pixels)
+
+
+def _scale(values: NDArray, bits: int, white: int) -> NDArray[np.uint32]:
+    """From 0 to ``2**bits - 1`` to 0 to ``white``, at most 65535; rounded."""
+    largest = 2**bits - 1
+    return (values.astype(np.uint32) * white + largest // 2) // largest
 
 
 def row_blocks(height: int, width: int) -> Iterator[tuple[int, slice]]:

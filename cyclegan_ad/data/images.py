@@ -12,6 +12,8 @@ from cyclegan_ad.data.deep_pixels import DeepPixels, row_blocks
 from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
 from cyclegan_ad.data.shrinking import shrink_mask
 
+_GREY = frozenset({"1", "L", "LA"})
+
 
 def read_image(path: str | os.PathLike[str], size_px: int, channels: int) -> NDArray[np.uint8]:
     """Reads an image file; see `decode_image` for the rules.
@@ -57,7 +59,8 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     mode = "L" if channels == 1 else "RGB"
     image = opening.open_image(data)
     flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, mode)
-    flat = flat if flat.mode == "L" else flat.convert(mode)  # grey: one channel to resize
+    if flat.mode not in ("L", mode):  # grey: one channel to resize
+        flat = flat.convert(mode)
     resized = flat.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
@@ -106,10 +109,10 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
-    """An image of mode L or RGB on black, L if ``mode`` or the file is grey."""
-    grey = mode == "L" or image.mode in opening.MODES_16_BIT
-    target = "L" if grey else "RGB"
-    if image.mode in ("L", target) and not image.has_transparency_data:
+    """The image on black, in ``mode`` or, if it is grey, in mode L."""
+    grey = image.mode in _GREY | opening.MODES_16_BIT
+    target = "L" if grey else mode
+    if image.mode == target and not image.has_transparency_data:
         return image
     flat = Image.new(target, image.size)
     for top, block in _blocks(image):

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from PIL import (
     BmpImagePlugin,
@@ -15,7 +16,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cyclegan_ad.data import png, tiff
+from cyclegan_ad.data import png, tiff, tiff_tags
 from cyclegan_ad.data.deep_pixels import DeepPixels
 from cyclegan_ad.data.image_bytes import UnreadableImage
 
@@ -52,26 +53,26 @@ def open_image(data: bytes, all_bits: bool = False) -> Image.Image | DeepPixels:
             right.
     """
     kind = _format(data)
-    if kind == "TIFF":
-        page = tiff.read_tags(io.BytesIO(data))
-        _require_size(page.imagewidth, page.imagelength)
-        tiff.require_known(page)
-        if not tiff.pillow_reads(page, all_bits):
-            return tiff.read_pixels(page).turned(tiff.orientation(page))
-    image, data = _read_header(data, kind)
-    _require_size(*image.size)
-    raw_mode, key = image.tile[0].args if image.tile else None, image.info.get("transparency")
-    try:
-        if raw_mode in png.DEEP_COLOUR and (all_bits or key is not None):
-            return png.read_16_bit_colour(data, raw_mode, key).turned(_orientation(image))
+    with _explained(kind, data):
+        if kind == "TIFF":
+            page = tiff_tags.read_tags(io.BytesIO(data))
+            _require_size(page.imagewidth, page.imagelength)
+            tiff_tags.require_known(page)
+            if not tiff.pillow_reads(page, all_bits):
+                return tiff.read_pixels(page).turned(tiff_tags.orientation(page))
+        image, data = _read_header(data, kind)
+        _require_size(*image.size)
+        key = image.info.get("transparency")
+        if kind == "PNG":
+            raw_mode = str(image.tile[0].args)
+            if raw_mode in png.DEEP_COLOUR and (all_bits or key is not None):
+                return png.read_16_bit_colour(data, raw_mode, key).turned(_orientation(image))
+            if image.mode == "L" and key is not None:
+                image.info["transparency"] = png.scaled_to_8_bit(key, raw_mode)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)  # needs no copy
-    except Exception as error:  # decoders raise nearly every type on damaged data
-        raise _damaged(kind, error) from error
     if image.mode not in _MODES | MODES_16_BIT:
-        raise UnreadableImage(f"pixel mode {image.mode} is not supported")
-    if kind == "PNG" and image.mode == "L" and key is not None:
-        image.info["transparency"] = png.scaled_to_8_bit(key, raw_mode)
+        raise UnreadableImage(f"{kind} of pixel mode {image.mode} is not supported")
     return image
 
 
@@ -82,12 +83,13 @@ def upright_size(data: bytes) -> tuple[int, int]:
         UnreadableImage: The data is not a PNG, JPEG, BMP, TIFF or WebP image, or is damaged.
     """
     kind = _format(data)
-    if kind == "TIFF":
-        page = tiff.read_tags(io.BytesIO(data))
-        size, orientation = (page.imagewidth, page.imagelength), tiff.orientation(page)
-    else:
-        image, _ = _read_header(data, kind)
-        size, orientation = image.size, _orientation(image)
+    with _explained(kind, data):
+        if kind == "TIFF":
+            page = tiff_tags.read_tags(io.BytesIO(data))
+            size, orientation = (page.imagewidth, page.imagelength), tiff_tags.orientation(page)
+        else:
+            image, _ = _read_header(data, kind)
+            size, orientation = image.size, _orientation(image)
     return size[::-1] if orientation in (5, 6, 7, 8) else size
 
 
@@ -99,7 +101,8 @@ def require_lossless(data: bytes) -> None:
     """
     kind = _format(data)
     if kind == "TIFF":
-        lossy = tiff.is_lossy(tiff.read_tags(io.BytesIO(data)))
+        with _explained(kind, data):
+            lossy = tiff_tags.read_tags(io.BytesIO(data)).compression == tiff_tags.JPEG
     elif kind == "WebP":
         lossy = b"VP8 " in _webp_chunks(data)
     else:
@@ -119,7 +122,7 @@ def _format(data: bytes) -> str:
         ("PNG", (png.SIGNATURE,)),
         ("JPEG", (b"\xff\xd8\xff",)),
         ("BMP", (b"BM",)),
-        ("TIFF", tiff.PREFIXES),
+        ("TIFF", tiff_tags.PREFIXES),
     ):
         if data.startswith(prefixes):
             return kind
@@ -128,23 +131,59 @@ def _format(data: bytes) -> str:
     raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image")
 
 
+@contextmanager
+def _explained(kind: str, data: bytes) -> Iterator[None]:
+    """Says what is wrong with a file, damaged or nothing for Pillow, whatever a decoder raises."""
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except Exception as error:  # decoders raise nearly every type on damaged data
+        words = " ".join(str(error).split()) or type(error).__name__
+        if words == "not identified by this driver" and b"\xff\xf7" in data[:4096]:
+            raise UnreadableImage("JPEG-LS is not supported: save it as PNG") from error
+        if words.startswith(("cannot handle", "Unsupported", "codec configuration")):
+            raise UnreadableImage(f"{kind} is not supported ({words}): save it as PNG") from error
+        raise UnreadableImage(f"damaged {kind} ({words})") from error
+
+
 def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
     """The image, not decoded yet; and the data it is decoded from."""
-    try:
-        if kind == "PNG":
-            data = png.essential_chunks(data)
-        image = _READERS[kind](io.BytesIO(data))
-    except Exception as error:
-        words = _words(error)
-        if words.startswith(("cannot handle", "Unsupported")):  # sound, but not for Pillow
-            raise UnreadableImage(f"{kind} is not supported ({words}): save it as PNG") from error
-        raise _damaged(kind, error) from error
+    if kind == "PNG":
+        data = png.essential_chunks(data)
+    elif kind == "BMP":
+        data = _with_whole_palette(data)
+        _refuse_16_bit_alpha(data)
+    image = _READERS[kind](io.BytesIO(data))
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         raise UnreadableImage(
             "CMYK JPEG without an Adobe marker is not supported (nothing says whether its values "
             "are inverted): save it as RGB"
         )
     return image, data
+
+
+def _with_whole_palette(data: bytes) -> bytes:
+    """Of 4 or 8 bits with two colours, black and white, Pillow reads every bit as a pixel."""
+    if len(data) < 54 or data[14] == 12:  # a header without a number of colours
+        return data
+    (bits,), (colours,) = struct.unpack_from("<H", data, 28), struct.unpack_from("<I", data, 46)
+    if bits not in (4, 8) or colours != 2:
+        return data
+    return data[:46] + bytes(4) + data[50:]  # 0: as many as the bits can tell apart
+
+
+def _refuse_16_bit_alpha(data: bytes) -> None:
+    """Pillow passes over the alpha of 16-bit pixels, and not over that of 32-bit ones."""
+    if len(data) < 70 or struct.unpack_from("<I", data, 14)[0] < 56:
+        return
+    bits, compression, alpha = (
+        struct.unpack_from("<H", data, 28)[0],
+        *struct.unpack_from("<I", data, 30),
+        *struct.unpack_from("<I", data, 66),
+    )
+    if bits == 16 and compression in (3, 6) and alpha:
+        raise UnreadableImage("BMP of 16 bits with alpha is not supported: save it as PNG")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -167,11 +206,3 @@ def _webp_chunks(data: bytes) -> Iterator[bytes]:
         name, length = struct.unpack_from("<4sI", data, at)
         yield name
         at += 8 + (16 if name == b"ANMF" else length + length % 2)  # a frame holds chunks
-
-
-def _damaged(kind: str, error: Exception) -> UnreadableImage:
-    return UnreadableImage(f"damaged {kind} ({_words(error)})")
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

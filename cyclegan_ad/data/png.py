@@ -1,6 +1,7 @@
 """PNG files: the chunks that their pixels depend on, and samples of 16 bits."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -12,7 +13,8 @@ from cyclegan_ad.data.deep_pixels import DeepPixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEEP_COLOUR = frozenset({"LA;16B", "RGB;16B", "RGBA;16B"})
-_TEXT_WITH_ORIENTATION = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_EXIF_TEXT, _XMP_TEXT = b"Raw profile type exif", b"XML:com.adobe.xmp"
+_LARGEST_TEXT_BYTES = 2**26
 
 
 def essential_chunks(data: bytes) -> bytes:
@@ -31,8 +33,8 @@ def essential_chunks(data: bytes) -> bytes:
         ValueError: A chunk is damaged, or one that must be understood is unknown.
     """
     view = memoryview(data)
-    head: list[memoryview] = []
-    rest: list[memoryview] = []
+    head: list[memoryview | bytes] = []
+    rest: list[memoryview | bytes] = []
     at = len(SIGNATURE)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -41,11 +43,14 @@ def essential_chunks(data: bytes) -> bytes:
         at += 12 + length
         if kind == b"IHDR" or kind == b"eXIf":
             head.append(chunk)
+        elif kind == b"tRNS" and len(body) == 2 and len(chunk) == 12 + length:
+            # A grey; bits above those of a pixel do not count.
+            (grey,), depth = struct.unpack(">H", body), data[24]
+            rest.append(_chunk(kind, struct.pack(">H", grey & ((1 << depth) - 1))))
         elif kind in (b"PLTE", b"tRNS", b"IDAT", b"IEND"):
             rest.append(chunk)
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-            if bytes(body[:32]).startswith(_TEXT_WITH_ORIENTATION):
-                head.append(chunk)
+            head += _orientation_of_text(kind, bytes(body))
         elif not kind[0] & 0x20:  # a capital: not to be passed over
             raise ValueError(f"unknown critical chunk {kind!r}")
         if kind == b"IDAT" and len(chunk) == 12 + length:  # Pillow says of half a chunk that it is
@@ -55,6 +60,34 @@ def essential_chunks(data: bytes) -> bytes:
         if kind == b"IEND":
             break
     return b"".join([SIGNATURE, *head, *rest])
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    check = zlib.crc32(kind + body)
+    return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", check)
+
+
+def _orientation_of_text(kind: bytes, body: bytes) -> list[bytes]:
+    """What of a text says how the image is turned, as a short chunk; nothing of other texts."""
+    keyword, _, text = body.partition(b"\0")
+    if keyword not in (_EXIF_TEXT, _XMP_TEXT):
+        return []
+    packed = kind == b"zTXt"
+    if kind == b"iTXt":
+        packed = text[:1] == b"\1"
+        text = text[2:].partition(b"\0")[2].partition(b"\0")[2]
+    elif packed:
+        text = text[1:]
+    try:
+        if packed:
+            text = zlib.decompressobj().decompress(text, _LARGEST_TEXT_BYTES)
+        if keyword == _EXIF_TEXT:  # a name, a length and hexadecimal digits
+            exif = bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
+            return [_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))]
+    except (zlib.error, ValueError):
+        return []  # no pixel depends on it
+    found = re.search(rb'tiff:Orientation(="|>)[0-9]', text)
+    return [] if found is None else [_chunk(b"iTXt", _XMP_TEXT + b"\0" * 5 + found[0])]
 
 
 def scaled_to_8_bit(grey: int, raw_mode: str) -> int:
@@ -88,7 +121,7 @@ def read_16_bit_colour(
     values = high.astype(np.uint16) << 8 | low
     if transparent is not None:
         values[(values == transparent).all(axis=2)] = 0
-    return DeepPixels(values, 16, "rgb", alpha=raw_mode == "RGBA;16B")
+    return DeepPixels(values, 16, "RGB", alpha=raw_mode == "RGBA;16B")
 
 
 def _decode_as(data: bytes, raw_mode: str) -> NDArray[np.uint8]:

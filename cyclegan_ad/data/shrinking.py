@@ -33,7 +33,7 @@ def shrink_mask(marked: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
         return resized
     from scipy import ndimage  # a second of import, for which no mistake of typing should wait
 
-    box = tuple(_extent(marked.any(axis=1 - axis)) for axis in (0, 1))  # most defects are small
+    box = _extent(marked, 1), _extent(marked, 0)  # most defects are small
     parts, count = ndimage.label(marked[box], structure=_WITH_DIAGONALS)
     lost = np.ones(count + 1, dtype=np.bool_)
     lost[0] = False
@@ -57,7 +57,7 @@ def _nearest(side: int, size_px: int) -> NDArray[np.int32]:
     return np.asarray(ramp.resize((size_px, 1), Image.Resampling.NEAREST))[0]
 
 
-def _extent(flags: NDArray[np.bool_]) -> slice:
-    """From the first to the last that is True."""
-    where = np.flatnonzero(flags)
+def _extent(marked: NDArray[np.bool_], axis: int) -> slice:
+    """From the first to the last row or column with a marked pixel, looking along the axis."""
+    where = np.flatnonzero(marked.any(axis=axis))
     return slice(int(where[0]), int(where[-1]) + 1)

@@ -102,7 +102,8 @@ def _calls(
             for values in scores(ours, images[batch])[0].values():
                 values.cpu()
 
-        for _ in map_batches(score, range(len(images)), device, settings["score"]["batch_size"]):
+        sizes = {"batch_size": settings["score"]["batch_size"], "size_px": images.shape[-1]}
+        for _ in map_batches(score, range(len(images)), device, **sizes):
             pass
 
     calls: dict[str, Callable[[Tensor], object]] = {}
