@@ -353,10 +353,10 @@ def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
 
 def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
     seen: list[Any] = []
-    words = ("score=sse,fid", "protocol=paper,crossfit", "seed=0..2")
+    words = ("score=sse,fid", "seed=0..1")
     code, _, err = command("-m", *words, task=seen.append)
-    assert (code, err, len(seen)) == (0, "", 12)
-    assert sorted({settings["seed"] for settings in seen}) == [0, 1, 2]
+    assert (code, err, len(seen)) == (0, "", 4)
+    assert sorted({settings["seed"] for settings in seen}) == [0, 1]
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
