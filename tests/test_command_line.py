@@ -203,6 +203,12 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["+seed=2"], "+seed=2 adds a setting that no code reads; to change one, leave out the +:"),
         (["++foo=1"], "++foo=1 adds a setting that no code reads;"),
         (["score=[sse,fid]"], "score=[sse,fid] is not possible: score takes one option; for a job"),
+        (
+            ["dataset={}"],
+            "dataset={} is not possible: dataset takes one option; change a setting of",
+        ),
+        (["run_name=007"], "run_name=007 is read as the number 7; quote it: run_name=\\'007\\'"),
+        (["-m", "seed=range(3,1)"], "the sweep has no jobs: one of its settings has no value"),
         (["--seed", "3"], "there is no flag --seed; settings are given as name=value, see --help"),
         (["+dataset=screw"], "dataset has a value already; leave out the + before dataset=..."),
         (["runs=???"], "runs is missing; give it as runs=VALUE"),

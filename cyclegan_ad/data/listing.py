@@ -21,8 +21,8 @@ _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
         *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db"),
-        *("desktop.ini", "__macosx", "icon\r", "lost+found", "network trash folder"),
-        *("temporary items",),
+        *("desktop.ini", "__macosx", "icon\r", "lost+found", "network trash folder", "recycled"),
+        *("temporary items", "thevolumesettingsfolder", "~snapshot", "@__thumb"),
     }
 )
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from cyclegan_ad.data.samples import not_read
+
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
@@ -25,6 +27,12 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
     """
     if data.passed_over:
         yield f"{describe_passed_over(data.passed_over)} are not read"
+    folders = not_read(data.layout, data.root)
+    if folders:
+        yield f"not read, as layout {data.layout} has no such folders: {_name(folders)}"
+    masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
+    if masks:
+        yield f"{len(masks)} images are called like masks ({_name(masks)}); should they be images?"
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
@@ -56,6 +64,11 @@ def describe_passed_over(suffixes: Counter[str]) -> str:
     """
     kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
     return f"{suffixes.total()} files without the suffix of an image ({kinds})"
+
+
+def _looks_like_mask(path: str) -> bool:
+    folder, _, name = path.lower().rpartition("/")
+    return "_mask" in name or folder.rpartition("/")[2] in ("mask", "masks", "ground_truth")
 
 
 def _brightest(data: AnomalyDataModule) -> int:

@@ -71,8 +71,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 def _orientation_of_text(kind: bytes, body: bytes) -> list[bytes]:
     """What of a text says how the image is turned, as a short chunk; nothing of other texts."""
     keyword, _, text = body.partition(b"\0")
-    if keyword not in (_GREY = 0  # colour type
-_EXIF_TEXT, _XMP_TEXT):
+    if keyword not in (_EXIF_TEXT, _XMP_TEXT):
         return []
     packed = kind == b"zTXt"
     if kind == b"iTXt":

@@ -163,6 +163,24 @@ def passed_over(layout: str, root: Path) -> Counter[str]:
     return Counter(map(suffix_of, files))
 
 
+def not_read(layout: str, root: Path) -> list[str]:
+    """Lists the folders that a layout has no use for: perhaps somebody's masks, under another name.
+
+    Args:
+        layout: See `list_samples`.
+        root: The folder that has the layout.
+    """
+    if layout in ("retina_oct", "brain_mri"):  # archives with copies of themselves
+        return []
+    unknown = [folder for folder in list_folders(root, "") if folder not in _FOLDERS[layout]]
+    if layout == "mvtec":
+        kinds = {file_name(folder) for folder in list_folders(root, "test")}
+        truth = list_folders(root, "ground_truth")
+        unknown += [folder for folder in truth if file_name(folder) not in kinds]
+        unknown += [folder for folder in list_folders(root, "train") if folder != "train/good"]
+    return unknown
+
+
 def _check_layout(layout: str) -> None:
     if layout not in _REQUIRED:
         raise ValueError(f"layout={layout!r} is unknown: choose one of {', '.join(_REQUIRED)}")
@@ -194,16 +212,18 @@ def _list_brain_mri(root: Path) -> Iterator[Sample]:
 
 def _list_breast_ultrasound(root: Path) -> Iterator[Sample]:
     for label, kind in ((NORMAL, "normal"), (ABNORMAL, "benign"), (ABNORMAL, "malignant")):
-        paths = list(list_images(root, kind))
-        masks: dict[str, list[str]] = {}
-        for path in paths:
-            # A normal image has an all-black mask, which is no ground truth of a defect.
-            if label == ABNORMAL and "_mask" in file_name(path):
-                image = f"{parent_of(path)}/{file_name(path).partition('_mask')[0]}"
-                masks.setdefault(image, []).append(path)
-        for path in paths:
-            if "_mask" not in file_name(path):
-                yield Sample(path, label, kind, tuple(sorted(masks.get(without_suffix(path), ()))))
+        images, image_of = [], dict[str, str]()
+        for path in list_images(root, kind):
+            at = file_name(path).lower().find("_mask")
+            if at < 0:
+                images.append(path)
+            elif (
+                label == ABNORMAL
+            ):  # that of a normal image is all black: no ground truth of a defect
+                image_of[path] = f"{parent_of(path)}/{file_name(path)[:at]}"
+        masks = match_masks(image_of, map(without_suffix, images), root)
+        for path in images:
+            yield Sample(path, label, kind, tuple(masks.get(without_suffix(path), ())))
 
 
 def _list_retina_oct(root: Path) -> Iterator[Sample]:

@@ -601,7 +601,11 @@ def test_notes_on_images(root: Path) -> None:
             Image.new("I;16", (32, 32), 4095).save(path)
     shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
     (root / "normal" / "photo.heic").touch()
-    others, dark, both, leaked = read(root).notes()
+    (root / "Masks").mkdir()
+    (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
+    others, unread, named, dark, both, leaked = read(root).notes()
+    assert unread == "not read, as layout folder has no such folders: Masks"
+    assert named.startswith("1 images are called like masks (abnormal/copy_mask.png)")
     assert others == "1 files without the suffix of an image (.heic 1) are not read"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
     assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.data.samples import Sample, find_root, has_layout, list_samples, passed_over
+from cyclegan_ad.data.samples import (
+    Sample,
+    find_root,
+    has_layout,
+    list_samples,
+    not_read,
+    passed_over,
+)
 from cyclegan_ad.errors import UserError
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -74,7 +81,6 @@ def test_breast_ultrasound_masks_are_not_images(tmp_path):
         "benign/benign (10).png",
         "malignant/malignant (3).png",
         "malignant/malignant (3)_mask.png",
-        "malignant/malignant (4)_mask.png",
     )
     assert list_samples("breast_ultrasound", tmp_path) == [
         Sample(
@@ -248,6 +254,24 @@ def test_what_systems_put_beside_images_does_not_count(tmp_path):
     assert passed_over("folder", tmp_path) == {}
     touch(tmp_path, "normal/e.HEIC", "normal/sub/f.heic", "masks/README", "notes.txt")
     assert passed_over("folder", tmp_path) == {".heic": 2, "": 1}
+
+
+def test_folders_that_a_layout_does_not_read(tmp_path):
+    touch(tmp_path / "folder", "normal/a.png", "abnormal/b.png", "Masks/b.png", ".git/x")
+    assert not_read("folder", tmp_path / "folder") == ["Masks"]
+    files = ("train/good/a.png", "train/bad/b.png", "test/cut/c.png", "ground_truth/Cut/c.png")
+    touch(tmp_path / "mvtec", *files)
+    assert not_read("mvtec", tmp_path / "mvtec") == ["ground_truth/Cut", "train/bad"]
+
+
+def test_breast_ultrasound_masks_in_other_spellings(tmp_path):
+    touch(tmp_path, "normal/n.png", "malignant/m.png")
+    touch(tmp_path, "benign/e\u0301.png", "benign/\u00e9_MASK.png", "benign/e\u0301_mask_1.png")
+    (found,) = (s for s in list_samples("breast_ultrasound", tmp_path) if s.kind == "benign")
+    assert set(found.mask) == {"benign/\u00e9_MASK.png", "benign/e\u0301_mask_1.png"}
+    touch(tmp_path, "benign/other_mask.png")
+    with pytest.raises(UserError, match=r"no abnormal image matches .*other_mask\.png"):
+        list_samples("breast_ultrasound", tmp_path)
 
 
 def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
