@@ -47,6 +47,11 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
             f"the masks of {len(data.without_defect)} abnormal images are empty, all black "
             f"({_name(data.without_defect)}); these count as images without a mask"
         )
+    if data.mostly_defect:
+        yield (
+            f"the masks of {len(data.mostly_defect)} images mark more than half of them "
+            f"({_name(data.mostly_defect)}); a defect is what is not 0"
+        )
     leaked = data.leaked_images()
     if leaked:
         judged = "test or calibration" if data.split.calibration else "test"

@@ -21,7 +21,7 @@ from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
-from cyclegan_ad.data.images import read_image, read_mask
+from cyclegan_ad.data.images import read_image, read_mask, read_mask
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.errors import UserError
 
@@ -592,6 +592,12 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
         f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
         "without a mask"
     ]
+    for sample in whole.samples:
+        if sample.mask:
+            inverted = ~read_mask(root / sample.mask[0], 32)
+            Image.fromarray(inverted).save(root / sample.mask[0])
+    (note,) = read(root).notes()
+    assert note.startswith("the masks of 6 images mark more than half of them (abnormal/00.png, ")
 
 
 def test_notes_on_images(root: Path) -> None:
