@@ -2,8 +2,9 @@
 
 Lightning starts the other processes by running the user's command line again, which in a sweep
 (``-m``) would start the whole sweep in each of them. Here the processes are started by torch's
-elastic launcher with the job's own resolved settings instead, do the fit and nothing else, and are
-gone before the next job; this process never joins their group and keeps its environment.
+elastic launcher with the job's own resolved settings instead, do the fit and nothing else (see
+``ddp_worker``), and are gone before the next job; this process never joins their group and keeps
+its environment.
 """
 
 import json
@@ -17,17 +18,21 @@ from typing import Any
 
 import torch
 
+from cyclegan_ad.ddp_worker import ERROR_FILE
+from cyclegan_ad.endings import ending_by
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.first_checks import check_devices
-from cyclegan_ad.memory import out_of_memory_in_training, telling_of_memory
+from cyclegan_ad.memory import out_of_memory_in_training
+from cyclegan_ad.run_directory import RunDirectory
 
-_ERROR_FILE = "error.txt"
 # The launcher puts its own handlers on these and leaves them there.
 _SIGNALS = [
     getattr(signal, name)
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
     if hasattr(signal, name)
 ]
+_TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def process_count(trainer: dict[str, Any]) -> int:
@@ -57,13 +62,17 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
     Raises:
         UserError: What went wrong in the first process that failed.
     """
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    with tempfile.TemporaryDirectory(prefix="cyclegan_ad_ddp_") as folder:
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number.name for number in _SIGNALS if handlers[number] != signal.SIG_IGN]
+    # The system's folder may be full, and nobody clears it after a kill.
+    place = RunDirectory.of(settings).path
+    with tempfile.TemporaryDirectory(dir=place, prefix=".ddp.", suffix=PARTIAL) as folder:
         job = Path(folder) / "settings.json"
-        job.write_text(json.dumps(settings))
+        job.write_text(json.dumps(settings), encoding="utf-8")
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -73,26 +82,36 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             run_id=Path(folder).name,
             max_restarts=0,
             monitor_interval=0.1,
+            logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
+            signals_to_handle=",".join(heard),
         )
         elastic = logging.getLogger("torch.distributed.elastic")
         level, environment = elastic.level, dict(os.environ)
-        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         elastic.setLevel(logging.CRITICAL)  # its report of a failed process is told below
         try:
-            elastic_launch(config, sys.executable)("-m", "cyclegan_ad.ddp", str(job))
+            elastic_launch(config, sys.executable)(
+                "-m", "cyclegan_ad.ddp_worker", str(job), str(os.getpid())
+            )
         except SignalException as error:
-            raise KeyboardInterrupt from error
+            if error.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from error
+            raise ending_by(error.sigval) from error
         except ChildFailedError as error:
-            message = job.with_name(_ERROR_FILE)
+            message = job.with_name(ERROR_FILE)
             if message.is_file():
-                raise UserError(message.read_text()) from error
+                raise UserError(message.read_text(encoding="utf-8")) from error
             rank, failure = error.get_first_failure()
             if failure.exitcode == -getattr(signal, "SIGKILL", 9):
                 advice = out_of_memory_in_training(settings, "the CPU")
                 raise UserError(
                     f"training process {rank} of {processes} was killed from outside, as the "
                     f"system does where memory runs short; in that case: {advice}"
+                ) from error
+            if failure.exitcode in _TERMINATED:
+                raise UserError(
+                    f"training process {rank} of {processes} was terminated by SIGTERM; type the "
+                    "same command again to resume"
                 ) from error
             raise UserError(
                 f"training process {rank} of {processes} ended with exit code {failure.exitcode}; "
@@ -104,31 +123,3 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             os.environ.update(environment)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-
-
-def _worker(job: Path) -> None:
-    """What each of the processes does."""
-    from cyclegan_ad.build import build_data
-    from cyclegan_ad.device import prepare_process
-    from cyclegan_ad.job import open_loggers, train_run
-    from cyclegan_ad.run_directory import RunDirectory
-
-    prepare_process()
-    settings = json.loads(job.read_text())
-    try:
-        data = build_data(settings)
-        data.setup()
-        with (
-            open_loggers(settings, RunDirectory.of(settings)) as loggers,
-            telling_of_memory(settings, lambda: "training"),
-        ):
-            train_run(settings, int(os.environ["WORLD_SIZE"]), data, loggers)
-    except UserError as error:
-        job.with_name(_ERROR_FILE).write_text(str(error))
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    _worker(Path(sys.argv[1]))

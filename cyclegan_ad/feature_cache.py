@@ -77,7 +77,7 @@ class FeatureCache:
             return
         content = features.astype("<f4").tobytes()
         try:
-            with replacing(path) as temporary:
+            with replacing(path, durable=False) as temporary:  # it holds its own hash
                 temporary.write_bytes(hashlib.sha256(content).digest() + content)
         except OSError as error:
             self._writable = False

@@ -111,10 +111,16 @@ def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[st
             f"trainer.devices={len(names)} or fewer"
         )
     if not _held:
-        folder = Path(tempfile.gettempdir()) / f"cyclegan_ad_gpus_{os.getuid()}"
-        folder.mkdir(exist_ok=True)
-        while not (taken := _lock_some(folder, names, count)):
-            time.sleep(wait_s)
+        try:
+            folder = Path(tempfile.gettempdir()) / f"cyclegan_ad_gpus_{os.getuid()}"
+            folder.mkdir(exist_ok=True)
+            while not (taken := _lock_some(folder, names, count)):
+                time.sleep(wait_s)
+        except OSError as error:
+            raise UserError(
+                f"the system's folder for temporary files cannot be written ({error.strerror}); "
+                "name another one, with room, in the environment variable TMPDIR"
+            ) from error
         _held.extend(taken)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(Path(file.name).stem for file in _held)
     return [Path(file.name).stem for file in _held]

@@ -13,19 +13,14 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.resources import runs_beside_others
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
+from cyclegan_ad.run_lock import locked_by_command
 
 State = Literal["new", "unfinished", "trained"]
 
@@ -131,12 +126,14 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            settings = None
+            flat = dict(_flatten(settings))
+        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
+            settings, flat = None, {}
         if not (
             isinstance(settings, dict)
             and settings.keys() >= _NEEDED
             and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+            and all(map(_is_value, flat.values()))
         ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
@@ -151,7 +148,8 @@ class RunDirectory:
             settings: All settings of the command, resolved.
 
         Returns:
-            ``new`` (nothing here yet, or ``overwrite``), ``unfinished`` or ``trained``.
+            ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
+            ``unfinished`` or ``trained``.
 
         Raises:
             UserError: If the directory holds something else or a run with other training settings.
@@ -172,53 +170,38 @@ class RunDirectory:
         if settings["overwrite"]:
             return "new"
         different = training_differences(self.read_config(), settings)
+        if different and self._only_started():
+            return "new"  # refused or cut short before its first epoch: there is nothing to lose
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
             raise UserError(
                 f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
                 "replace the old one with overwrite=true"
             )
-        return "trained" if self.read_training()["finished"] else "unfinished"
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from working on this run, until the block ends or the process dies.
-
-        A job that a launcher started waits for its turn, as another job of its sweep may belong to
-        the same run (``score=sse,fid -m``). What was read of the run before may be old by then.
-
-        Raises:
-            UserError: If one does already, or nothing can be written here.
-        """
-        lock = self.path.with_name(f".{self.path.name}.lock")  # outlives `clear`
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            file = lock.open("w")
-        except OSError as error:
+        training, max_epochs = self.read_training(), settings["trainer"]["max_epochs"]
+        epochs, finished = training["epochs"], training["finished"]
+        if epochs > max_epochs or finished is not (epochs == max_epochs):
             raise UserError(
-                f"{lock.parent} cannot be written ({error.strerror}); choose another place with "
-                "runs=PATH"
-            ) from error
-        with file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not runs_beside_others():
-                        raise UserError(
-                            f"{self.path} is being worked on by another process; wait for its end "
-                            "or use run_name=NAME"
-                        ) from None
-                    print(f"{self.path} is being worked on by another job; waiting", flush=True)
-                    fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+                f"{self.training} is damaged: it says epoch {epochs} of {max_epochs} and finished: "
+                f"{str(finished).lower()}; delete it to resume from the last checkpoint, or make "
+                "the run anew with overwrite=true"
+            )
+        return "trained" if finished else "unfinished"
+
+    def _only_started(self) -> bool:
+        later = (self.checkpoint, self.training, self.scores, self.metrics)
+        started = self.split.is_file() and self.environment.is_file()
+        return started and not any(path.exists() for path in later)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other commands from this run; see :func:`cyclegan_ad.run_lock.locked_by_command`."""
+        return locked_by_command(self.path)
 
     def clear(self) -> None:
         """Delete the run; a deletion cut short leaves no half of it in its place."""
-        if not self.path.exists():
-            return
-        doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
-        self.path.rename(doomed)
+        if self.path.exists():
+            doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
+            self.path.rename(doomed)
         for leftover in self.path.parent.glob(f".{self.path.name}.deleted.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -228,11 +211,14 @@ class RunDirectory:
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
             state = json.loads(self.training.read_text(encoding="utf-8"))
-            return {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
-        except (ValueError, KeyError, TypeError) as error:
+            training = {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
+            if not _is_progress(**training):
+                raise ValueError("values of the wrong type or range")
+            return training
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
-                f"{self.training} is damaged; make the run anew with overwrite=true or choose "
-                "another run_name"
+                f"{self.training} is damaged; delete it to resume from the last checkpoint, or "
+                "make the run anew with overwrite=true"
             ) from error
 
 
@@ -248,16 +234,37 @@ def run_name(settings: dict[str, Any]) -> str:
     return f"{name}-calibrated" if kept else name
 
 
+def _is_progress(epochs: object, steps: object, seconds: object, finished: object) -> bool:
+    # A century: sums and roundings of it stay those of floats.
+    return (
+        all(type(count) is int and count >= 0 for count in (epochs, steps))
+        and isinstance(seconds, int | float)
+        and 0 <= seconds < 3.2e9
+        and isinstance(finished, bool)
+    )
+
+
+def training_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that make another training, flat: dotted name -> value."""
+    return {name: value for name, value in _flatten(settings) if not name.startswith(NOT_TRAINING)}
+
+
 def training_differences(
     old: dict[str, Any], new: dict[str, Any]
 ) -> list[tuple[str, object, object]]:
     """Settings that make another training, as (name, old value, new value)."""
-    before, after = dict(_flatten(old)), dict(_flatten(new))
+    before, after = training_settings(old), training_settings(new)
     return [
         (key, before.get(key), after.get(key))
         for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key) and not key.startswith(NOT_TRAINING)
+        if before.get(key) != after.get(key)
     ]
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
+    listed = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in listed)
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -265,4 +272,4 @@ def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value

@@ -1,7 +1,7 @@
 """Fits a method with Lightning, so that a training killed at any moment goes on where it was."""
 
 import logging
-import pickle
+import signal
 import time
 import warnings
 from collections.abc import Sequence
@@ -9,19 +9,21 @@ from contextlib import nullcontext
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from cyclegan_ad.checkpoints import IDENTITY, WholeCheckpoints, check_checkpoint, identity_of
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device, choose_precision
+from cyclegan_ad.endings import Terminated
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.loss_watch import NonFiniteLossError
 from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.preparation import prepare_networks
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.run_directory import RunDirectory, training_settings
 from cyclegan_ad.score_precision import arithmetic
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
@@ -41,10 +43,11 @@ class SaveLast(Checkpoint):
     Args:
         run: The run directory.
         every_n_epochs: The last epoch is always written.
+        identity: Of the run, see :func:`cyclegan_ad.checkpoints.identity_of`.
     """
 
-    def __init__(self, run: RunDirectory, every_n_epochs: int) -> None:
-        self.run, self.every_n_epochs = run, every_n_epochs
+    def __init__(self, run: RunDirectory, every_n_epochs: int, identity: dict[str, Any]) -> None:
+        self.run, self.every_n_epochs, self.identity = run, every_n_epochs, identity
         self.seconds_before = run.read_training()["seconds"]
         self.started = time.monotonic()
 
@@ -53,15 +56,19 @@ class SaveLast(Checkpoint):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint under another name, then rename it; called on every rank."""
+        """Write the checkpoint, then how far it is; called on every rank."""
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs and epochs != trainer.max_epochs:
             return
-        partial = self.run.checkpoint.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(self.run.checkpoint)
         if trainer.is_global_zero:
-            partial.replace(self.run.checkpoint)
             self.write_progress(trainer, epochs)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say in the checkpoint which run it belongs to."""
+        checkpoint[IDENTITY] = self.identity
 
     def write_progress(self, trainer: pl.Trainer, epochs: int) -> None:
         """Write ``training.json``: how far the checkpoint is."""
@@ -89,6 +96,7 @@ def fit(
     activation_checkpointing: bool,
     log_every_n_steps: int,
     checkpoint_every_n_epochs: int,
+    made_with: dict[str, Any],
     loggers: Sequence[Logger],
     callbacks: Sequence[pl.Callback],
 ) -> None:
@@ -108,12 +116,14 @@ def fit(
         activation_checkpointing: Less memory for more arithmetic.
         log_every_n_steps: Losses are logged every so many steps.
         checkpoint_every_n_epochs: See :class:`SaveLast`.
+        made_with: Settings that make it this training, see
+            :func:`cyclegan_ad.run_directory.training_settings`.
         loggers: Lightning loggers.
         callbacks: Further callbacks.
 
     Raises:
-        UserError: If there is no such device, the last checkpoint is damaged, or a
-            loss becomes NaN or infinite.
+        UserError: If there is no such device, the last checkpoint is damaged, gone or of another
+            run, or a loss becomes NaN or infinite.
     """
     device = choose_device(accelerator)
     prepare_networks(
@@ -127,7 +137,8 @@ def fit(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for told_otherwise in _NOT_NEWS:
         warnings.filterwarnings("ignore", message=told_otherwise)
-    save_last = SaveLast(run, checkpoint_every_n_epochs)
+    identity = identity_of(made_with, data)
+    save_last = SaveLast(run, checkpoint_every_n_epochs, identity)
     trainer = pl.Trainer(
         accelerator=device.type,
         devices=devices,
@@ -142,12 +153,17 @@ def fit(
         num_sanity_val_steps=0,
         default_root_dir=run.path,
         # Who started the processes is known; Lightning would guess it from SLURM's variables.
-        plugins=[TorchElasticEnvironment() if devices > 1 else LightningEnvironment()],
+        plugins=[
+            TorchElasticEnvironment() if devices > 1 else LightningEnvironment(),
+            WholeCheckpoints(),
+        ],
     )
     checkpoint = None
-    if run.checkpoint.is_file():
-        check_checkpoint(run)
-        checkpoint = run.checkpoint
+    noted = run.read_training()["epochs"]
+    if run.checkpoint.is_file() or noted:
+        checkpoint, epochs = run.checkpoint, check_checkpoint(run, identity)
+        if epochs != noted and trainer.is_global_zero:
+            print(f"{run.checkpoint} is of epoch {epochs}: resuming after it", flush=True)
     exact = arithmetic(device, "float32") if precision == "32-true" else nullcontext()
     try:
         with exact:
@@ -156,36 +172,24 @@ def fit(
         epochs = run.read_training()["epochs"]
         kept = f"{run.checkpoint}, after epoch {epochs}" if epochs else "none yet"
         raise UserError(f"{error}; last good checkpoint: {kept}") from error
+    except SIGTERMException as stopped:
+        # Where another program answers the signal (submitit), Lightning leaves with status 0.
+        raise Terminated(signal.SIGTERM) from stopped
     except SystemExit as stopped:
-        if stopped.code != 1:
-            raise  # a batch system takes the machine away and queues the job again
         # Lightning ends the process itself after Ctrl-C; the command says how to go on.
-        raise KeyboardInterrupt from stopped
+        if isinstance(stopped.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from stopped
+        raise
     if trainer.is_global_zero and not run.read_training()["finished"]:
         # Killed between the last checkpoint and its note: nothing was left to train.
         save_last.write_progress(trainer, trainer.current_epoch)
 
 
-def check_checkpoint(run: RunDirectory) -> None:
-    """Make sure that the last checkpoint can be read.
-
-    Raises:
-        UserError: If it is missing or damaged.
-    """
-    if not run.checkpoint.is_file():
-        raise UserError(f"{run.checkpoint} is gone; put it back or start anew with overwrite=true")
-    try:
-        torch.load(run.checkpoint, map_location="meta", mmap=True, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{run.checkpoint} is damaged; put back a copy or start anew with overwrite=true"
-        ) from error
-
-
 def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
     """The arguments of :func:`fit` that come from ``trainer.*``."""
     trainer = settings["trainer"]
-    return {"precision": precision_of(settings)} | {
+    own = {"precision": precision_of(settings), "made_with": training_settings(settings)}
+    return own | {
         name: trainer[name]
         for name in (
             "accelerator",

@@ -17,12 +17,12 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
+from cyclegan_ad.endings import Terminated, end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.resources import claim_gpus, cpu_count, visible_gpus
 from cyclegan_ad.sweep import (
     GO_ON,
     Tally,
-    end_with,
     environment_of_jobs,
     labels_of,
     outcome_of,
@@ -62,7 +62,7 @@ else:
             folder = Path(str(self.config.hydra.sweep.dir)).absolute()
             folder.mkdir(parents=True, exist_ok=True)
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
             share = f"{each} of {len(gpus)} GPUs" if gpus else f"{cpus} of {cpu_count()} CPUs"
             print(f"{len(outputs)} jobs, {n_jobs} at a time with {share} each", flush=True)
@@ -128,9 +128,14 @@ def _run_in_worker(
 
     end_with(parent)
     write_output_to(output)
-    if gpus:
-        claim_gpus(gpus, each)
-    return i, outcome_of(execute_job(*job, task_function, singletons))
+    try:
+        with terminable():
+            if gpus:
+                claim_gpus(gpus, each)
+            return i, outcome_of(execute_job(*job, task_function, singletons))
+    except Terminated as ended:
+        print(ended, flush=True)
+        os._exit(int(ended.code or 0))  # joblib would hand the exception to the command, as its own
 
 
 def _end_workers() -> None:
@@ -160,7 +165,7 @@ else:
                 UserError: If they cannot be submitted.
             """
             assert self.config is not None
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
             print(f"{len(waiting)} jobs submitted; their output: {folder}", flush=True)
@@ -249,7 +254,7 @@ else:
             self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
         ) -> Sequence[JobReturn]:
             """Run the jobs, and tell of them when all have ended."""
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             with environment_of_jobs():
                 results = super().launch(job_overrides, initial_job_idx)
             for i, result in enumerate(results):

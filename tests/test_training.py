@@ -115,18 +115,21 @@ def test_a_checkpoint_that_is_being_written_does_not_replace_the_last(
 ) -> None:
     root, expected = uninterrupted
     run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
-    write = pl.Trainer.save_checkpoint
+    write, wholes = Path.write_bytes, []
 
-    def half_written(trainer: pl.Trainer, path: Path, **_: Any) -> None:
-        if trainer.current_epoch == 1:
-            Path(path).write_bytes(b"half")
+    def half_written(path: Path, content: Any) -> int:
+        assert path.parent == run.checkpoint.parent  # no other disk, no other folder
+        wholes.append(len(content))
+        if len(wholes) == 2:
+            write(path, content[: len(content) // 2])
             raise Interrupt
-        write(trainer, path)
+        return write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pl.Trainer, "save_checkpoint", half_written)
+        patch.setattr(Path, "write_bytes", half_written)
         with pytest.raises(Interrupt):
             fit(run, chosen)
+    assert os.listdir(run.checkpoint.parent) == [run.checkpoint.name]
     assert run.read_training()["epochs"] == 1
     fit(run, chosen)
     assert_same(final_state(run)["state_dict"], expected["state_dict"])

@@ -1,0 +1,176 @@
+"""How a process ends before its work is done: by a signal, with its parent, or as nobody reads on.
+
+Nothing slow is imported here: a process must be able to end while torch is being imported.
+"""
+
+import contextlib
+import functools
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+_POLL_S = 0.5
+# Below the 10 s after which `docker stop` kills.
+_GRACE_S = 8.0
+_BROKEN_PIPE_STATUS = 128 + 13  # of a process that SIGPIPE ends
+
+# The signal that ends this process, while it does.
+_ended_by: int | None = None
+
+
+class Terminated(SystemExit):
+    """A signal ends the process; its exit status is 128 and the number, as shells have it.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"terminated by {_name(self.number)}"
+
+
+def ending_by(number: int) -> Terminated:
+    """The exception to raise for a signal that another handler than ours has heard."""
+    global _ended_by
+    _ended_by = number
+    return Terminated(number)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    if _ended_by is None:  # later signals must not disturb the way out
+        raise ending_by(number)
+
+
+@contextlib.contextmanager
+def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
+    """Within the block, SIGTERM and SIGHUP raise :class:`Terminated` in the main thread.
+
+    Where that does not end the block in time, because the main thread waits outside of Python or
+    something swallows the exception, the process ends without further ado. Signals that are
+    ignored (``nohup``) stay so.
+
+    Args:
+        grace_s: How long the block may take to end; 0: the process ends at once and silently.
+    """
+    global _ended_by
+    _ended_by = None
+    heard = [number for number in _ending_signals() if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _terminate) for number in heard}
+    # The only way to hear of a signal in another thread than the main one.
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    wakeup = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    ended = threading.Event()
+
+    def make_sure() -> None:
+        with reading:
+            while received := reading.recv(1):
+                if received[0] in heard and not ended.wait(grace_s):
+                    if grace_s:
+                        _say(Terminated(received[0]))
+                    os._exit(128 + received[0])
+
+    threading.Thread(target=make_sure, name="terminable", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        writing.close()
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone: its jobs would bar the way of the next command's.
+
+    Args:
+        parent: Process id of the parent.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    name = "end_with_parent"
+    if all(thread.name != name for thread in threading.enumerate()):
+        threading.Thread(target=watch, name=name, daemon=True).start()
+
+
+def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a command: a signal ends it with a line, a reader that left (``| head``) silently.
+
+    Args:
+        command: May leave with a status of its own, through ``sys.exit``.
+    """
+
+    @functools.wraps(command)
+    def run(*arguments: Any) -> None:
+        with terminable():
+            try:
+                command(*arguments)
+                sys.stdout.flush()
+            except SystemExit as ended:
+                if isinstance(ended, Terminated):
+                    _say(ended)
+                _let_go_of_output()
+                if not _follows_broken_pipe(ended):  # to which rich answers with an exit
+                    raise
+                sys.exit(_BROKEN_PIPE_STATUS)
+            except OSError as error:
+                if not _let_go_of_output():
+                    raise
+                if isinstance(error, BrokenPipeError):
+                    sys.exit(_BROKEN_PIPE_STATUS)
+                print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+                sys.exit(1)
+
+    return run
+
+
+def _ending_signals() -> list[signal.Signals]:
+    # Windows has no SIGHUP.
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name
+
+
+def _say(ended: Terminated) -> None:
+    with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
+        print(f"{ended}; type the same command again to resume", file=sys.stderr, flush=True)
+
+
+def _let_go_of_output() -> bool:
+    """Whether standard output or error can no longer be written; what waits in it is dropped."""
+    lost = False
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Python would fail at it once more, with a traceback, when it shuts down.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            lost = True
+    return lost
+
+
+def _follows_broken_pipe(error: BaseException | None) -> bool:
+    while error is not None:
+        error = error.__context__
+        if isinstance(error, BrokenPipeError):
+            return True
+    return False
