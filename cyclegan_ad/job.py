@@ -37,7 +37,7 @@ from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.text import printable
 from cyclegan_ad.training import fit, precision_of, training_arguments
-from cyclegan_ad.wandb_checks import check_run, labels_of_run
+from cyclegan_ad.wandb_checks import check_run, check_variables, labels_of_run
 
 SNAPSHOT_IMAGES = 3  # of each class
 
@@ -65,8 +65,9 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     if state != "trained":
         precision_of(settings)  # refuses what the device cannot do, which auto does not name
         ensure_method(settings)
-    if settings["logger"]["kind"] == "wandb":
+    if settings["logger"]["kind"] == "wandb" and settings["logger"]["mode"] != "disabled":
         check_run(settings)
+        check_variables()
     data = prepare_data(settings)
     check_protocol(settings, data)
     with run.locked():

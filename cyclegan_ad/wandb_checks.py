@@ -54,13 +54,13 @@ def check_place(prefix: str, project: str, entity: str | None) -> None:
 
 
 def check_run(settings: Mapping[str, Any]) -> None:
-    """Check all that W&B would refuse when the run of a job starts, without contacting anything.
+    """Check how W&B is to call the run of a job and where it puts it, without contacting anything.
 
     Args:
         settings: All settings of the job, with ``logger=wandb``.
 
     Raises:
-        UserError: Naming the setting or the environment variable.
+        UserError: Naming the setting.
     """
     mode, _ = choose_mode(settings["logger"]["mode"])
     if mode == "disabled":
@@ -79,6 +79,14 @@ def check_run(settings: Mapping[str, Any]) -> None:
             f"name of its run, {_short(labels['name'])}, may have {_LONGEST_NAME} characters: "
             "shorten it, or use logger=csv"
         )
+
+
+def check_variables() -> None:
+    """Check the environment variables that W&B reads when a run starts.
+
+    Raises:
+        UserError: Naming the variable.
+    """
     names = {name for name in os.environ if name.startswith("WANDB_")} - {"WANDB_MODE"}
     if not names:
         return

@@ -129,7 +129,7 @@ def start_wandb_run(
     if mode == "online":
         try:
             run = init("online")
-        except wandb.Error as error:
+        except Exception as error:  # its service has errors of all kinds
             # W&B keeps the id of a failed start in use until it is torn down.
             wandb.teardown()
             mode, reason = "offline", f"online did not work: {cause_of(error)}"
@@ -138,7 +138,7 @@ def start_wandb_run(
     if mode == "offline":
         try:
             run = init("offline")
-        except (wandb.Error, ValueError) as error:
+        except Exception as error:
             wandb.teardown()
             raise UserError(f"W&B did not start ({cause_of(error)}); use logger=csv") from error
         upload = f"wandb sync {shlex.quote(str(run_dir / 'wandb'))}/offline-run-*"

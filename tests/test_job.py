@@ -619,7 +619,7 @@ def test_half_precision_is_refused_before_anything_is_written(
         ("seed: 0", "seed: null"),
         ("name: cyclegan\n", "name: [cyclegan]\n"),
         ("batch_size: 2", "batch_size: many"),
-        ("name: paper\n", "title: paper\n"),
+        ("confidence: 0.95", "confidence: high"),
         ("betas:\n  - 0.5", "betas:\n  - {}"),
     ],
 )

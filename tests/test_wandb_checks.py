@@ -9,7 +9,7 @@ from tiny import draw_folder, settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.first_checks import check_training
-from cyclegan_ad.wandb_checks import check_run, labels_of_run
+from cyclegan_ad.wandb_checks import check_run, check_variables, labels_of_run
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +65,7 @@ def test_a_variable_that_wandb_cannot_read(
     monkeypatch.setenv(name, value)
     with pytest.raises(UserError) as caught:
         check_run(job(tmp_path))
+        check_variables()
     message = str(caught.value)
     if cause is None:
         assert message.startswith(f"{name}={value} is not possible; choose one of online")
@@ -78,6 +79,7 @@ def test_what_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("WANDB_SILENT", "true")
     made = job(tmp_path, f"run_name={'x' * 100}", "logger.entity=a-team", "logger.project='my one'")
     check_run(made)
+    check_variables()
     assert labels_of_run(made) == {
         "group": f"{'x' * 100}/folder",
         "name": f"{'x' * 100}/folder/seed0",

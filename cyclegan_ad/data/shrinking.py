@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 _WITH_DIAGONALS = np.ones((3, 3), dtype=np.bool_)
 
@@ -32,6 +31,8 @@ def shrink_mask(marked: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
     resized = marked[np.ix_(sampled_rows, sampled_columns)]
     if max(marked.shape) <= size_px or not marked.any():
         return resized
+    from scipy import ndimage  # a second of import, for which no mistake of typing should wait
+
     box = _extent(marked, 1), _extent(marked, 0)  # most defects are small
     parts, count = ndimage.label(marked[box], structure=_WITH_DIAGONALS)
     lost = np.ones(count + 1, dtype=np.bool_)
