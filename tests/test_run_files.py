@@ -234,6 +234,25 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
     assert len(rows) == 1 + 15 + 3
 
 
+def test_a_run_with_unreadable_masks_answers_for_its_images(
+    data: AnomalyDataModule, settings: dict[str, Any], root: Path
+) -> None:
+    abnormal = [i for i, sample in enumerate(data.samples) if sample.label == 1]
+    masks = [data.samples[i].mask[0] for i in abnormal]
+    trained = [data.samples[i].mask[0] for i in abnormal if i in data.split.train]
+    for mask in masks:
+        (root / mask).write_bytes(b"")
+    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    run = RunDirectory.of(going_on)
+    write_start(run, going_on, read(going_on))
+    check_split(run, read(going_on))
+    check_images(run, going_on)
+    Image.new("L", (32, 32), 255).save(root / trained[0])
+    for check in (lambda: check_images(run, going_on), lambda: check_split(run, read(going_on))):
+        with pytest.raises(UserError, match=rf"^1 files of .*\({trained[0]}\)"):
+            check()
+
+
 def test_images_kept_for_calibration_are_named_in_the_split(
     settings: dict[str, Any], root: Path
 ) -> None:

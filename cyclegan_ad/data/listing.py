@@ -13,16 +13,20 @@ from pathlib import Path
 from cyclegan_ad.errors import UserError
 
 SUFFIXES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".bmp", ".tif", ".tiff", ".webp"}
+    {
+        *(".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+        *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjp", ".pjpeg"),
+    }
 )
 
 # Thumbnails, waste and notes of storage servers, Windows, macOS and Linux; in lower case.
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
-        *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db"),
-        *("desktop.ini", "__macosx", "icon\r", "lost+found", "network trash folder", "recycled"),
-        *("temporary items", "thevolumesettingsfolder", "~snapshot", "@__thumb"),
+        *("$recycle.bin", "recycler", "system volume information", "found.000"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "~snapshot"),
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        *("thevolumesettingsfolder", "lost+found", "lost.dir", "recycled", "@__thumb"),
     }
 )
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyclegan_ad.data.exclude import find_excluded
+from cyclegan_ad.data.image_bytes import have_same_contents
 from cyclegan_ad.data.listing import (
     as_shown,
     file_name,
@@ -135,20 +137,8 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
         "folder": _list_folder,
     }
     samples = sorted(listers[layout](root), key=lambda sample: sample.path)
-    names = [{as_shown(sample.path), file_name(as_shown(sample.path))} for sample in samples]
-    known = set[str]().union(*names)
-    left_out, unknown = set[str](), set[str]()
-    for name in exclude:
-        spellings = as_shown(name), as_shown(name).replace("\\", "/")  # as Windows writes paths
-        found = known.intersection(spellings)
-        left_out |= found
-        unknown |= set() if found else {name}
-    if unknown:
-        raise UserError(
-            f"dataset.exclude names {sorted(unknown)}, not among the images in '{root}': "
-            "correct or remove them"
-        )
-    return [sample for sample, own in zip(samples, names, strict=True) if own.isdisjoint(left_out)]
+    left_out = find_excluded(exclude, [sample.path for sample in samples], root)
+    return [sample for sample in samples if sample.path not in left_out]
 
 
 def passed_over(layout: str, root: Path) -> Counter[str]:
@@ -187,12 +177,15 @@ def _check_layout(layout: str) -> None:
 
 
 def _list_mvtec(root: Path) -> Iterator[Sample]:
-    for folder in ["train/good", *list_folders(root, "test")]:
+    folders = ["train/good", *list_folders(root, "test")]
+    truths = {file_name(folder): folder for folder in list_folders(root, "ground_truth")}
+    alike = {as_shown(kind): truths[kind] for kind in truths.keys() - map(file_name, folders)}
+    for folder in folders:
         kind = file_name(folder)
         paths = list(list_images(root, folder))
         masks: dict[str, list[str]] = {}
-        if kind != "good":
-            truth = f"ground_truth/{kind}"
+        truth = truths.get(kind) or alike.get(as_shown(kind))
+        if kind != "good" and truth is not None:
             image_of = {
                 mask: folder + without_suffix(mask).removeprefix(truth).removesuffix("_mask")
                 for mask in list_images(root, truth)
@@ -212,30 +205,30 @@ def _list_brain_mri(root: Path) -> Iterator[Sample]:
 
 def _list_breast_ultrasound(root: Path) -> Iterator[Sample]:
     for label, kind in ((NORMAL, "normal"), (ABNORMAL, "benign"), (ABNORMAL, "malignant")):
-        images, image_of = [], dict[str, str]()
+        images, masks_of = [], dict[str, str]()
         for path in list_images(root, kind):
             at = file_name(path).lower().find("_mask")
             if at < 0:
                 images.append(path)
-            elif (
-                label == ABNORMAL
-            ):  # that of a normal image is all black: no ground truth of a defect
-                image_of[path] = f"{parent_of(path)}/{file_name(path)[:at]}"
+            elif label == ABNORMAL:  # those of normal images are all black, no ground truth
+                masks_of[path] = f"{parent_of(path)}/{file_name(path)[:at]}"
+        known = {as_shown(without_suffix(path)) for path in images}
+        image_of = {mask: image for mask, image in masks_of.items() if as_shown(image) in known}
         masks = match_masks(image_of, map(without_suffix, images), root)
         for path in images:
             yield Sample(path, label, kind, tuple(masks.get(without_suffix(path), ())))
 
 
 def _list_retina_oct(root: Path) -> Iterator[Sample]:
-    # Some copies of the archive hold a second copy of themselves: an image of the same name, size,
-    # class and subset is the same image. Sizes are only looked up where names collide.
+    # Some copies of the archive hold a second copy of themselves: an image of the same name,
+    # contents, class and subset is the same image. Files are only read where names collide.
     seen: dict[tuple[str, str, str], list[str]] = {}
     for folder in sorted(_list_oct_folders(root), key=lambda path: (path.count("/"), path)):
         kind, subset = file_name(folder), file_name(parent_of(folder))
         subset = subset if subset in {"train", "test", "val"} else ""
         for path in sorted(list_images(root, folder)):
             twins = seen.setdefault((subset, kind, file_name(path)), [])
-            if twins and _size(root / path) in {_size(root / twin) for twin in twins}:
+            if any(have_same_contents(root / path, root / twin) for twin in twins):
                 continue
             twins.append(path)
             yield Sample(path, int(kind != "NORMAL"), kind)
@@ -273,7 +266,3 @@ def _list_folder(root: Path) -> Iterator[Sample]:
     for path in abnormal:
         mask_of = tuple(masks.get(without_suffix(path), ()))
         yield Sample(path, ABNORMAL, file_name(parent_of(path)), mask_of)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1

@@ -21,7 +21,7 @@ from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
-from cyclegan_ad.data.images import read_image, read_mask, read_mask
+from cyclegan_ad.data.images import read_image, read_mask
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.errors import UserError
 
