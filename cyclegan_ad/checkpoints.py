@@ -58,7 +58,7 @@ def identity_of(settings: dict[str, Any], data: AnomalyDataModule) -> dict[str, 
     """
     digest = hashlib.sha256()
     for path, sha256, label, subset in (row[:4] for row in data.split_rows()):
-        if subset != "unreadable":
+        if subset not in ("unreadable", "mask"):
             digest.update(f"{sha256} {label} {subset} {path}\n".encode(errors="surrogateescape"))
     return training_settings(settings) | {_SPLIT: digest.hexdigest()}
 

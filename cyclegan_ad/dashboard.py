@@ -5,6 +5,7 @@ from typing import Any
 
 from cyclegan_ad.command_line import run_command
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.wandb_checks import check_place
 from cyclegan_ad.wandb_run import choose_mode
 from cyclegan_ad.wandb_workspace import build_workspace, describe, plan_sections
 
@@ -56,6 +57,7 @@ def _check(settings: dict[str, Any]) -> None:
             raise UserError(f"{name}={settings[name]} is not possible; it is a text")
     if settings["entity"] is not None and not isinstance(settings["entity"], str):
         raise UserError(f"entity={settings['entity']} is not possible; it is a W&B user or team")
+    check_place("", settings["project"], settings["entity"])
     if not isinstance(settings["dry_run"], bool):
         raise UserError(f"dry_run={settings['dry_run']} is not possible; use true or false")
     columns = settings["columns"]

@@ -1,5 +1,6 @@
 """Where the images of a job lie and which of them are left out, from its settings; no torch."""
 
+import codecs
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def images_left_out(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        content = Path(path).expanduser().read_bytes()
+        # Editors on Windows write UTF-16, or a byte order mark before UTF-8.
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        lines = content.decode("utf-16" if utf_16 else "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
         raise UserError(

@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from cyclegan_ad import __version__
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing, write_json
 
+FILE = "detector.json"
 FORMAT = 1
+WEIGHTS = "generator.safetensors"
 
 
 def save_detector(
@@ -33,12 +36,12 @@ def save_detector(
             ``range``.
         metrics: What ``metrics.json`` holds; the thresholds come from it.
     """
-    weights = folder / "generator.safetensors"
+    weights = folder / WEIGHTS
     with replacing(weights) as temporary:
         tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
         save_file(tensors, temporary)
     write_json(
-        folder / "detector.json",
+        folder / FILE,
         {
             "format": FORMAT,
             "network": network,
@@ -54,16 +57,53 @@ def save_detector(
     )
 
 
+def is_saved(folder: Path) -> bool:
+    """Whether the folder holds a detector, with the weights that ``detector.json`` names."""
+    try:
+        detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+        sha256 = detector["sha256"][WEIGHTS]
+        return bool(sha256 == hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
     """Write the thresholds of every score, and which images they were set on.
 
     Args:
         folder: With a ``detector.json``.
         metrics: What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If there is no ``detector.json``, or it is damaged.
     """
-    path = folder / "detector.json"
-    detector = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, detector | _decisions(metrics))
+    detector = _read(folder)
+    if detector is None:
+        raise UserError(
+            f"{folder / FILE} is gone or damaged; score the run again: "
+            f"python -m cyclegan_ad.evaluate run={folder.parent}"
+        )
+    write_json(folder / FILE, detector | _decisions(metrics))
+
+
+def unlike_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
+    """What ``detector.json`` says otherwise than ``metrics.json``, a line each."""
+    detector = _read(folder)
+    if detector is None:
+        return [f"{FILE} is gone or damaged"]
+    return [
+        f"{FILE}: {name} is not as in metrics.json"
+        for name, value in _decisions(metrics).items()
+        if detector.get(name) != value
+    ]
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    try:
+        detector = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return detector if isinstance(detector, dict) else None
 
 
 def _decisions(metrics: dict[str, Any]) -> dict[str, Any]:

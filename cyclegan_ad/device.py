@@ -25,6 +25,21 @@ def choose_device(accelerator: str) -> torch.device:
     return torch.device("cuda" if gpu and accelerator != "cpu" else "cpu")
 
 
+def describe_device(device: torch.device, processes: int = 1) -> str:
+    """Say what computes: ``CPU (2 threads)``, ``NVIDIA H100``, ``4 x NVIDIA H100``.
+
+    Args:
+        device: As :func:`choose_device` gives it.
+        processes: How many compute together.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return name if processes == 1 else f"{processes} x {name}"
+    count, unit = (torch.get_num_threads(), "thread") if processes == 1 else (processes, "process")
+    plural = {"thread": "s", "process": "es"}[unit] if count != 1 else ""
+    return f"CPU ({count} {unit}{plural})"
+
+
 def choose_precision(precision: str, device: torch.device, *, mixed: bool = True) -> str:
     """The precision of ``auto``: bfloat16 where the processor computes in it, else float32.
 

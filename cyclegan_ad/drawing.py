@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.files import replacing
+from cyclegan_ad.text import printable_end
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,6 +62,25 @@ def save_figure(figure: "Figure", path: Path) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
     return path
+
+
+def caption(name: str, length: int = 24) -> str:
+    """The end of a file's name, fit to be drawn; give it to matplotlib with ``parse_math=False``.
+
+    Characters that the font has no sign for become escapes, as those that cannot be printed do.
+
+    Args:
+        name: As it is.
+        length: Characters at most.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+
+    def can_show(character: str) -> bool:
+        return character.isprintable() and font.get_char_index(ord(character)) != 0
+
+    return printable_end(name, length, can_show)
 
 
 def outline(axes: "Axes", mask: NDArray[np.bool_], line_width: float = 1.1) -> None:

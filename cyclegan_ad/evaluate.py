@@ -7,6 +7,7 @@ from cyclegan_ad.command_line import importing, run_command
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.first_checks import check_scoring
 from cyclegan_ad.memory import telling_of_memory
+from cyclegan_ad.path_settings import check_path
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
@@ -24,8 +25,12 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         UserError: If there is no trained run, its images have changed or are gone, or the memory
             does not suffice.
     """
-    run = RunDirectory(Path(str(settings["run"])).expanduser())
+    check_path("run", settings["run"])
+    if settings["root"] is not None:
+        check_path("root", settings["root"])
+    run = RunDirectory(Path(settings["run"]).expanduser())
     made_with = run.read_config()
+    _check_made_with(run, made_with)
     if not run.checkpoint.is_file() or not run.read_training()["finished"]:
         raise UserError(
             f"{run.path} is not trained to its end; go on with the `python -m cyclegan_ad.train` "
@@ -59,6 +64,17 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
 
     with telling_of_memory(wanted, lambda: "scoring", again="accelerator=cpu"):
         return evaluate_again(run, wanted)
+
+
+def _check_made_with(run: RunDirectory, settings: dict[str, Any]) -> None:
+    try:
+        check_settings(settings)
+    except Exception as error:  # of values that are not what any command writes
+        reason = str(error) if isinstance(error, UserError) else repr(error)
+        raise UserError(
+            f"{run.config} is damaged ({reason}); make the run anew with overwrite=true or choose "
+            "another run_name"
+        ) from error
 
 
 def _given(group: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Scores the images of a run: reconstruction, anomaly map, scores, thresholds and metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.extension_scores import ErrorVariance
+from cyclegan_ad.map_batches import map_batches
 from cyclegan_ad.metrics import ImageDetection, PixelLocalisation
 from cyclegan_ad.scores import NonFiniteScoreError, Scores
 from cyclegan_ad.view import View
@@ -59,6 +60,7 @@ def evaluate(
     *,
     device: torch.device,
     batch_size: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Score every test image once (Sec. 2.3), and every calibration image.
 
@@ -68,7 +70,9 @@ def evaluate(
         data: The data module, set up.
         scores: The scores asked for, on ``device``.
         device: Where to compute.
-        batch_size: Images at once; the scores do not depend on it.
+        batch_size: Images at once on a GPU. On a CPU neither this nor the number of threads moves a
+            score (see :func:`cyclegan_ad.map_batches.map_batches`).
+        progress: Called with (done, total) after each batch, in images of different content.
 
     Returns:
         Scores and what follows from them.
@@ -83,7 +87,8 @@ def evaluate(
     # Without any ground truth, the maps of a large test set are not worth their memory.
     masks_known = any(mask.any() for mask in data.masks.values())
     localisation = PixelLocalisation() if masks_known else None
-    test = _score(method, data, data.split.test, scores, device, batch_size, localisation)
+    scored = _score(method, data, scores, device, batch_size, localisation, progress)
+    test = _gather(data, data.split.test, scored)
     summary = {}
     for column, found in test.scores.items():
         detection = ImageDetection()
@@ -92,7 +97,7 @@ def evaluate(
     kept = data.split.calibration
     return Evaluation(
         test=test,
-        calibration=_score(method, data, kept, scores, device, batch_size) if kept else None,
+        calibration=_gather(data, kept, scored) if kept else None,
         summary=summary,
         localisation=None if localisation is None else localisation.compute(),
     )
@@ -113,7 +118,7 @@ def error_variance(
         method: A trained method on ``device``, in eval mode.
         data: The data module, set up.
         device: Where to compute.
-        batch_size: Images at once.
+        batch_size: Images at once on a GPU.
         precision: Arithmetic of the reconstruction, ``float32`` or ``bf16``.
 
     Returns:
@@ -129,10 +134,16 @@ def error_variance(
             f"{len(normal)}; add images or leave this score out"
         )
     errors = ErrorVariance()
-    for _, images, _ in data.batches(normal, batch_size):
-        images = images.to(device)
+
+    def reconstruct(batch: list[int]) -> tuple[Tensor, Tensor]:
+        images = data.images_at(batch).to(device)
+        return images, View(method, images, precision=precision).reconstructions
+
+    for _, (images, reconstructions) in map_batches(
+        reconstruct, normal, device, batch_size=batch_size, size_px=data.size_px
+    ):
         try:
-            errors.update(images, View(method, images, precision=precision).reconstructions)
+            errors.update(images, reconstructions)
         except ValueError as error:
             raise UserError(
                 f"score standardised cannot be computed ({error}): the weights of this run are not "
@@ -144,41 +155,73 @@ def error_variance(
 def _score(
     method: Any,
     data: AnomalyDataModule,
-    chosen: Sequence[int],
     scores: Scores,
     device: torch.device,
     batch_size: int,
-    localisation: PixelLocalisation | None = None,
-) -> Scored:
-    """Score the chosen images, and compare their maps with the ground truth where it is known."""
-    columns: dict[str, list[Tensor]] = {column: [] for column in scores.columns}
-    indices, labels = [], []
-    for index, images, label in data.batches(chosen, batch_size):
+    localisation: PixelLocalisation | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, dict[str, float]]:
+    """Score test and calibration images, each content once; compare the maps of test images.
+
+    Returns:
+        Column -> SHA-256 of an image -> score.
+    """
+    tested = set(data.split.test)
+    copies: dict[str, list[int]] = {}
+    for index in (*data.split.test, *data.split.calibration):
+        copies.setdefault(data.sha256[index], []).append(index)
+    firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
+
+    def score(batch: list[int]) -> tuple[dict[str, Tensor], Tensor] | NonFiniteScoreError:
         try:
-            values, maps = scores(method, images.to(device))
+            return scores(method, data.images_at(batch).to(device))
         except NonFiniteScoreError as error:
-            named = ", ".join(data.samples[int(index[i])].path for i in error.positions)
-            raise UserError(
-                f"score {error.column} is NaN or infinite for {named}: the weights of this run are "
-                f"not usable; {TRAIN_ANEW}"
-            ) from error
-        for column, found in values.items():
-            columns[column].append(found.cpu())
+            return error
+
+    scored: dict[str, dict[str, float]] = {column: {} for column in scores.columns}
+    unusable: dict[str, list[str]] = {}
+    done = 0
+    for batch, found in map_batches(
+        score, list(firsts), device, batch_size=batch_size, size_px=data.size_px
+    ):
+        done += len(batch)
+        progress(done, len(firsts))
+        if isinstance(found, NonFiniteScoreError):
+            paths = [data.samples[batch[i]].path for i in found.positions]
+            unusable.setdefault(found.column, []).extend(paths)
+            continue
+        values, maps = found
+        for column, numbers in values.items():
+            scored[column] |= {firsts[i]: n for i, n in zip(batch, numbers.tolist(), strict=True)}
         if localisation is not None:
-            _compare(localisation, data, index, maps.cpu())
-        indices.append(index)
-        labels.append(label)
+            for first, one_map in zip(batch, maps.cpu(), strict=True):
+                for index in tested.intersection(copies[firsts[first]]):
+                    _compare(localisation, data, index, one_map)
+    for column, paths in unusable.items():
+        raise UserError(
+            f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of this run "
+            f"are not usable; {TRAIN_ANEW}"
+        )
+    return scored
+
+
+def _gather(
+    data: AnomalyDataModule, chosen: Sequence[int], scored: dict[str, dict[str, float]]
+) -> Scored:
+    hashes = [data.sha256[index] for index in chosen]
     return Scored(
-        indices=torch.cat(indices).numpy(),
-        labels=torch.cat(labels).numpy(),
-        scores={column: torch.cat(values).numpy() for column, values in columns.items()},
+        indices=np.array(chosen, np.int64),
+        labels=np.array([data.samples[index].label for index in chosen], np.int64),
+        scores={
+            column: np.array([values[sha256] for sha256 in hashes])
+            for column, values in scored.items()
+        },
     )
 
 
 def _compare(
-    localisation: PixelLocalisation, data: AnomalyDataModule, index: Tensor, maps: Tensor
+    localisation: PixelLocalisation, data: AnomalyDataModule, index: int, one_map: Tensor
 ) -> None:
-    for i, one_map in zip(index.tolist(), maps, strict=True):
-        mask = data.ground_truth(i)
-        if mask is not None:
-            localisation.update(torch.tensor([i]), one_map[None], torch.from_numpy(mask[None]))
+    mask = data.ground_truth(index)
+    if mask is not None:
+        localisation.update(torch.tensor([index]), one_map[None], torch.from_numpy(mask[None]))

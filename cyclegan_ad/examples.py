@@ -13,6 +13,7 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.drawing import to_display
 from cyclegan_ad.files import replacing
+from cyclegan_ad.map_batches import map_batches
 from cyclegan_ad.saved_examples import FILE
 from cyclegan_ad.view import View
 
@@ -68,7 +69,6 @@ def examples_at(data: AnomalyDataModule, chosen: Sequence[int]) -> Examples:
     )
 
 
-@torch.inference_mode()
 def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor | None, Tensor]:
     """Reconstruct images and map their anomalies.
 
@@ -81,11 +81,19 @@ def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor |
         The reconstructions, (N, C, H, W) float32 in [-1, 1], or None where the method makes none;
         the maps, (N, H, W) float32 >= 0. Both on the CPU.
     """
-    view = View(method, images.to(device))
-    maps = view.anomaly_map.float().cpu()
-    if not hasattr(method, "reconstruct"):
-        return None, maps
-    return view.reconstructions.float().cpu(), maps
+    reconstructs = hasattr(method, "reconstruct")
+
+    def look(batch: list[int]) -> tuple[Tensor, Tensor]:
+        view = View(method, images[batch].to(device))
+        made = view.reconstructions if reconstructs else view.images
+        return made.float().cpu(), view.anomaly_map.float().cpu()
+
+    batches = map_batches(
+        look, range(len(images)), device, batch_size=len(images), size_px=images.shape[-1]
+    )
+    found = [pair for _, pair in batches]
+    reconstructions, maps = map(torch.cat, zip(*found, strict=True))
+    return reconstructions if reconstructs else None, maps
 
 
 def write_examples(

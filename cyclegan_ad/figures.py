@@ -12,6 +12,7 @@ from cyclegan_ad.drawing import (
     CLASS_NAMES,
     DPI,
     OUTLINE_COLOUR,
+    caption,
     outline,
     save_figure,
     to_display,
@@ -46,7 +47,7 @@ def reconstruction_figure(
         reconstructions: (N, C, H, W) float in [-1, 1], or None for a method that makes none.
         anomaly_maps: (N, H, W) float >= 0: with reconstructions, the squared difference.
         labels: (N,) int, 0 normal, 1 abnormal.
-        captions: N lines, each written under its column, e.g. a file name.
+        captions: N names of files, each written under its column.
         path: the PNG file to write; its folder is made.
         masks: (N, H, W) bool or None, defects to outline in the image and in the map.
 
@@ -115,7 +116,8 @@ def reconstruction_figure(
                 if x == left:
                     axes.set_ylabel(row_names[row], fontsize=10)
                 if row == rows - 1:
-                    axes.set_xlabel(_shorten(captions[i], 24), fontsize=8, labelpad=3)
+                    label = axes.set_xlabel(caption(captions[i]), fontsize=8, labelpad=3)
+                    label.set_parse_math(False)  # a $ is a part of a name
             x += tile
 
     bar_axes = figure.add_axes(
@@ -184,12 +186,3 @@ def _title_block(
     figure.text(
         x + width / 2, y + 0.05 / height_inches, name.capitalize(), ha="center", fontsize=11
     )
-
-
-def _shorten(text: str, length: int) -> str:
-    """Keep the end of a long caption, where file names differ.
-
-    >>> _shorten("test/scratch_neck/017.png", 12)
-    '...k/017.png'
-    """
-    return text if len(text) <= length else "..." + text[-(length - 3) :]

@@ -115,8 +115,12 @@ def write_json(path: Path, content: object) -> None:
 
 
 def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    """Write a CSV file in one go; floats keep every digit."""
+    """Write a CSV file in one go; floats keep every digit, and any text is read back as it was."""
     with replacing(path) as temporary, temporary.open("w", newline="", **PATH_TEXT) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([[repr(v) if isinstance(v, float) else v for v in row] for row in rows])
+        plain = csv.writer(file, lineterminator="\n")
+        # Not every Python quotes a carriage return, and an unquoted one ends a row when it is read.
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in [header, *rows]:
+            values = [repr(v) if isinstance(v, float) else v for v in row]
+            writer = quoted if any("\r" in v for v in values if isinstance(v, str)) else plain
+            writer.writerow(values)

@@ -12,7 +12,7 @@ from cyclegan_ad.packages import (
 )
 from cyclegan_ad.run_directory import RunDirectory, State
 from cyclegan_ad.score_names import needs_extractor
-from cyclegan_ad.wandb_run import choose_mode
+from cyclegan_ad.wandb_checks import check_run, check_variables
 
 
 def check_training(settings: dict[str, Any]) -> None:
@@ -30,11 +30,13 @@ def check_training(settings: dict[str, Any]) -> None:
     if trainer["accelerator"] == "cpu" and trainer["precision"] == "16-mixed":
         raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true")
     if logger["kind"] == "wandb":
-        choose_mode(logger["mode"])
+        check_run(settings)
     if logger["kind"] == "tensorboard":
         ensure_tensorboard()
     _check_packages_of_method(settings["method"])
     check_scoring(settings)
+    if logger["kind"] == "wandb" and logger["mode"] != "disabled":
+        check_variables()  # last, as it imports W&B
 
 
 def check_scoring(settings: dict[str, Any]) -> None:

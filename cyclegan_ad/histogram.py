@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure, to_numpy
+from cyclegan_ad.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,9 @@ def score_figure(
     figure = Figure(figsize=(7.0, 4.4), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     draw_scores(axes, scores, labels, thresholds)
-    axes.set_xlabel(f"{score_name} (higher: more abnormal)", fontsize=11)
+    axes.set_xlabel(
+        f"{printable(score_name)} (higher: more abnormal)", parse_math=False, fontsize=11
+    )
     axes.set_ylabel("test images", fontsize=11)
     # Below the axis title, where neither bars nor thresholds are and long names have room.
     axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.15))

@@ -15,21 +15,29 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
+from cyclegan_ad.departures import departures_of
+from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
-from cyclegan_ad.progress import TrainingProgress
+from cyclegan_ad.progress import TrainingProgress, decoding_progress
 from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import check_protocol, protocol_settings
-from cyclegan_ad.run_directory import RunDirectory, State, run_name
-from cyclegan_ad.run_evaluation import decide_again, evaluate_run, prepare_data, print_outcome
-from cyclegan_ad.run_files import check_split, write_start
-from cyclegan_ad.run_scores import all_scored
+from cyclegan_ad.run_directory import RunDirectory, State
+from cyclegan_ad.run_evaluation import (
+    decide_again,
+    evaluate_run,
+    is_complete,
+    prepare_data,
+    print_outcome,
+)
+from cyclegan_ad.run_files import check_images, check_split, write_start
 from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.text import printable
 from cyclegan_ad.training import fit, precision_of, training_arguments
-from cyclegan_ad.wandb_run import choose_mode
+from cyclegan_ad.wandb_checks import check_run, check_variables, labels_of_run
 
 SNAPSHOT_IMAGES = 3  # of each class
 
@@ -52,18 +60,20 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     trainer = {"devices": processes, "precision": _precision(run, settings)}
     settings = settings | {"trainer": settings["trainer"] | trainer}
     state = run.claim(settings)
-    if state == "trained" and all_scored(run, score_columns(score)):
+    if state == "trained" and is_complete(run, score_columns(score)):
         return _use_again(run, settings, run.locked())
     if state != "trained":
+        precision_of(settings)  # refuses what the device cannot do, which auto does not name
         ensure_method(settings)
-    if settings["logger"]["kind"] == "wandb":
-        choose_mode(settings["logger"]["mode"])
+    if settings["logger"]["kind"] == "wandb" and settings["logger"]["mode"] != "disabled":
+        check_run(settings)
+        check_variables()
     data = prepare_data(settings)
     check_protocol(settings, data)
     with run.locked():
         # Asked again: another process may have worked here until now.
         state = run.claim(settings)
-        if state == "trained" and all_scored(run, score_columns(score)):
+        if state == "trained" and is_complete(run, score_columns(score)):
             return _use_again(run, settings, nullcontext())
         metrics = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, metrics)
@@ -81,7 +91,13 @@ def _precision(run: RunDirectory, settings: dict[str, Any]) -> str:
 def _use_again(
     run: RunDirectory, settings: dict[str, Any], lock: AbstractContextManager[None]
 ) -> dict[str, Any]:
-    """Print what a complete run holds; the lock is taken only to change something."""
+    """Print what a complete run holds; the lock is taken only to change something.
+
+    Raises:
+        UserError: If the images asked for are not those the run was made with.
+    """
+    with decoding_progress(f"checking {settings['dataset']['name']}") as report:
+        check_images(run, settings, report)
     metrics = read_metrics(run.path)
     asked = settings["protocol"]["name"], protocol_settings(settings)
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
@@ -90,7 +106,7 @@ def _use_again(
         print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
-    print_result(metrics)
+    print_result(metrics, departures_of(run.path, metrics))
     return metrics
 
 
@@ -126,21 +142,13 @@ def _train_and_evaluate(
 @contextmanager
 def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequence[Logger]]:
     """The loggers of a job, closed at its end, also when it fails."""
-    logger, dataset = settings["logger"], settings["dataset"]["name"]
-    name = run_name(settings)
+    logger = settings["logger"]
     wandb = {key: logger[key] for key in ("project", "entity", "mode") if key in logger}
     loggers = build_loggers(
         logger["kind"],
         run.path,
         config=settings,
-        group=f"{name}/{dataset}",
-        name=f"{name}/{dataset}/seed{settings['seed']}",
-        tags=[
-            settings["method"]["name"],
-            dataset,
-            f"{settings['resolution']}px",
-            f"seed{settings['seed']}",
-        ],
+        **labels_of_run(settings),
         **wandb,
     )
     exit_code = 1
@@ -167,17 +175,16 @@ def _announce(
         f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
         f"and {test} to test"
     )
-    if state != "trained" and settings["trainer"]["precision"] == "bf16-mixed":
-        print("precision bf16-mixed (trainer.precision=32-true computes in float32)")
+    if state != "trained":
+        device = choose_device(settings["trainer"]["accelerator"])
+        computer = describe_device(device, settings["trainer"]["devices"])
+        mixed = settings["trainer"]["precision"] == "bf16-mixed"
+        precision = ", precision bf16-mixed (trainer.precision=32-true computes in float32)"
+        print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
-    leaked = data.leaked_images()
-    judged = "test or calibration" if kept else "test"
-    if leaked:
-        print(
-            f"note: {len(leaked)} {judged} images are byte-identical to a training image, so the "
-            f"figures are flattered ({', '.join(leaked[:3])}{', ...' if len(leaked) > 3 else ''})"
-        )
+    for note in data.notes():
+        print(f"note: {printable(note)}")
 
 
 def train_run(

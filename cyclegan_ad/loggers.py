@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from cyclegan_ad.drawing import CLASS_NAMES, to_display
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.packages import ensure_tensorboard
+from cyclegan_ad.text import printable
 from cyclegan_ad.wandb_run import choose_mode, start_wandb_run
 
 KINDS = ("wandb", "csv", "tensorboard", "none")
@@ -62,13 +63,13 @@ def build_loggers(
         raise UserError(f"logger={kind} is not possible; choose one of {', '.join(KINDS)}")
     if kind == "none":
         return []
-    run_dir = Path(run_dir)
+    run_dir, shown = Path(run_dir), {name: _printable(part) for name, part in config.items()}
     loggers: list[Logger] = [CSVLogger(save_dir=run_dir, name="logs")]
     if kind == "tensorboard":
         ensure_tensorboard()
         # No version folder: TensorBoard joins the event files of one folder to one curve.
         board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
-        board.log_hyperparams(dict(config))
+        board.log_hyperparams(shown)
         loggers.append(board)
     if kind == "wandb":
         chosen, reason = choose_mode(mode)
@@ -83,10 +84,19 @@ def build_loggers(
                 group=group,
                 name=name,
                 tags=tags,
-                config=config,
+                config=shown,
             )
             loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=project))
     return loggers
+
+
+def _printable(part: Any) -> Any:
+    """A part of the settings; its paths need not be valid UTF-8, what a server takes must be."""
+    if isinstance(part, Mapping):
+        return {name: _printable(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_printable(value) for value in part]
+    return printable(part) if isinstance(part, str) else part
 
 
 @rank_zero_only
@@ -214,7 +224,7 @@ def _image_table(
         if read_image is not None:
             cells.append(wandb.Image(_thumbnail(read_image(row["path"]))))
         values = {score: float(row[score]) for score in scores}
-        cells += [row["path"], CLASS_NAMES[int(row["label"])], *values.values()]
+        cells += [printable(row["path"]), CLASS_NAMES[int(row["label"])], *values.values()]
         cells += [
             CLASS_NAMES[int(value >= metrics["scores"][score]["zfn_threshold"])]
             for score, value in values.items()

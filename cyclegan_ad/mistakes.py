@@ -1,12 +1,15 @@
 """What was typed wrong, said in one line: Hydra's and OmegaConf's messages in the user's words."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.setting_names import nearest_option, nearest_settings
+from cyclegan_ad.settings import TEXTS
 
 # How Hydra words two mistakes for which it has no exception class.
 _NOT_AN_OPTION = "Config group override must be"
@@ -15,29 +18,9 @@ _NO_LAUNCHER = "Unknown plugin class : "
 # Experiments of the paper that train nothing: programs of their own.
 _NO_SWEEPS = ("experiment/table1", "experiment/batch_sum_artifact")
 
+# Names of options, which bring further settings along.
+_TOLD_BY_GROUP = ("method.name", "logger.kind")
 
-# Hydra's options that take no value.
-_FLAGS = (
-    "-m",
-    "--multirun",
-    "--run",
-    "-r",
-    "--resolve",
-    "-h",
-    "--help",
-    "--hydra-help",
-    "--version",
-)
-_FLAGS_WITH_VALUE = (
-    "--cfg",
-    "--package",
-    "--config-path",
-    "--config-name",
-    "--config-dir",
-    "--experimental-rerun",
-    "--info",
-    "--shell-completion",
-)
 # Ours in place of Hydra's own launchers.
 _OURS = {
     "joblib": "local_parallel",
@@ -47,46 +30,75 @@ _OURS = {
 }
 
 
-def flags_first(words: list[str]) -> list[str]:
-    """Move flags in front, as Hydra takes none between settings: ``seed=0,1 -m trainer=cpu``.
+def spell_out(words: Sequence[str]) -> list[str]:
+    """Write settings as Hydra reads them: ``seed=0..4`` as a range, a home folder in quotes.
 
-    >>> flags_first(["dataset=screw", "-m", "seed=0,1"])
-    ['-m', 'dataset=screw', 'seed=0,1']
+    >>> spell_out(["seed=0..4", "dataset.root=~/photos", "runs=runs"])
+    ['seed=range(0,5)', "dataset.root='~/photos'", 'runs=runs']
     """
-    return sorted(words, key=lambda word: word not in _FLAGS)
+    spelled = []
+    for word in words:
+        if found := re.fullmatch(r"seed=(\d{1,9})\.\.(\d{1,9})", word):
+            first, last = map(int, found.groups())
+            if first <= last:
+                word = f"seed=range({first},{last + 1})"
+        elif "'" not in word and '"' not in word:
+            word = re.sub(r"(?<=[=,\[])(~[^,()\[\]{}=]*)", r"'\1'", word)
+        spelled.append(word)
+    return spelled
 
 
-def check_words(words: Sequence[str], groups: Collection[str]) -> None:
-    """Refuse words that Hydra would accept and no code would read.
+def check_words(
+    words: Sequence[str], groups: Collection[str], known: Callable[[], Sequence[str]]
+) -> None:
+    """Refuse words that Hydra would accept and no code would read, or whose error misleads.
 
     Args:
-        words: What was typed behind the command.
+        words: Settings as they were typed behind the command.
         groups: Names of the groups of settings.
+        known: Gives the names of all settings of the command.
 
     Raises:
-        UserError: For a setting added with ``+``, several options of a group in one job, or a flag
-            that does not exist; for a launcher of Hydra's own where there is one of ours.
+        UserError: For a setting added with ``+`` or removed with ``~``; for several options of a
+            group in one job, a path in place of an option, or the name of an option alone; for a
+            launcher of Hydra's own where there is one of ours.
     """
     for word in words:
         name, _, value = word.partition("=")
-        if name.startswith("--") and name not in (*_FLAGS, *_FLAGS_WITH_VALUE):
-            raise UserError(
-                f"there is no flag {name}; settings are given as name=value, see --help"
-            )
+        if word.startswith("~") and not word.startswith("~hydra"):
+            raise UserError(f"{word}: no setting can be left out; to change one give name=value")
         bare = name.lstrip("+")
         if bare != name and bare not in groups and not bare.startswith("hydra"):
+            meant = nearest_settings(bare, known())
+            if meant and bare not in known():
+                raise UserError(
+                    f"{word} adds a setting that no code reads; did you mean {' or '.join(meant)}?"
+                )
             raise UserError(
                 f"{word} adds a setting that no code reads; to change one, leave out the +: "
                 f"{bare}={value}"
+            )
+        if name in _TOLD_BY_GROUP:
+            group = name.partition(".")[0]
+            raise UserError(
+                f"{word} leaves the other settings of the group as they are; choose {group}={value}"
             )
         if name == "hydra/launcher" and value in _OURS:
             raise UserError(
                 f"{word} does not tell which jobs fail; choose hydra/launcher={_OURS[value]}"
             )
-        if name in groups and value.startswith("[") and value.endswith("]"):
+        if name not in groups:
+            continue
+        if value.startswith("[") and value.endswith("]"):
             raise UserError(
                 f"{word} is not possible: {name} takes one option; for a job with each, give "
                 f"{name}={value.strip('[]')} -m"
+            )
+        if re.search(r"[/\\~$]", value):
+            advice = f"; for a folder of images give dataset=folder dataset.root={value}"
+            raise UserError(
+                f"{word} is not possible: {name} takes the name of an option, not a path"
+                + (advice if name == "dataset" else "")
             )
 
 
@@ -99,8 +111,30 @@ def is_mistake(error: Exception) -> bool:
     )
 
 
-def explain(error: Exception) -> UserError:
-    """Say in one line what Hydra or OmegaConf found wrong."""
+def is_of_hydra(error: Exception, words: Sequence[str]) -> bool:
+    """Tell whether an error before the first job comes from what was typed for Hydra.
+
+    Args:
+        error: Raised by Hydra's or OmegaConf's own code, or by what its settings lead to.
+        words: Settings as they were typed.
+    """
+    if isinstance(error, BrokenPipeError):  # nobody reads the configuration to its end
+        return False
+    trace, package = error.__traceback__, ""
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        trace = trace.tb_next
+    its_settings = any(word.lstrip("+").startswith("hydra") for word in words)
+    return its_settings or package in ("hydra", "omegaconf")
+
+
+def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> UserError:
+    """Say in one line what Hydra or OmegaConf found wrong.
+
+    Args:
+        error: What was raised.
+        known: Gives the names of all settings of the command, to find the one that was meant.
+    """
     if isinstance(error, UserError):
         return error
     text = str(error)
@@ -113,27 +147,21 @@ def explain(error: Exception) -> UserError:
     if found := re.search(r"Could not override '(experiment|column)'", text):
         return UserError(f"{found[1]} is not set before; write +{found[1]}=NAME")
     if found := re.search(r"Could not override '([^']+)'", text):
-        return UserError(
-            f"there is no setting {found[1]}; see --help for the settings, or --cfg job for all"
-        )
+        return UserError(_no_setting(found[1], known()))
     if found := re.search(r"In 'hydra/launcher/(\w+)': Could not|" + _NO_LAUNCHER, text):
         package = "hydra-ray-launcher" if found[1] == "ray_cluster" else "'cyclegan-ad[launchers]'"
         name = "this hydra/launcher" if found[1] is None else f"hydra/launcher={found[1]}"
         return UserError(f"{name} needs further packages: pip install {package}")
     if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
-        group, option = found.groups()
-        if f"{group}/{option}" in _NO_SWEEPS:
-            return UserError(
-                f"{option} trains nothing; in a checkout, run python -m experiments.{option}"
-            )
         options = error.options if isinstance(error, MissingConfigException) else None
-        choices = ", ".join(sorted(options or []))
-        return UserError(f"{group}={option} is not possible; choose one of {choices}")
+        return UserError(_no_option(found[1], found[2], sorted(options or [])))
     if _NOT_AN_OPTION in text:
         return UserError(
             "a group was given something else than one of its options, such as null; see --help"
         )
-    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
+    if found := re.search(r"(?s)Ambiguous value for argument '(([^=]+)=(.*?))'(?:\n|$)", text):
+        return UserError(_several_values(*found.groups()))
+    if found := re.search(r"Sweep parameters '(.+)' requires --multirun", text):
         return UserError(f"{found[1]} has several values; add -m to run one job for each")
     if found := re.search(r"(?:Multiple values for |already at ')([\w.@/]+\w)", text):
         return UserError(f"{found[1]} has a value already; leave out the + before {found[1]}=...")
@@ -141,3 +169,29 @@ def explain(error: Exception) -> UserError:
         return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(f"{first} (see --help)")
+
+
+def _no_setting(name: str, known: Sequence[str]) -> str:
+    meant = nearest_settings(name, known)
+    advice = f"did you mean {' or '.join(meant)}? See" if meant else "see"
+    return f"there is no setting {name}; {advice} --help for the settings, or --cfg job for all"
+
+
+def _no_option(group: str, option: str, options: Sequence[str]) -> str:
+    if f"{group}/{option}" in _NO_SWEEPS:
+        return f"{option} trains nothing; in a checkout, run python -m experiments.{option}"
+    text = f"{group}={option} is not possible; "
+    if group == "dataset" and option and Path(option).is_dir():
+        text += f"for this folder of images give dataset=folder dataset.root={option}; else "
+    elif meant := nearest_option(option, options):
+        return f"{text}did you mean {meant}? Choose one of {', '.join(options)}"
+    return f"{text}choose one of {', '.join(options)}"
+
+
+def _several_values(word: str, name: str, value: str) -> str:
+    if name in TEXTS:
+        return (
+            f"{word}: a value with a comma needs quotes: {name}=\\'...\\', "
+            f"with blanks \"{name}='{value}'\""
+        )
+    return f"{word} has several values; add -m to run one job for each"

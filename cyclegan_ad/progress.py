@@ -12,8 +12,11 @@ from rich.text import Text
 from torch import Tensor
 
 from cyclegan_ad.terminal import (
+    FIRST_LINE_S,
+    LINE_EVERY_S,
     PLAIN_SHARE,
     REFRESH_S,
+    Heartbeat,
     Speed,
     decoding_progress,
     duration,
@@ -34,9 +37,6 @@ LOSSES: Mapping[str, Sequence[str]] = {
         "loss/discriminator",
     ),
 }
-
-# Without a terminal: a line at least that often, however long a tenth of the training takes.
-_PLAIN_PATIENCE_S = 600.0
 
 
 class TrainingProgress(ProgressBar):
@@ -64,6 +64,7 @@ class TrainingProgress(ProgressBar):
         self._clock = clock
         self._enabled = True
         self._progress: Progress | None = None
+        self._heartbeat: Heartbeat | None = None
         self._unit = "pairs"
         self._task = TaskID(0)
 
@@ -97,10 +98,14 @@ class TrainingProgress(ProgressBar):
         self._total = int(batches * epochs) if bounded and epochs is not None else None
         self._done = self._start = int(trainer.current_epoch * batches) if bounded else 0
         self._steps, self._pairs = Speed(self._clock), Speed(self._clock)
-        self._last_shown = self._last_line = self._clock()
+        self._last_shown = self._clock()
+        self._line_due = self._last_shown + FIRST_LINE_S
         self._next_line = self._share() + PLAIN_SHARE
         self._plain = console if not console.is_terminal else None
-        if self._plain is None:
+        if self._plain is not None:
+            # A step, the first one above all, may take longer than a line may be waited for.
+            self._heartbeat = Heartbeat(lambda: self._say(trainer))
+        else:
             self._progress = _TwoLineProgress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=None),
@@ -141,15 +146,13 @@ class TrainingProgress(ProgressBar):
                 losses=self._read_losses(trainer),
             )
         if self._plain is not None and (
-            last
-            or self._share() >= self._next_line - 1e-9
-            or now - self._last_line >= _PLAIN_PATIENCE_S
+            last or self._share() >= self._next_line - 1e-9 or now >= self._line_due
         ):
-            self._last_line = now
+            self._line_due = now + LINE_EVERY_S
             self._next_line = self._share() + PLAIN_SHARE
-            percent = f" ({self._share():.0%})" if self._total else ""
-            parts = (self._epoch(trainer) + percent, self._read_losses(trainer), self._speed())
-            self._plain.print(", ".join(filter(None, parts)), soft_wrap=True, markup=False)
+            self._say(trainer, self._read_losses(trainer))
+            if self._heartbeat is not None:
+                self._heartbeat.told()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the finished bar on the terminal."""
@@ -165,7 +168,16 @@ class TrainingProgress(ProgressBar):
         """Give the terminal back."""
         self._stop()
 
+    def _say(self, trainer: pl.Trainer, losses: str = "") -> None:
+        percent = f" ({self._share():.0%})" if self._total else ""
+        parts = (self._epoch(trainer) + percent, losses, self._speed())
+        if self._plain is not None:
+            self._plain.print(", ".join(filter(None, parts)), soft_wrap=True, markup=False)
+
     def _stop(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

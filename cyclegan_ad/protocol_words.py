@@ -13,6 +13,11 @@ PAPER_PROTOCOL = (
     "optimistic."
 )
 
+CHOOSE_BEFOREHAND = (
+    "Each bound holds for one score chosen beforehand: choosing the best of several by these "
+    "results voids it."
+)
+
 
 def explain(decisions: Mapping[str, Any]) -> str:
     """Say in plain words what was decided, and what it supports.
@@ -51,8 +56,9 @@ def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
     text = (
         f"Threshold {decisions['thresholds'][0]:.6g} was set on "
         f"{_images(kept, 'abnormal image')} kept out of training, "
-        f"{_place(decisions)} {where}: {missed}; this supports {_bound(decisions)}, on images like "
-        f"these. {_realised(decisions, f'; this count by itself supports {supports}')}"
+        f"{_place(decisions)} {where}{_unmoved(decisions)}: {missed}; this supports "
+        f"{_bound(decisions)}, on images like these. "
+        f"{_realised(decisions, f'; this count by itself supports {supports}')}"
     )
     # Of all abnormal images, kept out or tested, the lowest-scoring ones were all tested.
     chance = math.prod((abnormal - i) / (abnormal + kept - i) for i in range(misses))
@@ -73,9 +79,9 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
     text = (
         f"Each of {len(thresholds)} folds of the test images was judged with a threshold ({span}) "
         f"set on the other folds, {_place(decisions)} the smallest of at least "
-        f"{_images(kept, 'abnormal score')}. {_realised(decisions)}"
+        f"{_images(kept, 'abnormal score')}{_unmoved(decisions)}. {_realised(decisions)}"
     )
-    if decisions["misses"] and decisions["margin"] == 0:
+    if decisions["misses"] and (decisions["margin"] == 0 or margin_is_lost(decisions)):
         text += (
             " A miss or so is due to the procedure, whatever the score: the lowest-scoring "
             "abnormal image is judged without itself."
@@ -106,7 +112,24 @@ def _realised(decisions: Mapping[str, Any], after_misses: str = "") -> str:
 
 def _place(decisions: Mapping[str, Any]) -> str:
     margin = decisions["margin"]
-    return "at" if margin == 0 else f"{100 * margin:g} % below"
+    return "at" if margin == 0 or not any(decisions["thresholds"]) else f"{100 * margin:g} % below"
+
+
+def _unmoved(decisions: Mapping[str, Any]) -> str:
+    """What is to be said of a margin where the score it is a part of is 0."""
+    if not margin_is_lost(decisions):
+        return ""
+    which = "which is 0" if not any(decisions["thresholds"]) else "but at it where it is 0"
+    return f" ({which}: a margin of {100 * decisions['margin']:g} % of 0 moves nothing)"
+
+
+def margin_is_lost(decisions: Mapping[str, Any]) -> bool:
+    """Whether a margin was asked for, and a threshold is 0, of which no part can be taken.
+
+    Args:
+        decisions: from `crossfit` or `calibrated`, also when read back from JSON.
+    """
+    return bool(decisions["margin"]) and 0 in decisions["thresholds"]
 
 
 def _bound(decisions: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
 
 
 def lower(threshold: float, margin: float) -> float:
-    """Move a threshold down by a part of its size.
+    """Move a threshold down by a part of its size; one of 0 stays where it is.
 
     Args:
         threshold: finite, in the unit of the scores.

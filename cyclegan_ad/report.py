@@ -5,6 +5,7 @@ from typing import Any
 
 from cyclegan_ad.command_line import run_command
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.path_settings import check_path
 
 PROTOCOLS = ("paper", "crossfit", "calibrated")
 
@@ -22,8 +23,7 @@ def report(settings: dict[str, Any]) -> Path:
         UserError: If a setting is wrong, there are no runs, or the folder cannot be written.
     """
     for name in ("runs", "out"):
-        if not isinstance(settings[name], str) or not settings[name]:
-            raise UserError(f"{name}={settings[name]} is not possible; it is the path of a folder")
+        check_path(name, settings[name])
     protocol = settings["protocol"]["name"]
     if protocol is not None and protocol not in PROTOCOLS:
         raise UserError(

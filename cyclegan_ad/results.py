@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT
 from cyclegan_ad.method_names import EMBEDDING, METHODS
+from cyclegan_ad.text import shown, shown_name
 
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 METRICS_FORMAT = 2
+SUBSETS = ("train", "test", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +113,62 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); {again}") from error
     if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict):
         raise UserError(f"{path} has no 'scores' in it; {again}")
     if metrics.get("format") != METRICS_FORMAT:
         raise UserError(
-            f"{path} has format {metrics.get('format')!r}, this version reads {METRICS_FORMAT}; "
-            f"{again}"
+            f"{path} has format {shown(metrics.get('format'))}, this version reads "
+            f"{METRICS_FORMAT}; {again}"
         )
     return metrics
+
+
+class SplitRow(NamedTuple):
+    """A row of ``split.csv``.
+
+    Attributes:
+        path: Of the file, relative to the dataset's folder.
+        sha256: Of its content; empty for an unreadable file.
+        label: 0 normal, 1 abnormal, -1 where the file is no image that counts.
+        subset: ``train``, ``test``, ``calibration``, or what else the file is.
+    """
+
+    path: str
+    sha256: str
+    label: int
+    subset: str
+
+
+def read_split(run_dir: Path) -> list[SplitRow]:
+    """Read ``split.csv`` of a run: which images train, test and calibrate.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    path = Path(run_dir) / "split.csv"
+    again = "put it back or start anew with overwrite=true"
+    try:
+        with path.open(newline="", **PATH_TEXT) as file:
+            reader = csv.reader(file, strict=True)
+            if next(reader, None) != list(SplitRow._fields):
+                raise UserError(f"{path} is damaged (its header is gone); {again}")
+            rows = []
+            for fields in reader:
+                if len(fields) != len(SplitRow._fields):
+                    raise UserError(f"{path}, line {reader.line_num} is damaged; {again}")
+                name, sha256, label, subset = fields
+                rows.append(SplitRow(name, sha256, int(label), subset))
+    except FileNotFoundError:
+        raise UserError(f"{path} is gone; {again}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); {again}") from error
+    if len({row.path for row in rows}) != len(rows):
+        raise UserError(f"{path} is damaged (it names a file twice); {again}")
+    if any(row.subset in SUBSETS and row.label not in (0, 1) for row in rows):
+        raise UserError(f"{path} is damaged (a label is neither 0 nor 1); {again}")
+    return rows
 
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
@@ -162,19 +210,23 @@ def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]
         raise UserError(f"{path} cannot be read ({error}); {again}") from error
     if not rows:
         raise UserError(f"{path} has no rows; {again}")
+    if len({row["path"] for row in rows}) != len(rows):
+        raise UserError(f"{path} is damaged (it names an image twice); {again}")
     return rows
 
 
 def _parse_row(row: dict[str, Any], score_columns: list[str]) -> dict[str, Any]:
     if None in row:
         raise ValueError("too many fields")
-    label = int(row["label"])
-    if label not in (0, 1):
-        raise ValueError(f"label {label} is neither 0 nor 1")
-    parsed: dict[str, Any] = {"path": row["path"], "label": label}
+    if row["label"] not in ("0", "1"):
+        raise ValueError(f"label {shown_name(row['label'])} is neither 0 nor 1")
+    parsed: dict[str, Any] = {"path": row["path"], "label": int(row["label"])}
     for column in score_columns:
-        score = float(row[column])
+        try:
+            score = float(row[column])
+        except (TypeError, ValueError):
+            score = math.nan
         if not math.isfinite(score):
-            raise ValueError(f"{column} is {score}")
+            raise ValueError(f"{shown_name(column)} is {shown_name(row[column])}")
         parsed[column] = score
     return parsed

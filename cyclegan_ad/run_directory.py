@@ -126,12 +126,14 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            settings = None
+            flat = dict(_flatten(settings))
+        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
+            settings, flat = None, {}
         if not (
             isinstance(settings, dict)
             and settings.keys() >= _NEEDED
             and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+            and all(map(_is_value, flat.values()))
         ):
             raise UserError(
                 f"{self.config} is damaged; make the run anew with overwrite=true or choose "
@@ -146,7 +148,8 @@ class RunDirectory:
             settings: All settings of the command, resolved.
 
         Returns:
-            ``new`` (nothing here yet, or ``overwrite``), ``unfinished`` or ``trained``.
+            ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
+            ``unfinished`` or ``trained``.
 
         Raises:
             UserError: If the directory holds something else or a run with other training settings.
@@ -167,6 +170,8 @@ class RunDirectory:
         if settings["overwrite"]:
             return "new"
         different = training_differences(self.read_config(), settings)
+        if different and self._only_started():
+            return "new"  # refused or cut short before its first epoch: there is nothing to lose
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
             raise UserError(
@@ -182,6 +187,11 @@ class RunDirectory:
                 "the run anew with overwrite=true"
             )
         return "trained" if finished else "unfinished"
+
+    def _only_started(self) -> bool:
+        later = (self.checkpoint, self.training, self.scores, self.metrics)
+        started = self.split.is_file() and self.environment.is_file()
+        return started and not any(path.exists() for path in later)
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other commands from this run; see :func:`cyclegan_ad.run_lock.locked_by_command`."""
@@ -205,7 +215,7 @@ class RunDirectory:
             if not _is_progress(**training):
                 raise ValueError("values of the wrong type or range")
             return training
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{self.training} is damaged; delete it to resume from the last checkpoint, or "
                 "make the run anew with overwrite=true"
@@ -251,9 +261,15 @@ def training_differences(
     ]
 
 
+def _is_value(value: object) -> bool:
+    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
+    listed = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in listed)
+
+
 def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value

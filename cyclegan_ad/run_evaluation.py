@@ -10,8 +10,9 @@ from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector import save_detector, write_decisions
-from cyclegan_ad.device import choose_device, prepare_process
+from cyclegan_ad.departures import departures_of
+from cyclegan_ad.detector import is_saved, save_detector, write_decisions
+from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import evaluate
 from cyclegan_ad.examples import examples_at, look_at, spread_evenly, write_examples
@@ -22,11 +23,14 @@ from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
-from cyclegan_ad.run_scores import write_scores
+from cyclegan_ad.run_scores import all_scored, doubts, write_scores
 from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
+from cyclegan_ad.saved_examples import FILE as EXAMPLES
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
+from cyclegan_ad.terminal import decoding_progress
+from cyclegan_ad.text import printable
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
@@ -44,6 +48,19 @@ def prepare_data(settings: dict[str, Any]) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     return data
+
+
+def is_complete(run: RunDirectory, columns: list[str]) -> bool:
+    """Whether a trained run has these scores and every file that follows from its scores."""
+    if not all_scored(run, columns):
+        return False
+    config = run.read_config()
+    files = [run.path / EXAMPLES, run.figures / "reconstruction.png"]
+    files += [run.figures / f"scores_{column}.png" for column in columns]
+    if config["protocol"]["calibration_fraction"] > 0:
+        files.append(run.calibration)
+    whole = config["method"]["name"] != "cyclegan" or is_saved(run.detector)
+    return whole and all(file.is_file() for file in files)
 
 
 def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +86,7 @@ def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the table of a run and say where the rest is."""
-    print_result(metrics)
+    print_result(metrics, departures_of(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
 
@@ -92,6 +109,8 @@ def evaluate_run(
     Raises:
         UserError: If its last checkpoint is damaged or not that of this run's last epoch.
     """
+    for line in doubts(run):
+        print(f"{printable(line)}; scored again, without other scores that are in doubt")
     device = choose_device(settings["trainer"]["accelerator"])
     epochs = check_checkpoint(run, identity_of(settings, data))
     if epochs != settings["trainer"]["max_epochs"]:
@@ -104,7 +123,11 @@ def evaluate_run(
     features_dir = Path(settings["cache_dir"]).expanduser() / "features"
     scores = build_scores(settings["score"], features_dir).to(device)
     batch_size = settings["score"]["batch_size"]
-    found = evaluate(method, data, scores, device=device, batch_size=batch_size)
+    print(f"scoring on {describe_device(device)}", flush=True)
+    with decoding_progress("Scoring images") as progress:
+        found = evaluate(
+            method, data, scores, device=device, batch_size=batch_size, progress=progress
+        )
     metrics = write_scores(run, settings, data, found)
     _write_examples(run, method, data, device)
     if settings["method"]["name"] == "cyclegan":

@@ -1,6 +1,5 @@
 """What a job writes into its run directory before the training, and checks before it goes on."""
 
-import csv
 import datetime
 import importlib.metadata
 import platform
@@ -14,11 +13,14 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.decoding import Progress, hash_in_order
+from cyclegan_ad.data.samples import list_samples
+from cyclegan_ad.dataset_folder import dataset_folder, images_left_out
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT, write_json, write_rows, write_text
+from cyclegan_ad.files import write_json, write_rows, write_text
+from cyclegan_ad.results import SplitRow, read_split
 from cyclegan_ad.run_directory import RunDirectory
 
-SPLIT_HEADER = ["path", "sha256", "label", "subset"]
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 
@@ -28,7 +30,7 @@ def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataMo
     ``config.yaml`` comes last: with it the directory counts as a run.
     """
     run.clear()
-    write_rows(run.split, SPLIT_HEADER, [list(row) for row in data.split_rows()])
+    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
     root = settings["dataset"]["root"]
     exclude = settings["dataset"]["exclude"]
@@ -56,19 +58,60 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
         UserError: If an image was added, removed or changed, or now belongs to another subset; or
             if the list of them is gone.
     """
-    if not run.split.is_file():
-        raise UserError(f"{run.split} is gone; put it back or start anew with overwrite=true")
-    with run.split.open(newline="", **PATH_TEXT) as file:
-        before = {tuple(row) for row in list(csv.reader(file))[1:]}
-    now = {tuple(str(value) for value in row) for row in data.split_rows()}
-    if before != now:
-        changed = sorted({row[0] for row in before ^ now})
-        few = ", ".join(changed[:3]) + (", ..." if len(changed) > 3 else "")
+    before, now = set(read_split(run.path)), set(data.split_rows())
+    _refuse_changed({row[0] for row in before ^ now}, run, data.root)
+
+
+def check_images(
+    run: RunDirectory, settings: dict[str, Any], progress: Progress | None = None
+) -> None:
+    """Make sure, without decoding, that a run's results are about the images asked for.
+
+    The contents of all images, and of the masks of test images, are hashed and compared with
+    ``split.csv``.
+
+    Args:
+        run: A trained run.
+        settings: All settings of the job; its dataset is compared.
+        progress: Called after each file with (files done, files in all).
+
+    Raises:
+        UserError: If the dataset's folder is gone, or an image or mask was added, removed or
+            changed.
+    """
+    dataset = settings["dataset"]
+    try:
+        root = dataset_folder(settings)
+        exclude = images_left_out(dataset["exclude"])
+        samples = list_samples(dataset["layout"], root, exclude=exclude)
+    except UserError as error:
         raise UserError(
-            f"{len(changed)} files of {data.root} differ from those that {run.split} names "
-            f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
-            "overwrite=true"
-        )
+            f"cannot check that {run.path} was made with the images asked for: {error}; to see the "
+            f"stored results without them: python -m cyclegan_ad.report runs={run.path}"
+        ) from error
+    before = {row.path: row for row in read_split(run.path)}
+    now = {sample.path: sample.label for sample in samples}
+    for sample in samples:
+        if sample.path in before and before[sample.path].subset == "test":
+            now |= dict.fromkeys(sample.mask, -1)
+    changed = before.keys() ^ now.keys()
+    hashes = hash_in_order([root / path for path in now], progress)
+    for (path, label), sha256 in zip(now.items(), hashes, strict=True):
+        row = before.get(path)
+        if row is not None and (row.sha256 != sha256 or row.label not in (label, -1)):
+            changed.add(path)
+    _refuse_changed(changed, run, root)
+
+
+def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:
+    if not changed:
+        return
+    few = ", ".join(sorted(changed)[:3]) + (", ..." if len(changed) > 3 else "")
+    raise UserError(
+        f"{len(changed)} files of {root} differ from those that {run.split} names "
+        f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
+        "overwrite=true"
+    )
 
 
 def describe_environment() -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The scores of a run on disk, and what follows from them: metrics, thresholds, histograms."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.detector import unlike_metrics
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.figures import score_figure
@@ -12,14 +13,39 @@ from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
-from cyclegan_ad.thresholds import summarise
+from cyclegan_ad.stored_results import StoredResults, fingerprints, read_stored
 
 Rows = dict[str, dict[str, Any]]  # by path
 
 
 def all_scored(run: RunDirectory, columns: list[str]) -> bool:
-    """Whether every one of these scores has been computed and written."""
-    return set(columns) <= _earlier(run)[0].keys()
+    """Whether these scores are on disk, and all that is told of the run follows from scores."""
+    stored, wrong = _stored(run)
+    return stored is not None and not wrong and set(columns) <= stored.metrics["scores"].keys()
+
+
+def doubts(run: RunDirectory) -> list[str]:
+    """What the run's files tell that does not follow from its scores, a line each.
+
+    Returns:
+        E.g. ``metrics.json: calibrated, score sse: calibration.csv is gone``; none for a run that
+        has not been scored.
+    """
+    return _stored(run)[1]
+
+
+def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
+    """The results on disk, and what is in doubt of them."""
+    if not (run.metrics.is_file() and run.scores.is_file()):
+        return None, []
+    try:
+        stored = read_stored(run, run.read_config())
+    except UserError as error:
+        return None, [str(error).replace(f"{run.path}/", "").partition("; ")[0]]
+    wrong = [f"metrics.json: {what}: {why}" for what, why in stored.unsupported.items()]
+    if run.detector.is_dir():
+        wrong += unlike_metrics(run.detector, read_metrics(run.path))
+    return stored, wrong
 
 
 def write_scores(
@@ -57,6 +83,11 @@ def write_scores(
         "thresholds_set_on": "the test images (optimistic)",
         "scores": summary | found.summary,
         **decide(run, settings),
+        "fingerprints": {
+            file.name: fingerprints(read_scores(run.path, file.name))
+            for file in (run.scores, run.calibration)
+            if file.is_file()
+        },
         "localisation": found.localisation,
         "evaluated_with": {
             name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
@@ -79,31 +110,21 @@ def _paths(data: AnomalyDataModule, indices: Iterable[int]) -> set[str]:
 
 
 def _earlier(run: RunDirectory) -> tuple[dict[str, Any], Rows, Rows]:
-    """Metrics of each score, rows of both score files; nothing if one of them is damaged."""
-    if not (run.metrics.is_file() and run.scores.is_file()):
+    """Metrics of each score, rows of both score files; nothing of what is in doubt."""
+    stored, _ = _stored(run)
+    if stored is None:
         return {}, {}, {}
-    try:
-        metrics = read_metrics(run.path)
-        tested = {row["path"]: row for row in read_scores(run.path)}
-        kept = {}
-        if run.calibration.is_file():
-            kept = {row["path"]: row for row in read_scores(run.path, run.calibration.name)}
-    except UserError:
-        return {}, {}, {}
-    if not _follows(metrics, list(tested.values())):
-        return {}, {}, {}
-    return metrics["scores"], tested, kept
-
-
-def _follows(metrics: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
-    """Whether the metrics are those of these scores: a kill may have come between the two files."""
-    if len(rows) != metrics["test_normal"] + metrics["test_abnormal"]:
-        return False
-    labels = [row["label"] for row in rows]
-    return all(
-        column in rows[0] and summarise([row[column] for row in rows], labels) == figures
-        for column, figures in metrics["scores"].items()
+    columns = [name for name in stored.metrics["scores"] if name not in stored.doubted]
+    return (
+        {name: stored.metrics["scores"][name] for name in columns},
+        _by_path(stored.rows, columns),
+        _by_path(stored.kept, columns),
     )
+
+
+def _by_path(rows: Sequence[dict[str, Any]], columns: list[str]) -> Rows:
+    names = ["path", "label", *columns]
+    return {row["path"]: {name: row[name] for name in names} for row in rows}
 
 
 def _write(path: Any, earlier: Rows, data: AnomalyDataModule, scored: Scored) -> None:

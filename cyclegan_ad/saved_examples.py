@@ -1,7 +1,5 @@
 """Reads the pictures that a run kept of a few test images; without torch."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import shown_name
 
 FILE = "examples.npz"
 FIGURE_IMAGES = 5  # of each class, spread evenly over the test set
@@ -48,7 +47,7 @@ def read_examples(run_dir: Path) -> SavedExamples:
     path = Path(run_dir) / FILE
     again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         return SavedExamples(
             images=arrays["images"],
@@ -61,5 +60,5 @@ def read_examples(run_dir: Path) -> SavedExamples:
         )
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {again}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}); {again}") from error
+    except Exception as error:  # numpy, zipfile and zlib raise all kinds of errors on damaged files
+        raise UserError(f"{path} is damaged ({shown_name(str(error))}); {again}") from error

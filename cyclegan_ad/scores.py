@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyclegan_ad.data.augment import SYMMETRIES, dihedral
+from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
 from cyclegan_ad.extension_scores import peak, standardised
 from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.features import FeatureExtractor, Features, build_extractor
@@ -72,7 +72,7 @@ class Scores(nn.Module):
         names: any of ``SCORE_NAMES``.
         extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
         peak_sigma_px: width of the smoothing of ``peak``, in pixels; needed for it alone.
-        tta: ``none``, or ``dihedral`` to average the scores over the 8 symmetries of the images.
+        tta: ``none``, or ``dihedral`` to average scores and maps over the 8 symmetries of an image.
         precision: ``float32``, or ``bf16`` for reconstructions in bfloat16; the extractor has its
             own.
         feature_cache: where ``fid`` looks for the features of images before it computes them.
@@ -131,22 +131,25 @@ class Scores(nn.Module):
 
         Returns:
             For each of ``columns``, in order, (N,) float64 scores on the device of the images; and
-            the anomaly maps of the images as they are, (N, H, W) float32 >= 0.
+            the anomaly maps, (N, H, W) float32 >= 0; both averaged over the symmetries with
+            ``tta=dihedral``, the maps after they were turned back.
 
         Raises:
             ValueError: if the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: if a score is not finite; says which images of the batch.
         """
         view = self._view(method, images, self.variance, image_features)
-        scores = self._scores(view)
+        scores, maps = self._scores(view), view.anomaly_map
         if self.tta == "none":
-            return scores, view.anomaly_map
+            return scores, maps
         for symmetry in range(1, SYMMETRIES):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
-            turned = self._view(method, _turn(images, symmetry), variance)
-            for column, values in self._scores(turned).items():
+            view = self._view(method, _turn(images, symmetry), variance)
+            for column, values in self._scores(view).items():
                 scores[column] = scores[column] + values
-        return {column: total / SYMMETRIES for column, total in scores.items()}, view.anomaly_map
+            maps = maps + _turn(view.anomaly_map[:, None], inverse(symmetry))[:, 0]
+        averages = {column: total / SYMMETRIES for column, total in scores.items()}
+        return averages, maps / SYMMETRIES
 
     def _view(
         self,

@@ -1,13 +1,13 @@
 """What is wrong with the settings of a command, found before anything slow is imported."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from cyclegan_ad.backbone_names import check_backbone_name, check_embedding_settings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.method_names import METHODS
+from cyclegan_ad.path_settings import check_folder_name, check_path
 from cyclegan_ad.score_names import (
     SCORE_PRECISIONS,
     TTA_NAMES,
@@ -18,6 +18,7 @@ from cyclegan_ad.score_names import (
 
 SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
 LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
+_LARGEST_WHOLE = 2**31 - 1  # what every library underneath takes
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "method.name": tuple(METHODS),
@@ -74,14 +75,13 @@ _BOOLEANS = (
     "dataset.skip_unreadable",
     "trainer.activation_checkpointing",
 )
-_TEXTS = ("runs", "data_dir", "cache_dir", "dataset.name", "dataset.source", "logger.project")
-_TEXTS_OR_NULL = (
-    "run_name",
-    "dataset.root",
-    "dataset.exclude",
-    "logger.entity",
-)
+_PATHS = ("runs", "data_dir", "cache_dir")
+_PATHS_OR_NULL = ("dataset.root", "dataset.exclude", "method.weights_path")
+_TEXTS = (*_PATHS, "dataset.name", "dataset.source", "logger.project")
+_TEXTS_OR_NULL = (*_PATHS_OR_NULL, "run_name", "logger.entity")
 _FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
+# Settings whose value is one text, commas and all; those of the other commands, too.
+TEXTS = frozenset((*_TEXTS, *_TEXTS_OR_NULL, "run", "root", "out", "entity", "project", "name"))
 # What only some options of a group have.
 _OPTIONAL = ("method.", "logger.")
 _ABSENT = object()
@@ -115,8 +115,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
             raise UserError(f"{name}={value} is not possible; it is a whole number >= {smallest}")
-    if settings["seed"] > LARGEST_SEED:
-        raise UserError(f"seed={settings['seed']} is not possible; it is at most {LARGEST_SEED}")
+        largest = LARGEST_SEED if name == "seed" else _LARGEST_WHOLE
+        if value is not _ABSENT and value > largest:
+            raise UserError(f"{name}={value} is not possible; it is at most {largest}")
     for name, least in _SMALLEST_NUMBER.items():
         value = _look_up(settings, name)
         if value is not _ABSENT and not (_is_number(value) and value >= least):
@@ -140,13 +141,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
                 f"{name}={value} is not possible; it is a text (a number needs quotes: "
                 f"{name}=\\'5\\')"
             )
+    for name in (*_PATHS, *_PATHS_OR_NULL):
+        value = _look_up(settings, name)
+        if value is not _ABSENT and value is not None:
+            check_path(name, value)
     for name in _FOLDER_NAMES:
         value = _look_up(settings, name)
-        if value is not None and not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", str(value)):
-            raise UserError(
-                f"{name}={value} is not possible; it becomes a folder's name: letters, digits, "
-                "blanks and any of . _ - + @"
-            )
+        if value is not None:
+            check_folder_name(name, str(value))
     _check_texts("dataset.folders", _look_up(settings, "dataset.folders"))
     _check_texts("score.names", _look_up(settings, "score.names"))
     _check_decay(settings)
@@ -166,7 +168,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _check_size(size_px: Any) -> None:
-    if not _is_whole(size_px) or size_px % 4 or size_px < SMALLEST_SIZE_PX:
+    if not _is_whole(size_px) or size_px % 4 or not SMALLEST_SIZE_PX <= size_px <= _LARGEST_WHOLE:
         raise UserError(
             f"resolution={size_px} is not possible; the generator halves an image twice, so "
             f"it is a multiple of 4, at least {SMALLEST_SIZE_PX}"

@@ -5,14 +5,17 @@ The launchers themselves are in ``hydra_plugins``, where Hydra looks for them.
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.command_line import Job
 from cyclegan_ad.resources import JOB_CPUS, cpu_count
+from cyclegan_ad.run_directory import RunDirectory
 
 GO_ON = "type the same command again to go on"
 
@@ -34,11 +37,12 @@ class Tally:
     Args:
         job: The command; failures are counted in it.
         labels: One a job.
+        first: Number of the first of them in the sweep.
     """
 
-    def __init__(self, job: object, labels: Sequence[str]) -> None:
+    def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
         assert isinstance(job, Job)
-        self.job, self.labels, self.ended = job, labels, 0
+        self.job, self.labels, self.first, self.ended = job, labels, first, 0
 
     def add(self, index: int, error: str | None, output: Path | None = None) -> None:
         """Tell that a job has ended.
@@ -54,7 +58,25 @@ class Tally:
             done = f"{self.ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
             print(done, flush=True)
         else:
-            self.job.fail(f"{self.labels[index]}: {error}{where}")
+            self.job.fail(error, self.first + index, self.labels[index], where)
+
+
+def print_seeds(jobs: Sequence[dict[str, Any]]) -> None:
+    """Print the means over seeds of a sweep that has several, and how to see more.
+
+    Args:
+        jobs: Settings of the jobs that ended well.
+    """
+    runs = {RunDirectory.of(settings).path: settings["runs"] for settings in jobs}
+    places = [place for place in runs if (place / "metrics.json").is_file()]
+    if len({place.parent for place in places}) == len(places):
+        return  # no two of them differ in their seed
+    from cyclegan_ad.reporting.seeds import print_means  # --help needs no NumPy
+
+    print_means(places)
+    for folder in dict.fromkeys(runs[place] for place in places):
+        words = "" if folder == "runs" else f" {shlex.quote(f'runs={folder}')}"
+        print(f"All runs, with figures: python -m cyclegan_ad.report{words}", flush=True)
 
 
 def settled() -> JobReturn:

@@ -1,6 +1,6 @@
 """The result table a command ends with, beside what the paper published."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -8,14 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.protocol_words import PAPER_PROTOCOL, explain
+from cyclegan_ad.protocol_words import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
 from cyclegan_ad.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
+from cyclegan_ad.text import printable
 
 # Width of the output where there is no terminal to ask, and the least it must fit in.
 _PIPED_COLUMNS = 80
 
 
-def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Table:
+def result_table(
+    metrics: Mapping[str, Any], unlike: Sequence[str], *, ascii_only: bool = False
+) -> Table:
     """Lay out the metrics of one run, one row a score, within 80 columns.
 
     The first line of a row is this run; the second is the paper's mean and standard deviation
@@ -23,6 +26,7 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
 
     Args:
         metrics: content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
+        unlike: what was not as in the paper, from `departures_of`.
         ascii_only: spell plus-minus and the footnote mark in ASCII.
 
     Returns:
@@ -40,11 +44,10 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
     published = [figure for row in paper.values() for figure in row.values() if figure is not None]
 
     table = Table(
-        title=_title(metrics),
-        caption=_caption(metrics, published, ascii_only),
+        title=Text(_title(metrics), style="bold"),
+        caption=Text(_caption(metrics, published, unlike, ascii_only)),
         title_justify="left",
         caption_justify="left",
-        title_style="bold",
         caption_style="",
         box=None if ascii_only else box.SIMPLE_HEAD,
         pad_edge=False,
@@ -56,7 +59,9 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
     table.add_column("Threshold", justify="right", no_wrap=True)
     for score, row in scores.items():
         in_paper = any(figure is not None for figure in paper[score].values())
-        cells = [Text(f"{score}\n  paper" if in_paper else score)]
+        mark = _unlike_mark(ascii_only) if unlike else ""
+        name = printable(score)
+        cells = [Text(f"{name}\n  paper{mark}" if in_paper else name)]
         cells += [
             Text(f"{_percent(row[metric])}\n{_published(paper[score][metric], ascii_only)}")
             for metric in PAPER_METRICS
@@ -68,11 +73,14 @@ def result_table(metrics: Mapping[str, Any], *, ascii_only: bool = False) -> Tab
     return table
 
 
-def print_result(metrics: Mapping[str, Any], console: Console | None = None) -> None:
+def print_result(
+    metrics: Mapping[str, Any], unlike: Sequence[str], console: Console | None = None
+) -> None:
     """Print `result_table` to the terminal, or plainly into a pipe or a file.
 
     Args:
         metrics: content of ``metrics.json``.
+        unlike: what was not as in the paper, from `departures_of`.
         console: where to; standard output by default.
     """
     if console is None:
@@ -80,19 +88,29 @@ def print_result(metrics: Mapping[str, Any], console: Console | None = None) -> 
         if not console.is_terminal:
             console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
     ascii_only = not console.encoding.lower().startswith("utf")
-    console.print(result_table(metrics, ascii_only=ascii_only))
-    for column, decisions in metrics["protocols"].get(metrics["protocol"], {}).items():
-        console.print(f"protocol={metrics['protocol']}, {column}: {explain(decisions)}")
+    console.print(result_table(metrics, unlike, ascii_only=ascii_only))
+    decided = metrics["protocols"].get(metrics["protocol"], {})
+    for column, decisions in decided.items():
+        console.print(
+            Text(f"protocol={metrics['protocol']}, {printable(column)}: {explain(decisions)}")
+        )
+    if len(decided) > 1:
+        console.print(Text(CHOOSE_BEFOREHAND))
 
 
 def _title(metrics: Mapping[str, Any]) -> str:
-    return (
+    return printable(
         f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
         f"{metrics['epochs']} epochs"
     )
 
 
-def _caption(metrics: Mapping[str, Any], published: list[PaperFigure], ascii_only: bool) -> str:
+def _caption(
+    metrics: Mapping[str, Any],
+    published: list[PaperFigure],
+    unlike: Sequence[str],
+    ascii_only: bool,
+) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
     lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
     lines.append(
@@ -101,6 +119,8 @@ def _caption(metrics: Mapping[str, Any], published: list[PaperFigure], ascii_onl
     )
     if published:
         lines.append("Paper: mean and standard deviation over 5 splits.")
+    if published and unlike:
+        lines.append(f"{_unlike_mark(ascii_only)} Not as in the paper: {', '.join(unlike)}.")
     if any(figure.artefact for figure in published):
         lines.append(
             f"{_mark(ascii_only)} The paper's figures for this method come from an error in its "
@@ -125,6 +145,10 @@ def _published(figure: PaperFigure | None, ascii_only: bool) -> str:
     plus_minus = "+-" if ascii_only else "±"
     mark = _mark(ascii_only) if figure.artefact else ""
     return f"{figure.mean_percent:.2f}{plus_minus}{figure.std_percent:.2f}{mark}"
+
+
+def _unlike_mark(ascii_only: bool) -> str:
+    return "#" if ascii_only else "‡"
 
 
 def _mark(ascii_only: bool) -> str:

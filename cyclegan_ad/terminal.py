@@ -1,9 +1,12 @@
 """What progress on the terminal is made of, and the bar for slow preparations.
 
-Without a terminal (a pipe, a CI job) a bar becomes a plain line about every tenth of the way.
-Both go to standard error, which leaves standard output to results.
+Without a terminal (a pipe, a CI job) a bar becomes a plain line about every tenth of the way, the
+first within 10 s and then one a minute at least. Both go to standard error, which leaves standard
+output to results.
 """
 
+import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +19,10 @@ REFRESH_S = 0.5
 
 # Without a terminal: a line after each such share of the way.
 PLAIN_SHARE = 0.1
+
+# Without a terminal: so long it stays silent at most, at first and then.
+FIRST_LINE_S = 10.0
+LINE_EVERY_S = 60.0
 
 # The speed is that of the last minute: a slow first step (compilation) is soon forgotten.
 _SPEED_WINDOW_S = 60.0
@@ -73,6 +80,44 @@ class Speed:
         return (self._done - before) / seconds if seconds > 0 else 0.0
 
 
+class Heartbeat:
+    """Tells from a thread of its own that work goes on, wherever nobody else did for a while.
+
+    Args:
+        tell: prints a line.
+        first_s: it is called when nothing was told for so long since the start.
+        every_s: and then, since the last line.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[], None],
+        first_s: float = FIRST_LINE_S,
+        every_s: float = LINE_EVERY_S,
+    ) -> None:
+        self._tell, self._every_s = tell, every_s
+        self._told: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: stop
+        thread = threading.Thread(target=self._beat, args=(first_s,), daemon=True)
+        thread.start()
+
+    def told(self) -> None:
+        """Note that a line was printed."""
+        self._told.put(True)
+
+    def stop(self) -> None:
+        """Tell nothing any more."""
+        self._told.put(False)
+
+    def _beat(self, patience_s: float) -> None:
+        while True:
+            try:
+                if not self._told.get(timeout=patience_s):
+                    return
+            except queue.Empty:
+                self._tell()
+            patience_s = self._every_s
+
+
 @contextmanager
 def decoding_progress(
     description: str,
@@ -97,9 +142,17 @@ def decoding_progress(
     next_share = 0.0
     progress: Progress | None = None
     task = TaskID(0)
+    come = 0, 0
+
+    def say() -> None:
+        done, total = come
+        so_far = f"{done} of {total}, " if total else ""
+        line = f"{description}: {so_far}{duration(clock() - start)} elapsed"
+        console.print(line, soft_wrap=True, markup=False)
 
     def report(done: int, total: int) -> None:
-        nonlocal next_share, progress, task
+        nonlocal next_share, progress, task, come
+        come = done, total
         if clock() - start < delay_s:
             return
         if console.is_terminal:
@@ -110,10 +163,15 @@ def decoding_progress(
             progress.update(task, completed=done, total=total)
         elif total and (done / total >= next_share or (done == total and next_share > 0)):
             next_share = done / total + PLAIN_SHARE
-            console.print(f"{description}: {done} of {total}", soft_wrap=True, markup=False)
+            say()
+            if heartbeat is not None:
+                heartbeat.told()
 
+    heartbeat = Heartbeat(say) if not console.is_terminal else None
     try:
         yield report
     finally:
+        if heartbeat is not None:
+            heartbeat.stop()
         if progress is not None:
             progress.stop()

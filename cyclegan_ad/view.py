@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,25 @@ from torch import Tensor
 from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.features import FeatureExtractor, Features
 from cyclegan_ad.score_precision import arithmetic
+
+Result = TypeVar("Result")
+
+
+class _once(Generic[Result]):
+    """A property computed when first asked for.
+
+    Until Python 3.12, ``functools.cached_property`` has one lock for all instances: images that are
+    scored side by side would wait for each other.
+    """
+
+    def __init__(self, function: Callable[[Any], Result]) -> None:
+        self.function, self.name = function, function.__name__
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Result:
+        value = self.function(instance)
+        instance.__dict__[self.name] = value  # found first from now on
+        return value
 
 
 def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
@@ -60,14 +79,14 @@ class View:
         self.extractor, self.known_features, self.variance = extractor, image_features, variance
         self.feature_cache, self.precision = feature_cache, precision
 
-    @cached_property
+    @_once
     def reconstructions(self) -> Tensor:
         """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
         with arithmetic(self.images.device, self.precision):
             reconstructions: Tensor = self.method.reconstruct(self.images)
         return reconstructions.to(torch.promote_types(reconstructions.dtype, torch.float32))
 
-    @cached_property
+    @_once
     def anomaly_map(self) -> Tensor:
         """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
         if hasattr(self.method, "reconstruct"):
@@ -75,12 +94,12 @@ class View:
         maps: Tensor = self.embedding.maps
         return maps
 
-    @cached_property
+    @_once
     def embedding(self) -> Any:
         """What ``method.embed`` says of the images: ``scores`` (N,) float64 and ``maps``."""
         return self.method.embed(self.images)
 
-    @cached_property
+    @_once
     def features(self) -> tuple[Features, Features]:
         """Deep features of the images and of their reconstructions."""
         assert self.extractor is not None
@@ -88,7 +107,7 @@ class View:
         before = self.extractor(self.images) if known is None else known
         return before, self.extractor(self.reconstructions)
 
-    @cached_property
+    @_once
     def pooled(self) -> tuple[Tensor, Tensor]:
         """Pooled features of the images and of their reconstructions, (N, D) float32 each."""
         if self.feature_cache is None or self.known_features is not None:

@@ -94,6 +94,9 @@ def start_wandb_run(
 
     Returns:
         A run of its own, even if others are active in this process.
+
+    Raises:
+        UserError: If not even an offline run starts.
     """
     import wandb
 
@@ -126,20 +129,31 @@ def start_wandb_run(
     if mode == "online":
         try:
             run = init("online")
-        except wandb.Error as error:
+        except Exception as error:  # its service has errors of all kinds
             # W&B keeps the id of a failed start in use until it is torn down.
             wandb.teardown()
-            cause = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder="...")
-            mode, reason = "offline", f"online did not work: {cause}"
+            mode, reason = "offline", f"online did not work: {cause_of(error)}"
         else:
             print(f"W&B: online, {run.url}", flush=True)
     if mode == "offline":
-        run = init("offline")
+        try:
+            run = init("offline")
+        except Exception as error:
+            wandb.teardown()
+            raise UserError(f"W&B did not start ({cause_of(error)}); use logger=csv") from error
         upload = f"wandb sync {shlex.quote(str(run_dir / 'wandb'))}/offline-run-*"
         print(f"W&B: offline ({reason}). To upload: {upload}", flush=True)
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run
+
+
+def cause_of(error: Exception) -> str:
+    """The reason of an error of W&B, or of pydantic, which puts it into the third line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[2] if isinstance(error, ValueError) and len(lines) > 2 else " ".join(lines)
+    text = said.partition(" [type=")[0] or type(error).__name__
+    return textwrap.shorten(text, 200, placeholder="...")
 
 
 def _run_id(run_dir: Path) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.paper import paper_table1
 from experiments.batch_sum import (
     PAPER_BATCH_SIZE,
     PAPER_RUNS,
@@ -25,7 +26,6 @@ from experiments.batch_sum import (
     simulate,
 )
 from experiments.driver import Settings, open_console, run_driver, whole_number
-from experiments.paper import paper_table1
 
 DEFAULTS = {"batch_size": str(PAPER_BATCH_SIZE)}
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
 from cyclegan_ad.saved_examples import read_examples
 from experiments.driver import (
@@ -32,7 +33,6 @@ from experiments.driver import (
     run_driver,
     whole_number,
 )
-from experiments.paper import paper_table1
 from experiments.strips import Strip, Tiles, draw_strips
 
 DEFAULTS = {

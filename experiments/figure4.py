@@ -19,6 +19,7 @@ Settings (change with name=value):
 from pathlib import Path
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.paper import paper_table1
 from cyclegan_ad.results import read_scores
 from experiments.distributions import Distribution, draw_distributions
 from experiments.driver import (
@@ -29,7 +30,6 @@ from experiments.driver import (
     run_directory,
     run_driver,
 )
-from experiments.paper import paper_table1
 from experiments.remedy import scoring_command
 
 # Columns of scores.csv beside the scores.

@@ -3,6 +3,8 @@
 Times do not depend on the values of weights; scores do, so no result is computed with these.
 """
 
+import hashlib
+import io
 from pathlib import Path
 
 import torch
@@ -10,11 +12,9 @@ from torchvision.models import inception_v3
 
 from cyclegan_ad.files import replacing
 
-WEIGHTS_FILE = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's name
-
 
 def write_random_inception(torch_home: Path) -> Path:
-    """Write weights of the right shapes where pytorch-fid looks for its own.
+    """Write weights of the right shapes, in a file that is named after its hash as torch.hub's are.
 
     All convolutions share one storage, which makes the file 9 MB instead of 95. The batch norms
     scale each layer as a He initialisation would, so that the image shows in the last features.
@@ -41,7 +41,15 @@ def write_random_inception(torch_home: Path) -> Path:
             state[f"{layer}.running_mean"] = torch.zeros(len(weight))
             state[f"{layer}.running_var"] = torch.ones(len(weight))
             state[f"{layer}.num_batches_tracked"] = torch.tensor(0)
-    path = torch_home / "hub" / "checkpoints" / WEIGHTS_FILE
+    file = io.BytesIO()
+    torch.save(state, file)
+    name = f"random_inception-{hashlib.sha256(file.getvalue()).hexdigest()[:8]}.pth"
+    path = torch_home / "hub" / "checkpoints" / name
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(file.getvalue())
     return path
+
+
+def address_of(weights: Path) -> str:
+    """What to set ``pytorch_fid.inception.FID_WEIGHTS_URL`` to, so that these weights are used."""
+    return f"https://localhost/{weights.name}"

@@ -26,6 +26,7 @@ from cyclegan_ad.data.samples import find_root, list_samples
 from cyclegan_ad.data.split import split_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_rows, write_text
+from cyclegan_ad.paper import PaperSizes, paper_table1
 from experiments.driver import (
     Settings,
     choose_datasets,
@@ -33,7 +34,6 @@ from experiments.driver import (
     open_console,
     run_driver,
 )
-from experiments.paper import PaperSizes, paper_table1
 
 DEFAULTS = {
     "data_dir": os.environ.get("CYCLEGAN_AD_DATA", "data"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from cyclegan_ad.inception_weights import ensure_inception_weights
+from cyclegan_ad.inception_weights import build_inception
 
 Floats = NDArray[np.float64]
 Reconstruct = Callable[[Tensor], Tensor]
@@ -27,10 +27,7 @@ def textbook_inception() -> nn.Module:
     Raises:
         UserError: If the weights cannot be had or read.
     """
-    ensure_inception_weights()
-    from pytorch_fid.inception import InceptionV3
-
-    network: nn.Module = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
+    network: nn.Module = build_inception()[0]
     return network.eval()
 
 

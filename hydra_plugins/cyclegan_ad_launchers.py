@@ -62,7 +62,7 @@ else:
             folder = Path(str(self.config.hydra.sweep.dir)).absolute()
             folder.mkdir(parents=True, exist_ok=True)
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
             share = f"{each} of {len(gpus)} GPUs" if gpus else f"{cpus} of {cpu_count()} CPUs"
             print(f"{len(outputs)} jobs, {n_jobs} at a time with {share} each", flush=True)
@@ -165,7 +165,7 @@ else:
                 UserError: If they cannot be submitted.
             """
             assert self.config is not None
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
             print(f"{len(waiting)} jobs submitted; their output: {folder}", flush=True)
@@ -254,7 +254,7 @@ else:
             self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
         ) -> Sequence[JobReturn]:
             """Run the jobs, and tell of them when all have ended."""
-            tally = Tally(self.task_function, labels_of(job_overrides))
+            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             with environment_of_jobs():
                 results = super().launch(job_overrides, initial_job_idx)
             for i, result in enumerate(results):

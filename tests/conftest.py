@@ -37,16 +37,18 @@ def golden() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def inception_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A TORCH_HOME with random weights in place of pytorch-fid's; use it through ``torch_home``."""
+    """Random weights in place of pytorch-fid's; use them through ``torch_home``."""
     from experiments.random_inception import write_random_inception
 
-    home = tmp_path_factory.mktemp("torch_home")
-    write_random_inception(home)
-    return home
+    return write_random_inception(tmp_path_factory.mktemp("torch_home"))
 
 
 @pytest.fixture
 def torch_home(inception_stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make torch find the random Inception weights; gives the folder."""
-    monkeypatch.setenv("TORCH_HOME", str(inception_stand_in))
-    return inception_stand_in
+    from experiments.random_inception import address_of
+
+    home = inception_stand_in.parents[2]
+    monkeypatch.setenv("TORCH_HOME", str(home))
+    monkeypatch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", address_of(inception_stand_in))
+    return home

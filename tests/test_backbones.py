@@ -1,7 +1,9 @@
+import hashlib
 import shutil
 import urllib.error
 import urllib.request
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +93,18 @@ def test_without_weights_the_error_says_how_to_place_them(caches: Path) -> None:
     ensure_baseline("ganomaly")
 
 
-def test_file_in_the_cache_of_torch(caches: Path, resnet18_file: Path) -> None:
+def test_file_in_the_cache_of_torch(
+    caches: Path, resnet18_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caches.mkdir(parents=True)
     shutil.copy(resnet18_file, caches)
     assert find_weights("resnet18") == caches / RESNET18
+    with pytest.raises(UserError, match=r"another file: sha256 is not f37072fd.*delete it"):
+        ensure_baseline("patchcore", backbone="resnet18")
+    name = f"resnet18-{hashlib.sha256(resnet18_file.read_bytes()).hexdigest()[:8]}.pth"
+    known = replace(BACKBONES["resnet18"], weights_url=f"https://localhost/{name}")
+    monkeypatch.setitem(BACKBONES, "resnet18", known)
+    (caches / RESNET18).rename(caches / name)
     ensure_baseline("patchcore", backbone="resnet18")
 
 

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 
 from cyclegan_ad.command_line import conf_dir, explain, help_text, importing, run_command
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +52,15 @@ def command(
     root.setLevel(level)
 
 
+def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
+    def task(settings: dict[str, Any]) -> None:
+        raise UserError("pi\udce8ce\r\x1b[31m\u202e.png is damaged")
+
+    code, _, err = command(task=task)
+    assert code == 1
+    assert err == "error: pi\\udce8ce\\r\\x1b[31m\\u202e.png is damaged\n"
+
+
 def refuse(settings: dict[str, Any]) -> None:
     check_settings(settings)
     raise AssertionError("these settings were to be refused")
@@ -68,10 +78,47 @@ def the_error(result: tuple[int, str, str]) -> str:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["epochs=5"], "there is no setting epochs; see --help for the settings, or --cfg job"),
-        (["trainer.max_epoch=5"], "there is no setting trainer.max_epoch;"),
-        (["model=cyclegan"], "there is no setting model;"),
-        (["model/size=big"], "there is no setting model/size;"),
+        (["epochs=5"], "there is no setting epochs; did you mean trainer.max_epochs? See --help"),
+        (
+            ["trainer.max_epoch=5"],
+            "there is no setting trainer.max_epoch; did you mean trainer.max_",
+        ),
+        (["datset=screw"], "there is no setting datset; did you mean dataset?"),
+        (["lr=1e-3"], "there is no setting lr; did you mean method.learning_rate?"),
+        (
+            ["score.precison=bf16"],
+            "there is no setting score.precison; did you mean score.precision?",
+        ),
+        (
+            ["batch_size=8"],
+            "there is no setting batch_size; did you mean dataset.batch_size or score",
+        ),
+        (
+            ["+lr=1e-3"],
+            "+lr=1e-3 adds a setting that no code reads; did you mean method.learning_r",
+        ),
+        (
+            ["--resolution", "64"],
+            "there is no flag --resolution; settings are given as name=value, ",
+        ),
+        (
+            ["--image-size=64"],
+            "there is no flag --image-size; settings are given as name=value, see ",
+        ),
+        (["-x"], "there is no flag -x; settings are given as name=value, see --help"),
+        (["dataset=Screw"], "dataset=Screw is not possible; did you mean screw? Choose one of "),
+        (
+            ["dataset=/tmp/photos"],
+            "dataset=/tmp/photos is not possible: dataset takes the name of an option, not a path; "
+            "for a folder of images give dataset=folder dataset.root=/tmp/photos",
+        ),
+        (
+            ["method=~/cyclegan"],
+            "method=~/cyclegan is not possible: method takes the name of an opt",
+        ),
+        (["nonsense=1"], "there is no setting nonsense; see --help for the settings, or --cfg job"),
+        (["model=cyclegan"], "there is no setting model; did you mean method?"),
+        (["model/size=big"], "there is no setting model/size; "),
         (
             ["dataset=cow"],
             "dataset=cow is not possible; choose one of brain_mri, breast_ultrasound, demo, "
@@ -87,7 +134,10 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
             "batch_sum_artifact trains nothing; in a checkout, run python -m experiments.batch_sum",
         ),
-        (["+experiment=table3"], "experiment=table3 is not possible; choose one of extensions, "),
+        (
+            ["+experiment=table3"],
+            "experiment=table3 is not possible; did you mean table2? Choose one ",
+        ),
         (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
         (
             ["hydra/launcher=joblib"],
@@ -107,14 +157,65 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["seed 3"], "cannot read 'seed 3'; settings are given as name=value"),
         (["dataset=screw,tile"], "dataset=screw,tile has several values; add -m to run one job"),
         (["seed=0,1,2"], "seed=0,1,2 has several values; add -m to run one job for each"),
+        (["seed=0..4"], "seed=range(0,5) has several values; add -m to run one job for each"),
+        (["seed=4..0"], "seed=4..0 is not possible; it is a whole number >= 0"),
+        (["seed=99999999999"], "seed=99999999999 is not possible; it is at most 4294967295"),
+        (
+            ["score.batch_size=99999999999"],
+            "score.batch_size=99999999999 is not possible; it is at",
+        ),
+        (
+            ["dataset.root=/data/lot 5, line 2"],
+            "dataset.root=/data/lot 5, line 2: a value with a comma needs quotes: "
+            "dataset.root=\\'...\\', with blanks \"dataset.root='/data/lot 5, line 2'\"",
+        ),
+        (["run_name=a,b"], "run_name=a,b: a value with a comma needs quotes: run_name=\\'...\\'"),
+        (
+            ["method.weights_path=a,b", "method=padim"],
+            "method.weights_path=a,b: a value with a com",
+        ),
+        (
+            ["runs=~nobody-of-this-name/runs"],
+            "runs=~nobody-of-this-name/runs: there is no such home",
+        ),
+        ([f"runs={'x' * 256}"], f"runs={'x' * 60}... is not possible; a name of 256 bytes is too"),
+        (["cache_dir="], "cache_dir= is not possible; it is a path"),
+        (
+            [f"run_name='{'é' * 128}'"],
+            f"run_name={'é' * 60}... is not possible; a name of 256 bytes",
+        ),
+        (
+            ["-m", "--cfg", "job"],
+            "--multirun and --cfg exclude each other; leave out --multirun and",
+        ),
+        (["--info", "config", "-r"], "--run and --info exclude each other; leave out --run"),
+        (["--cfg", "jobs"], "--cfg jobs: invalid value; choose one of job, hydra, all"),
+        (["--cfg"], "--cfg needs a value"),
+        (["--resolve"], "--resolve goes with --cfg only"),
+        (["--package", "dataset"], "--package goes with --cfg only"),
+        (["--hydra-help", "seed=1"], "--hydra-help takes no settings; leave out seed=1"),
+        (["--shell-completion"], "--shell-completion takes one of install=bash, install=fish,"),
+        (["--shell-completion", "query=bash"], "--shell-completion takes one of install=bash,"),
+        (["--experimental-rerun", "x.pickle"], "there is no flag --experimental-rerun; settings"),
+        (["--config-name", "report"], "there is no flag --config-name; settings are given as"),
+        (["--config-dir", "nowhere"], "Additional config directory '"),
+        (["hydra.sweeper.max_batch_size=0", "-m"], "AssertionError (see --help)"),
         (["+seed=2"], "+seed=2 adds a setting that no code reads; to change one, leave out the +:"),
         (["++foo=1"], "++foo=1 adds a setting that no code reads;"),
         (["score=[sse,fid]"], "score=[sse,fid] is not possible: score takes one option; for a job"),
         (["--seed", "3"], "there is no flag --seed; settings are given as name=value, see --help"),
         (["+dataset=screw"], "dataset has a value already; leave out the + before dataset=..."),
         (["runs=???"], "runs is missing; give it as runs=VALUE"),
-        (["~trainer"], "trainer.accelerator is missing; give it as trainer.accelerator=VALUE"),
-        (["~nothing"], "Could not delete from config. 'nothing' does not exist. (see --help)"),
+        (["~trainer"], "~trainer: no setting can be left out; to change one give name=value"),
+        (
+            ["method.name=ganomaly"],
+            "method.name=ganomaly leaves the other settings of the group as th",
+        ),
+        (["logger.kind=wandb"], "logger.kind=wandb leaves the other settings of the group as they"),
+        (["++hydra.job_logging.root.level=loud"], "Unable to configure root logger (see --help)"),
+        (["~logger.kind"], "~logger.kind: no setting can be left out"),
+        (["seed=range(1,2,0)", "-m"], "range() arg 3 must not be zero (see --help)"),
+        ([f"seed={'9' * 5000}"], "Exceeds the limit (4300 digits) for integer string conversion"),
         (["runs=${elsewhere}"], "Interpolation key 'elsewhere' not found (see --help)"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -194,6 +295,108 @@ def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Comman
     seen.clear()
     code, _, err = command("dataset=screw", "-m", "seed=0,1,2", task=task)
     assert (code, err, seen) == (0, "", [(64, 0), (64, 1), (64, 2)])
+
+
+def test_a_reason_that_jobs_share_is_told_once(command: Command) -> None:
+    def refuse_all(settings: dict[str, Any]) -> None:
+        raise UserError("no weights; get them")
+
+    code, _, err = command("-m", "seed=0,1,2", task=refuse_all)
+    assert code == 1
+    assert err.splitlines() == [
+        "error: no weights; get them",
+        "error: seed=1: the same error",
+        "error: seed=2: the same error",
+    ]
+
+
+def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+    code, _, err = command(
+        "-m", "resolution=64,66", task=lambda settings: told.append(capsys.readouterr().err)
+    )
+    assert (code, err) == (1, "")
+    assert len(told) == 1 and told[0].startswith("error: resolution=66 is not possible;")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["method.lambda_cyc=5,10"], "run_name=cyclegan-64-lambda_cyc-${method.lambda_cyc}"),
+        (
+            ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine", "seed=0,1"],
+            "in a command of its own",
+        ),
+        (
+            ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],
+            "run_name=${method.name}-${resolution}-learning_rate-${method.learning_rate}",
+        ),
+        (["dataset.root=/data/lot 5, line 2"], "needs quotes: dataset.root=\\'...\\'"),
+        (["score=sse,fid", "overwrite=true"], "overwrite=true deletes what the first one did"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
+    command: Command, words: list[str], remedy: str
+) -> None:
+    seen: list[Any] = []
+    code, _, err = command("-m", *words, task=seen.append)
+    assert (code, seen) == (1, [])
+    assert re.fullmatch(r"error: [^\n]+\n", err) and remedy in err, err
+    assert "runs/" in err and os.listdir() == []
+    if remedy.startswith("run_name="):
+        assert command("-m", *words, remedy, task=seen.append)[0] == 0
+        assert len({RunDirectory.of(settings).path for settings in seen}) == len(seen) > 1
+
+
+def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
+    seen: list[Any] = []
+    words = ("score=sse,fid", "protocol=paper,crossfit", "seed=0..2")
+    code, _, err = command("-m", *words, task=seen.append)
+    assert (code, err, len(seen)) == (0, "", 12)
+    assert sorted({settings["seed"] for settings in seen}) == [0, 1, 2]
+
+
+def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
+    places: list[str] = []
+    chdir = "hydra.job.chdir=true"
+    task: Callable[[Any], None] = lambda settings: places.append(os.getcwd())  # noqa: E731
+    assert command(chdir, "hydra.run.dir=elsewhere", task=task)[0] == 0
+    assert command(chdir, "-m", "seed=0,1", task=task)[0] == 0
+    assert places == [str(tmp_path)] * 3
+
+
+def test_a_home_folder_needs_no_quotes(command: Command) -> None:
+    got: list[Any] = []
+    words = ("dataset.root=~/photos", "runs='~/my runs'", "data_dir='/data/a,~b'")
+    assert command(*words, task=got.append) == (0, "", "")
+    assert got[0]["dataset"]["root"] == "~/photos"
+    assert (got[0]["runs"], got[0]["data_dir"]) == ("~/my runs", "/data/a,~b")
+
+
+def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
+    code = (
+        "import os, sys\n"
+        "from cyclegan_ad.command_line import run_command\n"
+        "def task(settings):\n"
+        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings['data_dir'])\n"
+        "    os.system(f'{sys.executable} -c \"import sys; print(sys.flags.utf8_mode)\"')\n"
+        "run_command(task, 'train')"
+    )
+    latin = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", code, "data_dir='/data/\xe9'"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **latin, "PYTHONIOENCODING": "latin-1"},
+        encoding="latin-1",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert sorted(result.stdout.splitlines()) == ["1", "utf-8 iso8859-1 /data/\xe9"]
 
 
 def test_a_sweep_with_an_unknown_option_starts_no_job(command: Command) -> None:

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__, detector
-from cyclegan_ad.detector import save_detector, write_decisions
+from cyclegan_ad.detector import save_detector, unlike_metrics, write_decisions
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks.generator import Generator
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
@@ -130,6 +131,29 @@ def test_a_later_detector_replaces_the_earlier_one(tmp_path: Path) -> None:
     assert first["sha256"] != second["sha256"]
     weights = (tmp_path / "generator.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() in second["sha256"].values()
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "[" * 100_000, '{"a": \xff'])
+def test_decisions_for_a_detector_that_is_gone_or_damaged(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "detector.json").write_text(content, encoding="latin-1")
+    assert unlike_metrics(tmp_path, METRICS) == ["detector.json is gone or damaged"]
+    with pytest.raises(
+        UserError, match=r"detector\.json is gone or damaged; score .*evaluate run="
+    ):
+        write_decisions(tmp_path, METRICS)
+
+
+def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
+    save(tmp_path, Generator(**NETWORK))
+    write_decisions(tmp_path, METRICS)
+    assert unlike_metrics(tmp_path, METRICS) == []
+    path = tmp_path / "detector.json"
+    path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
+    assert unlike_metrics(tmp_path, METRICS) == ["detector.json: scores is not as in metrics.json"]
+    assert len(unlike_metrics(tmp_path, METRICS | {"protocol": "paper"})) == 2
 
 
 def test_a_failed_write_leaves_the_earlier_detector(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cyclegan_ad.device import choose_device, prepare_process
+from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.errors import UserError
 
 
@@ -18,6 +18,17 @@ def test_gpu_is_taken_unless_the_cpu_is_asked_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto") == choose_device("gpu") == torch.device("cuda")
     assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_a_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert describe_device(cpu) == "CPU (2 threads)"
+    assert describe_device(cpu, 4) == "CPU (4 processes)"
+    assert (describe_device(gpu), describe_device(gpu, 4)) == ("NVIDIA H100", "4 x NVIDIA H100")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert describe_device(cpu) == "CPU (1 thread)"
 
 
 def test_denormal_numbers_become_zero() -> None:

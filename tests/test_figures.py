@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan_ad import figures
+from cyclegan_ad.drawing import save_figure
 from cyclegan_ad.figures import reconstruction_figure
 
 LABELS = [1, 0, 1]
@@ -46,6 +47,28 @@ def test_normal_columns_come_first_with_three_rows_each(kept: list[Figure]) -> N
     shown = tiles[2].images[0].get_array()
     assert shown is not None
     np.testing.assert_array_equal(shown, maps[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("$\\frac{$.jpg", "$\\frac{$.jpg"),
+        ("price_$5_vs_$6.png", "price_$5_vs_$6.png"),
+        ("pi\udce8ce.png", "pi\\udce8ce.png"),
+        ("a\r\x1b[1m\u202eb.png", "a\\r\\x1b[1m\\u202eb.png"),
+        ("\u65e5.png", "\\u65e5.png"),  # no sign of the font, which would be drawn as a box
+        ("k/" + 30 * "x" + "\udce85.png", "..." + 10 * "x" + "\\udce85.png"),
+    ],
+)
+def test_names_of_files_are_drawn_as_they_are(
+    name: str, drawn: str, kept: list[Figure], tmp_path: Path
+) -> None:
+    images, maps = pictures()
+    reconstruction_figure(images, images, maps, LABELS, ["a", name, "c"], Path("x.png"))
+    (label,) = [t.xaxis.label for t in kept[0].axes[:-1] if t.get_xlabel() not in ("", "a", "c")]
+    assert (label.get_text(), label.get_parse_math()) == (drawn, False)
+    assert len(drawn) <= 24
+    save_figure(kept[0], tmp_path / "x.png")  # matplotlib refuses what it cannot draw here
 
 
 def test_all_maps_share_one_scale_and_grey_images_the_full_range(kept: list[Figure]) -> None:

@@ -13,6 +13,35 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+ODD_NAMES = [
+    "a\rb",
+    "a\r\nb",
+    "a\nb",
+    "a\tb",
+    "a,b",
+    'a"b',
+    '"',
+    "",
+    " a ",
+    "\x1b[31m",
+    "\udce8",
+    "\u2028",
+    "\x00",
+    "'",
+    "#",
+    "nan",
+]
+
+
+def test_any_text_is_read_back_from_a_table_as_it_was(tmp_path: Path) -> None:
+    rows = [[name, 0.1 + 0.2, 7] for name in ODD_NAMES]
+    write_rows(tmp_path / "a.csv", ["path", "x\ry", "z"], rows)
+    with (tmp_path / "a.csv").open(newline="", **PATH_TEXT) as file:
+        header, *found = csv.reader(file, strict=True)
+    assert header == ["path", "x\ry", "z"]
+    assert found == [[name, "0.30000000000000004", "7"] for name in ODD_NAMES]
+
+
 def test_replacing_puts_the_whole_file_in_place(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "a.txt"
     with replacing(path) as temporary:

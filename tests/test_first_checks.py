@@ -67,7 +67,12 @@ def make_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDi
     run.config.write_text(yaml.safe_dump(made_with))
     write_json(
         run.training,
-        {"epochs": 3 if finished else 1, "steps": 9, "seconds": 1, "finished": finished},
+        {
+            "epochs": job["trainer"]["max_epochs"] if finished else 1,
+            "steps": 9,
+            "seconds": 1,
+            "finished": finished,
+        },
     )
     run.checkpoint.parent.mkdir()
     run.checkpoint.touch()

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from cyclegan_ad import job, run_evaluation
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.protocol_words import explain
+from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.results import read_scores
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.saved_examples import read_examples
+from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
 
 
@@ -124,16 +129,98 @@ def test_losses_are_logged(finished: tuple[Path, RunDirectory, dict[str, Any]]) 
 def test_finished_run_is_used_again(
     copy: tuple[Path, Path, RunDirectory],
     finished: tuple[Path, RunDirectory, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, runs, run = copy
-    shutil.rmtree(root)  # not even the images are needed
+    monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     before = run.checkpoint.stat().st_mtime_ns
-    root.mkdir()
     again = train(settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2"))
     assert again == finished[2]
     assert run.checkpoint.stat().st_mtime_ns == before
     assert "complete already" in capsys.readouterr().out
+
+
+def add_image(root: Path) -> None:
+    shutil.copy(root / "normal" / "00.png", root / "normal" / "99.png")
+
+
+def exchange_bytes(root: Path) -> None:
+    """Other contents of the same size and times."""
+    path = root / "normal" / "00.png"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def empty_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        Image.new("L", (32, 32)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (add_image, r"^1 files of .*normal/99\.png"),
+        (exchange_bytes, r"^1 files of .*normal/00\.png"),
+        (empty_masks, r"^3 files of .*masks/\d\d\.png"),
+        (lambda root: shutil.rmtree(root / "masks"), r"^3 files of .*masks/\d\d\.png"),
+        (lambda root: (root / "normal/00.png").rename(root / "abnormal/xx.png"), r"abnormal/xx"),
+        (shutil.rmtree, r"dataset\.root=.*no such dataset.*cyclegan_ad\.report runs="),
+    ],
+)
+def test_a_finished_run_does_not_answer_for_other_images(
+    change: Callable[[Path], object], named: str, copy: tuple[Path, Path, RunDirectory]
+) -> None:
+    root, runs, run = copy
+    before = run.metrics.read_bytes()
+    change(root)
+    for protocol in ("paper", "crossfit"):
+        with pytest.raises(UserError, match=named):
+            train(settings(root, runs, f"protocol={protocol}"))
+    assert run.metrics.read_bytes() == before
+
+
+def test_a_finished_run_does_not_answer_for_another_folder_or_list(
+    copy: tuple[Path, Path, RunDirectory], tmp_path: Path
+) -> None:
+    root, runs, _ = copy
+    other = shutil.copytree(root, tmp_path / "other")
+    (other / "normal" / "07.png").unlink()
+    with pytest.raises(UserError, match=rf"^1 files of {other} differ.*normal/07\.png"):
+        train(settings(other, runs))
+    shutil.rmtree(other)
+    draw_folder(other, normal=2, abnormal=2, size_px=40)
+    with pytest.raises(UserError, match=rf"^1\d files of {other} differ"):
+        train(settings(other, runs))
+    (tmp_path / "list").write_text("normal/03.png\n")
+    with pytest.raises(UserError, match=r"^1 files of .*normal/03\.png"):
+        train(settings(root, runs, f"dataset.exclude={tmp_path / 'list'}"))
+    moved = root.rename(tmp_path / "moved")  # the same images elsewhere are the same
+    train(settings(moved, runs))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "detector/detector.json",
+        "detector/generator.safetensors",
+        "examples.npz",
+        "figures/scores_sse.png",
+    ],
+)
+def test_a_run_that_lost_a_result_is_scored_again(
+    lost: str, copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    before = (run.path / lost).stat().st_size
+    (run.path / lost).unlink()
+    if lost.endswith("safetensors"):
+        (run.path / lost).write_bytes(b"of another run")
+    train(settings(root, runs, "protocol=crossfit"))
+    assert (run.path / lost).stat().st_size == pytest.approx(before, rel=0.1)
 
 
 def test_another_score_only_evaluates(
@@ -156,8 +243,7 @@ def test_another_protocol_only_decides_anew(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, runs, run = copy
-    shutil.rmtree(root)  # neither images nor networks are asked
-    root.mkdir()
+    monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     run.checkpoint.unlink()
     monkeypatch.setattr(run_evaluation, "load_method", lambda *_: pytest.fail("asked a network"))
     mentioned = {run.metrics, run.detector / "detector.json"}
@@ -383,6 +469,86 @@ def test_damaged_results_are_made_anew(
     assert run.scores.read_text() == whole
 
 
+def test_an_edited_calibration_is_not_accepted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("protocol=calibrated", "protocol.calibration_fraction=0.5")
+    chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs", *words)
+    run, metrics = RunDirectory.of(chosen), train(chosen)
+    whole = run.calibration.read_text()
+    header, *rows = whole.splitlines()
+    edited = [f"{row.rpartition(',')[0]},{1e9 + i}" for i, row in enumerate(rows)]
+    capsys.readouterr()
+    for content in ("\n".join([header, *edited]) + "\n", None):
+        if content is None:
+            run.calibration.unlink()
+        else:
+            run.calibration.write_text(content)
+        assert train(chosen)["protocols"] == metrics["protocols"]
+        assert run.calibration.read_text() == whole
+        out = capsys.readouterr().out
+        assert "complete already" not in out
+        assert "metrics.json: calibrated, score sse:" in out and "; scored again" in out
+    detector = run.detector / "detector.json"
+    before = detector.read_text()
+    threshold = str(metrics["scores"]["sse"]["zfn_threshold"])
+    detector.write_text(before.replace(threshold, "1.0"))
+    train(chosen)
+    assert (
+        "detector.json: scores is not as in metrics.json; scored again" in capsys.readouterr().out
+    )
+    assert detector.read_text() == before
+    train(chosen)
+    assert "complete already" in capsys.readouterr().out
+
+
+ODD_NAMES = [
+    "$\\frac{$",
+    "price_$5_vs_$6",
+    "pi\udce8ce",
+    "a\rb",
+    "a\r\nb",
+    "a\tb",
+    "a\x1b[31mb",
+    "a\u202eb",
+    "[bold]x[",
+    "a|b_%c",
+    'a,"b"',
+    "\u65e5<&>",
+]
+
+
+@pytest.mark.parametrize("logger", ["wandb", "tensorboard"])
+def test_no_name_of_a_file_stops_a_run(
+    logger: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip(logger)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    root = draw_folder(tmp_path / "d$\udce8\r[b]", normal=12, abnormal=12)
+    for path in sorted(root.rglob("*.png")):
+        path.rename(path.with_name(f"{ODD_NAMES[int(path.stem)]}.png"))
+    twin = root / "normal" / "a\rb.png"
+    twin.write_bytes((root / "normal" / "a\tb.png").read_bytes())
+    words = ("protocol=calibrated", f"logger={logger}", "trainer.snapshot_every_n_epochs=3")
+    chosen = settings(tmp_path / "d", tmp_path / "runs", *words)
+    chosen["dataset"]["root"] = str(root)  # such a name cannot be typed
+    run, metrics = RunDirectory.of(chosen), train(chosen)
+    rows = read_scores(run.path) + read_scores(run.path, "calibration.csv")
+    assert {row["path"].rpartition("/")[2] for row in rows} <= {f"{name}.png" for name in ODD_NAMES}
+    assert all((root / row["path"]).is_file() for row in rows)
+    assert train(chosen) == metrics
+    words = [f"run={run.path}", f"cache_dir={tmp_path}"]
+    assert evaluate(compose_settings("evaluate", words))["scores"] == metrics["scores"]
+    write_report(tmp_path / "runs", tmp_path / "report", None)
+    page = unescape((tmp_path / "report" / "index.html").read_text("utf-8"))
+    for name in {Path(path).name for path in read_examples(run.path).paths}:
+        assert printable(name) in page
+    assert all(line.isprintable() for line in capsys.readouterr().out.split("\n"))
+
+
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
 def test_a_run_without_a_usable_checkpoint_keeps_its_results_and_gets_no_others(
     damage: str, copy: tuple[Path, Path, RunDirectory], torch_home: Path
@@ -434,6 +600,38 @@ def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data")
     with pytest.raises(UserError, match="needs a GPU"):
         train(settings(root, tmp_path / "runs", "trainer.precision=16-mixed"))
+
+
+def test_half_precision_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = ("trainer=auto", "trainer.precision=16-mixed")
+    job = settings(draw_folder(tmp_path / "data"), tmp_path / "runs", *words)
+    with pytest.raises(UserError, match="needs a GPU; use bf16-mixed or 32-true"):
+        train(job)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed: 0", "seed: null"),
+        ("name: cyclegan\n", "name: [cyclegan]\n"),
+        ("batch_size: 2", "batch_size: many"),
+        ("confidence: 0.95", "confidence: high"),
+        ("betas:\n  - 0.5", "betas:\n  - {}"),
+    ],
+)
+def test_evaluate_refuses_damaged_settings_in_a_line(
+    copy: tuple[Path, Path, RunDirectory], old: str, new: str
+) -> None:
+    _, _, run = copy
+    text = run.config.read_text()
+    assert old in text
+    run.config.write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=r"config.yaml is damaged.*; make the run anew with"):
+        evaluate(compose_settings("evaluate", [f"run={run.path}"]))
 
 
 def test_missing_inception_weights_stop_before_training(

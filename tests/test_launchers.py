@@ -350,6 +350,21 @@ def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
     assert [("is complete already" in path.read_text()) for path in outputs_of(out)] == [True, True]
 
 
+def test_real_jobs_of_several_seeds_end_with_their_means(tmp_path: Path) -> None:
+    words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "trainer.max_epochs=1", "-m")
+    parallel = ["hydra/launcher=local_parallel", "hydra.launcher.n_jobs=2", "score=sse,peak"]
+    wrong = "score.peak_sigma_px=2,0"  # left out, and told before the others start
+    code, out, errors = train([*words, "seed=0,1", wrong, *parallel], tmp_path)
+    assert code == 1
+    assert errors[0].startswith("error: score.peak_sigma_px=0 is not possible")
+    assert [error.endswith(": the same error") for error in errors] == [False, True, True, True]
+    assert "4 jobs, 2 at a time" in out
+    means = out[out.index("Mean over seeds") :].splitlines()
+    rows = [line.split() for line in means if line.strip().startswith("CycleGAN 32 px")]
+    assert [(row[3], row[-1]) for row in rows] == [("SSE", "2"), ("peak", "2")]
+    assert means[-1] == "All runs, with figures: python -m cyclegan_ad.report"
+
+
 def outputs_of(out: str) -> list[Path]:
     return [Path(line.partition("output: ")[2][:-1]) for line in out.splitlines()[1:]]
 

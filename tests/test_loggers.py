@@ -183,6 +183,11 @@ def test_metrics_have_names_of_their_own() -> None:
     }
 
 
+def test_the_table_shows_names_that_are_not_utf_8() -> None:
+    rows = [row | {"path": f"\udce8\r{row['path']}"} for row in ROWS]
+    assert module._image_table(METRICS, rows, None).data[0][0] == r"\udce8\r4.png"
+
+
 def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
     table = module._image_table(METRICS, ROWS, None)
     assert table.columns == [

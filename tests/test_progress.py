@@ -1,8 +1,11 @@
 """The training's progress bar, driven by a real trainer."""
 
 import io
+import itertools
 import re
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cyclegan_ad import progress
 from cyclegan_ad.progress import TrainingProgress
+from cyclegan_ad.terminal import Heartbeat
 
 BATCHES, BATCH_SIZE = 5, 4
 
@@ -108,6 +113,30 @@ def test_a_pipe_gets_a_line_every_tenth(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert lines[-1].startswith("epoch 8/8 (100%)")
     assert "a message" in capsys.readouterr().out
+
+
+def test_a_long_training_tells_of_itself_after_10_s_and_then_every_minute(tmp_path: Path) -> None:
+    text, _ = train(tmp_path, epochs=200, terminal=False)
+    # 1000 steps of 2 s: a tenth takes 200 s.
+    told = [int(m) * 60 + int(s) for m, s in re.findall(r"(\d+):(\d\d) elapsed", text)]
+    assert told[0] == 10
+    assert max(b - a for a, b in itertools.pairwise([10, *told])) == 60
+    assert text.splitlines()[-1].startswith("epoch 200/200 (100%)")
+
+
+def test_a_step_that_takes_long_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+
+    def beat(tell: Callable[[], None]) -> Heartbeat:
+        return Heartbeat(lambda: (tell(), told.set()), first_s=0.01, every_s=600)  # type: ignore
+
+    def wait(self: Tiny, batch: Any, batch_idx: int) -> None:
+        assert told.wait(60)
+
+    monkeypatch.setattr(progress, "Heartbeat", beat)
+    monkeypatch.setattr(Tiny, "training_step", wait)
+    text, _ = train(tmp_path, epochs=1, terminal=False)
+    assert text.splitlines()[0].startswith("epoch 1/1 (0%), 0 pairs/s, 0:00 elapsed")
 
 
 @pytest.mark.parametrize(

@@ -486,6 +486,20 @@ def test_words_for_crossfit() -> None:
     assert "due to the procedure" not in text
 
 
+def test_a_margin_of_a_score_of_0_is_not_called_below() -> None:
+    assert lower(0.0, 0.05) == 0.0
+    text = explain(counted(thresholds=[0.0], margin=0.05))
+    assert "at the smallest score (which is 0: a margin of 5 % of 0 moves nothing): no" in text
+    assert "below the smallest" not in text
+    text = explain(counted(thresholds=[0.0, 0.0], margin=0.05))
+    assert "at the smallest of at least 35 abnormal scores (which is 0: a margin of 5 %" in text
+    text = explain(counted(thresholds=[0.0, 1.9], margin=0.05))
+    assert "5 % below the smallest of at least 35 abnormal scores (but at it where it is 0" in text
+    for thresholds in ([0.0], [0.0, 0.0]):
+        assert "moves nothing" not in explain(counted(thresholds=thresholds, margin=0.0))
+    assert "5 % below" in explain(counted(thresholds=[-2.1], margin=0.05))  # it lies lower
+
+
 def test_words_are_ascii_and_the_paper_protocol_is_called_optimistic() -> None:
     assert "optimistic" in PAPER_PROTOCOL
     for text in (PAPER_PROTOCOL, explain(counted()), explain(counted(thresholds=[1.0, 2.0]))):

@@ -203,6 +203,20 @@ def test_another_training_is_refused_by_name(
     )
 
 
+def test_a_start_that_trained_nothing_makes_way_for_other_settings(
+    run: RunDirectory, settings: dict[str, Any]
+) -> None:
+    run.split.touch()
+    run.environment.touch()
+    other = changed(settings, "trainer.precision", "bf16-mixed")
+    assert run.claim(other) == "new"
+    assert run.claim(settings) == "unfinished"
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
+    with pytest.raises(UserError, match=r"trainer.precision=auto \(now bf16-mixed\)"):
+        run.claim(other)
+
+
 @pytest.mark.parametrize("name", NO_TRAINING)
 def test_settings_that_do_not_change_the_training(
     run: RunDirectory, settings: dict[str, Any], name: str
@@ -318,7 +332,20 @@ def test_no_run_to_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"seed: [1", b"just words", b"- a\n- list\n", b"\xff\xfe\x00seed", b"\x00"]
+    "content",
+    [
+        b"",
+        b"seed: [1",
+        b"just words",
+        b"- a\n- list\n",
+        b"\xff\xfe\x00seed",
+        b"\x00",
+        b"[" * 100_000,
+        b"seed: !!int ''",
+        b"seed: !!timestamp x",
+        b"seed: !!bool x",
+        b"seed: 2024-99-99",
+    ],
 )
 def test_damaged_settings(run: RunDirectory, settings: dict[str, Any], content: bytes) -> None:
     run.config.write_bytes(content)
@@ -328,7 +355,40 @@ def test_damaged_settings(run: RunDirectory, settings: dict[str, Any], content: 
     assert run.claim(changed(settings, "overwrite", True)) == "new"
 
 
-@pytest.mark.parametrize("content", [b"", b'{"epochs": 1', b"\xff"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", "&a [*a]"),  # a list that holds itself
+        ("method", "&a {name: cyclegan, x: *a}"),
+        ("seed", "[[1]]"),
+        ("seed", "2024-01-01"),
+        ("trainer", "5"),
+    ],
+)
+def test_settings_that_are_no_numbers_and_texts(
+    run: RunDirectory, settings: dict[str, Any], name: str, value: str
+) -> None:
+    del settings[name]
+    run.config.write_text(yaml.safe_dump(settings) + f"{name}: {value}\n")
+    with pytest.raises(UserError, match=r"config\.yaml is damaged"):
+        run.read_config()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"epochs": 1',
+        b"\xff",
+        b"[]",
+        b"[" * 100_000,
+        b'{"epochs": 1, "steps": 1, "seconds": NaN, "finished": true}',
+        b'{"epochs": 1, "steps": 1, "seconds": 1e400, "finished": true}',
+        b'{"epochs": true, "steps": 1, "seconds": 1.0, "finished": true}',
+        b'{"epochs": 1, "steps": 1, "seconds": 1.0, "finished": 1}',
+        b'{"epochs": 1, "steps": 1, "seconds": 1' + b"0" * 400 + b', "finished": true}',
+    ],
+)
 def test_damaged_state_of_the_training(
     run: RunDirectory, settings: dict[str, Any], content: bytes
 ) -> None:

@@ -1,6 +1,7 @@
 """What a job writes at its start, and the check of its images."""
 
 import csv
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -61,11 +62,15 @@ def test_start_of_a_run(
     with run.split.open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["path", "sha256", "label", "subset"]
-    assert len(rows) == 15
+    assert len(rows) == 15 + 3
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     test = {data.samples[i].path for i in data.split.test}
     for path, sha256, label, subset in rows:
-        assert len(sha256) == 64
+        assert sha256 == hashlib.sha256((data.root / path).read_bytes()).hexdigest()
+        if path.startswith("masks/"):
+            assert (label, subset) == ("-1", "mask")
+            assert path.replace("masks/", "abnormal/") in test
+            continue
         assert label == str(int(path.startswith("abnormal/")))
         assert subset == ("test" if path in test else "train")
     assert sum(row[3] == "test" for row in rows) == 6
@@ -225,8 +230,8 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
     check_split(run, read(going_on))
     with run.split.open(newline="") as file:
         rows = {row[0]: row[1:] for row in csv.reader(file)}
-    assert rows["normal/00.png"] == ["", "-1", "unreadable"]
-    assert len(rows) == 1 + 15
+    assert rows["normal/00.png"] == [hashlib.sha256(b"").hexdigest(), "-1", "unreadable"]
+    assert len(rows) == 1 + 15 + 3
 
 
 def test_images_kept_for_calibration_are_named_in_the_split(
@@ -242,6 +247,7 @@ def test_images_kept_for_calibration_are_named_in_the_split(
         "train": 8,
         "test": 6,
         "calibration": 1,
+        "mask": 3,
     }
     check_split(run, read(calibrated))
     more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}

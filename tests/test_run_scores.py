@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from tiny import draw_folder
 from tiny import settings as tiny_settings
@@ -14,6 +15,7 @@ from tiny import settings as tiny_settings
 import cyclegan_ad
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.detector import save_detector
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.files import write_json
@@ -21,7 +23,7 @@ from cyclegan_ad.results import read_metrics, read_scores
 from cyclegan_ad.run_decisions import check_protocol, decide, protocol_settings
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import write_start
-from cyclegan_ad.run_scores import all_scored, write_scores
+from cyclegan_ad.run_scores import all_scored, doubts, write_scores
 from cyclegan_ad.thresholds import summarise
 
 
@@ -116,6 +118,7 @@ def test_results_of_a_first_evaluation(
     assert metrics.pop("evaluated_with")["cyclegan_ad"] == cyclegan_ad.__version__
     [crossfit] = metrics.pop("protocols").values()
     assert crossfit.keys() == {"sse"}
+    assert metrics.pop("fingerprints").keys() == {"scores.csv"}
     assert metrics == {
         "format": 2,
         "method": "cyclegan",
@@ -378,6 +381,108 @@ def test_calibration_scores_that_are_damaged_are_made_anew(
         decide(run, settings)
     assert write_results(run, settings, data, evaluation(data, sse=1.0)) == metrics
     assert run.calibration.read_bytes() == whole
+
+
+def test_a_decision_is_reproduced_by_what_is_written(
+    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+) -> None:
+    """Scores and thresholds are compared as the files have them, to the last digit."""
+    run, settings, data = kept
+    found = evaluation(data, sse=1.0)
+    assert found.calibration is not None
+    third = np.float64(np.float32(1 / 3))
+    values = [third, np.nextafter(third, 0), 0.1 + 0.2, 0.3, third, np.nextafter(third, 1)]
+    found.test.scores["sse"] = np.array(values)
+    found.calibration.scores["sse"] = np.array([third, 1e300])
+    found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
+    write_results(run, settings, data, found)
+    metrics = read_metrics(run.path)
+    save_detector(
+        run.detector, torch.nn.Linear(1, 1), network={}, preprocessing={}, metrics=metrics
+    )
+    detector = json.loads((run.detector / "detector.json").read_text())["scores"]["sse"]
+    rows, written = read_scores(run.path), metrics["scores"]["sse"]
+    assert [row["sse"] for row in rows] == values
+    for figures in (written, detector):
+        for name, accuracy in (
+            ("zfn_threshold", "zfn_accuracy"),
+            ("max_accuracy_threshold", "max_accuracy"),
+        ):
+            right = [(row["sse"] >= figures[name]) == row["label"] for row in rows]
+            assert sum(right) / len(right) == written[accuracy]
+    decided = metrics["protocols"]["calibrated"]["sse"]
+    assert decided == detector["protocols"]["calibrated"]
+    missed = [row["sse"] < decided["thresholds"][0] for row in rows if row["label"]]
+    assert sum(missed) == decided["misses"] == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value", "said"),
+    [
+        ("metrics.json", "misses", 0, "calibrated, score sse: misses is 0 in metrics.json, 2 by"),
+        ("metrics.json", "miss_rate_bound", 0.01, "miss_rate_bound is 0.01 in metrics.json"),
+        ("metrics.json", "auroc", 0.99, "disagree on sse: auroc is 0.99 in metrics.json"),
+        ("calibration.csv", "5.0", "9.0", "was changed in calibration.csv"),
+        ("calibration.csv", "3.0", "2.5", "was changed in calibration.csv"),
+        ("calibration.csv", None, None, "calibrated, score sse: calibration.csv is gone"),
+        ("split.csv", "calibration", "train", "disagree on the images of the subset calibration"),
+        ("scores.csv", "7.0", "7.5", "was changed in scores.csv"),
+    ],
+)
+def test_results_that_nothing_supports_are_scored_again_and_said(
+    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    file: str,
+    name: str | None,
+    value: Any,
+    said: str,
+) -> None:
+    run, settings, data = kept
+    found = evaluation(data, sse=1.0, fid=1.0)
+    assert found.calibration is not None
+    found.test.scores["sse"] = np.array([2.0, 1.0, 7.0, 0.0, 4.0, 4.5])
+    found.calibration.scores["sse"] = np.array([3.0, 5.0])
+    found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
+    metrics = write_results(run, settings, data, found)
+    assert doubts(run) == [] and all_scored(run, ["sse", "fid"])
+    whole = [read_scores(run.path, name) for name in ("scores.csv", "calibration.csv")]
+
+    path = run.path / file
+    if name is None:
+        path.unlink()
+    elif file == "metrics.json":
+        forged = json.loads(path.read_text())
+        part = forged["scores"] if name == "auroc" else forged["protocols"]["calibrated"]
+        part["sse"][name] = value
+        write_json(path, forged)
+    else:
+        text = path.read_text()
+        assert name in text
+        path.write_text(text.replace(name, value, 1))
+    assert not all_scored(run, ["sse"]) and not all_scored(run, ["fid"])
+    assert any(said in line for line in doubts(run))
+    if file == "split.csv":
+        return  # it is refused before anything is scored
+    assert write_results(run, settings, data, found) == metrics
+    assert [read_scores(run.path, name) for name in ("scores.csv", "calibration.csv")] == whole
+    assert doubts(run) == []
+
+
+def test_another_score_is_kept_only_where_it_is_not_in_doubt(
+    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+) -> None:
+    run, settings, data = kept
+    write_results(run, settings, data, evaluation(data, sse=1.0, fid=2.0, peak_2px=3.0))
+    text = run.calibration.read_text()
+    lines = text.splitlines()
+    last = lines[-1].split(",")
+    last[3] = "55.0"
+    run.calibration.write_text("\n".join([*lines[:-1], ",".join(last)]) + "\n")
+    (said,) = doubts(run)
+    assert said.startswith("metrics.json: calibrated, score fid: was changed in calibration.csv")
+    metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
+    assert set(metrics["scores"]) == {"sse", "peak_2px"}
+    assert list(read_scores(run.path)[0]) == ["path", "label", "sse", "peak_2px"]
+    assert doubts(run) == []
 
 
 def test_a_lost_split_is_told(

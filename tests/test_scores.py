@@ -252,6 +252,7 @@ def test_test_time_augmentation_by_hand() -> None:
     shade = generator.uniform(0, 1, (8, 8))  # of a method that depends on the place
     variance = generator.uniform(0.1, 1, (3, 8, 8))
     values: dict[str, list[np.ndarray]] = {"sse": [], "standardised": []}
+    maps = []
     for flipped in (False, True):
         for quarters in range(4):
 
@@ -259,18 +260,21 @@ def test_test_time_augmentation_by_hand() -> None:
                 return np.rot90(array[..., ::-1] if flip else array, k, axes=(-2, -1))
 
             squares = (turn(images) * (1 - shade)) ** 2
+            back = np.rot90(squares.sum(1), -quarters, axes=(-2, -1))
+            maps.append(back[..., ::-1] if flipped else back)
             values["sse"].append(squares.sum((1, 2, 3)))
             values["standardised"].append((squares / turn(variance)).sum((1, 2, 3)))
     method = Reconstructs(lambda images: images * torch.tensor(shade))
     scores = Scores(["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance))
-    found, plain_map = scores(method, torch.tensor(images))
+    found, average_map = scores(method, torch.tensor(images))
     assert list(found) == ["standardised_tta", "sse_tta"]
     assert found["sse_tta"].dtype == torch.float64
     assert np.ptp(values["sse"], axis=0).min() > 1  # the symmetries differ indeed
     for name, by_symmetry in values.items():
         np.testing.assert_allclose(found[f"{name}_tta"], np.mean(by_symmetry, axis=0), rtol=1e-12)
-    assert plain_map.dtype == torch.float32  # of the images as they are
-    np.testing.assert_allclose(plain_map, ((images * (1 - shade)) ** 2).sum(1), rtol=1e-5)
+    assert average_map.dtype == torch.float32
+    np.testing.assert_allclose(average_map, np.mean(maps, axis=0), rtol=1e-5)
+    assert not np.allclose(average_map, ((images * (1 - shade)) ** 2).sum(1))
 
 
 def test_all_scores_are_averaged_over_the_symmetries() -> None:

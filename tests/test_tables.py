@@ -59,7 +59,7 @@ def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[st
 
 def printed(metrics: dict[str, Any], width: int = 80) -> str:
     out = io.StringIO()
-    print_result(metrics, Console(file=out, width=width, highlight=False))
+    print_result(metrics, (), Console(file=out, width=width, highlight=False))
     return out.getvalue()
 
 
@@ -98,10 +98,11 @@ def test_a_protocol_is_told_in_words_for_each_score_below_the_table(
     metrics["protocols"][protocol] = {"sse": decisions, "fid": decisions}
     lines = printed(metrics, width=2000).splitlines()
     told = [f"protocol={protocol}, {score}: {explain(decisions)}" for score in ("sse", "fid")]
-    assert lines[-2:] == told
+    assert lines[-3:-1] == told
+    assert lines[-1].startswith("Each bound holds for one score chosen beforehand")
     assert threshold in told[0] and "25.0 %" in told[0]
     # The table above is still judged on the images that its thresholds were set on.
-    assert "optimistic" in " ".join(lines[:-2])
+    assert "optimistic" in " ".join(lines[:-3])
     narrow = printed(metrics)
     assert max(map(len, narrow.splitlines())) <= 80
     assert " ".join(told) in " ".join(narrow.split())
@@ -111,6 +112,7 @@ def test_a_score_that_the_protocol_has_not_judged_is_left_out() -> None:
     metrics = metrics_of("demo", sse=one_score(), fid=one_score()) | {"protocol": "calibrated"}
     metrics["protocols"]["calibrated"] = {"sse": CALIBRATED}  # fid was computed without
     text = printed(metrics)
+    assert "chosen beforehand" not in text  # there is but one bound
     assert "protocol=calibrated, sse:" in text and "protocol=calibrated, fid" not in text
     del metrics["protocols"]["calibrated"]
     assert "protocol=calibrated" not in printed(metrics)
@@ -126,6 +128,27 @@ def test_figures_that_say_nothing_are_marked(method: str) -> None:
     text = printed(metrics_of("hazelnut", method, embedding=one_score()))
     assert "†" in text
     assert "come from an error" in " ".join(text.split())
+
+
+def test_what_is_not_as_in_the_paper_stands_below_its_figures() -> None:
+    metrics = metrics_of("brain_mri", sse=one_score())
+    unlike = ["method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 49 + 49)"]
+    out = io.StringIO()
+    print_result(metrics, unlike, Console(file=out, width=80, highlight=False))
+    text = " ".join(out.getvalue().split())
+    assert "paper‡ 84.08±4.81" in text
+    assert f"‡ Not as in the paper: {', '.join(unlike)}." in text
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert "‡" not in printed(metrics)
+
+
+def test_what_looks_like_markup_or_cannot_be_printed_is_shown() -> None:
+    metrics = metrics_of("demo", **{"s[bold]\x1b[31m[/x]": one_score()})
+    metrics |= {"run": "[/red]\x1b[0m\udce8", "dataset": "[x", "protocol": "crossfit"}
+    text = printed(metrics, width=200)
+    assert r"[/red]\x1b[0m\udce8 on [x, seed 0" in text
+    assert r"protocol=crossfit, s[bold]\x1b[31m[/x]: Each" in " ".join(text.split())
+    text.encode("utf-8")
 
 
 def test_localisation_only_where_there_are_masks() -> None:
@@ -155,7 +178,7 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
     binary = io.BytesIO()
     out = io.TextIOWrapper(binary, encoding="ascii")
     metrics = metrics_of("hazelnut", "patchcore", embedding=one_score())
-    print_result(metrics, Console(file=out, width=80))
+    print_result(metrics, (), Console(file=out, width=80))
     out.flush()
     assert "54.29+-0.00*" in binary.getvalue().decode("ascii")
 
@@ -164,6 +187,6 @@ def test_a_pipe_is_taken_as_80_columns_wide(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    print_result(metrics_of("brain_mri", sse=one_score()))
+    print_result(metrics_of("brain_mri", sse=one_score()), ())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["sse", "80.61", "91.84", "94.72", "ZFN", "12345.7"] in lines

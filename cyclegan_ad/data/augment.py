@@ -52,6 +52,15 @@ def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
     return _turn_together(images, symmetry.to(images.device, non_blocking=True))
 
 
+def inverse(symmetry: int) -> int:
+    """The symmetry that undoes another one: flips undo themselves, turns go the other way.
+
+    >>> [inverse(symmetry) for symmetry in range(SYMMETRIES)]
+    [0, 3, 2, 1, 4, 5, 6, 7]
+    """
+    return symmetry if symmetry >= _FLIP else -symmetry % _QUARTERS
+
+
 def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> Tensor:
     """Draws a symmetry for each of ``n`` images, all with equal probability.
 

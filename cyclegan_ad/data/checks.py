@@ -1,8 +1,10 @@
 """What stops a job once its images are read."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cyclegan_ad.data.notes import describe_passed_over
 from cyclegan_ad.data.samples import Sample
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.errors import UserError
@@ -23,13 +25,17 @@ def refuse_unreadable(unreadable: Mapping[str, str], count: int, what: str, root
     if unreadable:
         listed = ", ".join(f"{path} ({reason})" for path, reason in unreadable.items())
         raise UserError(
-            f"{len(unreadable)} of {count} {what} under {root} cannot be read: {listed}; "
+            f"{len(unreadable)} of {count} {what} under {root} cannot be used: {listed}; "
             "repair or remove them, or go on without them with dataset.skip_unreadable=true"
         )
 
 
 def require_both_classes(
-    samples: Sequence[Sample], kept: Sequence[Sample], dataset: str, root: Path
+    samples: Sequence[Sample],
+    kept: Sequence[Sample],
+    dataset: str,
+    root: Path,
+    passed_over: Counter[str],
 ) -> None:
     """Stop if a class has too few images to be split.
 
@@ -38,17 +44,19 @@ def require_both_classes(
         kept: Those that can be read.
         dataset: Name of the dataset.
         root: Its folder.
+        passed_over: Suffix -> files that were not read.
 
     Raises:
         UserError: If a class has fewer than two.
     """
+    others = f" ({describe_passed_over(passed_over)} are not read)" if passed_over else ""
     for label, word in ((0, "normal"), (1, "abnormal")):
         listed, found = (sum(s.label == label for s in some) for some in (samples, kept))
         if found < 2:
             skipped = f" ({listed - found} unreadable skipped)" if listed > found else ""
             raise UserError(
                 f"dataset {dataset} has {found} {word} image{'s' * (found != 1)} "
-                f"under {root}{skipped}, but each class needs at least 2, one to train "
+                f"under {root}{skipped}{others}, but each class needs at least 2, one to train "
                 "and one to test: add images or name another folder with dataset.root=PATH"
             )
 

@@ -1,5 +1,6 @@
 """The LightningDataModule: one of the random balanced splits, as unpaired batches."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import Tensor
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import refuse_unreadable, require_both_classes, split_or_refuse
+from cyclegan_ad.data.decoding import hash_in_order
 from cyclegan_ad.data.device_batches import Batch, batches_for
 from cyclegan_ad.data.masks import read_masks
+from cyclegan_ad.data.notes import notes_on
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import gather, to_signed_range
-from cyclegan_ad.data.samples import Sample, list_samples
+from cyclegan_ad.data.samples import Sample, list_samples, passed_over
 from cyclegan_ad.data.split import Split
 
 _LABELS = {"normal": 0, "abnormal": 1}
@@ -87,6 +90,9 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.split = Split((), ())
         self.sha256: list[str] = []
         self.unreadable: dict[str, str] = {}  # image or mask -> reason, where they were skipped
+        self.other_sha256: dict[str, str] = {}  # of masks of test images, of unreadable files
+        self.passed_over: Counter[str] = Counter()  # suffix -> files that were not read
+        self.without_defect: list[str] = []  # abnormal images whose masks are all black
         self.images = np.empty((0, size_px, size_px, channels), np.uint8)
         self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
 
@@ -99,6 +105,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         if self.samples:
             return
         samples = list_samples(self.layout, self.root, exclude=self.exclude)
+        self.passed_over = passed_over(self.layout, self.root)
         reading = f"reading {self.dataset_name}"
         with nullcontext() if self.progress is None else self.progress(reading) as report:
             cache = load_images(
@@ -115,25 +122,33 @@ class AnomalyDataModule(pl.LightningDataModule):
             refuse_unreadable(bad, len(samples), "images", self.root)
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
         kept = [samples[i] for i in good]
-        require_both_classes(samples, kept, self.dataset_name, self.root)
+        require_both_classes(samples, kept, self.dataset_name, self.root, self.passed_over)
         self.sha256 = [cache.sha256[i] for i in good]
         self.split = split_or_refuse(
             kept, self.sha256, self.seed, self.calibration_fraction, self.dataset_name
         )
-        files = {i: kept[i].mask for i in self.split.test}
-        self.masks, bad_masks = read_masks(self.root, files, self.size_px)
+        # Of all images, or the next seed would stop at what is wrong with the mask of another.
+        files = {i: (sample.path, sample.mask) for i, sample in enumerate(kept)}
+        found = read_masks(self.root, files, self.size_px)
         if not self.skip_unreadable:
-            n_files = sum(map(len, files.values()))
-            refuse_unreadable(bad_masks, n_files, "ground-truth masks of test images", self.root)
-        self.unreadable = bad | bad_masks
+            n_files = sum(len(sample.mask) for sample in kept)
+            refuse_unreadable(found.unreadable, n_files, "ground-truth masks", self.root)
+        self.unreadable = bad | found.unreadable
+        self.masks = {i: mask for i, mask in found.truth.items() if i in set(self.split.test)}
+        self.without_defect = [kept[i].path for i in found.empty]
+        of_test = [path for i in self.split.test for path in kept[i].mask]
+        masks = list(dict.fromkeys([*of_test, *found.unreadable]))
+        hashes = hash_in_order([self.root / path for path in masks])
+        self.other_sha256 = dict(zip(masks, hashes, strict=True))
+        self.other_sha256 |= {samples[i].path: cache.sha256[i] for i in cache.unreadable}
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
 
     def split_rows(self) -> list[tuple[str, str, int, str]]:
         """Rows of ``split.csv``: path, sha256, label, subset.
 
-        A subset is train, test, calibration or unreadable. The unreadable ones are images and
-        ground-truth masks, without hash and with label -1.
+        A subset is train, test or calibration; of other files, with label -1, ``mask`` (ground
+        truth of test images) or ``unreadable`` (images and masks that were skipped).
         """
         subset = dict.fromkeys(range(len(self.samples)), "train")
         subset |= dict.fromkeys(self.split.test, "test")
@@ -142,8 +157,15 @@ class AnomalyDataModule(pl.LightningDataModule):
             (sample.path, sha256, sample.label, subset[i])
             for i, (sample, sha256) in enumerate(zip(self.samples, self.sha256, strict=True))
         ]
-        rows += [(path, "", -1, "unreadable") for path in self.unreadable]
+        rows += [
+            (path, sha256, -1, "unreadable" if path in self.unreadable else "mask")
+            for path, sha256 in self.other_sha256.items()
+        ]
         return sorted(rows)
+
+    def notes(self) -> Iterator[str]:
+        """What a user should know of the images, a line each; none for most datasets."""
+        return notes_on(self)
 
     def leaked_images(self) -> list[str]:
         """Test and calibration images that are byte-identical to a training image, by path."""

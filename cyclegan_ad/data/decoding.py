@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.images import UnreadableImage, decode_image
+from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.images import decode_image
 from cyclegan_ad.data.parallel import map_in_order
 
 Progress = Callable[[int, int], None]
@@ -45,19 +46,41 @@ def decode_in_order(
     """
     decoded = map_in_order(lambda path: decode_file(path, size_px, channels), paths, name="decode")
     for done, one in enumerate(decoded, start=1):
-        yield one
         if progress is not None:
             progress(done, len(paths))
+        yield one
 
 
 def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
     """Reads, hashes and decodes one file; none raises (see :func:`decode_image` for the rules)."""
+    sha256 = ""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Decoded("", None, f"cannot be read ({error.strerror})")
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
+        data = read_bytes(path)
+        sha256 = hashlib.sha256(data).hexdigest()
         return Decoded(sha256, decode_image(data, size_px, channels))
     except UnreadableImage as error:
         return Decoded(sha256, None, str(error))
+
+
+def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
+    """Hashes files on all cores, without decoding them.
+
+    Args:
+        paths: Files of any kind.
+        progress: Called in this thread after each file with (files done, files in all).
+
+    Yields:
+        SHA-256 of the contents of each file, hexadecimal; empty if it cannot be read.
+    """
+    for done, sha256 in enumerate(map_in_order(hash_file, paths, name="hash"), start=1):
+        if progress is not None:
+            progress(done, len(paths))
+        yield sha256
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of the contents of a file, hexadecimal; empty if it cannot be read."""
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except UnreadableImage:
+        return ""

@@ -1,21 +1,18 @@
 """Decodes one image or mask file at the size the networks see."""
 
-import io
 import os
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-# Only these are tried, whatever the suffix says: some decoders of Pillow start other programs.
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-_MODES_16_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+from cyclegan_ad.data import opening
+from cyclegan_ad.data.deep_pixels import DeepPixels, row_blocks
+from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.shrinking import shrink_mask
 
-
-class UnreadableImage(Exception):
-    """A file that does not hold a usable image; the message is a short reason without its name."""
+_GREY = frozenset({"1", "L", "LA"})
 
 
 def read_image(path: str | os.PathLike[str], size_px: int, channels: int) -> NDArray[np.uint8]:
@@ -28,22 +25,25 @@ def read_image(path: str | os.PathLike[str], size_px: int, channels: int) -> NDA
         UnreadableImage: The file cannot be read or does not hold a usable image.
         ValueError: ``channels`` is neither 1 nor 3.
     """
-    return decode_image(_read_bytes(path), size_px, channels)
+    return decode_image(read_bytes(path), size_px, channels)
 
 
 def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     """Decodes an image and resizes it to a square by bicubic interpolation.
 
     - The orientation noted in EXIF is applied; of several frames the first one counts.
-    - Transparent pixels (RGBA, LA, or a transparent colour) are composed on black.
-    - 16-bit grey becomes 8-bit as ``round(value / 257)``, so that 0 stays 0 and 65535 becomes 255;
-      the range of the image at hand plays no part. 16-bit colour is reduced by Pillow (high byte).
+    - Transparent pixels (alpha, or a transparent colour) are composed on black.
+    - Values are scaled by the depth that the file states: 0 stays 0 and its largest value becomes
+      255; the range of the image at hand plays no part. 16-bit grey becomes
+      ``round(value / 257)``; 16-bit colour is reduced to the high byte.
+    - 32-bit and signed grey is read as 16-bit grey if all values fit, from 0 to 65535.
     - 1-bit, palette, CMYK and YCbCr images become grey or RGB; grey is ITU-R 601-2 luma.
-    - Floating-point images are refused: nothing says what their black and white are.
+    - Floating-point images are refused: nothing says what their black and white are. So is every
+      layout of a TIFF that is not known to be read right.
     - JPEG files are decoded in full: decoding them at a smaller scale would change pixels.
 
     Args:
-        data: Contents of a PNG, JPEG, BMP, TIFF or WebP file.
+        data: Contents of a PNG, JPEG, BMP, TIFF or WebP file of at most 536 megapixels (2**29).
         size_px: Side of the result.
         channels: 1 for grey, 3 for RGB.
 
@@ -57,70 +57,92 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     if channels not in (1, 3):
         raise ValueError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
     mode = "L" if channels == 1 else "RGB"
-    image = _to_8_bit(_open(data))
-    image = image if image.mode == "L" else image.convert(mode)  # grey: one channel to resize
-    resized = image.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
+    image = opening.open_image(data)
+    flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, mode)
+    if flat.mode not in ("L", mode):  # grey: one channel to resize
+        flat = flat.convert(mode)
+    resized = flat.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
 
-def read_mask(path: str | os.PathLike[str], size_px: int) -> NDArray[np.bool_]:
+def read_mask(
+    path: str | os.PathLike[str], size_px: int, image_size: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
     """Reads a ground-truth mask.
 
     A pixel belongs to the defect if any of its values is not zero (after transparency is composed
-    on black). The mask is resized by nearest neighbour, so that no pixel lies in between.
+    on black). See `shrink_mask` for the resizing: no pixel lies in between, no part vanishes.
 
     Args:
         path: The mask file.
         size_px: Side of the result.
+        image_size: Width and height of the upright image it belongs to, see `upright_size`.
 
     Returns:
         (size_px, size_px) bool, True on the defect.
 
     Raises:
-        UnreadableImage: The file cannot be read or does not hold a usable image.
+        UnreadableImage: The file cannot be read, does not hold a usable image, is compressed in a
+            way that changes pixels, or is not of the size of its image.
     """
-    image = _open(_read_bytes(path))
-    if image.mode not in _MODES_16_BIT:
-        image = _to_8_bit(image)
-    marked = np.asarray(image) != 0
-    marked = marked.any(axis=2) if marked.ndim == 3 else marked
-    mask = Image.fromarray(marked.astype(np.uint8))
-    return np.asarray(mask.resize((size_px, size_px), Image.Resampling.NEAREST)) != 0
+    data = read_bytes(path)
+    opening.require_lossless(data)
+    image = opening.open_image(data, all_bits=True)
+    marked = image.marked() if isinstance(image, DeepPixels) else _marked(image)
+    size = marked.shape[::-1]
+    if image_size is not None and size != image_size:
+        turned = " once turned upright by its EXIF orientation" if size[::-1] == image_size else ""
+        raise UnreadableImage(
+            f"mask is {size[0]} x {size[1]} px, its image {image_size[0]} x {image_size[1]} px"
+            f"{turned}: draw the mask on the image as it is shown"
+        )
+    return shrink_mask(marked, size_px)
 
 
-def _read_bytes(path: str | os.PathLike[str]) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})") from error
+def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of an image with the orientation noted in EXIF applied; decodes no pixels.
+
+    Raises:
+        UnreadableImage: The file cannot be read or is not an image of a known format.
+    """
+    return opening.upright_size(read_bytes(path))
 
 
-def _open(data: bytes) -> Image.Image:
-    """The first frame, decoded and turned upright, in the mode of the file."""
-    if not data:
-        raise UnreadableImage("empty file")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    except UnidentifiedImageError:
-        raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image") from None
-    except Exception as error:  # decoders raise nearly every type on damaged data
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableImage(f"damaged image ({reason})") from error
-    if upright.mode not in _MODES | _MODES_16_BIT:
-        hint = ": save it with 8 or 16 bits a pixel" if upright.mode == "F" else ""
-        raise UnreadableImage(f"pixel mode {upright.mode} is not supported{hint}")
-    return upright
+def _flatten(image: Image.Image, mode: str) -> Image.Image:
+    """The image on black, in ``mode`` or, if it is grey, in mode L."""
+    grey = image.mode in _GREY | opening.MODES_16_BIT
+    target = "L" if grey else mode
+    if image.mode == target and not image.has_transparency_data:
+        return image
+    flat = Image.new(target, image.size)
+    for top, block in _blocks(image):
+        flat.paste(_to_8_bit(block).convert(target), (0, top))
+    return flat
+
+
+def _marked(image: Image.Image) -> NDArray[np.bool_]:
+    """(H, W) bool: where an image on black is not zero."""
+    marked = np.empty((image.height, image.width), dtype=np.bool_)
+    for top, block in _blocks(image):
+        if image.mode in opening.MODES_16_BIT:
+            values = np.asarray(block)
+            some = (values != 0) & (values != image.info.get("transparency", 0))
+        else:
+            some = np.asarray(_to_8_bit(block)) != 0
+        marked[top : top + block.height] = some.any(axis=2) if some.ndim == 3 else some
+    return marked
+
+
+def _blocks(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Its rows in blocks, so that what is made of one is small beside the image."""
+    for top, rows in row_blocks(image.height, image.width):
+        yield top, image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    if image.mode in _MODES_16_BIT:
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise UnreadableImage(
-                f"grey values from {values.min()} to {values.max()} do not fit into 16 bits"
-            )
+    """On black, in mode L or RGB."""
+    if image.mode in opening.MODES_16_BIT:
+        values = np.asarray(image).astype(np.uint32)
         grey = ((values + 128) // 257).astype(np.uint8)
         if (transparent := image.info.get("transparency")) is not None:
             grey[values == transparent] = 0

@@ -1,21 +1,36 @@
 """Names of images and folders, as POSIX paths relative to a root, in a fixed order.
 
 Each folder is scanned once and no file is looked up by itself, so that listing tens of thousands
-of files takes a fraction of a second. Hidden entries and files without an image suffix are passed
-over.
+of files takes a fraction of a second. Hidden entries, what systems put beside images, and files
+without an image suffix are passed over.
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from cyclegan_ad.errors import UserError
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".bmp", ".tif", ".tiff", ".webp"}
+)
+
+# Thumbnails, waste and notes of storage servers, Windows, macOS and Linux; in lower case.
+_OF_SYSTEMS = frozenset(
+    {
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
+        *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db"),
+        *("desktop.ini", "__macosx", "icon\r", "lost+found", "network trash folder"),
+        *("temporary items",),
+    }
+)
 
 
-def list_images(root: Path, folder: str) -> Iterator[str]:
+def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str]:
     """Yields the images in ``root/folder`` and below, each folder once, whatever links lead to it.
+
+    With ``images=False`` it yields the other files instead, which have no suffix of an image.
 
     A link whose target is gone is yielded too: it shows up as unreadable instead of vanishing.
 
@@ -31,9 +46,9 @@ def list_images(root: Path, folder: str) -> Iterator[str]:
         visited.add(real)
         folders = []
         for entry in scan(root, parent):
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders.append(f"{parent}/{entry.name}")
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            elif (suffix_of(entry.name) in SUFFIXES) == images:
                 yield f"{parent}/{entry.name}"
         stack += sorted(folders, reverse=True)
 
@@ -45,24 +60,55 @@ def list_folders(root: Path, parent: str) -> list[str]:
         UserError: ``root/parent`` exists but cannot be listed.
     """
     prefix = f"{parent}/" if parent else ""
-    return sorted(prefix + entry.name for entry in scan(root, parent) if entry.is_dir())
+    return sorted(prefix + entry.name for entry in scan(root, parent) if _is_folder(entry))
 
 
 def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
-    """Returns the entries of ``root/folder`` that are not hidden; none if it does not exist.
+    """Returns the entries of ``root/folder`` that count; none if it does not exist.
+
+    Hidden ones, and those that systems put beside images (thumbnails, waste), do not.
 
     Raises:
         UserError: ``root/folder`` exists but cannot be listed.
     """
     try:
         with os.scandir(root / folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            return [
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name.lower() not in _OF_SYSTEMS
+            ]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise UserError(
             f"folder '{root / folder}' cannot be listed ({error.strerror}): make it readable"
         ) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself: told as an unreadable file
+        return False
+
+
+def as_shown(path: str) -> str:
+    r"""Returns a path as it looks: an accent may be part of its letter or a sign of its own.
+
+    >>> as_shown("e\u0301.png") == "\u00e9.png"
+    True
+    """
+    return unicodedata.normalize("NFC", path)
+
+
+def suffix_of(path: str) -> str:
+    """Returns the suffix of a file, in lower case.
+
+    >>> suffix_of("yes/Y1.tumour.JPG")
+    '.jpg'
+    """
+    return os.path.splitext(path)[1].lower()
 
 
 def file_name(path: str) -> str:

@@ -1,16 +1,18 @@
 """Ground-truth masks: which file belongs to which image, and where an image is abnormal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.images import UnreadableImage, read_mask
+from cyclegan_ad.data.image_bytes import UnreadableImage
+from cyclegan_ad.data.images import read_mask, upright_size
+from cyclegan_ad.data.listing import as_shown
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
 
-LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")
 _NAMED = 3  # files named in a message
 
 
@@ -28,20 +30,16 @@ def match_masks(
         Image (path without suffix) -> its masks, sorted; images without a mask are absent.
 
     Raises:
-        UserError: A mask belongs to no image, or its format changes pixels (JPEG).
+        UserError: A mask belongs to no image, or to one of several.
 
     Example:
         >>> match_masks({"masks/a.png": "abnormal/a"}, ["abnormal/a", "abnormal/b"], Path())
         {'abnormal/a': ['masks/a.png']}
     """
-    lossy = sorted(mask for mask in masks if not mask.lower().endswith(LOSSLESS_SUFFIXES))
-    if lossy:
-        raise UserError(
-            f"{_name(lossy)} in {root}: JPEG blurs the edge of a mask; save ground-truth masks as "
-            "PNG, or remove them to go on without them"
-        )
-    known = set(images)
-    stray = sorted(mask for mask, image in masks.items() if image not in known)
+    known: dict[str, list[str]] = {}
+    for image in dict.fromkeys(images):
+        known.setdefault(as_shown(image), []).append(image)
+    stray = sorted(mask for mask, image in masks.items() if as_shown(image) not in known)
     if stray:
         raise UserError(
             f"no abnormal image matches {_name(stray)} in {root} ({stray[0]} needs "
@@ -49,47 +47,71 @@ def match_masks(
         )
     matched: dict[str, list[str]] = {}
     for mask in sorted(masks):
-        matched.setdefault(masks[mask], []).append(mask)
+        alike = known[as_shown(masks[mask])]
+        if len(alike) > 1 and masks[mask] not in alike:
+            raise UserError(
+                f"{_name([mask])} in {root} belongs to one of {len(alike)} images whose names "
+                f"differ only in their Unicode form ({alike[0]}.*): rename them"
+            )
+        image = masks[mask] if masks[mask] in alike else alike[0]
+        matched.setdefault(image, []).append(mask)
     return matched
 
 
-def read_masks(
-    root: Path, masks: Mapping[int, Sequence[str]], size_px: int
-) -> tuple[dict[int, NDArray[np.bool_]], dict[str, str]]:
+@dataclass(frozen=True)
+class Masks:
+    """The ground truth of images.
+
+    Attributes:
+        truth: Image -> (S, S) bool, True on the defect; of the images whose masks could all be
+            read, as part of a defect is not the ground truth, and mark at least a pixel.
+        unreadable: Mask -> why it cannot be used, in a few words.
+        empty: Images whose masks mark nothing; an abnormal image has a defect somewhere, so nobody
+            has drawn it yet.
+    """
+
+    truth: dict[int, NDArray[np.bool_]]
+    unreadable: dict[str, str]
+    empty: list[int]
+
+
+def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_px: int) -> Masks:
     """Reads the ground truth of images, on all cores: of each, the union of its masks.
 
     Args:
-        root: Folder the paths of the masks are relative to.
-        masks: Image (any number) -> paths of its masks; images without one are passed over.
+        root: Folder the paths are relative to.
+        masks: Image (any number) -> its path, and the paths of its masks; images without one are
+            passed over.
         size_px: Side of the results.
-
-    Returns:
-        Image -> (size_px, size_px) bool, True on the defect, of the images whose masks could all be
-        read (part of a defect is not the ground truth); and mask -> short reason for every file
-        that could not.
     """
+    files = [(image, mask) for image, paths in masks.values() for mask in paths]
+    found = map_in_order(
+        lambda pair: _try_to_read(root / pair[0], root / pair[1], size_px), files, name="mask"
+    )
+    read = dict(zip((mask for _, mask in files), found, strict=True))
     truth: dict[int, NDArray[np.bool_]] = {}
-    unreadable: dict[str, str] = {}
-    files = [path for paths in masks.values() for path in paths]
-    found = map_in_order(lambda path: _try_to_read(root / path, size_px), files, name="mask")
-    read = dict(zip(files, found, strict=True))
-    for image, paths in masks.items():
-        parts = []
-        for path in paths:
-            mask = read[path]
-            if isinstance(mask, str):
-                unreadable[path] = mask
-            else:
-                parts.append(mask)
-        if parts and len(parts) == len(paths):
-            truth[image] = np.logical_or.reduce(parts)
-    return truth, unreadable
+    empty = []
+    for number, (_, paths) in masks.items():
+        parts = [part for path in paths if not isinstance(part := read[path], str)]
+        if not parts or len(parts) < len(paths):
+            continue
+        union = np.logical_or.reduce(parts)
+        if union.any():
+            truth[number] = union
+        else:
+            empty.append(number)
+    unreadable = {path: reason for path, reason in read.items() if isinstance(reason, str)}
+    return Masks(truth, unreadable, empty)
 
 
-def _try_to_read(path: Path, size_px: int) -> NDArray[np.bool_] | str:
-    """The mask, or why it cannot be read."""
+def _try_to_read(image: Path, mask: Path, size_px: int) -> NDArray[np.bool_] | str:
+    """The mask, or why it cannot be used."""
     try:
-        return read_mask(path, size_px)
+        size = upright_size(image)
+    except UnreadableImage:
+        size = None  # told of the image itself
+    try:
+        return read_mask(mask, size_px, size)
     except UnreadableImage as error:
         return str(error)
 

@@ -14,7 +14,12 @@ _IN_FLIGHT_PER_CORE = 4
 
 
 def map_in_order(
-    function: Callable[[Item], Result], items: Sequence[Item], *, name: str
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    name: str,
+    workers: int | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Iterator[Result]:
     """Calls a function for each item, on as many threads as there are cores.
 
@@ -26,6 +31,8 @@ def map_in_order(
         function: Called in the threads.
         items: Its arguments.
         name: Of the threads.
+        workers: Number of threads; None: one a core.
+        prepare: Called first in each thread.
 
     Yields:
         The results in the order of the items; what the function raises is raised here.
@@ -34,9 +41,9 @@ def map_in_order(
         >>> list(map_in_order(abs, [-3, 2, -1], name="absolute"))
         [3, 2, 1]
     """
-    workers = cpu_count()
+    workers = cpu_count() if workers is None else workers
     window: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix=name) as pool:
+    with ThreadPoolExecutor(workers, name, initializer=prepare) as pool:
         try:
             for done in range(len(items)):
                 ahead = items[done + len(window) : done + _IN_FLIGHT_PER_CORE * workers]

@@ -1,15 +1,18 @@
 """Lists the images of a dataset folder, with their labels and ground-truth masks."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cyclegan_ad.data.listing import (
+    as_shown,
     file_name,
     list_folders,
     list_images,
     parent_of,
+    suffix_of,
     without_suffix,
 )
 from cyclegan_ad.data.masks import match_masks
@@ -23,6 +26,13 @@ _REQUIRED = {
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
     "folder": "normal/ and abnormal/",
+}
+# Top folders of images and masks.
+_FOLDERS = {
+    "mvtec": ("train", "test", "ground_truth"),
+    "brain_mri": ("no", "yes"),
+    "breast_ultrasound": ("normal", "benign", "malignant"),
+    "folder": ("normal", "abnormal", "masks"),
 }
 _OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
 
@@ -125,18 +135,32 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
         "folder": _list_folder,
     }
     samples = sorted(listers[layout](root), key=lambda sample: sample.path)
-    left_out = frozenset(exclude)
-    unknown = left_out.difference(
-        (sample.path for sample in samples), (file_name(sample.path) for sample in samples)
-    )
+    names = [{as_shown(sample.path), file_name(as_shown(sample.path))} for sample in samples]
+    known = set[str]().union(*names)
+    left_out, unknown = set[str](), set[str]()
+    for name in exclude:
+        spellings = as_shown(name), as_shown(name).replace("\\", "/")  # as Windows writes paths
+        found = known.intersection(spellings)
+        left_out |= found
+        unknown |= set() if found else {name}
     if unknown:
         raise UserError(
             f"dataset.exclude names {sorted(unknown)}, not among the images in '{root}': "
             "correct or remove them"
         )
-    return [
-        sample for sample in samples if left_out.isdisjoint((sample.path, file_name(sample.path)))
-    ]
+    return [sample for sample, own in zip(samples, names, strict=True) if own.isdisjoint(left_out)]
+
+
+def passed_over(layout: str, root: Path) -> Counter[str]:
+    """Counts, by suffix, the files among the images that have no suffix of an image.
+
+    Args:
+        layout: See `list_samples`.
+        root: The folder that has the layout.
+    """
+    folders = list(_list_oct_folders(root)) if layout == "retina_oct" else _FOLDERS[layout]
+    files = (path for folder in folders for path in list_images(root, folder, images=False))
+    return Counter(map(suffix_of, files))
 
 
 def _check_layout(layout: str) -> None:

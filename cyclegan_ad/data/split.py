@@ -1,6 +1,7 @@
 """Which images train and which test (Sec. 3.1): one run of the paper is one seed of this split."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,4 +104,5 @@ def _kept(
 
 
 def _draw(seed: int, path: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{path}".encode(errors="surrogateescape")).digest()
+    # The bytes of the name, whatever characters this machine's locale takes them for.
+    return hashlib.sha256(f"{seed}:".encode() + os.fsencode(path)).digest()

@@ -124,6 +124,7 @@ class _ImageByImage(torch.autograd.Function):
                 image, one, zero, None, None, True, 0.0, eps,
                 out=out, save_mean=statistics[0], save_invstd=statistics[1],
             )  # fmt: skip
+        _mend_cancelled(x, y, mean, inverse, eps)
         ctx.save_for_backward(x, mean, inverse, one)
         ctx.eps = eps
         return y
@@ -142,6 +143,40 @@ class _ImageByImage(torch.autograd.Function):
                 [True, True, True], out0=out, out1=unused[0], out2=unused[1],
             )  # fmt: skip
         return gradient_in, None
+
+
+# Batch norm on a CPU computes x * scale + shift, and adds up the mean pixel by pixel. Where
+# the mean is so many standard deviations from 0, too few digits are left of the result.
+_LARGEST_MEAN_IN_STDS = 64.0
+
+
+def _mend_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: float) -> None:
+    """Normalise nearly flat channels again, in place, without cancellation.
+
+    A flat channel must become 0 to the last bit: with the smallest residue the ReLU behind it lets
+    gradients pass, each norm multiplies them by ``eps ** -0.5``, and they end as NaN.
+
+    Args:
+        x: (N, C, H, W) what was normalised.
+        y: (N, C, H, W) the result.
+        mean: (N, C) of ``x``.
+        inverse: (N, C) 1 / sqrt(variance + eps) of ``x``.
+        eps: Added to the variance.
+    """
+    # A flat channel counts as far from 0 whatever its mean.
+    at_least = 1.01 * _LARGEST_MEAN_IN_STDS * eps**0.5
+    distance = mean.abs().clamp_min_(at_least).mul_(inverse)
+    if not distance.max().item() > _LARGEST_MEAN_IN_STDS:
+        return
+    where = (distance > _LARGEST_MEAN_IN_STDS).nonzero(as_tuple=True)
+    pixels = x[where].to(mean.dtype).flatten(1)  # (channels, H * W)
+    first = pixels[:, :1].clone()
+    pixels -= first  # of a flat channel nothing is left
+    variance, centre = torch.var_mean(pixels, dim=1, correction=0, keepdim=True)
+    scale = (variance + eps).rsqrt()
+    mean[where] = (first + centre).squeeze(1)
+    inverse[where] = scale.squeeze(1)
+    y[where] = ((pixels - centre) * scale).view(-1, *x.shape[2:]).to(y.dtype)
 
 
 class _FromImage(torch.autograd.Function):

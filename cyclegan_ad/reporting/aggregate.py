@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cyclegan_ad.protocol_words import margin_is_lost
 from cyclegan_ad.reporting.alike import Alike
-from cyclegan_ad.reporting.departures import departures
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, table2_row
 from cyclegan_ad.reporting.reading import Run
 from cyclegan_ad.results import PAPER_METRICS, PaperFigure, paper_figure
@@ -62,6 +62,7 @@ class Entry:
         departures: what was not as in the paper; empty where it has no figure.
         margin: how far below the smallest abnormal score the thresholds lie, as a part of it; None
             under the paper's protocol.
+        margin_is_lost: whether a threshold is 0, of which no part can be taken.
     """
 
     dataset: str
@@ -72,6 +73,7 @@ class Entry:
     paper: dict[str, PaperFigure]
     departures: tuple[str, ...] = ()
     margin: float | None = None
+    margin_is_lost: bool = False
 
     def difference(self, metric: str) -> float | None:
         """Our mean minus the paper's, as a fraction.
@@ -143,6 +145,7 @@ def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
             if figure is not None:
                 paper[metric] = figure
         first = members[0]
+        honest = [run.metrics["protocols"].get(protocol, {}).get(column) for run in members]
         entries[dataset, method, column] = Entry(
             dataset=dataset,
             method=method,
@@ -150,10 +153,11 @@ def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
             seeds=tuple(run.seed for run in members),
             statistics=statistics,
             paper=paper,
-            departures=departures(first) if paper else (),
+            departures=first.departures if paper else (),
             margin=None
             if protocol == "paper"
             else float(first.metrics["protocols"][protocol][column]["margin"]),
+            margin_is_lost=any(row is not None and margin_is_lost(row) for row in honest),
         )
     return Study(
         protocol=protocol,

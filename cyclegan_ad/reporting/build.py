@@ -13,7 +13,6 @@ from cyclegan_ad.reporting.collect import collect
 from cyclegan_ad.reporting.documents import write_documents, write_numbers
 from cyclegan_ad.reporting.gallery import look_at_runs
 from cyclegan_ad.reporting.honest import gather_honest
-from cyclegan_ad.reporting.labels import printable
 from cyclegan_ad.reporting.notes import protocol_notes, table2_notes
 from cyclegan_ad.reporting.page import Contents, render_page
 from cyclegan_ad.reporting.provenance import origins, settings_of_methods
@@ -27,6 +26,7 @@ from cyclegan_ad.reporting.sheets import (
 from cyclegan_ad.reporting.significance import compare_methods
 from cyclegan_ad.reporting.terminal_table import print_left_out, print_study
 from cyclegan_ad.reporting.wide import lay_out_extensions, lay_out_table2
+from cyclegan_ad.text import printable
 
 PAGE = "index.html"
 

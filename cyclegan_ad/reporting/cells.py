@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from cyclegan_ad.reporting.labels import printable, score_title
+from cyclegan_ad.reporting.labels import score_title
 from cyclegan_ad.reporting.reading import LeftOut, Run
 from cyclegan_ad.run_directory import training_differences
+from cyclegan_ad.text import printable
 
 
 def choose_consistent(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.reporting.labels import printable
 from cyclegan_ad.reporting.reading import LeftOut, Run, read_run
+from cyclegan_ad.text import printable
 
 _MARKS = {"config.yaml", "metrics.json", "scores.csv", "split.csv", "training.json"}
 _SEED_FOLDER = re.compile(r"seed\d+")

@@ -9,11 +9,12 @@ from typing import Any
 from cyclegan_ad.files import write_rows, write_text
 from cyclegan_ad.reporting.aggregate import Study
 from cyclegan_ad.reporting.honest import Honest
-from cyclegan_ad.reporting.labels import Method, printable, table2_row
+from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.reading import LeftOut
 from cyclegan_ad.reporting.sheets import Sheet, Text
 from cyclegan_ad.reporting.significance import Comparison
 from cyclegan_ad.results import PAPER_METRICS
+from cyclegan_ad.text import printable
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -102,7 +103,7 @@ def _plain(cell: Text) -> str:
 
 
 def _escape(text: str) -> str:
-    for sign in "\\`*_[]|<>":
+    for sign in "\\`*_[]|<>$~":
         text = text.replace(sign, f"\\{sign}")
     return text.replace("&", "&amp;")
 

@@ -13,7 +13,6 @@ from cyclegan_ad.reporting.labels import (
     dataset_order,
     dataset_title,
     percent,
-    printable,
     score_order,
     score_title,
     signed,
@@ -33,6 +32,7 @@ from cyclegan_ad.saved_examples import (
     SavedExamples,
     read_examples,
 )
+from cyclegan_ad.text import printable
 
 _THUMBNAIL_PX = 96
 _CLASSES = ("normal", "abnormal")
@@ -113,6 +113,8 @@ def look_at_runs(runs: Sequence[Run]) -> tuple[list[Shown], list[CriticalRun], l
         try:
             examples = read_examples(run.path)
             check_examples(examples)
+            if unknown := set(examples.paths) - set(run.image_paths):
+                raise ValueError(f"examples.npz shows {min(unknown)}, which is no test image")
         except (UserError, ValueError) as error:
             examples = None
             reason = str(error).replace(f"{run.path}/", "")

@@ -1,4 +1,4 @@
-"""Names, titles and order of what the report shows, and text from outside made fit to print."""
+"""Names, titles and order of what the report shows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cyclegan_ad.method_names import EMBEDDING, METHODS
 from cyclegan_ad.results import paper_method_name
+from cyclegan_ad.text import printable
 
 # In the paper's order.
 DATASET_TITLES = {
@@ -160,15 +161,6 @@ def score_title(column: str) -> str:
 def score_order(column: str) -> tuple[int, str]:
     """Sorts the paper's scores first."""
     return (TABLE2_ROWS.index(column) if column in TABLE2_ROWS else len(TABLE2_ROWS), column)
-
-
-def printable(text: str) -> str:
-    r"""Write what cannot be printed (bytes that are not UTF-8, control signs) as escapes.
-
-    >>> printable("a\udcff\n<b>")
-    'a\\udcff\\n<b>'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cyclegan_ad.protocol_words import CHOOSE_BEFOREHAND
 from cyclegan_ad.reporting.aggregate import Study
-from cyclegan_ad.reporting.labels import Method, dataset_title
+from cyclegan_ad.reporting.labels import Method, dataset_title, score_title
 from cyclegan_ad.reporting.versions import mixed_versions
 from cyclegan_ad.reporting.wide import Row, Wide
 
@@ -51,6 +52,13 @@ def protocol_notes(study: Study) -> list[str]:
             f"The thresholds lie not equally far below the score they were set at, so cells and "
             f"means do not compare: {each}."
         )
+    lost = {
+        f"{dataset_title(entry.dataset)}, {entry.method.title}, {score_title(entry.column)}"
+        for entry in study.entries.values()
+        if entry.margin_is_lost
+    }
+    if lost:
+        notes.append(f"A margin of a score of 0 moves nothing: {'; '.join(sorted(lost))}.")
     return notes
 
 
@@ -67,8 +75,7 @@ def table2_notes(table: Wide, study: Study) -> list[str]:
         notes.append(
             "Paper: its mean ± standard deviation over 5 splits, and ours minus its mean in "
             "percentage points. Its deviations are divided by n, so ours would be 12 % larger for "
-            "the same 5 values. Our runs may differ from it in more settings than are named here: "
-            "they are listed with the runs."
+            "the same 5 values."
         )
     if any(cell.flagged for cell in cells):
         notes.append(
@@ -126,6 +133,8 @@ def _substitute_notes(rows: Iterable[Row]) -> list[str]:
 
 
 def _mean_notes(table: Wide) -> list[str]:
+    if not any(row.mean for row in table.rows):
+        return []
     notes = ["MEAN: for each metric, the mean over datasets of the better of SSE and FID."]
     if len({mean.datasets for mean in table.means}) > 1:
         notes.append(
@@ -168,8 +177,8 @@ HONEST_NOTES = [
     "an image can count more than once. Rates are those of the counts; accuracies are means ± "
     "sample standard deviation over seeds.",
     "The upper bound is exact (binomial) and follows from the number of abnormal images that a "
-    "threshold was set on, the fewest of all seeds; it does not shrink with more seeds. It holds "
-    "for a score chosen beforehand: choosing the best of several by these results voids it.",
+    "threshold was set on, the fewest of all seeds; it does not shrink with more seeds. "
+    + CHOOSE_BEFOREHAND,
 ]
 
 EXTENSION_NOTES = [

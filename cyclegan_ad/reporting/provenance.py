@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_ad.reporting.labels import NOTHING, dataset_order, dataset_title, printable
+from cyclegan_ad.reporting.labels import NOTHING, dataset_order, dataset_title
 from cyclegan_ad.reporting.reading import Run
 from cyclegan_ad.run_directory import training_differences
 from cyclegan_ad.terminal import duration
+from cyclegan_ad.text import printable
 
 _COMMIT_LETTERS = 12
 
@@ -78,7 +79,7 @@ def settings_of_methods(runs: Sequence[Run]) -> list[Settings]:
     for run in runs:
         # Against nothing, every setting of the training differs.
         values = {
-            name: printable(str(value))
+            printable(name): printable(str(value))
             for name, _, value in training_differences({}, run.config)
             if name not in ("seed", "dataset.name")
         }

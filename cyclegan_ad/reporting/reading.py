@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclegan_ad.departures import departures
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT
-from cyclegan_ad.reporting.checks import check_identity, check_metrics, check_scores
-from cyclegan_ad.reporting.labels import Method, other_backbone, printable
-from cyclegan_ad.results import read_metrics, read_scores
+from cyclegan_ad.reporting.labels import Method, other_backbone
 from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.stored_results import read_stored
+from cyclegan_ad.text import shown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,13 @@ class Run:
     Attributes:
         path: its directory.
         shown: the same, relative to the folder of runs, fit to print.
-        metrics: ``metrics.json``, checked.
+        metrics: ``metrics.json``, as far as it follows from the scores.
         config: ``config.yaml``.
         environment: ``environment.json``; empty if it cannot be read.
         image_paths: N paths, in the order of ``scores.csv``.
         labels: (N,) int, 0 normal, 1 abnormal.
         scores: column -> (N,) float64, raw units.
+        departures: what was not as in the paper.
         test_set: fingerprint of the test images: paths, contents and labels.
         images: fingerprint of all images of the dataset.
     """
@@ -59,6 +59,7 @@ class Run:
     image_paths: tuple[str, ...]
     labels: NDArray[np.int64]
     scores: dict[str, NDArray[np.float64]]
+    departures: tuple[str, ...]
     test_set: str
     images: str
 
@@ -105,80 +106,47 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
             f"not finished: {training['epochs']} epochs are trained; the train command that "
             "started it goes on with it"
         )
-    metrics = read_metrics(path)
-    check_metrics(metrics)
-    check_identity(metrics, config)
-    rows = read_scores(path)
-    labels = np.array([row["label"] for row in rows], dtype=np.int64)
-    for name, label in (("test_normal", 0), ("test_abnormal", 1)):
-        count = int((labels == label).sum())
-        if count != metrics[name]:
-            raise UserError(
-                f"scores.csv and metrics.json disagree: {count} {name.removeprefix('test_')} "
-                f"images against {metrics[name]}; evaluate the run again"
-            )
-    in_file = {
-        name: np.array([row[name] for row in rows], dtype=np.float64)
-        for name in rows[0]
-        if name not in ("path", "label")
-    }
-    scores = {name: in_file[name] for name in in_file if name in metrics["scores"]}
+    stored = read_stored(directory, config)
+    rows = stored.rows
     left_out = [
-        LeftOut(
-            f"{shown}, score {printable(name)}",
-            f"stands in {'scores.csv' if name in in_file else 'metrics.json'} alone; evaluate the "
-            "run again with this score",
-        )
-        for name in sorted(in_file.keys() ^ metrics["scores"].keys())
+        LeftOut(f"{shown}, {what}", f"{why}; evaluate the run again")
+        for what, why in stored.unsupported.items()
     ]
-    for name, values in scores.items():
-        check_scores(name, metrics["scores"][name], values, labels)
-    split = _read_split(path)
-    test = {row[0] for row in split if row[3] == "test"}
-    image_paths = tuple(row["path"] for row in rows)
-    if test != set(image_paths) or len(test) != len(image_paths):
-        raise UserError(
-            "scores.csv and split.csv disagree on which images are tested; evaluate the run again"
+    left_out += [
+        LeftOut(
+            f"{shown}, score {shown_name(name)}",
+            "stands in scores.csv alone; evaluate the run again with this score",
         )
+        for name in stored.unused
+    ]
+    tested = [row for row in stored.split if row.subset == "test"]
     run = Run(
         path=path,
         shown=shown,
-        metrics=metrics,
+        metrics=stored.metrics,
         config=config,
         environment=_read_environment(directory.environment),
-        image_paths=image_paths,
-        labels=labels,
-        scores=scores,
-        test_set=_fingerprint(row[:3] for row in split if row[3] == "test"),
-        images=_fingerprint(row[:3] for row in split),
+        image_paths=tuple(row["path"] for row in rows),
+        labels=np.array([row["label"] for row in rows], dtype=np.int64),
+        scores={
+            name: np.array([row[name] for row in rows], dtype=np.float64)
+            for name in stored.metrics["scores"]
+        },
+        departures=departures(config, stored.split),
+        test_set=_fingerprint(row[:3] for row in tested),
+        images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
     )
     return run, left_out
-
-
-def _read_split(path: Path) -> list[tuple[str, str, str, str]]:
-    try:
-        with (path / "split.csv").open(newline="", **PATH_TEXT) as file:
-            rows = [
-                (row["path"], row["sha256"], row["label"], row["subset"])
-                for row in csv.DictReader(file, strict=True)
-            ]
-    except FileNotFoundError:
-        raise UserError("split.csv is gone, so its images cannot be told; restore it") from None
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise UserError(f"split.csv is damaged ({error!r}); make the run anew") from error
-    if any(None in row for row in rows):
-        raise UserError("split.csv is damaged (a line is cut off); make the run anew")
-    return rows
 
 
 def _read_environment(path: Path) -> dict[str, Any]:
     try:
         environment = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return environment if isinstance(environment, dict) else {}
 
 
-def _fingerprint(rows: Iterable[tuple[str, ...]]) -> str:
-    lines = "\n".join(sorted(repr(row) for row in rows))
+def _fingerprint(rows: Iterable[tuple[object, ...]]) -> str:
+    lines = "\n".join(sorted(repr(tuple(row)) for row in rows))
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -23,14 +23,16 @@ def print_study(
     notes: Sequence[str],
     left_out: Sequence[LeftOut],
     console: Console | None = None,
+    title: str = "Table 2",
 ) -> None:
-    """Print Table 2, its notes and what was left out.
+    """Print Table 2 or one like it, its notes and what was left out.
 
     Args:
         table: as `lay_out_table2` gives it.
         notes: below the table.
         left_out: named below the notes, with the reason.
         console: where to; standard output by default, taken as 80 columns wide if piped.
+        title: what the table is called.
     """
     if console is None:
         console = _standard_output()
@@ -41,8 +43,9 @@ def print_study(
             words = words.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
         return _encodable(words, console)
 
-    console.print(_table(table, text, ascii_only))
-    for note in ("n: seeds, in MEAN datasets.", *notes):
+    console.print(_table(table, text, ascii_only, title))
+    behind = ", in MEAN datasets" if any(row.mean for row in table.rows) else ""
+    for note in (f"n: seeds{behind}.", *notes):
         console.print(text(note))
     print_left_out(left_out, console)
 
@@ -69,9 +72,9 @@ def _standard_output() -> Console:
     return Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
 
 
-def _table(table: Wide, text: Callable[[str], Text], ascii_only: bool) -> Table:
+def _table(table: Wide, text: Callable[[str], Text], ascii_only: bool, title: str) -> Table:
     drawn = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-    drawn.add_column("Table 2", overflow="fold", max_width=29)
+    drawn.add_column(title, overflow="fold", max_width=29)
     for title in METRIC_TITLES.values():
         drawn.add_column(f"{title} %".replace(" accuracy", "\naccuracy"), justify="right")
     drawn.add_column("n", justify="right", no_wrap=True)

@@ -6,7 +6,7 @@ What a cell holds is text, ready for a page, for Markdown and for LaTeX.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cyclegan_ad.reporting.aggregate import Entry, Study, best_of
 from cyclegan_ad.reporting.labels import (
@@ -121,6 +121,17 @@ def lay_out_extensions(study: Study) -> Wide | None:
     columns = sorted({c for _, m, c in study.entries if m in extended}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, extended, paper=False)
     return Wide(tuple(extended), tuple(rows))
+
+
+def lay_out_seeds(study: Study) -> Wide | None:
+    """Lay out every score that several seeds have; None if none has."""
+    several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
+    if not several:
+        return None
+    study = replace(study, entries=several)
+    columns = sorted({column for _, _, column in several}, key=score_order)
+    rows = _rows(study, lambda column, _: column, columns, study.methods, paper=True)
+    return Wide(tuple(study.methods), tuple(rows))
 
 
 def _rows(

@@ -1,4 +1,4 @@
-"""Scoring: image by image as a textbook writes it, against batches."""
+"""Scoring: image by image as a textbook writes it, against ours."""
 
 import os
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_fid import inception
 from torch import Tensor
 
 from cyclegan_ad.build import build_method
@@ -15,13 +16,14 @@ from cyclegan_ad.data.demo import draw_image
 from cyclegan_ad.data.pixels import to_signed_range
 from cyclegan_ad.feature_cache import FeatureCache
 from cyclegan_ad.inception_weights import inception_weights_path
+from cyclegan_ad.map_batches import map_batches
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.scores import Scores, build_scores
 from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import waiting
 from experiments.benchmarks.timing import Samples, take_turns
 from experiments.benchmarks.training_step import has_bf16
-from experiments.random_inception import write_random_inception
+from experiments.random_inception import address_of, write_random_inception
 from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
 from experiments.textbook_step import textbook_method
 
@@ -57,7 +59,7 @@ def measure_scoring(
         weights = "pytorch-fid"
         if score == "fid" and not inception_weights_path().exists():
             os.environ["TORCH_HOME"] = folder
-            write_random_inception(Path(folder))
+            inception.FID_WEIGHTS_URL = address_of(write_random_inception(Path(folder)))
             weights = "random"
         settings = compose_job(
             ["dataset=folder", f"resolution={size_px}", f"score={score}", *words]
@@ -96,16 +98,20 @@ def _calls(
     plain = textbook_method(ours)
 
     def score_all(scores: Scores, images: Tensor) -> None:
-        for batch in images.split(settings["score"]["batch_size"]):
-            for values in scores(ours, batch)[0].values():
+        def score(batch: list[int]) -> None:
+            for values in scores(ours, images[batch])[0].values():
                 values.cpu()
+
+        sizes = {"batch_size": settings["score"]["batch_size"], "size_px": images.shape[-1]}
+        for _ in map_batches(score, range(len(images)), device, **sizes):
+            pass
 
     calls: dict[str, Callable[[Tensor], object]] = {}
     if score == "sse":
         calls["textbook"] = partial(textbook_sse, plain.reconstruct)
     else:
-        inception = textbook_inception().to(device)
-        calls["textbook"] = lambda images: textbook_fid(plain.reconstruct, images, inception)
+        network = textbook_inception().to(device)
+        calls["textbook"] = lambda images: textbook_fid(plain.reconstruct, images, network)
     for precision, ending in (("float32", ""), ("bf16", "_bf16")):
         if precision == "bf16" and not has_bf16(device):
             continue

@@ -1,5 +1,8 @@
 """The data of a run: splits, batches as a training sees them, masks, bad files."""
 
+import hashlib
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -343,7 +346,7 @@ def test_all_unreadable_files_are_named(root: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(root)
     message = str(caught.value)
-    assert message.startswith(f"3 of 15 images under {root} cannot be read: ")
+    assert message.startswith(f"3 of 15 images under {root} cannot be used: ")
     for path, reason in damaged.items():
         assert f"{path} ({reason}" in message
     assert "dataset.skip_unreadable=true" in message
@@ -362,9 +365,10 @@ def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
         pixels = torch.tensor(read_image(path, 16, 3)).permute(2, 0, 1)
         torch.testing.assert_close(data.images_at([i])[0], pixels / 127.5 - 1)
     rows = {row[0]: row[1:] for row in data.split_rows()}
-    assert len(rows) == 15
+    assert len(rows) == 15 + 2  # the masks of two abnormal test images
     for path in damaged:
-        assert rows[path] == ("", -1, "unreadable")
+        sha256 = hashlib.sha256((root / path).read_bytes()).hexdigest()
+        assert rows[path] == (sha256, -1, "unreadable")
     assert list(rows) == sorted(rows)
 
 
@@ -390,7 +394,7 @@ def test_a_class_of_which_only_one_image_is_readable(tmp_path: Path) -> None:
     (root / "abnormal" / "01.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"has 1 abnormal image under .*few \(1 unreadable skipped"):
         read(root, skip_unreadable=True)
-    with pytest.raises(UserError, match=r"1 of 6 images .* cannot be read: abnormal/01\.png"):
+    with pytest.raises(UserError, match=r"1 of 6 images .* cannot be used: abnormal/01\.png"):
         read(root)
 
 
@@ -488,23 +492,24 @@ def test_masks_of_the_test_set(root: Path) -> None:
 
 
 def damage_masks(root: Path) -> tuple[list[str], list[str]]:
-    """Spoil the masks of two test images and a training image; masks, images of the two."""
+    """Spoil the masks of two test images and a training image; all masks, images of the two."""
     data = read(root)
     images = paths(data, data.split.test, 1)[:2]
-    for path in (*images, paths(data, data.split.train, 1)[0]):
+    spoilt = sorted((*images, paths(data, data.split.train, 1)[0]))
+    for path in spoilt:
         (root / path.replace("abnormal", "masks")).write_bytes(b"")
-    return [path.replace("abnormal", "masks") for path in images], images
+    return [path.replace("abnormal", "masks") for path in spoilt], images
 
 
-def test_all_unreadable_masks_of_the_test_set_are_named(root: Path) -> None:
+def test_all_unreadable_masks_are_named_whichever_image_is_tested(root: Path) -> None:
     masks, _ = damage_masks(root)
     data = module(root)
     for _ in range(2):  # a second attempt does not pass for done
         with pytest.raises(UserError) as caught:
             data.setup()
     assert str(caught.value) == (
-        f"2 of 3 ground-truth masks of test images under {root} cannot be read: "
-        f"{masks[0]} (empty file), {masks[1]} (empty file); "
+        f"3 of 6 ground-truth masks under {root} cannot be used: "
+        f"{', '.join(f'{mask} (empty file)' for mask in masks)}; "
         "repair or remove them, or go on without them with dataset.skip_unreadable=true"
     )
 
@@ -516,8 +521,11 @@ def test_unreadable_masks_are_skipped_and_recorded(root: Path) -> None:
     data = read(root, skip_unreadable=True)
     assert data.unreadable == dict.fromkeys(["normal/01.png", *masks], "empty file")
     rows = data.split_rows()
-    assert len(rows) == len(whole.split_rows()) + 2 and rows == sorted(rows)
-    assert [row for row in rows if row[0] in masks] == [(m, "", -1, "unreadable") for m in masks]
+    assert len(rows) == len(whole.split_rows()) + 1 and rows == sorted(rows)
+    empty = hashlib.sha256(b"").hexdigest()
+    assert [row for row in rows if row[0] in masks] == [
+        (mask, empty, -1, "unreadable") for mask in masks
+    ]
     assert paths(data, data.split.test, 1) == paths(whole, whole.split.test, 1)
     known = [data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None]
     assert set(paths(data, data.split.test)) - set(known) == set(images)
@@ -560,7 +568,56 @@ def test_grey_and_coloured_files_become_what_was_asked_for(root: Path) -> None:
 def test_split_rows_name_every_image(root: Path) -> None:
     data = read(root)
     rows = data.split_rows()
-    assert [row[0] for row in rows] == [sample.path for sample in data.samples]
-    for row, sample, sha256 in zip(rows, data.samples, data.sha256, strict=True):
+    images = [row for row in rows if row[3] != "mask"]
+    assert [row[0] for row in images] == [sample.path for sample in data.samples]
+    for row, sample, sha256 in zip(images, data.samples, data.sha256, strict=True):
         assert row[1:3] == (sha256, sample.label)
     assert [row[3] for row in rows].count("test") == 6
+    masks = {row[0]: row[1:] for row in rows if row[3] == "mask"}
+    assert masks == {
+        mask: (hashlib.sha256((root / mask).read_bytes()).hexdigest(), -1, "mask")
+        for i in data.split.test
+        for mask in data.samples[i].mask
+    }
+
+
+def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
+    whole = read(root)
+    black, other = paths(whole, whole.split.test, 1)[:2]
+    Image.new("L", (32, 32)).save(root / black.replace("abnormal", "masks"))
+    data = read(root)
+    known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
+    assert black not in known and other in known
+    assert list(data.notes()) == [
+        f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
+        "without a mask"
+    ]
+
+
+def test_notes_on_images(root: Path) -> None:
+    assert list(read(root).notes()) == []
+    for path in root.glob("*/*.png"):
+        if path.parent.name != "masks":
+            Image.new("I;16", (32, 32), 4095).save(path)
+    shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
+    (root / "normal" / "photo.heic").touch()
+    others, dark, both, leaked = read(root).notes()
+    assert others == "1 files without the suffix of an image (.heic 1) are not read"
+    assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
+    assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")
+    assert "byte-identical to a training image" in leaked
+
+
+def test_odd_files_are_unreadable_and_block_nothing(root: Path) -> None:
+    (root / "normal" / "loop.png").symlink_to("loop.png")
+    (root / "normal" / "zero.png").symlink_to("/dev/zero")
+    os.mkfifo(root / "abnormal" / "pipe.png")
+    data = read(root, skip_unreadable=True)
+    assert data.unreadable == {
+        "abnormal/pipe.png": "cannot be read (not a regular file)",
+        "normal/loop.png": "cannot be read (Too many levels of symbolic links)",
+        "normal/zero.png": "cannot be read (not a regular file)",
+    }
+    assert {row for row in data.split_rows() if row[3] == "unreadable"} == {
+        (path, "", -1, "unreadable") for path in data.unreadable
+    }

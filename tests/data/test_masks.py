@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan_ad.data.masks import LOSSLESS_SUFFIXES, match_masks, read_masks
+from cyclegan_ad.data.masks import match_masks, read_masks
 from cyclegan_ad.errors import UserError
 
 
@@ -15,29 +15,52 @@ def save(root: Path, **masks: np.ndarray) -> None:
         Image.fromarray(pixels).save(root / f"{name}.png")
 
 
-@pytest.mark.parametrize("suffix", [*LOSSLESS_SUFFIXES, ".PNG", ".Tif"])
-def test_lossless_masks_match_by_name(suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".Tif", ".jpg"])
+def test_masks_match_by_name(suffix: str) -> None:
     masks = {f"m/b{suffix}": "i/b", f"m/a{suffix}": "i/a", f"m/a_1{suffix}": "i/a"}
     expected = {"i/a": [f"m/a{suffix}", f"m/a_1{suffix}"], "i/b": [f"m/b{suffix}"]}
     assert match_masks(masks, ["i/a", "i/b", "i/c"], Path()) == expected
 
 
-def test_masks_that_cannot_be_used_are_named() -> None:
-    with pytest.raises(UserError, match=r"^ground-truth masks m/a\.JPG, m/b\.jpeg in data: JPEG"):
-        match_masks({"m/b.jpeg": "i/b", "m/a.JPG": "i/a"}, ["i/a", "i/b"], Path("data"))
+def test_a_mask_of_no_image_is_named() -> None:
     with pytest.raises(
         UserError, match=r"matches ground-truth mask m/b\.png in data \(m/b\.png needs"
     ):
         match_masks({"m/a.png": "i/a", "m/b.png": "i/b"}, ["i/a"], Path("data"))
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"  # the same to look at
+
+
+def test_names_match_in_either_unicode_form() -> None:
+    for mask, image in ((COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)):
+        found = match_masks({f"m/{mask}.png": f"i/{mask}"}, [f"i/{image}"], Path())
+        assert found == {f"i/{image}": [f"m/{mask}.png"]}
+    both = [f"i/{COMPOSED}", f"i/{DECOMPOSED}"]
+    masks = {f"m/{name}.png": f"i/{name}" for name in (COMPOSED, DECOMPOSED)}
+    assert match_masks(masks, both, Path()) == {
+        image: [image.replace("i/", "m/") + ".png"] for image in both
+    }
+    twice = ["i/\u00e9\u00e8", "i/e\u0301\u00e8"]
+    with pytest.raises(UserError, match=r"one of 2 images .* Unicode form .*rename them"):
+        match_masks({"m/x.png": "i/\u00e9e\u0300"}, twice, Path())
+
+
 def test_ground_truth_is_the_union_of_the_masks(tmp_path: Path) -> None:
     left, top = np.zeros((2, 4, 4), np.uint8)
     left[:, :2], top[0] = 255, 1
     save(tmp_path, left=left, top=top)
-    masks = {7: ("left.png", "top.png"), 8: ("top.png",), 9: ()}
-    truth, unreadable = read_masks(tmp_path, masks, 4)
-    assert unreadable == {} and list(truth) == [7, 8]
+    save(tmp_path, image=left, black=np.zeros((4, 4), np.uint8))
+    files = {
+        7: ("left.png", "top.png"),
+        8: ("top.png", "black.png"),
+        9: (),
+        10: ("black.png", "black.png"),
+    }
+    found = read_masks(tmp_path, {i: ("image.png", paths) for i, paths in files.items()}, 4)
+    truth = found.truth
+    assert found.unreadable == {} and list(truth) == [7, 8]
+    assert found.empty == [10]  # nobody has drawn the defect
     np.testing.assert_array_equal(truth[7], (left > 0) | (top > 0))
     np.testing.assert_array_equal(truth[8], top > 0)
     assert all(mask.dtype == bool for mask in truth.values())
@@ -49,10 +72,10 @@ def test_many_masks_keep_their_images(tmp_path: Path) -> None:
         pixels = np.zeros((8, 8), np.uint8)
         pixels.flat[i] = 255
         save(tmp_path, **{f"{i}": pixels})
-        masks[i] = (f"{i}.png",)
-    truth, unreadable = read_masks(tmp_path, masks, 8)
-    assert unreadable == {} and list(truth) == list(range(40))
-    assert [int(mask.argmax()) for mask in truth.values()] == list(range(40))
+        masks[i] = (f"{i}.png", [f"{i}.png"])
+    found = read_masks(tmp_path, masks, 8)
+    assert found.unreadable == {} and list(found.truth) == list(range(40))
+    assert [int(mask.argmax()) for mask in found.truth.values()] == list(range(40))
 
 
 def test_every_unreadable_mask_is_reported_and_half_a_defect_is_no_ground_truth(
@@ -60,10 +83,32 @@ def test_every_unreadable_mask_is_reported_and_half_a_defect_is_no_ground_truth(
 ) -> None:
     save(tmp_path, good=np.ones((4, 4), np.uint8))
     (tmp_path / "empty.png").touch()
-    masks = {0: ("empty.png", "good.png", "absent.png"), 1: ("good.png",)}
-    truth, unreadable = read_masks(tmp_path, masks, 4)
-    assert list(truth) == [1]
-    assert unreadable == {
+    masks = {
+        0: ("good.png", ["empty.png", "good.png", "absent.png"]),
+        1: ("good.png", ["good.png"]),
+    }
+    found = read_masks(tmp_path, masks, 4)
+    assert list(found.truth) == [1]
+    assert found.unreadable == {
         "empty.png": "empty file",
         "absent.png": "cannot be read (No such file or directory)",
     }
+
+
+def test_masks_that_do_not_fit_their_image_are_named(tmp_path: Path) -> None:
+    wide = np.ones((4, 6), np.uint8)
+    save(tmp_path, wide=wide, tall=wide.T)
+    photograph = Image.fromarray(wide)
+    exif = photograph.getexif()
+    exif[0x0112] = 6  # stored turned; upright it is tall
+    photograph.save(tmp_path / "turned.jpg", exif=exif)
+    photograph.save(tmp_path / "renamed.png", format="JPEG")
+    masks = {
+        0: ("turned.jpg", ["tall.png"]),
+        1: ("turned.jpg", ["wide.png"]),
+        2: ("wide.png", ["renamed.png"]),
+    }
+    found = read_masks(tmp_path, masks, 4)
+    assert list(found.truth) == [0]
+    assert found.unreadable["wide.png"].startswith("mask is 6 x 4 px, its image 4 x 6 px")
+    assert found.unreadable["renamed.png"].startswith("JPEG data: lossy compression blurs")

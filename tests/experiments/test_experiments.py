@@ -207,8 +207,9 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 2
-    for error in errors:
-        assert error.startswith("error: dataset screw: no folder that holds train/good/ and test/")
+    first, second = errors
+    assert first.startswith("error: dataset screw: no folder that holds train/good/ and test/")
+    assert second == "error: seed=1 dataset=screw: the same error"
     assert "seed0 is complete already; nothing to do" in done.stdout
     assert (runs / "seed0" / "metrics.json").stat().st_mtime_ns == written
     assert (runs / "seed1" / "metrics.json").is_file()

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from cyclegan_ad.inception_weights import inception_weights_path
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.scores import build_scores
-from experiments.random_inception import WEIGHTS_FILE, write_random_inception
+from experiments.random_inception import address_of, write_random_inception
 from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
 
 SCORE = {
@@ -50,8 +51,9 @@ def test_ours_are_the_textbooks(channels: int, torch_home: Path, tmp_path: Path)
 
 def test_random_weights_are_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_random_inception(tmp_path)
-    assert path == tmp_path / "hub" / "checkpoints" / WEIGHTS_FILE
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", address_of(path))
+    assert path == inception_weights_path()
     features = textbook_inception()(torch.rand(2, 3, 16, 16))[0].flatten(1)
     assert features.shape == (2, 2048) and torch.isfinite(features).all()
     assert not torch.equal(features[0], features[1])

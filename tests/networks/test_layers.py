@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.layers import (
     FromImage,
     InstanceNorm,
@@ -87,3 +88,53 @@ def test_a_norm_keeps_channels_last() -> None:
 def test_a_norm_of_one_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match=r"[Mm]ore than 1"):
         InstanceNorm(4)(torch.rand(2, 4, 1, 1))
+
+
+def hard_images(dtype: torch.dtype) -> dict[str, Tensor]:
+    """(2, 4, 24, 20) images whose statistics cancel easily; the second of a kind is ordinary."""
+    torch.manual_seed(0)
+    ordinary = torch.randn(4, 24, 20)
+    flat = torch.tensor([0.3, -0.77, 100.0, 1e-3]).view(4, 1, 1).expand(4, 24, 20)
+    spot = flat.clone()
+    spot[:, 5, 7] *= 1.01
+    images = {
+        "flat": flat,
+        "nearly flat": spot,
+        "black": torch.zeros(4, 24, 20),
+        "one bright pixel": torch.zeros(4, 24, 20).index_fill(2, torch.tensor(3), 1e4),
+        "very bright": 1e3 + 8 * ordinary,
+        "very dark": 1e-4 * ordinary,
+        "far from 0": 70 + ordinary,
+    }
+    return {name: torch.stack([image, ordinary]).to(dtype) for name, image in images.items()}
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kind", hard_images(torch.float32))
+def test_the_norm_does_not_cancel(
+    kind: str, dtype: torch.dtype, order: torch.memory_format
+) -> None:
+    given = hard_images(dtype)[kind].contiguous(memory_format=order)
+    ours = results(InstanceNorm(4), given)
+    exact = results(nn.InstanceNorm2d(4), given.double())
+    eps = torch.finfo(dtype).eps
+    for found, expected in zip(ours, exact, strict=True):
+        scale = expected.abs().amax(dim=(2, 3), keepdim=True).clamp_min(1e-3)
+        # float32: up to 64 digits of the last place are lost with the mean, as documented
+        assert ((found - expected).abs() / scale).max() < (
+            4 if dtype == torch.bfloat16 else 1e3
+        ) * eps
+    if kind in ("flat", "black"):
+        assert not ours[0][0].any()
+
+
+def test_flat_images_do_not_stop_a_bfloat16_training_step() -> None:
+    """The residue of a flat channel let gradients grow by 316 at each norm, up to NaN."""
+    generator = Generator(1, base_channels=8, residual_blocks=6)
+    images = torch.stack([torch.full((1, 32, 32), grey) for grey in (-0.9, 0.37, 0.0)])
+    with torch.autocast("cpu", torch.bfloat16):
+        made = generator(images)
+    made.float().square().sum().backward()
+    largest = [p.grad.abs().max() for p in generator.parameters() if p.grad is not None]
+    assert torch.stack(largest).max() < 1e4

@@ -12,8 +12,11 @@ from tiny import compose_settings
 
 from cyclegan_ad.data.split import split_samples
 from cyclegan_ad.files import write_json, write_rows
-from cyclegan_ad.protocols import calibrated, crossfit
-from cyclegan_ad.results import METRICS_FORMAT
+from cyclegan_ad.paper import paper_table1
+from cyclegan_ad.results import METRICS_FORMAT, read_scores
+from cyclegan_ad.run_decisions import decide, score_columns_of
+from cyclegan_ad.run_directory import RunDirectory, run_name
+from cyclegan_ad.stored_results import fingerprints
 from cyclegan_ad.thresholds import summarise
 
 SIZE_PX = 32
@@ -26,7 +29,8 @@ def _composed(words: tuple[str, ...]) -> str:
 
 def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Any:
     words = (f"method={method}", f"resolution={resolution}", f"dataset={dataset}", "logger=none")
-    return json.loads(_composed((*words, "trainer=cpu", *more))) | {"seed": seed}
+    words = (*words, "trainer=cpu", "trainer.precision=32-true")  # resolved, as a job writes it
+    return json.loads(_composed((*words, *more))) | {"seed": seed}
 
 
 def make_run(
@@ -43,94 +47,101 @@ def make_run(
     separation: float = 1.5,
     examples: bool = True,
     odd_names: bool = False,
+    as_in_paper: bool = False,
 ) -> Path:
-    """Write a finished run; ``more`` are words of its command line. Gives its directory."""
+    """Write a finished run; ``more`` are words of its command line. Gives its directory.
+
+    It has twice ``per_class`` images of each class, or as many as the paper's dataset.
+    """
     settings = settings_of(method, resolution, dataset, seed, *more)
     name = run or f"{method}-{resolution}"
     settings["run_name"] = run
     path = runs / (place or f"{name}/{dataset}/seed{seed}")
     path.mkdir(parents=True)
     stem = "<i>&\udcff" if odd_names else "image"
-    names = [f"{kind}/{stem}{i:03d}.png" for kind in ("good", "bad") for i in range(2 * per_class)]
-    labels = [0] * (2 * per_class) + [1] * (2 * per_class)
-    split = split_samples(names, labels, seed)
+    images = [2 * per_class, 2 * per_class]
+    if as_in_paper:
+        sizes = paper_table1()[dataset]
+        images = [
+            sizes.train_normal + sizes.test_normal,
+            sizes.train_abnormal + sizes.test_abnormal,
+        ]
+    names = [
+        f"{kind}/{stem}{i:03d}.png"
+        for kind, count in zip(("good", "bad"), images, strict=True)
+        for i in range(count)
+    ]
+    labels = [0] * images[0] + [1] * images[1]
+    fraction = settings["protocol"]["calibration_fraction"]
+    split = split_samples(names, labels, seed, calibration_fraction=fraction)
     random = np.random.default_rng([seed, len(method), resolution, len(dataset)])
-    tested = np.array([labels[i] for i in split.test])
-    scores = {
-        column: 10 * (k + 1) + random.normal(0, 1, tested.size) + separation * tested
+    chosen = (*split.test, *split.calibration)
+    abnormal = np.array([labels[i] for i in chosen])
+    drawn = {
+        column: 10 * (k + 1) + random.normal(0, 1, len(chosen)) + separation * abnormal
         for k, column in enumerate(columns)
     }
     (path / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     subset = dict.fromkeys(split.train, "train") | dict.fromkeys(split.test, "test")
+    subset |= dict.fromkeys(split.calibration, "calibration")
     write_rows(
         path / "split.csv",
         ["path", "sha256", "label", "subset"],
         [[names[i], f"{dataset}{i:060d}", labels[i], subset[i]] for i in range(len(names))],
     )
+    epochs = settings["trainer"]["max_epochs"]
     write_json(
-        path / "training.json", {"epochs": 100, "steps": 900, "seconds": 61.5, "finished": True}
+        path / "training.json", {"epochs": epochs, "steps": 900, "seconds": 61.5, "finished": True}
     )
     packages = {"torch": "2.13.0+cpu"}
     write_json(
         path / "environment.json",
         {"cyclegan_ad": "0.1.0", "commit": "459115cd2c6bde8c", "packages": packages, "gpus": []},
     )
-    write_rows(
-        path / "scores.csv",
-        ["path", "label", *columns],
-        [
-            [names[i], labels[i], *(float(scores[column][k]) for column in columns)]
-            for k, i in enumerate(split.test)
-        ],
-    )
-    write_metrics(path, settings, name, scores, tested, [names[i] for i in split.test])
+    rows = [
+        [names[i], labels[i], *(float(drawn[column][k]) for column in columns)]
+        for k, i in enumerate(chosen)
+    ]
+    header, tested = ["path", "label", *columns], len(split.test)
+    write_rows(path / "scores.csv", header, rows[:tested])
+    if rows[tested:]:
+        write_rows(path / "calibration.csv", header, rows[tested:])
+    decide_again(path)
     if examples:
+        scores = {column: values[:tested] for column, values in drawn.items()}
         write_examples(path, split.test, names, labels, scores, method)
     return path
 
 
-def write_metrics(
-    path: Path,
-    settings: Any,
-    name: str,
-    scores: dict[str, Any],
-    tested: Any,
-    groups: list[str],
-) -> None:
-    random = np.random.default_rng(settings["seed"])
-    honest: dict[str, Any] = {
-        "crossfit": {
-            column: crossfit(values, tested, groups, folds=5, seed=0, margin=0.0, confidence=0.95)
-            for column, values in scores.items()
-        }
-    }
-    if settings["protocol"]["calibration_fraction"] > 0:
-        honest["calibrated"] = {
-            column: calibrated(
-                values[tested == 1][:7] + random.normal(0, 0.1, 7),
-                values,
-                tested,
-                margin=0.0,
-                confidence=0.95,
-            )
-            for column, values in scores.items()
-        }
+def decide_again(path: Path, **protocol: Any) -> None:
+    """Write the ``metrics.json`` that follows from the other files, decided by these settings."""
+    run = RunDirectory(path)
+    settings = run.read_config()
+    rows = read_scores(path)
+    labels = [row["label"] for row in rows]
     write_json(
-        path / "metrics.json",
+        run.metrics,
         {
             "format": METRICS_FORMAT,
             "method": settings["method"]["name"],
             "dataset": settings["dataset"]["name"],
             "resolution": settings["resolution"],
             "seed": settings["seed"],
-            "run": name,
-            "epochs": 100,
+            "run": run_name(settings),
+            "epochs": settings["trainer"]["max_epochs"],
             "training_seconds": 61.5,
-            "test_normal": int((tested == 0).sum()),
-            "test_abnormal": int((tested == 1).sum()),
-            "scores": {column: summarise(values, tested) for column, values in scores.items()},
-            "protocol": settings["protocol"]["name"],
-            "protocols": honest,
+            "test_normal": labels.count(0),
+            "test_abnormal": labels.count(1),
+            "scores": {
+                column: summarise([row[column] for row in rows], labels)
+                for column in score_columns_of(rows)
+            },
+            **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
+            "fingerprints": {
+                file.name: fingerprints(read_scores(path, file.name))
+                for file in (run.scores, run.calibration)
+                if file.is_file()
+            },
             "localisation": None,
             "evaluated_with": {"cyclegan_ad": "0.1.0", "commit": "5743e32edb09b", "packages": {}},
         },

@@ -1,12 +1,11 @@
 """Means, deviations and the rows of Table 2."""
 
 import itertools
-import json
 import statistics
 from pathlib import Path
 
 import pytest
-from reporting.fake_runs import change_metrics, make_run
+from reporting.fake_runs import change_metrics, decide_again, make_run
 
 from cyclegan_ad.reporting.aggregate import Statistic, Study, best_of, build_study, choose_protocol
 from cyclegan_ad.reporting.alike import choose_alike
@@ -77,16 +76,13 @@ def test_honest_accuracies_replace_the_papers_if_asked_for(tmp_path: Path) -> No
     assert "max_accuracy" not in calibrated
 
 
-@pytest.mark.parametrize("setting", ["margin", "confidence", "thresholds"])
+@pytest.mark.parametrize("setting", [{"margin": 0.5}, {"confidence": 0.5}, {"folds": 3}])
 def test_decisions_made_otherwise_are_in_no_mean_of_the_protocol(
-    tmp_path: Path, setting: str
+    tmp_path: Path, setting: dict[str, float]
 ) -> None:
     for seed in range(3):
         path = make_run(tmp_path, seed=seed, columns=["sse", "peak_2px"])
-    metrics = json.loads((path / "metrics.json").read_text())
-    for row in metrics["protocols"]["crossfit"].values():
-        row[setting] = [1.0] * 3 if setting == "thresholds" else 0.5
-    change_metrics(path, **metrics)
+    decide_again(path, **setting)
     study = study_of(tmp_path, "crossfit")
     decided = {run.seed: run.metrics["protocols"]["crossfit"] for run in study.runs}
     for column in ("sse", "peak_2px"):
@@ -102,9 +98,7 @@ def test_decisions_made_otherwise_are_in_no_mean_of_the_protocol(
 def test_margins_that_differ_between_cells_are_told(tmp_path: Path) -> None:
     for dataset, margin in (("screw", 0.0), ("tile", 0.05)):
         path = make_run(tmp_path, dataset=dataset, columns=["sse"])
-        metrics = json.loads((path / "metrics.json").read_text())
-        metrics["protocols"]["crossfit"]["sse"]["margin"] = margin
-        change_metrics(path, **metrics)
+        decide_again(path, margin=margin)
     _, told = protocol_notes(study_of(tmp_path, "crossfit"))
     assert told.endswith("0 % (Screw, CycleGAN 64 px); 5 % (Tile, CycleGAN 64 px).")
     assert len(protocol_notes(study_of(tmp_path))) == 1
@@ -175,7 +169,8 @@ def test_table_2_is_laid_out_as_in_the_paper(tmp_path: Path) -> None:
     make_run(tmp_path, "cyclegan", 64, "tile", run="mine")
     for resolution in (64, 256):
         make_run(tmp_path, "cyclegan", resolution, "brain_mri")
-        make_run(tmp_path, "cyclegan", resolution, "tile", columns=["fid", "sse", "sse_tta"])
+        columns = ["fid", "sse", "sse_tta"]
+        make_run(tmp_path, "cyclegan", resolution, "tile", columns=columns, as_in_paper=True)
     table = lay_out_table2(study_of(tmp_path))
     assert [method.run for method in table.methods] == [
         "cyclegan-256",

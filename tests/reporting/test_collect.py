@@ -1,6 +1,8 @@
 """Run directories that cannot be trusted are named and left out."""
 
+import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from reporting.fake_runs import change_metrics, make_run
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.reporting.collect import collect, find_runs
 
 
@@ -58,12 +61,6 @@ def shift_scores(path: Path) -> None:
     (path / "scores.csv").write_text("\n".join(lines) + "\n")
 
 
-def drop_counts(path: Path) -> None:
-    metrics = json.loads((path / "metrics.json").read_text())
-    del metrics["protocols"]["crossfit"]["sse"]["misses"]
-    (path / "metrics.json").write_text(json.dumps(metrics))
-
-
 def unlikely_auroc(path: Path) -> None:
     text = json.loads((path / "metrics.json").read_text())
     text["scores"]["sse"]["auroc"] = float("nan")
@@ -85,20 +82,22 @@ def other_test_set(path: Path) -> None:
         (remove("training.json"), "not finished: 0 epochs"),
         (write("metrics.json", '{"format": 2, "sco'), "metrics.json cannot be read"),
         (write("config.yaml", "seed: 0"), "config.yaml is damaged"),
-        (write("split.csv", "path\nx\n"), "split.csv is damaged"),
-        (write("split.csv", "path,sha256,label,subset\nx\n"), "a line is cut off"),
+        (write("split.csv", "path\nx\n"), "split.csv is damaged (its header is gone)"),
+        (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
         (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
         (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
         (lambda path: change_metrics(path, protocols=None), "protocols is None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
-        (lambda path: change_metrics(path, dataset="tile"), "disagree: dataset is tile and screw"),
+        (
+            lambda path: change_metrics(path, dataset="tile"),
+            "disagree: dataset is 'tile' and 'screw'",
+        ),
         (lambda path: change_metrics(path, test_normal=13), "12 normal images against 13"),
         (cut_last_line, "11 abnormal images against 12"),
-        (shift_scores, "disagree: zfn_threshold of sse is 0.5 against"),
-        (drop_counts, "protocols.crossfit.sse.misses is None"),
-        (unlikely_auroc, "scores.sse.auroc is nan"),
-        (other_test_set, "disagree on which images are tested"),
+        (shift_scores, "0.5 by the scores"),
+        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, 0."),
+        (other_test_set, "disagree on the images of the subset test"),
     ],
 )
 def test_a_bad_run_is_left_out_with_the_reason(
@@ -113,6 +112,56 @@ def test_a_bad_run_is_left_out_with_the_reason(
     assert "\n" not in left_out[0].reason
 
 
+NUMBERS = ("1e400", "1" + "0" * 400, "9" * 5000, "NaN", "true", '"x"', "null", "[[1]]", "{}", "-1")
+
+
+def test_no_damaged_file_stops_the_report(tmp_path: Path) -> None:
+    """Every number and text of the files replaced by what nobody expects, one after the other."""
+    whole = make_run(tmp_path / "whole", "cyclegan", 64, "screw", 0, "protocol=calibrated")
+    files = ("metrics.json", "training.json", "environment.json", "split.csv", "scores.csv")
+    runs = tmp_path / "runs"
+    made = 0
+    for name in (*files, "calibration.csv", "config.yaml"):
+        text = (whole / name).read_text()
+        values = list(re.finditer(r"(?<=[ ,\[])[\w.+-]+(?=[\n,])", text))[:60:3]
+        odd = itertools.cycle((*NUMBERS, "\0", "\udce8", "[" * 100_000))
+        for value, other in zip(values, odd, strict=False):
+            path = runs / f"run{made:03d}"
+            shutil.copytree(whole, path)
+            damaged = text[: value.start()] + other + text[value.end() :]
+            (path / name).write_bytes(damaged.encode(errors="surrogateescape"))
+            made += 1
+    assert made > 80
+    collected, left_out = collect(runs)
+    shown = {run.shown for run in collected} | {row.what.partition(",")[0] for row in left_out}
+    assert shown == {f"run{i:03d}" for i in range(made)}  # none is passed over
+    assert all(row.reason.isprintable() and len(row.reason) < 600 for row in left_out)
+    write_report(runs, tmp_path / "out", None)
+
+
+def test_a_forged_bound_is_not_shown(tmp_path: Path) -> None:
+    make_run(tmp_path, "cyclegan", 64, "screw", 1, "protocol=calibrated", columns=["sse", "fid"])
+    forged = make_run(tmp_path, "cyclegan", 64, "screw", 0, "protocol=calibrated")
+    metrics = json.loads((forged / "metrics.json").read_text())
+    metrics["protocols"]["calibrated"]["fid"]["miss_rate_bound"] = 0.01
+    change_metrics(forged, **metrics)
+    gone = make_run(tmp_path, "cyclegan", 64, "tile", 0, "protocol=calibrated", columns=["sse"])
+    (gone / "calibration.csv").unlink()
+    runs, left_out = collect(tmp_path)
+    assert len(runs) == 3
+    assert {(row.what, row.reason.partition(" is ")[0]) for row in left_out} == {
+        ("cyclegan-64/screw/seed0, calibrated, score fid", "miss_rate_bound"),
+        ("cyclegan-64/tile/seed0, calibrated, score sse", "calibration.csv"),
+    }
+    write_report(tmp_path, tmp_path / "out", "calibrated")
+    rows = (tmp_path / "out" / "protocols.csv").read_text().splitlines()
+    shown = [line.split(",")[:7] for line in rows if line.startswith("calibrated")]
+    assert [(row[1], row[5], row[6]) for row in shown] == [
+        ("screw", "sse", "0 1"),
+        ("screw", "fid", "1"),
+    ]
+
+
 def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     path = make_run(tmp_path)
     metrics = json.loads((path / "metrics.json").read_text())
@@ -121,8 +170,9 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     (run,), left_out = collect(tmp_path)
     assert list(run.scores) == ["sse"]
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
-        ("cyclegan-64/screw/seed0, score fid", "stands in scores.csv alone"),
         ("cyclegan-64/screw/seed0, score peak_2px", "stands in metrics.json alone"),
+        ("cyclegan-64/screw/seed0, crossfit, score fid", "nothing on disk supports it"),
+        ("cyclegan-64/screw/seed0, score fid", "stands in scores.csv alone"),
     ]
 
 

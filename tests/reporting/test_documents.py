@@ -21,8 +21,10 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report")
     for seed in range(2):
-        make_run(root / "runs", seed=seed, columns=["sse", "peak_2px"], examples=False)
-    make_run(root / "runs", "patchcore", columns=["embedding"], separation=9, examples=False)
+        columns = ["sse", "peak_2px"]
+        make_run(root / "runs", seed=seed, columns=columns, examples=False, as_in_paper=True)
+    apart = {"separation": 9, "examples": False, "as_in_paper": True}
+    make_run(root / "runs", "patchcore", columns=["embedding"], **apart)
     write_report(root / "runs", root / "out", None)
     return root / "out"
 
@@ -44,7 +46,7 @@ def test_markdown_escapes_and_marks_the_best() -> None:
     assert lines[2] == "| Name | A_b: p | A_b: q |"
     assert lines[3] == "| :-- | --: | --: |"
     assert lines[4] == r"| a\|b &amp; \<i\> | **1.00 ± 0.10** | 2† |"
-    assert lines[6] == r"- 50 % of $x\_1$"
+    assert lines[6] == r"- 50 % of \$x\_1\$"
 
 
 def test_latex_escapes_and_marks_the_best() -> None:
@@ -67,7 +69,7 @@ def test_numbers_have_every_digit_and_the_papers_beside(report: Path) -> None:
     alone = next(r for r in rows if r["method"] == "patchcore" and r["metric"] == "zfn_accuracy")
     assert (alone["std_percent"], alone["paper_artefact"]) == ("", "true")
     assert alone["difference_points"] == ""
-    assert (alone["unlike_paper"], ours["unlike_paper"]) == ("64 px instead of 256 px", "")
+    assert (alone["unlike_paper"], ours["unlike_paper"]) == ("resolution=64 (paper: 256)", "")
     assert {row["score"] for row in rows_of(report / "extensions.csv")} == {"peak_2px"}
     assert {row["protocol"] for row in rows_of(report / "protocols.csv")} == {"crossfit"}
     assert [row["pairs"] for row in rows_of(report / "significance.csv")] == ["1", "1"]

@@ -93,6 +93,8 @@ def test_scoring_by_sse() -> None:
 
 def test_scoring_by_fid_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    address = "pytorch_fid.inception.FID_WEIGHTS_URL"
+    monkeypatch.setattr(address, "https://localhost/none-0000.pth")  # given back at the end
     samples, facts = measure_scoring(score="fid", images=1, size_px=32, words=TINY, **SOON)
     bf16 = {"batched_bf16", "cached_bf16"} if has_bf16(torch.device("cpu")) else set()
     assert set(samples) == {"textbook", "batched", "cached"} | bf16

@@ -1,0 +1,119 @@
+"""Pixels that Pillow has no mode for: reduces them to 8 bits, or to where they are not zero."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Colours = Literal["grey", "RGB", "palette", "CMYK", "YCbCr"]
+_PIXELS_AT_A_TIME = 2**20  # so that working copies stay small beside the image
+
+_TURNS: dict[int, Callable[[NDArray], NDArray]] = {  # views, no copies
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored),
+}
+
+
+@dataclass(slots=True)
+class DeepPixels:
+    """The samples of an image as its file holds them.
+
+    Attributes:
+        values: (H, W, C) unsigned integers, 0 to ``2**bits - 1``.
+        bits: Bits a sample, at most 16.
+        colours: What the channels are; a palette has one.
+        white_is_zero: Whether grey values count down from white.
+        alpha: Whether a last channel says how opaque a pixel is, not multiplied yet.
+        palette: (2**bits, 3) uint16, RGB of each index of a palette.
+    """
+
+    values: NDArray
+    bits: int
+    colours: Colours
+    white_is_zero: bool = False
+    alpha: bool = False
+    palette: NDArray[np.uint16] | None = None
+
+    def to_8_bit(self) -> Image.Image:
+        """Composes on black and reduces to mode L or RGB.
+
+        Grey and samples of less than 16 bits are rounded; of 16-bit colour the high byte counts,
+        as in Pillow.
+        """
+        height, width = self.values.shape[:2]
+        image = Image.new("L" if self.colours == "grey" else "RGB", (width, height))
+        for top, rows in row_blocks(height, width):
+            image.paste(self._reduce(rows), (0, top))
+        return image
+
+    def marked(self) -> NDArray[np.bool_]:
+        """(H, W) bool: where any value is not zero and not wholly transparent, at full depth."""
+        height, width = self.values.shape[:2]
+        result = np.empty((height, width), dtype=np.bool_)
+        for _, rows in row_blocks(height, width):
+            if self.colours in ("CMYK", "YCbCr"):
+                colour = np.asarray(self._reduce(rows))
+            else:
+                colour, _ = self._colour(rows)
+            result[rows] = (colour != 0).any(axis=2)
+            if self.alpha:
+                result[rows] &= self.values[rows, :, -1] != 0
+        return result
+
+    def turned(self, orientation: int) -> "DeepPixels":
+        """The same pixels, turned upright as an EXIF orientation (1 to 8, else 1) says."""
+        turn = _TURNS.get(orientation)
+        return self if turn is None else replace(self, values=turn(self.values))
+
+    def _colour(self, rows: slice) -> tuple[NDArray, int]:
+        """Rows of the image without alpha, (h, W, C) with 0 for black; and their bits a sample."""
+        colour = self.values[rows, :, :-1] if self.alpha else self.values[rows]
+        if self.palette is not None:
+            return self.palette[colour[..., 0]], 16
+        return 2**self.bits - 1 - colour if self.white_is_zero else colour, self.bits
+
+    def _reduce(self, rows: slice) -> Image.Image:
+        """Rows of the image on black, in mode L or RGB."""
+        colour, bits = self._colour(rows)
+        if self.alpha:  # 32 bits hold 65535 * 65535
+            alpha, opaque = self.values[rows, :, -1:], 2**self.bits - 1
+            if bits not in (8, 16):
+                colour, bits = _scale(colour, bits, 65535), 16
+            colour = (colour.astype(np.uint32) * alpha + opaque // 2) // opaque
+        if bits == 16 and self.colours != "grey":
+            colour = colour >> 8
+        elif bits != 8:
+            colour = _scale(colour, bits, 255)
+        pixels = np.ascontiguousarray(colour, dtype=np.uint8)
+        if self.colours == "grey":
+            return Image.fromarray(pixels[..., 0])
+        if self.colours in ("CMYK", "YCbCr"):
+            height, width = pixels.shape[:2]
+            return Image.frombytes(self.colours, (width, height), pixels.tobytes()).convert("RGB")
+        return Image.fromarray(pixels)
+
+
+def _scale(values: NDArray, bits: int, white: int) -> NDArray[np.uint32]:
+    """From 0 to ``2**bits - 1`` to 0 to ``white``, at most 65535; rounded."""
+    largest = 2**bits - 1
+    return (values.astype(np.uint32) * white + largest // 2) // largest
+
+
+def row_blocks(height: int, width: int) -> Iterator[tuple[int, slice]]:
+    """Blocks of rows of about a million pixels, from the top: first row, and the rows as a slice.
+
+    Example:
+        >>> [rows for _, rows in row_blocks(5, 2**19)]
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = max(1, _PIXELS_AT_A_TIME // width)
+    for top in range(0, height, step):
+        yield top, slice(top, min(top + step, height))

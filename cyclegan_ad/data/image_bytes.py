@@ -1,0 +1,37 @@
+"""Reads the bytes of an image file, and says why a file does not hold a usable image."""
+
+import os
+import stat
+from pathlib import Path
+
+MAX_FILE_BYTES = 2**32  # more than the largest image that is decoded takes uncompressed
+
+
+class UnreadableImage(Exception):
+    """A file that does not hold a usable image; the message is a short reason without its name."""
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Reads a regular file; never blocks on a pipe or reads a device.
+
+    Args:
+        path: The file, or a link to it.
+
+    Returns:
+        Its contents.
+
+    Raises:
+        UnreadableImage: It cannot be read, is not a regular file, or is larger than 4 GiB.
+    """
+    try:
+        status = os.stat(path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise UnreadableImage("cannot be read (not a regular file)")
+        if status.st_size > MAX_FILE_BYTES:
+            raise UnreadableImage(
+                f"file of {status.st_size / 2**30:.1f} GiB: at most "
+                f"{MAX_FILE_BYTES / 2**30:.0f} GiB are read"
+            )
+        return Path(path).read_bytes()  # says of a folder that it is one
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error

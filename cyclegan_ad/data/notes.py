@@ -1,0 +1,85 @@
+"""What a user should know of the images of a dataset, and could else not see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclegan_ad.data.datamodule import AnomalyDataModule
+
+_NAMED = 3
+_DARK = 64  # of 255: 14-bit data in 16-bit files reach it
+_IMAGES_AT_ONCE = 64
+
+
+def notes_on(data: AnomalyDataModule) -> Iterator[str]:
+    """Look for what makes results worth less than they seem.
+
+    Args:
+        data: The data module, set up.
+
+    Yields:
+        A line each, without its end.
+    """
+    if data.passed_over:
+        yield f"{describe_passed_over(data.passed_over)} are not read"
+    brightest = _brightest(data)
+    if brightest < _DARK:
+        yield (
+            f"the brightest pixel of all images is {brightest} of 255; files of 16 bits that hold "
+            "fewer should be scaled to their full range"
+        )
+    both = _with_both_labels(data)
+    if both:
+        yield f"{len(both)} files are in both classes, byte for byte ({_name(both)})"
+    if data.without_defect:
+        yield (
+            f"the masks of {len(data.without_defect)} abnormal images are empty, all black "
+            f"({_name(data.without_defect)}); these count as images without a mask"
+        )
+    leaked = data.leaked_images()
+    if leaked:
+        judged = "test or calibration" if data.split.calibration else "test"
+        yield (
+            f"{len(leaked)} {judged} images are byte-identical to a training image, so the "
+            f"figures are flattered ({_name(leaked)})"
+        )
+
+
+def describe_passed_over(suffixes: Counter[str]) -> str:
+    """Say which files have no suffix of an image.
+
+    >>> describe_passed_over(Counter({".heic": 12, "": 1}))
+    '13 files without the suffix of an image (.heic 12, no suffix 1)'
+    """
+    kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
+    return f"{suffixes.total()} files without the suffix of an image ({kinds})"
+
+
+def _brightest(data: AnomalyDataModule) -> int:
+    """The largest value of all pixels, or the first that is not dark."""
+    brightest = 0
+    for start in range(0, len(data.rows), _IMAGES_AT_ONCE):
+        rows = data.rows[start : start + _IMAGES_AT_ONCE]
+        brightest = max(brightest, int(data.images[rows].max(initial=0)))
+        if brightest >= _DARK:
+            break
+    return brightest
+
+
+def _with_both_labels(data: AnomalyDataModule) -> list[str]:
+    """Images whose content is there with the other label too, by path."""
+    labels: dict[str, set[int]] = {}
+    for sample, sha256 in zip(data.samples, data.sha256, strict=True):
+        labels.setdefault(sha256, set()).add(sample.label)
+    return [
+        sample.path
+        for sample, sha256 in zip(data.samples, data.sha256, strict=True)
+        if len(labels[sha256]) > 1
+    ]
+
+
+def _name(paths: Collection[str]) -> str:
+    return ", ".join(list(paths)[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")

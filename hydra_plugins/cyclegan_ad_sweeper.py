@@ -1,0 +1,78 @@
+"""The sweeper of ``python -m cyclegan_ad.train -m``; Hydra looks for it in this folder only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from cyclegan_ad.command_line import Job, resolve
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.settings import check_settings
+from cyclegan_ad.sweep import labels_of, print_seeds
+from cyclegan_ad.sweep_checks import check_places
+
+
+class CheckingSweeper(BasicSweeper):
+    """Hydra's own, which looks at all jobs before the first, and at their seeds after the last.
+
+    A job with a wrong setting is told of at once and left out.
+    """
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take over what Hydra knows."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        assert isinstance(task_function, Job)
+        self.job = task_function
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the jobs.
+
+        Raises:
+            UserError: If two jobs train differently in one run directory.
+        """
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parsed = parser.parse_overrides([*self._parse_config(), *arguments])
+        [jobs] = super().split_arguments(parsed, None)
+        self._kept: list[list[str]] = []
+        settings: list[dict[str, Any]] = []
+        self.job.labels = labels_of(jobs)
+        for number, words in enumerate(jobs):
+            composed = self._compose(words)
+            try:
+                check_settings(composed)
+            except UserError as error:
+                self.job.fail(str(error), number)
+            else:
+                self._kept.append(words)
+                settings.append(composed)
+        if not self._kept:
+            return []
+        self.job.labels = labels_of(self._kept)
+        check_places(settings, self.job.labels)
+        left_out = len(self.job.failures)
+        returned = super().sweep(arguments)
+        failed = self.job.failures[left_out:]
+        print_seeds([job for number, job in enumerate(settings) if number not in failed])
+        return returned
+
+    def split_arguments(  # type: ignore[override]
+        self, overrides: Any, max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """The jobs without those left out, in batches."""
+        return list(self.split_overrides_to_chunks(self._kept, max_batch_size))
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing: all jobs are composed in :meth:`sweep`."""
+
+    def _compose(self, words: Sequence[str]) -> dict[str, Any]:
+        assert self.config is not None and self.hydra_context is not None
+        loader = self.hydra_context.config_loader
+        cfg = loader.load_sweep_config(self.config, list(words))
+        names = [str(name) for name in cfg if name != "hydra"]
+        return resolve(OmegaConf.masked_copy(cfg, names))
