@@ -16,12 +16,16 @@ from types import FrameType
 from typing import Any
 
 _POLL_S = 0.5
+_RETRY_S = 0.1
 # Below the 10 s after which `docker stop` kills.
 _GRACE_S = 8.0
 _BROKEN_PIPE_STATUS = 128 + 13  # of a process that SIGPIPE ends
 
 # The signal that ends this process, while it does.
 _ended_by: int | None = None
+
+# Whether it came during an import and is to be raised later.
+_postponed = False
 
 
 class Terminated(SystemExit):
@@ -47,23 +51,35 @@ def ending_by(number: int) -> Terminated:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    global _postponed
     if _ended_by is None:  # later signals must not disturb the way out
-        raise ending_by(number)
+        _postponed = _is_import(frame)
+        if not _postponed:
+            raise ending_by(number)
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextlib.contextmanager
 def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
     """Within the block, SIGTERM and SIGHUP raise :class:`Terminated` in the main thread.
 
-    Where that does not end the block in time, because the main thread waits outside of Python or
-    something swallows the exception, the process ends without further ado. Signals that are
-    ignored (``nohup``) stay so.
+    The exception waits for the end of an import, as modules tend to swallow what is raised in those
+    they can do without. Where it does not end the block in time, because the main thread waits
+    outside of Python, the process ends without further ado. Signals that are ignored (``nohup``)
+    stay so.
 
     Args:
         grace_s: How long the block may take to end; 0: the process ends at once and silently.
     """
-    global _ended_by
-    _ended_by = None
+    global _ended_by, _postponed
+    _ended_by, _postponed = None, False
     heard = [number for number in _ending_signals() if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, _terminate) for number in heard}
     # The only way to hear of a signal in another thread than the main one.
@@ -74,20 +90,29 @@ def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
 
     def make_sure() -> None:
         with reading:
-            while received := reading.recv(1):
-                if received[0] in heard and not ended.wait(grace_s):
-                    if grace_s:
-                        _say(Terminated(received[0]))
-                    os._exit(128 + received[0])
+            number = reading.recv(1)
+            while number and number[0] not in heard:
+                number = reading.recv(1)
+            deadline = time.monotonic() + grace_s
+            while number and time.monotonic() < deadline:
+                if ended.wait(_RETRY_S):
+                    return
+                if _postponed:
+                    os.kill(os.getpid(), number[0])
+            if number:
+                if grace_s:
+                    _say(Terminated(number[0]))
+                os._exit(128 + number[0])
 
     threading.Thread(target=make_sure, name="terminable", daemon=True).start()
     try:
         yield
     finally:
-        ended.set()
         signal.set_wakeup_fd(wakeup)
+        ended.set()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # On the way out nothing else may answer a signal that is sent once more.
+            signal.signal(number, handler if _ended_by is None else signal.SIG_IGN)
         writing.close()
 
 
