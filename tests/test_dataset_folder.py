@@ -1,5 +1,6 @@
 """The list of images to leave out, as editors on several systems save it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ def test_a_list_in_the_encoding_of_another_system(tmp_path: Path, encoding: str,
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes("caf\u00e9".encode("latin-1"))
-    for path, reason in (("list", "not a text file in UTF-8"), ("none", "No such file")):
-        with pytest.raises(
-            UserError, match=rf"dataset\.exclude=.*{path} cannot be read \({reason}"
-        ):
-            images_left_out(str(tmp_path / path))
+    os.mkfifo(tmp_path / "pipe")
+    reasons = {"list": "not a text file", "none": "No such file", "pipe": "not a regular file"}
+    for name, reason in reasons.items():
+        place = tmp_path / name
+        with pytest.raises(UserError, match=rf"exclude={place} cannot be read \({reason}"):
+            images_left_out(str(place))
