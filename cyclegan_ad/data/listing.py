@@ -23,10 +23,10 @@ SUFFIXES = frozenset(
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
-        *("$recycle.bin", "recycler", "system volume information", "found.000"),
+        *("$recycle.bin", "system volume information", "found.000"),
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "~snapshot"),
         *("__macosx", "icon\r", "network trash folder", "temporary items"),
-        *("thevolumesettingsfolder", "lost+found", "lost.dir", "recycled", "@__thumb"),
+        *("thevolumesettingsfolder", "lost+found", "lost.dir", "@__thumb"),
     }
 )
 
