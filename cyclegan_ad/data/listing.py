@@ -93,7 +93,12 @@ def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # such as a link to itself: told as an unreadable file
+    except OSError as error:  # such as a link to itself: told as an unreadable file
+        if isinstance(error, PermissionError) and suffix_of(entry.name) not in SUFFIXES:
+            raise UserError(
+                f"'{entry.path}' leads to what cannot be read ({error.strerror}): make it "
+                "readable, or remove the link"
+            ) from error
         return False
 
 

@@ -13,6 +13,7 @@ from cyclegan_ad.data.listing import (
     list_folders,
     list_images,
     parent_of,
+    scan,
     without_suffix,
 )
 from cyclegan_ad.data.masks import match_masks
@@ -84,12 +85,14 @@ def has_layout(layout: str, root: Path) -> bool:
     """Tells whether a folder holds the sub-folders of a layout, whether or not they hold images.
 
     Raises:
+        UserError: The folder exists but cannot be listed.
         ValueError: The layout is unknown.
     """
     _check_layout(layout)
     if layout == "retina_oct":
         return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     folders = _REQUIRED[layout].split(" and ")
+    scan(root, "")  # one that may not be read is not one that lacks them
     return all(os.path.isdir(root / folder) for folder in folders)
 
 

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -290,6 +291,16 @@ def test_exclude_of_an_unknown_name_is_an_error(tmp_path):
     touch(tmp_path, "no/a.png", "yes/b.png")
     with pytest.raises(UserError, match=r"^dataset\.exclude names \['z.png'\].*correct or remove"):
         list_samples("brain_mri", tmp_path, exclude=["a.png", "z.png"])
+
+
+@pytest.mark.parametrize("layout", ["mvtec", "brain_mri", "folder", "retina_oct"])
+def test_a_folder_that_may_not_be_read_does_not_lack_the_layout(tmp_path, monkeypatch, layout):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
+        has_layout(layout, tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["mvtec", "brain_mri", "breast_ultrasound", "retina_oct"])
