@@ -54,13 +54,17 @@ def images_left_out(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
+        # Of a pipe, such as <(ls), the second reading would find nothing and leave out no image.
         content = read_bytes(Path(path).expanduser())
         # Editors on Windows write UTF-16, or a byte order mark before UTF-8.
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        lines = content.decode("utf-16" if utf_16 else "utf-8-sig").splitlines()
-    except (UnreadableImage, UnicodeDecodeError) as error:
-        unread = isinstance(error, UnreadableImage)
-        reason = str(error) if unread else "cannot be read (not a text file in UTF-8)"
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark, or UTF-32
+            raise ValueError
+        lines = text.splitlines()
+    except (UnreadableImage, ValueError) as error:
+        readable = not isinstance(error, UnreadableImage)
+        reason = "cannot be read (not a text file in UTF-8)" if readable else error
         raise UserError(
             f"dataset.exclude={path} {reason}; name a text file with one image a line"
         ) from error

@@ -20,9 +20,16 @@ def test_a_list_in_the_encoding_of_another_system(tmp_path: Path, encoding: str,
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes("caf\u00e9".encode("latin-1"))
-    os.mkfifo(tmp_path / "pipe")
-    reasons = {"list": "not a text file", "none": "No such file", "pipe": "not a regular file"}
-    for name, reason in reasons.items():
-        place = tmp_path / name
-        with pytest.raises(UserError, match=rf"exclude={place} cannot be read \({reason}"):
-            images_left_out(str(place))
+    (tmp_path / "unmarked").write_bytes("a.png\r\n".encode("utf-16-le"))
+    os.mkfifo(tmp_path / "pipe")  # <(ls): read once more, it would be empty
+    for path, reason in (
+        ("list", "not a text file in UTF-8"),
+        ("unmarked", "not a text file in UTF-8"),
+        ("none", "No such file"),
+        ("pipe", "not a regular file"),
+        ("", "Is a directory"),
+    ):
+        with pytest.raises(
+            UserError, match=rf"dataset\.exclude=.*{path} cannot be read \({reason}"
+        ):
+            images_left_out(str(tmp_path / path))

@@ -20,8 +20,9 @@ from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.notes import notes_on
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import gather, to_signed_range
-from cyclegan_ad.data.samples import Sample, list_samples, passed_over
+from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split
+from cyclegan_ad.data.unread import passed_over
 
 _LABELS = {"normal": 0, "abnormal": 1}
 

@@ -23,10 +23,10 @@ SUFFIXES = frozenset(
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
-        *("$recycle.bin", "recycler", "system volume information", "found.000"),
+        *("$recycle.bin", "system volume information", "found.000"),
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "~snapshot"),
         *("__macosx", "icon\r", "network trash folder", "temporary items"),
-        *("thevolumesettingsfolder", "lost+found", "lost.dir", "recycled", "@__thumb"),
+        *("thevolumesettingsfolder", "lost+found", "lost.dir", "@__thumb"),
     }
 )
 
@@ -93,7 +93,12 @@ def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # such as a link to itself: told as an unreadable file
+    except OSError as error:  # such as a link to itself: told as an unreadable file
+        if isinstance(error, PermissionError) and suffix_of(entry.name) not in SUFFIXES:
+            raise UserError(
+                f"'{entry.path}' leads to what cannot be read ({error.strerror}): make it "
+                "readable, or remove the link"
+            ) from error
         return False
 
 

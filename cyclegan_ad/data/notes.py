@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from cyclegan_ad.data.samples import not_read
+from cyclegan_ad.data.unread import not_read
 
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule

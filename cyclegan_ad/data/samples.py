@@ -1,7 +1,6 @@
 """Lists the images of a dataset folder, with their labels and ground-truth masks."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from cyclegan_ad.data.listing import (
     list_folders,
     list_images,
     parent_of,
-    suffix_of,
+    scan,
     without_suffix,
 )
 from cyclegan_ad.data.masks import match_masks
@@ -28,13 +27,6 @@ _REQUIRED = {
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
     "folder": "normal/ and abnormal/",
-}
-# Top folders of images and masks.
-_FOLDERS = {
-    "mvtec": ("train", "test", "ground_truth"),
-    "brain_mri": ("no", "yes"),
-    "breast_ultrasound": ("normal", "benign", "malignant"),
-    "folder": ("normal", "abnormal", "masks"),
 }
 _OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
 
@@ -81,7 +73,7 @@ def find_root(
     for candidate in looked_in:
         if has_layout(layout, candidate):
             return candidate
-    state = "" if data_dir.is_dir() else f" (the folder '{data_dir}' does not exist)"
+    state = "" if os.path.isdir(data_dir) else f" (the folder '{data_dir}' does not exist)"
     places = ", ".join(f"'{place}'" for place in looked_in)
     raise UserError(
         f"dataset {dataset}: no folder that holds {_REQUIRED[layout]} found; "
@@ -93,12 +85,14 @@ def has_layout(layout: str, root: Path) -> bool:
     """Tells whether a folder holds the sub-folders of a layout, whether or not they hold images.
 
     Raises:
+        UserError: The folder exists but cannot be listed.
         ValueError: The layout is unknown.
     """
     _check_layout(layout)
     if layout == "retina_oct":
-        return any(file_name(folder) == "NORMAL" for folder in _list_oct_folders(root))
+        return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     folders = _REQUIRED[layout].split(" and ")
+    scan(root, "")  # one that may not be read is not one that lacks them
     return all(os.path.isdir(root / folder) for folder in folders)
 
 
@@ -139,36 +133,6 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
     samples = sorted(listers[layout](root), key=lambda sample: sample.path)
     left_out = find_excluded(exclude, [sample.path for sample in samples], root)
     return [sample for sample in samples if sample.path not in left_out]
-
-
-def passed_over(layout: str, root: Path) -> Counter[str]:
-    """Counts, by suffix, the files among the images that have no suffix of an image.
-
-    Args:
-        layout: See `list_samples`.
-        root: The folder that has the layout.
-    """
-    folders = list(_list_oct_folders(root)) if layout == "retina_oct" else _FOLDERS[layout]
-    files = (path for folder in folders for path in list_images(root, folder, images=False))
-    return Counter(map(suffix_of, files))
-
-
-def not_read(layout: str, root: Path) -> list[str]:
-    """Lists the folders that a layout has no use for: perhaps somebody's masks, under another name.
-
-    Args:
-        layout: See `list_samples`.
-        root: The folder that has the layout.
-    """
-    if layout in ("retina_oct", "brain_mri"):  # archives with copies of themselves
-        return []
-    unknown = [folder for folder in list_folders(root, "") if folder not in _FOLDERS[layout]]
-    if layout == "mvtec":
-        kinds = {file_name(folder) for folder in list_folders(root, "test")}
-        truth = list_folders(root, "ground_truth")
-        unknown += [folder for folder in truth if file_name(folder) not in kinds]
-        unknown += [folder for folder in list_folders(root, "train") if folder != "train/good"]
-    return unknown
 
 
 def _check_layout(layout: str) -> None:
@@ -223,7 +187,7 @@ def _list_retina_oct(root: Path) -> Iterator[Sample]:
     # Some copies of the archive hold a second copy of themselves: an image of the same name,
     # contents, class and subset is the same image. Files are only read where names collide.
     seen: dict[tuple[str, str, str], list[str]] = {}
-    for folder in sorted(_list_oct_folders(root), key=lambda path: (path.count("/"), path)):
+    for folder in sorted(list_oct_folders(root), key=lambda path: (path.count("/"), path)):
         kind, subset = file_name(folder), file_name(parent_of(folder))
         subset = subset if subset in {"train", "test", "val"} else ""
         for path in sorted(list_images(root, folder)):
@@ -234,7 +198,8 @@ def _list_retina_oct(root: Path) -> Iterator[Sample]:
             yield Sample(path, int(kind != "NORMAL"), kind)
 
 
-def _list_oct_folders(root: Path) -> Iterator[str]:
+def list_oct_folders(root: Path) -> Iterator[str]:
+    """Yields the folders of images of the layout ``retina_oct``."""
     # NORMAL counts only beside another class: the same authors' chest X-rays have a NORMAL too.
     stack, visited = [""], set[str]()
     while stack:

@@ -509,7 +509,7 @@ def test_all_unreadable_masks_are_named_whichever_image_is_tested(root: Path) ->
             data.setup()
     assert str(caught.value) == (
         f"3 of 6 ground-truth masks under {root} cannot be used: "
-        f"{', '.join(f'{mask} (empty file)' for mask in masks)}; "
+        f"{', '.join(masks)} (empty file); "
         "repair or remove them, or go on without them with dataset.skip_unreadable=true"
     )
 
