@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-import zipfile
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from cyclegan_ad.run_directory import RunDirectory, training_differences, traini
 # Where a checkpoint says which run it belongs to; those of earlier versions do not.
 IDENTITY = "run"
 _SPLIT = "split.csv"
+_DIGEST_BYTES = 64  # of a SHA-256, hexadecimal
+_CHUNK_BYTES = 2**20
 _NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "hyper_parameters"}
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, then renames it.
+    """Writes a checkpoint beside its place, with a hash of it all at its end, then renames it.
 
     Lightning's own way goes through the system's temporary folder, which may be small.
     """
@@ -42,6 +44,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         # Writing to a file, torch calls a full disk a defect of the archive.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        digest = hashlib.sha256(buffer.getbuffer()).hexdigest().encode()
+        # The archive's comment, which its last two bytes give the length of.
+        buffer.seek(-2, io.SEEK_END)
+        buffer.write(struct.pack("<H", len(digest)) + digest)
         with replacing(Path(path)) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
@@ -80,9 +86,9 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
     if not path.is_file():
         raise UserError(f"{path} is gone; put it back or start anew with overwrite=true")
     path.open("rb").close()  # one that may not be read is not damaged
+    if not _is_whole(path):
+        raise UserError(_damaged(path))
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch writes check sums and does not look at them
         content = torch.load(path, map_location="meta", mmap=True, weights_only=True)
         epochs = int(content["epoch"]) + 1
         made_for = content.get(IDENTITY, identity)
@@ -95,7 +101,7 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
         raise UserError(_damaged(path)) from error
     if epochs > identity["trainer.max_epochs"]:
         different.append(("epochs", epochs, f"at most {identity['trainer.max_epochs']}"))
-    if damaged is not None or not content.keys() >= _NEEDED:
+    if not content.keys() >= _NEEDED:
         raise UserError(_damaged(path))
     if different:
         listed = ", ".join(
@@ -107,6 +113,19 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
             "start anew with overwrite=true"
         )
     return epochs
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a checkpoint is what was written; torch does not look at its check sums."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = path.stat().st_size - 2 - _DIGEST_BYTES
+        while left > 0 and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            digest.update(chunk)
+            left -= len(chunk)
+        digest.update(bytes(2))
+        written = struct.pack("<H", _DIGEST_BYTES) + digest.hexdigest().encode()
+        return left == 0 and file.read() == written
 
 
 def _damaged(path: Path) -> str:

@@ -4,8 +4,11 @@ Nothing slow is imported here: a process must be able to end while torch is bein
 """
 
 import contextlib
+import errno
 import functools
+import io
 import os
+import select
 import signal
 import socket
 import sys
@@ -13,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 _POLL_S = 0.5
 _RETRY_S = 0.1
@@ -156,10 +159,11 @@ def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
                     raise
                 sys.exit(_BROKEN_PIPE_STATUS)
             except OSError as error:
-                if not _let_go_of_output():
-                    raise
-                if isinstance(error, BrokenPipeError):
+                lost = _let_go_of_output()
+                if isinstance(error, BrokenPipeError) and lost:
                     sys.exit(_BROKEN_PIPE_STATUS)
+                if not (lost or error.errno == errno.ENOSPC):
+                    raise
                 print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
                 sys.exit(1)
 
@@ -182,15 +186,24 @@ def _say(ended: Terminated) -> None:
 
 def _let_go_of_output() -> bool:
     """Whether standard output or error can no longer be written; what waits in it is dropped."""
-    lost = False
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            # Python would fail at it once more, with a traceback, when it shuts down.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            lost = True
-    return lost
+    lost = [stream for stream in (sys.stdout, sys.stderr) if _is_lost(stream)]
+    for stream in lost:
+        # Python would fail at it once more, with a traceback, when it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return bool(lost)
+
+
+def _is_lost(stream: TextIO) -> bool:
+    try:
+        stream.flush()
+        # Without a buffer (`python -u`) nothing is left to fail.
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (io.UnsupportedOperation, AttributeError):  # not a file; no `poll` on Windows
+        return False
+    except OSError:
+        return True
 
 
 def _follows_broken_pipe(error: BaseException | None) -> bool:
