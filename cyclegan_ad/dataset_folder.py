@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.data.demo import FORMAT, draw_demo
+from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
 from cyclegan_ad.data.samples import find_root, has_layout
 from cyclegan_ad.errors import UserError
 
@@ -53,14 +54,18 @@ def images_left_out(path: str | None) -> list[str]:
     if path is None:
         return []
     try:
-        content = Path(path).expanduser().read_bytes()
+        # Of a pipe, such as <(ls), the second reading would find nothing and leave out no image.
+        content = read_bytes(Path(path).expanduser())
         # Editors on Windows write UTF-16, or a byte order mark before UTF-8.
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        lines = content.decode("utf-16" if utf_16 else "utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file in UTF-8"
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark, or UTF-32
+            raise ValueError
+        lines = text.splitlines()
+    except (UnreadableImage, ValueError) as error:
+        readable = not isinstance(error, UnreadableImage)
+        reason = "cannot be read (not a text file in UTF-8)" if readable else error
         raise UserError(
-            f"dataset.exclude={path} cannot be read ({reason}); "
-            "name a text file with one image a line"
+            f"dataset.exclude={path} {reason}; name a text file with one image a line"
         ) from error
     return [line.strip() for line in lines if line.strip()]

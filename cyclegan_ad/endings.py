@@ -147,6 +147,9 @@ def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*arguments: Any) -> None:
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed (>&-): as if it were /dev/null
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
         with terminable():
             try:
                 command(*arguments)

@@ -17,6 +17,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.ddp import process_count, train_in_processes
 from cyclegan_ad.departures import departures_of
 from cyclegan_ad.device import choose_device, describe_device
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.examples import choose_examples
 from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
 from cyclegan_ad.method_names import METHODS
@@ -114,10 +115,15 @@ def _train_and_evaluate(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
 ) -> dict[str, Any]:
     processes = settings["trainer"]["devices"]
+    if state != "new":
+        try:
+            check_split(run, data)
+        except UserError:
+            if not run.only_started():
+                raise
+            state = "new"  # say a damaged image was replaced: there is nothing to lose
     if state == "new":
         write_start(run, settings, data)
-    else:
-        check_split(run, data)
     _announce(run, settings, data, state)
     if state != "trained" and processes > 1:
         train_in_processes(settings, processes)

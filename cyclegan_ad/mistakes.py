@@ -87,8 +87,17 @@ def check_words(
             raise UserError(
                 f"{word} does not tell which jobs fail; choose hydra/launcher={_OURS[value]}"
             )
+        if name == "run_name" and re.fullmatch(r"\d[\d_]*", value) and str(int(value)) != value:
+            raise UserError(
+                f"{word} is read as the number {int(value)}; quote it: {name}=\\'{value}\\'"
+            )
         if name not in groups:
             continue
+        if value.startswith("{"):
+            raise UserError(
+                f"{word} is not possible: {name} takes one option; change a setting of it with "
+                f"{name}.SETTING=VALUE"
+            )
         if value.startswith("[") and value.endswith("]"):
             raise UserError(
                 f"{word} is not possible: {name} takes one option; for a job with each, give "

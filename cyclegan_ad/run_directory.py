@@ -170,7 +170,7 @@ class RunDirectory:
         if settings["overwrite"]:
             return "new"
         different = training_differences(self.read_config(), settings)
-        if different and self._only_started():
+        if different and self.only_started():
             return "new"  # refused or cut short before its first epoch: there is nothing to lose
         if different:
             listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
@@ -188,7 +188,8 @@ class RunDirectory:
             )
         return "trained" if finished else "unfinished"
 
-    def _only_started(self) -> bool:
+    def only_started(self) -> bool:
+        """Whether the run was begun and nothing was trained yet."""
         later = (self.checkpoint, self.training, self.scores, self.metrics)
         started = self.split.is_file() and self.environment.is_file()
         return started and not any(path.exists() for path in later)

@@ -92,8 +92,9 @@ def check_images(
     before = {row.path: row for row in read_split(run.path)}
     now = {sample.path: sample.label for sample in samples}
     for sample in samples:
-        if sample.path in before and before[sample.path].subset == "test":
-            now |= dict.fromkeys(sample.mask, -1)
+        tested = sample.path in before and before[sample.path].subset == "test"
+        # Unreadable masks are listed of all images.
+        now |= {mask: -1 for mask in sample.mask if tested or mask in before}
     changed = before.keys() ^ now.keys()
     hashes = hash_in_order([root / path for path in now], progress)
     for (path, label), sha256 in zip(now.items(), hashes, strict=True):

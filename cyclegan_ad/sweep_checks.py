@@ -9,7 +9,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.run_directory import RunDirectory, run_name, training_differences
 
 # Of two jobs with one run directory, which must see the same images.
-_IMAGES = ("root", "exclude", "folders")
+_IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
 
 
 def check_places(jobs: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def check_places(jobs: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
     """
     first: dict[Path, int] = {}
     for i, settings in enumerate(jobs):
-        place = RunDirectory.of(settings).path
+        place = RunDirectory.of(settings).path.resolve()
         j = first.setdefault(place, i)
         if i == j:
             continue
@@ -43,10 +43,15 @@ def check_places(jobs: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     found = [name for name, _, _ in training_differences(one, other)]
-    found += [
-        f"dataset.{name}" for name in _IMAGES if one["dataset"][name] != other["dataset"][name]
-    ]
+    # Where a dataset has a folder of its own, that of all datasets does not matter.
+    asked = _IMAGES if one["dataset"]["root"] is not None else (*_IMAGES, "data_dir")
+    found += [name for name in asked if _place(one, name) != _place(other, name)]
     return found
+
+
+def _place(settings: Mapping[str, Any], name: str) -> Any:
+    value = _look_up(settings, name)
+    return Path(value).expanduser().resolve() if isinstance(value, str) else value
 
 
 def _remedy(jobs: Sequence[dict[str, Any]], names: Sequence[str]) -> str:

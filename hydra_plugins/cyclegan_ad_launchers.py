@@ -48,15 +48,21 @@ else:
             """Run the jobs in processes of joblib.
 
             Raises:
-                UserError: If one of the processes is killed, which ends the others as well.
+                UserError: If ``n_jobs`` is no number of jobs, or one of the processes is killed,
+                    which ends the others as well.
             """
             from joblib import Parallel, delayed
             from joblib.externals.loky.process_executor import TerminatedWorkerError
 
             assert self.config is not None
+            at_once = self.joblib["n_jobs"]
+            if type(at_once) is not int or at_once < 1:
+                raise UserError(
+                    f"hydra.launcher.n_jobs={at_once} is not possible: expected an integer >= 1"
+                )
             each = int(self.joblib["gpus_per_job"])
             gpus = visible_gpus() if each else []
-            n_jobs = max(1, min(int(self.joblib["n_jobs"]), len(job_overrides)))
+            n_jobs = max(1, min(at_once, len(job_overrides)))
             if n_jobs == 1:
                 return self._launch_here(job_overrides, initial_job_idx, gpus, each)
             folder = Path(str(self.config.hydra.sweep.dir)).absolute()

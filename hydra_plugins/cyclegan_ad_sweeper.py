@@ -33,12 +33,14 @@ class CheckingSweeper(BasicSweeper):
         """Run the jobs.
 
         Raises:
-            UserError: If two jobs train differently in one run directory.
+            UserError: If there is no job, or two jobs train differently in one run directory.
         """
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         parsed = parser.parse_overrides([*self._parse_config(), *arguments])
         [jobs] = super().split_arguments(parsed, None)
+        if not jobs:
+            raise UserError("the sweep has no jobs: one of its settings has no value")
         self._kept: list[list[str]] = []
         settings: list[dict[str, Any]] = []
         self.job.labels = labels_of(jobs)

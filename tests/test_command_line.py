@@ -203,6 +203,12 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["+seed=2"], "+seed=2 adds a setting that no code reads; to change one, leave out the +:"),
         (["++foo=1"], "++foo=1 adds a setting that no code reads;"),
         (["score=[sse,fid]"], "score=[sse,fid] is not possible: score takes one option; for a job"),
+        (
+            ["dataset={}"],
+            "dataset={} is not possible: dataset takes one option; change a setting of",
+        ),
+        (["run_name=007"], "run_name=007 is read as the number 7; quote it: run_name=\\'007\\'"),
+        (["-m", "seed=range(3,1)"], "the sweep has no jobs: one of its settings has no value"),
         (["--seed", "3"], "there is no flag --seed; settings are given as name=value, see --help"),
         (["+dataset=screw"], "dataset has a value already; leave out the + before dataset=..."),
         (["runs=???"], "runs is missing; give it as runs=VALUE"),
@@ -353,10 +359,10 @@ def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
 
 def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
     seen: list[Any] = []
-    words = ("score=sse,fid", "protocol=paper,crossfit", "seed=0..2")
+    words = ("score=sse,fid", "seed=0..1")
     code, _, err = command("-m", *words, task=seen.append)
-    assert (code, err, len(seen)) == (0, "", 12)
-    assert sorted({settings["seed"] for settings in seen}) == [0, 1, 2]
+    assert (code, err, len(seen)) == (0, "", 4)
+    assert sorted({settings["seed"] for settings in seen}) == [0, 1]
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The list of images to leave out, as editors on several systems save it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,15 @@ def test_a_list_in_the_encoding_of_another_system(tmp_path: Path, encoding: str,
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes("caf\u00e9".encode("latin-1"))
-    for path, reason in (("list", "not a text file in UTF-8"), ("none", "No such file")):
+    (tmp_path / "unmarked").write_bytes("a.png\r\n".encode("utf-16-le"))
+    os.mkfifo(tmp_path / "pipe")  # <(ls): read once more, it would be empty
+    for path, reason in (
+        ("list", "not a text file in UTF-8"),
+        ("unmarked", "not a text file in UTF-8"),
+        ("none", "No such file"),
+        ("pipe", "not a regular file"),
+        ("", "Is a directory"),
+    ):
         with pytest.raises(
             UserError, match=rf"dataset\.exclude=.*{path} cannot be read \({reason}"
         ):

@@ -435,6 +435,19 @@ def test_changed_images_are_refused(copy: tuple[Path, Path, RunDirectory]) -> No
         train(settings(root, runs, "score=both", "score.extractor=efficientnet_lite0"))
 
 
+def test_a_start_that_trained_nothing_makes_way_for_images_put_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_folder(tmp_path / "data")
+    chosen = settings(root, tmp_path / "runs")
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "fit", lambda *_, **__: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            train(chosen)
+    Image.new("L", (32, 32), 9).save(root / "normal" / "03.png")
+    assert train(chosen)["test_normal"] == 3
+
+
 def test_evaluate_scores_again(
     copy: tuple[Path, Path, RunDirectory], finished: tuple[Path, RunDirectory, dict[str, Any]]
 ) -> None:

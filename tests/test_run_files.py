@@ -19,7 +19,7 @@ from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.run_directory import RunDirectory
-from cyclegan_ad.run_files import check_split, describe_environment, write_start
+from cyclegan_ad.run_files import check_images, check_split, describe_environment, write_start
 
 
 @pytest.fixture
@@ -234,6 +234,25 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
     assert len(rows) == 1 + 15 + 3
 
 
+def test_a_run_with_unreadable_masks_answers_for_its_images(
+    data: AnomalyDataModule, settings: dict[str, Any], root: Path
+) -> None:
+    abnormal = [i for i, sample in enumerate(data.samples) if sample.label == 1]
+    masks = [data.samples[i].mask[0] for i in abnormal]
+    trained = [data.samples[i].mask[0] for i in abnormal if i in data.split.train]
+    for mask in masks:
+        (root / mask).write_bytes(b"")
+    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    run = RunDirectory.of(going_on)
+    write_start(run, going_on, read(going_on))
+    check_split(run, read(going_on))
+    check_images(run, going_on)
+    Image.new("L", (32, 32), 255).save(root / trained[0])
+    for check in (lambda: check_images(run, going_on), lambda: check_split(run, read(going_on))):
+        with pytest.raises(UserError, match=rf"^1 files of .*\({trained[0]}\)"):
+            check()
+
+
 def test_images_kept_for_calibration_are_named_in_the_split(
     settings: dict[str, Any], root: Path
 ) -> None:
@@ -253,3 +272,17 @@ def test_images_kept_for_calibration_are_named_in_the_split(
     more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
     with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
         check_split(run, read(more))
+
+
+def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its_own(
+    settings: dict[str, Any], root: Path
+) -> None:
+    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    for path in (root / "masks").iterdir():
+        path.write_bytes(b"")
+    run = RunDirectory.of(going_on)
+    write_start(run, going_on, read(going_on))
+    check_images(run, going_on)
+    (root / "masks" / "00.png").write_bytes(b"mended")
+    with pytest.raises(UserError, match=r"^1 files .*masks/00\.png"):
+        check_images(run, going_on)

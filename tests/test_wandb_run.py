@@ -18,13 +18,13 @@ KEY = "0123456789" * 4
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home and working directory, without any W&B account."""
+    wandb.teardown()  # a session keeps the environment it started in, and is named in it
     for name in list(os.environ):
         if name.startswith("WANDB_") or name == "NETRC":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # a session keeps the environment it started in
     return tmp_path
 
 

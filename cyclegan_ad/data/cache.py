@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -10,19 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.decoding import Decoded, Progress, decode_in_order, hash_in_order
+from cyclegan_ad.data.cache_files import Kept, digest, read_kept, write_kept
+from cyclegan_ad.data.decoding import Progress, decode_in_order, hash_in_order
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import replacing, write_json
 
 STORAGES = ("auto", "memory", "disk")
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 _MIB = 2**20
 _WORTH_KEEPING_BYTES = 16 * _MIB  # of files: below, decoding them again takes about a second
 _ABANDONED_S = 3600.0  # a writer touches its temporary file far more often than that
@@ -59,7 +57,8 @@ def load_images(
     On disk, the images are written to a file in ``cache_dir`` that is mapped, not loaded: the
     system keeps in memory what fits. A later call for the same paths, size and channels maps that
     file again. It hashes every image file, and the decoded images, and decodes only what is not
-    what it was. Writing holds a few images in memory, whatever the number of files.
+    what it was, or was unreadable. Writing holds a few images in memory, whatever the number of
+    files.
 
     ``auto`` maps such a file only if the images exceed the memory limit. Below it they are in
     memory; if their files are large (16 MiB together), they are also written, so that later calls
@@ -138,12 +137,12 @@ def _load_from_disk(
     _, size_px, _, channels = shape
     stem = f"images-{size_px}px-{channels}ch-{_key(paths, size_px, channels)[:20]}"
     pixel_file, index_file = cache_dir / f"{stem}.npy", cache_dir / f"{stem}.json"
-    cached = _map(pixel_file, index_file, shape)
+    kept = read_kept(pixel_file, index_file, shape)
     known = [False] * len(paths)
-    if cached is not None:
-        known = _still_true(cached, paths, progress)
+    if kept is not None:
+        known = _still_true(kept, paths, size_px, channels, progress)
         if all(known):
-            return cached.content
+            return ImageCache(kept.images, kept.sha256, kept.unreadable)
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cache_dir)
@@ -154,100 +153,47 @@ def _load_from_disk(
                 f"the decoded images need {n_bytes / _MIB:.0f} MiB, but '{cache_dir}' has "
                 f"{free / _MIB:.0f} MiB left: make room or set cache_dir=PATH to another folder"
             )
-        with replacing(pixel_file) as temporary, temporary.open("wb") as file:
-            old = None if cached is None else cached.content
-            sha256, unreadable, pixels = _write_images(file, paths, shape, old, known, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        # Written last: images without this file are an unfinished cache.
-        write_json(index_file, {"sha256": sha256, "unreadable": unreadable, "pixels": pixels})
+        new = [path for path, is_known in zip(paths, known, strict=True) if not is_known]
+        decoding = decode_in_order(new, size_px, channels, progress)
+        parts = (
+            kept.part(i) if kept is not None and is_known else next(decoding)
+            for i, is_known in enumerate(known)
+        )
+        written = write_kept(pixel_file, index_file, shape, parts)
     except OSError as error:
         raise UserError(
             f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
             "folder that can be, with cache_dir=PATH, or set dataset.storage=memory"
         ) from error
-    # The index at hand, not the one on disk: another process may be writing the same cache.
-    return ImageCache(np.load(pixel_file, mmap_mode="r"), sha256, unreadable)
+    return ImageCache(written.images, written.sha256, written.unreadable)
 
 
 def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
     """Changes with anything that changes the decoded images, but for the contents of the files."""
     versions = f"{_FORMAT_VERSION}|{PIL.__version__}|{version('tifffile')}"
-    digest = hashlib.sha256(f"{versions}|{size_px}|{channels}\n".encode())
+    key = hashlib.sha256(f"{versions}|{size_px}|{channels}\n".encode())
     for path in paths:
-        digest.update(f"{os.path.abspath(path)}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+        key.update(f"{os.path.abspath(path)}\0".encode(errors="surrogateescape"))
+    return key.hexdigest()
 
 
-@dataclass(slots=True)
-class _Kept:
-    """What is on disk, and the SHA-256 of the pixels of each image."""
+def _still_true(
+    kept: Kept, paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
+) -> list[bool]:
+    """Of each file, whether its contents, and its pixels in the cache, are what was written.
 
-    content: ImageCache
-    pixels: list[str]
-
-
-def _map(pixel_file: Path, index_file: Path, shape: tuple[int, ...]) -> _Kept | None:
-    """The cache, or None if it is missing, unfinished or damaged."""
-    try:
-        index = json.loads(index_file.read_bytes())
-        images = np.load(pixel_file, mmap_mode="r", allow_pickle=False)
-        unreadable = {int(number): str(reason) for number, reason in index["unreadable"].items()}
-        sha256, pixels = ([str(digest) for digest in index[name]] for name in ("sha256", "pixels"))
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
-        return None
-    if len(sha256) != shape[0] or len(pixels) != shape[0]:
-        return None
-    return _Kept(ImageCache(images, sha256, unreadable), pixels)
-
-
-def _still_true(kept: _Kept, paths: Sequence[Path], progress: Progress | None) -> list[bool]:
-    """Of each file, whether its contents, and its pixels in the cache, are what was written."""
-    images = kept.content.images
+    A file that was unreadable is tried again: access may have been granted since, or a package
+    installed.
+    """
     hashes = hash_in_order(paths, progress)
-    pixels = map_in_order(lambda i: _digest(images[i]), range(len(paths)), name="pixels")
-    same = [now == before for now, before in zip(hashes, kept.content.sha256, strict=True)]
+    pixels = map_in_order(lambda i: digest(kept.images[i]), range(len(paths)), name="pixels")
+    same = [now == before for now, before in zip(hashes, kept.sha256, strict=True)]
     whole = [now == before for now, before in zip(pixels, kept.pixels, strict=True)]
-    return [a and b for a, b in zip(same, whole, strict=True)]
-
-
-def _digest(pixels: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(pixels.tobytes()).hexdigest()
-
-
-def _write_images(
-    file: BinaryIO,
-    paths: Sequence[Path],
-    shape: tuple[int, int, int, int],
-    old: ImageCache | None,
-    known: Sequence[bool],
-    progress: Progress | None,
-) -> tuple[list[str], dict[int, str], list[str]]:
-    """Write the images, those that are known from the old cache; hashes, reasons and digests."""
-    # Plain writes, not a writable map: a full disk is then an error instead of a killed process,
-    # and pages that wait to be written do not count as this process's memory.
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    new = [path for path, is_known in zip(paths, known, strict=True) if not is_known]
-    decoding = decode_in_order(new, shape[1], shape[3], progress)
-    blank = np.zeros(shape[1:], np.uint8)
-    sha256: list[str] = []
-    unreadable: dict[int, str] = {}
-    digests: list[str] = []
-    for index, is_known in enumerate(known):
-        if is_known and old is not None:
-            one = Decoded(old.sha256[index], old.images[index], old.unreadable.get(index, ""))
-        else:
-            one = next(decoding)
-        sha256.append(one.sha256)
-        if one.reason:
-            unreadable[index] = one.reason
-        pixels = blank if one.pixels is None else one.pixels
-        digests.append(_digest(pixels))
-        file.write(pixels.tobytes())
-    return sha256, unreadable, digests
+    known = [a and b for a, b in zip(same, whole, strict=True)]
+    again = decode_in_order([paths[index] for index in kept.unreadable], size_px, channels)
+    for (index, reason), decoded in zip(kept.unreadable.items(), again, strict=True):
+        known[index] &= decoded.pixels is None and decoded.reason == reason
+    return known
 
 
 def _remove_abandoned(cache_dir: Path) -> None:

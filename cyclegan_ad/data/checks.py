@@ -23,7 +23,10 @@ def refuse_unreadable(unreadable: Mapping[str, str], count: int, what: str, root
         UserError: If there are any.
     """
     if unreadable:
-        listed = ", ".join(f"{path} ({reason})" for path, reason in unreadable.items())
+        alike: dict[str, list[str]] = {}
+        for path, reason in unreadable.items():
+            alike.setdefault(reason, []).append(path)
+        listed = ", ".join(f"{', '.join(paths)} ({reason})" for reason, paths in alike.items())
         raise UserError(
             f"{len(unreadable)} of {count} {what} under {root} cannot be used: {listed}; "
             "repair or remove them, or go on without them with dataset.skip_unreadable=true"

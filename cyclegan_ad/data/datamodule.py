@@ -20,8 +20,9 @@ from cyclegan_ad.data.masks import read_masks
 from cyclegan_ad.data.notes import notes_on
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import gather, to_signed_range
-from cyclegan_ad.data.samples import Sample, list_samples, passed_over
+from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split
+from cyclegan_ad.data.unread import passed_over
 
 _LABELS = {"normal": 0, "abnormal": 1}
 
@@ -93,6 +94,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.other_sha256: dict[str, str] = {}  # of masks of test images, of unreadable files
         self.passed_over: Counter[str] = Counter()  # suffix -> files that were not read
         self.without_defect: list[str] = []  # abnormal images whose masks are all black
+        self.mostly_defect: list[str] = []  # images of which more than half is marked
         self.images = np.empty((0, size_px, size_px, channels), np.uint8)
         self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
 
@@ -136,6 +138,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.unreadable = bad | found.unreadable
         self.masks = {i: mask for i, mask in found.truth.items() if i in set(self.split.test)}
         self.without_defect = [kept[i].path for i in found.empty]
+        self.mostly_defect = [kept[i].path for i, mask in found.truth.items() if mask.mean() > 0.5]
         of_test = [path for i in self.split.test for path in kept[i].mask]
         masks = list(dict.fromkeys([*of_test, *found.unreadable]))
         hashes = hash_in_order([self.root / path for path in masks])

@@ -35,3 +35,12 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()  # says of a folder that it is one
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
+
+
+def have_same_contents(path: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes; False if one of them cannot be read."""
+    try:
+        same_size = path.stat().st_size == other.stat().st_size
+        return same_size and read_bytes(path) == read_bytes(other)
+    except (OSError, UnreadableImage):
+        return False

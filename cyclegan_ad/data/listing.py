@@ -13,16 +13,20 @@ from pathlib import Path
 from cyclegan_ad.errors import UserError
 
 SUFFIXES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".bmp", ".tif", ".tiff", ".webp"}
+    {
+        *(".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+        *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjp", ".pjpeg"),
+    }
 )
 
 # Thumbnails, waste and notes of storage servers, Windows, macOS and Linux; in lower case.
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
-        *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db"),
-        *("desktop.ini", "__macosx", "icon\r", "lost+found", "network trash folder"),
-        *("temporary items",),
+        *("$recycle.bin", "system volume information", "found.000"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "~snapshot"),
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        *("thevolumesettingsfolder", "lost+found", "lost.dir", "@__thumb"),
     }
 )
 
@@ -89,7 +93,12 @@ def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # such as a link to itself: told as an unreadable file
+    except OSError as error:  # such as a link to itself: told as an unreadable file
+        if isinstance(error, PermissionError) and suffix_of(entry.name) not in SUFFIXES:
+            raise UserError(
+                f"'{entry.path}' leads to what cannot be read ({error.strerror}): make it "
+                "readable, or remove the link"
+            ) from error
         return False
 
 

@@ -37,7 +37,7 @@ def match_masks(
         {'abnormal/a': ['masks/a.png']}
     """
     known: dict[str, list[str]] = {}
-    for image in dict.fromkeys(images):
+    for image in images:
         known.setdefault(as_shown(image), []).append(image)
     stray = sorted(mask for mask, image in masks.items() if as_shown(image) not in known)
     if stray:
@@ -48,12 +48,13 @@ def match_masks(
     matched: dict[str, list[str]] = {}
     for mask in sorted(masks):
         alike = known[as_shown(masks[mask])]
-        if len(alike) > 1 and masks[mask] not in alike:
+        same = [image for image in alike if image == masks[mask]] or alike
+        if len(same) > 1:
             raise UserError(
-                f"{_name([mask])} in {root} belongs to one of {len(alike)} images whose names "
-                f"differ only in their Unicode form ({alike[0]}.*): rename them"
+                f"{_name([mask])} in {root} belongs to one of {len(same)} images whose names "
+                f"differ only in their suffix or Unicode form ({same[0]}.*): rename them"
             )
-        image = masks[mask] if masks[mask] in alike else alike[0]
+        image = same[0]
         matched.setdefault(image, []).append(mask)
     return matched
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from cyclegan_ad.data.unread import not_read
+
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
@@ -25,6 +27,12 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
     """
     if data.passed_over:
         yield f"{describe_passed_over(data.passed_over)} are not read"
+    folders = not_read(data.layout, data.root)
+    if folders:
+        yield f"not read, as layout {data.layout} has no such folders: {_name(folders)}"
+    masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
+    if masks:
+        yield f"{len(masks)} images are called like masks ({_name(masks)}); should they be images?"
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
@@ -38,6 +46,11 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
         yield (
             f"the masks of {len(data.without_defect)} abnormal images are empty, all black "
             f"({_name(data.without_defect)}); these count as images without a mask"
+        )
+    if data.mostly_defect:
+        yield (
+            f"the masks of {len(data.mostly_defect)} images mark more than half of them "
+            f"({_name(data.mostly_defect)}); a defect is what is not 0"
         )
     leaked = data.leaked_images()
     if leaked:
@@ -56,6 +69,11 @@ def describe_passed_over(suffixes: Counter[str]) -> str:
     """
     kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
     return f"{suffixes.total()} files without the suffix of an image ({kinds})"
+
+
+def _looks_like_mask(path: str) -> bool:
+    folder, _, name = path.lower().rpartition("/")
+    return "_mask" in name or folder.rpartition("/")[2] in ("mask", "masks", "ground_truth")
 
 
 def _brightest(data: AnomalyDataModule) -> int:

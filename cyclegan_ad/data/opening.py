@@ -136,7 +136,7 @@ def _explained(kind: str, data: bytes) -> Iterator[None]:
     """Says what is wrong with a file, damaged or nothing for Pillow, whatever a decoder raises."""
     try:
         yield
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):  # too little memory is no fault of the file
         raise
     except Exception as error:  # decoders raise nearly every type on damaged data
         words = " ".join(str(error).split()) or type(error).__name__
@@ -151,6 +151,8 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
     """The image, not decoded yet; and the data it is decoded from."""
     if kind == "PNG":
         data = png.essential_chunks(data)
+    elif kind == "JPEG":
+        _require_end_of_jpeg(data)
     elif kind == "BMP":
         data = _with_whole_palette(data)
         _refuse_16_bit_alpha(data)
@@ -171,6 +173,15 @@ def _with_whole_palette(data: bytes) -> bytes:
     if bits not in (4, 8) or colours != 2:
         return data
     return data[:46] + bytes(4) + data[50:]  # 0: as many as the bits can tell apart
+
+
+def _require_end_of_jpeg(data: bytes) -> None:
+    """What stands in place of the rest of a JPEG, zeros say, is decoded as if it were pixels."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # up to the pixels
+        at += 1 if data[at + 1] == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
+    if data.find(b"\xff\xd9", at) < 0:
+        raise ValueError("the end is missing")
 
 
 def _refuse_16_bit_alpha(data: bytes) -> None:

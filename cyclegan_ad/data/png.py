@@ -13,6 +13,7 @@ from cyclegan_ad.data.deep_pixels import DeepPixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEEP_COLOUR = frozenset({"LA;16B", "RGB;16B", "RGBA;16B"})
+_GREY = 0  # colour type
 _EXIF_TEXT, _XMP_TEXT = b"Raw profile type exif", b"XML:com.adobe.xmp"
 _LARGEST_TEXT_BYTES = 2**26
 
@@ -43,8 +44,8 @@ def essential_chunks(data: bytes) -> bytes:
         at += 12 + length
         if kind == b"IHDR" or kind == b"eXIf":
             head.append(chunk)
-        elif kind == b"tRNS" and len(body) == 2 and len(chunk) == 12 + length:
-            # A grey; bits above those of a pixel do not count.
+        elif kind == b"tRNS" and data[25] == _GREY and len(chunk) == 12 + length == 14:
+            # Bits above those of a pixel do not count.
             (grey,), depth = struct.unpack(">H", body), data[24]
             rest.append(_chunk(kind, struct.pack(">H", grey & ((1 << depth) - 1))))
         elif kind in (b"PLTE", b"tRNS", b"IDAT", b"IEND"):

@@ -1,18 +1,19 @@
 """Lists the images of a dataset folder, with their labels and ground-truth masks."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cyclegan_ad.data.exclude import find_excluded
+from cyclegan_ad.data.image_bytes import have_same_contents
 from cyclegan_ad.data.listing import (
     as_shown,
     file_name,
     list_folders,
     list_images,
     parent_of,
-    suffix_of,
+    scan,
     without_suffix,
 )
 from cyclegan_ad.data.masks import match_masks
@@ -26,13 +27,6 @@ _REQUIRED = {
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
     "folder": "normal/ and abnormal/",
-}
-# Top folders of images and masks.
-_FOLDERS = {
-    "mvtec": ("train", "test", "ground_truth"),
-    "brain_mri": ("no", "yes"),
-    "breast_ultrasound": ("normal", "benign", "malignant"),
-    "folder": ("normal", "abnormal", "masks"),
 }
 _OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
 
@@ -79,7 +73,7 @@ def find_root(
     for candidate in looked_in:
         if has_layout(layout, candidate):
             return candidate
-    state = "" if data_dir.is_dir() else f" (the folder '{data_dir}' does not exist)"
+    state = "" if os.path.isdir(data_dir) else f" (the folder '{data_dir}' does not exist)"
     places = ", ".join(f"'{place}'" for place in looked_in)
     raise UserError(
         f"dataset {dataset}: no folder that holds {_REQUIRED[layout]} found; "
@@ -91,12 +85,14 @@ def has_layout(layout: str, root: Path) -> bool:
     """Tells whether a folder holds the sub-folders of a layout, whether or not they hold images.
 
     Raises:
+        UserError: The folder exists but cannot be listed.
         ValueError: The layout is unknown.
     """
     _check_layout(layout)
     if layout == "retina_oct":
-        return any(file_name(folder) == "NORMAL" for folder in _list_oct_folders(root))
+        return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     folders = _REQUIRED[layout].split(" and ")
+    scan(root, "")  # one that may not be read is not one that lacks them
     return all(os.path.isdir(root / folder) for folder in folders)
 
 
@@ -135,32 +131,8 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
         "folder": _list_folder,
     }
     samples = sorted(listers[layout](root), key=lambda sample: sample.path)
-    names = [{as_shown(sample.path), file_name(as_shown(sample.path))} for sample in samples]
-    known = set[str]().union(*names)
-    left_out, unknown = set[str](), set[str]()
-    for name in exclude:
-        spellings = as_shown(name), as_shown(name).replace("\\", "/")  # as Windows writes paths
-        found = known.intersection(spellings)
-        left_out |= found
-        unknown |= set() if found else {name}
-    if unknown:
-        raise UserError(
-            f"dataset.exclude names {sorted(unknown)}, not among the images in '{root}': "
-            "correct or remove them"
-        )
-    return [sample for sample, own in zip(samples, names, strict=True) if own.isdisjoint(left_out)]
-
-
-def passed_over(layout: str, root: Path) -> Counter[str]:
-    """Counts, by suffix, the files among the images that have no suffix of an image.
-
-    Args:
-        layout: See `list_samples`.
-        root: The folder that has the layout.
-    """
-    folders = list(_list_oct_folders(root)) if layout == "retina_oct" else _FOLDERS[layout]
-    files = (path for folder in folders for path in list_images(root, folder, images=False))
-    return Counter(map(suffix_of, files))
+    left_out = find_excluded(exclude, [sample.path for sample in samples], root)
+    return [sample for sample in samples if sample.path not in left_out]
 
 
 def _check_layout(layout: str) -> None:
@@ -169,12 +141,15 @@ def _check_layout(layout: str) -> None:
 
 
 def _list_mvtec(root: Path) -> Iterator[Sample]:
-    for folder in ["train/good", *list_folders(root, "test")]:
+    folders = ["train/good", *list_folders(root, "test")]
+    truths = {file_name(folder): folder for folder in list_folders(root, "ground_truth")}
+    alike = {as_shown(kind): truths[kind] for kind in truths.keys() - map(file_name, folders)}
+    for folder in folders:
         kind = file_name(folder)
         paths = list(list_images(root, folder))
         masks: dict[str, list[str]] = {}
-        if kind != "good":
-            truth = f"ground_truth/{kind}"
+        truth = truths.get(kind) or alike.get(as_shown(kind))
+        if kind != "good" and truth is not None:
             image_of = {
                 mask: folder + without_suffix(mask).removeprefix(truth).removesuffix("_mask")
                 for mask in list_images(root, truth)
@@ -194,34 +169,37 @@ def _list_brain_mri(root: Path) -> Iterator[Sample]:
 
 def _list_breast_ultrasound(root: Path) -> Iterator[Sample]:
     for label, kind in ((NORMAL, "normal"), (ABNORMAL, "benign"), (ABNORMAL, "malignant")):
-        paths = list(list_images(root, kind))
-        masks: dict[str, list[str]] = {}
-        for path in paths:
-            # A normal image has an all-black mask, which is no ground truth of a defect.
-            if label == ABNORMAL and "_mask" in file_name(path):
-                image = f"{parent_of(path)}/{file_name(path).partition('_mask')[0]}"
-                masks.setdefault(image, []).append(path)
-        for path in paths:
-            if "_mask" not in file_name(path):
-                yield Sample(path, label, kind, tuple(sorted(masks.get(without_suffix(path), ()))))
+        images, masks_of = [], dict[str, str]()
+        for path in list_images(root, kind):
+            at = file_name(path).lower().find("_mask")
+            if at < 0:
+                images.append(path)
+            elif label == ABNORMAL:  # those of normal images are all black, no ground truth
+                masks_of[path] = f"{parent_of(path)}/{file_name(path)[:at]}"
+        known = {as_shown(without_suffix(path)) for path in images}
+        image_of = {mask: image for mask, image in masks_of.items() if as_shown(image) in known}
+        masks = match_masks(image_of, map(without_suffix, images), root)
+        for path in images:
+            yield Sample(path, label, kind, tuple(masks.get(without_suffix(path), ())))
 
 
 def _list_retina_oct(root: Path) -> Iterator[Sample]:
-    # Some copies of the archive hold a second copy of themselves: an image of the same name, size,
-    # class and subset is the same image. Sizes are only looked up where names collide.
+    # Some copies of the archive hold a second copy of themselves: an image of the same name,
+    # contents, class and subset is the same image. Files are only read where names collide.
     seen: dict[tuple[str, str, str], list[str]] = {}
-    for folder in sorted(_list_oct_folders(root), key=lambda path: (path.count("/"), path)):
+    for folder in sorted(list_oct_folders(root), key=lambda path: (path.count("/"), path)):
         kind, subset = file_name(folder), file_name(parent_of(folder))
         subset = subset if subset in {"train", "test", "val"} else ""
         for path in sorted(list_images(root, folder)):
             twins = seen.setdefault((subset, kind, file_name(path)), [])
-            if twins and _size(root / path) in {_size(root / twin) for twin in twins}:
+            if any(have_same_contents(root / path, root / twin) for twin in twins):
                 continue
             twins.append(path)
             yield Sample(path, int(kind != "NORMAL"), kind)
 
 
-def _list_oct_folders(root: Path) -> Iterator[str]:
+def list_oct_folders(root: Path) -> Iterator[str]:
+    """Yields the folders of images of the layout ``retina_oct``."""
     # NORMAL counts only beside another class: the same authors' chest X-rays have a NORMAL too.
     stack, visited = [""], set[str]()
     while stack:
@@ -253,7 +231,3 @@ def _list_folder(root: Path) -> Iterator[Sample]:
     for path in abnormal:
         mask_of = tuple(masks.get(without_suffix(path), ()))
         yield Sample(path, ABNORMAL, file_name(parent_of(path)), mask_of)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cyclegan_ad.data import cache, decoding
 from cyclegan_ad.data.cache import load_images
+from cyclegan_ad.data.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import read_image
 from cyclegan_ad.errors import UserError
 
@@ -76,7 +77,7 @@ def test_second_load_from_disk_decodes_nothing_again(paths, tmp_path, decodes):
     assert len(decodes) == 29  # the missing one has nothing to decode
     decodes.clear()
     second = load(paths, tmp_path)
-    assert not decodes
+    assert len(decodes) == 2  # only the unreadable ones are tried again
     np.testing.assert_array_equal(first.images, second.images)
     assert (first.sha256, first.unreadable) == (second.sha256, second.unreadable)
     assert sorted(file.suffix for file in (tmp_path / "cache").iterdir()) == [".json", ".npy"]
@@ -125,7 +126,7 @@ def test_changed_pixels_in_the_cache_are_decoded_again(paths, tmp_path, decodes)
     pixel_file.write_bytes(content)
     decodes.clear()
     np.testing.assert_array_equal(load(paths, tmp_path).images, expected)
-    assert len(decodes) == 1
+    assert len(decodes) == 1 + 2  # and the unreadable ones
 
 
 def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
@@ -146,8 +147,46 @@ def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
     np.testing.assert_array_equal(mended.images[1], read_image(good[1], 16, 3))
 
 
+def test_an_image_that_another_installation_can_decode_is_read(paths, tmp_path, monkeypatch):
+    good = paths[:4]
+
+    def refuse(*args):
+        raise UnreadableImage("LZW needs the package imagecodecs")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "decode_image", refuse)
+        assert len(load(good, tmp_path).unreadable) == 4
+    assert load(good, tmp_path).unreadable == {}
+
+
+def test_a_changed_byte_of_the_cache_changes_nothing(paths, tmp_path):
+    good = [*paths[:3], paths[7]]
+    expected = load(good, tmp_path)
+    pixels = np.array(expected.images)
+    files = list((tmp_path / "cache").iterdir())
+    before = {file: file.read_bytes() for file in files}
+    for file, content in before.items():
+        brackets = [at for at in range(128) if content[at] in b"(){}"]
+        for at in [*brackets, *range(0, len(content), len(content) // 5)]:
+            for other in before:
+                other.write_bytes(before[other])
+            file.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            again = load(good, tmp_path)
+            np.testing.assert_array_equal(again.images, pixels)
+            assert (again.sha256, again.unreadable) == (expected.sha256, expected.unreadable)
+
+
+def test_no_image_is_black_because_the_index_forgot_that_it_is_unreadable(paths, tmp_path):
+    loaded = load(paths, tmp_path)
+    (index_file,) = (tmp_path / "cache").glob("*.json")
+    index = json.loads(index_file.read_text())
+    for unreadable in ({}, {"7": "empty file", "99": "empty file"}):
+        index_file.write_text(json.dumps(index | {"unreadable": unreadable}))
+        assert load(paths, tmp_path).unreadable == loaded.unreadable
+
+
 @pytest.mark.parametrize(
-    "damage", ["truncated", "no index", "bad index", "short index", "[]", "null", "{}", "7"]
+    "damage", ["truncated", "no index", "bad index", "short index", "[]", "null", "{}", "7", "deep"]
 )
 def test_a_damaged_cache_is_made_again(paths, tmp_path, damage):
     good = paths[:4]
@@ -164,7 +203,7 @@ def test_a_damaged_cache_is_made_again(paths, tmp_path, damage):
         index = {"sha256": ["x"], "unreadable": {}, "pixels": ["x"]}
         index_file.write_text(json.dumps(index))
     else:
-        index_file.write_text(damage)
+        index_file.write_text("[" * 9999 if damage == "deep" else damage)
     again = load(good, tmp_path)
     np.testing.assert_array_equal(again.images, expected)
     assert len(again.sha256) == 4
@@ -228,7 +267,7 @@ def test_auto_keeps_a_copy_of_large_files(paths, tmp_path, decodes, large):
     assert len(decodes) == 29
     decodes.clear()
     second = load(paths, tmp_path, storage="auto")
-    assert not decodes
+    assert len(decodes) == 2  # only the unreadable ones are tried again
     expected = load(paths, tmp_path, storage="memory")
     for loaded in (first, second):
         assert not isinstance(loaded.images, np.memmap)

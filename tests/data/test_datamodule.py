@@ -509,7 +509,7 @@ def test_all_unreadable_masks_are_named_whichever_image_is_tested(root: Path) ->
             data.setup()
     assert str(caught.value) == (
         f"3 of 6 ground-truth masks under {root} cannot be used: "
-        f"{', '.join(f'{mask} (empty file)' for mask in masks)}; "
+        f"{', '.join(masks)} (empty file); "
         "repair or remove them, or go on without them with dataset.skip_unreadable=true"
     )
 
@@ -592,6 +592,12 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
         f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
         "without a mask"
     ]
+    for sample in whole.samples:
+        if sample.mask:
+            inverted = ~read_mask(root / sample.mask[0], 32)
+            Image.fromarray(inverted).save(root / sample.mask[0])
+    (note,) = read(root).notes()
+    assert note.startswith("the masks of 6 images mark more than half of them (abnormal/00.png, ")
 
 
 def test_notes_on_images(root: Path) -> None:
@@ -601,7 +607,11 @@ def test_notes_on_images(root: Path) -> None:
             Image.new("I;16", (32, 32), 4095).save(path)
     shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
     (root / "normal" / "photo.heic").touch()
-    others, dark, both, leaked = read(root).notes()
+    (root / "Masks").mkdir()
+    (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
+    others, unread, named, dark, both, leaked = read(root).notes()
+    assert unread == "not read, as layout folder has no such folders: Masks"
+    assert named.startswith("1 images are called like masks (abnormal/copy_mask.png)")
     assert others == "1 files without the suffix of an image (.heic 1) are not read"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
     assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")

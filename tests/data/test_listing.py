@@ -1,5 +1,7 @@
 import errno
 import os
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +22,23 @@ def test_lists_images_below_a_folder_and_nothing_else(tmp_path):
 def test_a_missing_folder_holds_nothing(tmp_path):
     assert list(list_images(tmp_path, "absent")) == []
     assert list_folders(tmp_path, "absent") == []
+
+
+def test_a_link_to_what_may_not_be_looked_at_is_an_error_or_an_unreadable_image(
+    tmp_path, monkeypatch
+):
+    class Link(SimpleNamespace):
+        def is_dir(self):
+            raise PermissionError(errno.EACCES, "Permission denied", self.path)
+
+    def entries(*names):
+        return lambda path: nullcontext([Link(name=name, path=f"{path}/{name}") for name in names])
+
+    monkeypatch.setattr(os, "scandir", entries("a.png"))
+    assert list(list_images(tmp_path, "normal")) == ["normal/a.png"]
+    monkeypatch.setattr(os, "scandir", entries("a.png", "sub"))
+    with pytest.raises(UserError, match=r"normal/sub' leads to .* \(Permission denied\)"):
+        list(list_images(tmp_path, "normal"))
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):

@@ -129,3 +129,24 @@ def test_a_bmp_of_16_bits_with_alpha_is_refused():
     data = b"BM" + struct.pack("<IHHI", start + 8, 0, 0, start) + rest
     with pytest.raises(UnreadableImage, match="BMP of 16 bits with alpha is not supported"):
         decode_image(data, 2, 3)
+
+
+def test_a_jpeg_whose_rest_is_zeros_is_damaged():
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", comment=b"\xff\xd9")
+    data = file.getvalue()
+    half = data[: len(data) // 2]
+    with pytest.raises(UnreadableImage, match=r"damaged JPEG \(the end is missing\)"):
+        decode_image(half + bytes(len(data) - len(half)), 8, 3)
+    appended = decode_image(data + b"something behind", 8, 3)
+    np.testing.assert_array_equal(appended, decode_image(data, 8, 3))
+
+
+def test_too_little_memory_is_not_called_damage(monkeypatch):
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(opening, "_read_header", exhausted)
+    with pytest.raises(MemoryError):
+        opening.open_image(SIGNATURE + bytes(20))

@@ -1,9 +1,10 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.data.samples import Sample, find_root, has_layout, list_samples, passed_over
+from cyclegan_ad.data.samples import Sample, find_root, has_layout, list_samples
 from cyclegan_ad.errors import UserError
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -74,7 +75,6 @@ def test_breast_ultrasound_masks_are_not_images(tmp_path):
         "benign/benign (10).png",
         "malignant/malignant (3).png",
         "malignant/malignant (3)_mask.png",
-        "malignant/malignant (4)_mask.png",
     )
     assert list_samples("breast_ultrasound", tmp_path) == [
         Sample(
@@ -118,15 +118,20 @@ def test_retina_oct_counts_a_second_copy_of_the_archive_once(tmp_path):
         touch(tmp_path, f"{prefix}/train/NORMAL/1.jpeg", f"{prefix}/train/CNV/1.jpeg")
         touch(tmp_path, f"{prefix}/test/CNV/1.jpeg")
     touch(tmp_path, "oct2017/OCT2017 /train/CNV/2.jpeg")
-    # Two different images that happen to share a name both count.
+    # Two different images that happen to share a name both count, also if they have one size.
     touch(tmp_path, "OCT2017 /train/CNV/3.jpeg", "clinic/train/CNV/3.jpeg")
     (tmp_path / "clinic/train/CNV/3.jpeg").write_bytes(b"other")
+    touch(tmp_path, "OCT2017 /train/CNV/4.jpeg", "clinic/train/CNV/4.jpeg")
+    for place, content in (("OCT2017 ", b"one"), ("clinic", b"two")):
+        (tmp_path / place / "train/CNV/4.jpeg").write_bytes(content)
     assert [sample.path for sample in list_samples("retina_oct", tmp_path)] == [
         "OCT2017 /test/CNV/1.jpeg",
         "OCT2017 /train/CNV/1.jpeg",
         "OCT2017 /train/CNV/3.jpeg",
+        "OCT2017 /train/CNV/4.jpeg",
         "OCT2017 /train/NORMAL/1.jpeg",
         "clinic/train/CNV/3.jpeg",
+        "clinic/train/CNV/4.jpeg",
         "oct2017/OCT2017 /train/CNV/2.jpeg",
     ]
 
@@ -233,8 +238,29 @@ def test_exclude_in_the_spelling_of_another_system(tmp_path):
     assert [sample.path for sample in listed] == ["abnormal/b.png", "normal/a.png"]
 
 
+def test_exclude_by_the_exact_name_before_one_that_looks_the_same(tmp_path):
+    both = ["normal/\u00e9.png", "normal/e\u0301.png"]
+    touch(tmp_path, *both, "normal/x.png", "normal/back\\slash.png", "abnormal/b.png")
+    for name, other in (both, both[::-1]):
+        left = {sample.path for sample in list_samples("folder", tmp_path, exclude=[name])}
+        assert other in left and name not in left
+    left = list_samples("folder", tmp_path, exclude=["back\\slash.png"])
+    assert len(left) == 4
+
+
+def test_mvtec_folders_match_in_either_unicode_form(tmp_path):
+    composed, decomposed = "\u00e9", "e\u0301"
+    touch(tmp_path, "train/good/0.png", f"test/{composed}/0.png")
+    touch(tmp_path, f"ground_truth/{decomposed}/0_mask.png")
+    masks = {sample.path: sample.mask for sample in list_samples("mvtec", tmp_path)}
+    assert masks == {
+        f"test/{composed}/0.png": (f"ground_truth/{decomposed}/0_mask.png",),
+        "train/good/0.png": (),
+    }
+
+
 def test_what_systems_put_beside_images_does_not_count(tmp_path):
-    files = ["normal/a.jfif", "normal/b.JPE", "normal/c.jif", "abnormal/d.apng"]
+    files = ["normal/a.jfif", "normal/b.JPE", "normal/c.jif", "abnormal/d.apng", "normal/e.DIB"]
     beside = ["@eaDir/a.jfif/SYNOPHOTO_THUMB_M.jpg", "$RECYCLE.BIN/x.png", "lost+found/x.png"]
     beside += [
         "System Volume Information/x.png",
@@ -243,11 +269,14 @@ def test_what_systems_put_beside_images_does_not_count(tmp_path):
         ".Trash/x.png",
     ]
     touch(tmp_path, *files, *(f"normal/{path}" for path in beside))
-    touch(tmp_path, "normal/Thumbs.db", "normal/desktop.ini", "normal/.DS_Store")
     assert sorted(sample.path for sample in list_samples("folder", tmp_path)) == sorted(files)
-    assert passed_over("folder", tmp_path) == {}
-    touch(tmp_path, "normal/e.HEIC", "normal/sub/f.heic", "masks/README", "notes.txt")
-    assert passed_over("folder", tmp_path) == {".heic": 2, "": 1}
+
+
+def test_breast_ultrasound_masks_in_other_spellings(tmp_path):
+    touch(tmp_path, "normal/n.png", "malignant/m.png")
+    touch(tmp_path, "benign/e\u0301.png", "benign/\u00e9_MASK.png", "benign/e\u0301_mask_1.png")
+    (found,) = (s for s in list_samples("breast_ultrasound", tmp_path) if s.kind == "benign")
+    assert set(found.mask) == {"benign/\u00e9_MASK.png", "benign/e\u0301_mask_1.png"}
 
 
 def test_a_link_to_itself_is_a_file_that_cannot_be_read(tmp_path):
@@ -262,6 +291,16 @@ def test_exclude_of_an_unknown_name_is_an_error(tmp_path):
     touch(tmp_path, "no/a.png", "yes/b.png")
     with pytest.raises(UserError, match=r"^dataset\.exclude names \['z.png'\].*correct or remove"):
         list_samples("brain_mri", tmp_path, exclude=["a.png", "z.png"])
+
+
+@pytest.mark.parametrize("layout", ["mvtec", "brain_mri", "folder", "retina_oct"])
+def test_a_folder_that_may_not_be_read_does_not_lack_the_layout(tmp_path, monkeypatch, layout):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
+        has_layout(layout, tmp_path)
 
 
 @pytest.mark.parametrize("layout", ["mvtec", "brain_mri", "breast_ultrasound", "retina_oct"])

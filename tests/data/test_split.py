@@ -1,4 +1,5 @@
 import csv
+import os
 import random
 from pathlib import Path
 
@@ -133,6 +134,15 @@ def test_each_seed_draws_other_images():
     # 400 draws with probability 49/98 and 49/155: five standard deviations are 50 and 47.
     assert all(abs(count - 400 * 49 / 98) < 50 for count in counts[155:])
     assert all(abs(count - 400 * 49 / 155) < 47 for count in counts[:155])
+
+
+def test_does_not_depend_on_the_encoding_of_the_locale(monkeypatch):
+    names = [f"{folder}/caf\u00e9 {i}.png" for folder in ("n", "\u00e5") for i in range(9)]
+    labels = [0] * 9 + [1] * 9
+    expected = split_samples(names, labels, 0)
+    # What Python makes of the same names where the locale is ISO-8859-1.
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    assert split_samples([name.encode().decode("latin-1") for name in names], labels, 0) == expected
 
 
 def test_does_not_depend_on_the_order_of_the_list():
