@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import io
+import logging
 import os
 import select
 import signal
@@ -43,21 +44,25 @@ class Terminated(SystemExit):
         self.number = number
 
     def __str__(self) -> str:
-        return f"terminated by {_name(self.number)}"
+        return f"terminated by {signal.Signals(self.number).name}"
 
 
-def ending_by(number: int) -> Terminated:
+def ending_by(number: int) -> Terminated | KeyboardInterrupt:
     """The exception to raise for a signal that another handler than ours has heard."""
     global _ended_by
     _ended_by = number
-    return Terminated(number)
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     global _postponed
-    if _ended_by is None:  # later signals must not disturb the way out
+    if _ended_by is None:
         _postponed = _is_import(frame)
         if not _postponed:
+            # Later ones must disturb neither the way out nor what is started on it.
+            for heard in _signals():
+                if signal.getsignal(heard) is _terminate:
+                    signal.signal(heard, signal.SIG_IGN)
             raise ending_by(number)
 
 
@@ -71,19 +76,22 @@ def _is_import(frame: FrameType | None) -> bool:
 
 @contextlib.contextmanager
 def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP raise :class:`Terminated` in the main thread.
+    """Within the block, the first SIGTERM or SIGHUP raises :class:`Terminated` in the main thread.
 
-    The exception waits for the end of an import, as modules tend to swallow what is raised in those
-    they can do without. Where it does not end the block in time, because the main thread waits
-    outside of Python, the process ends without further ado. Signals that are ignored (``nohup``)
-    stay so.
+    SIGINT raises ``KeyboardInterrupt`` in the same way. The exception waits for the end of an
+    import, as modules tend to swallow what is raised in those they can do without. Where it does
+    not end the block in time, because the main thread waits outside of Python, the process ends
+    without further ado. Signals that are ignored (``nohup``) stay so.
 
     Args:
-        grace_s: How long the block may take to end; 0: the process ends at once and silently.
+        grace_s: How long the block may take to end; 0: the process ends at once and silently, but
+            for SIGINT, which keeps its handler.
     """
     global _ended_by, _postponed
     _ended_by, _postponed = None, False
-    heard = [number for number in _ending_signals() if signal.getsignal(number) != signal.SIG_IGN]
+    heard = [number for number in _signals() if signal.getsignal(number) != signal.SIG_IGN]
+    if not grace_s:
+        heard = [number for number in heard if number != signal.SIGINT]
     before = {number: signal.signal(number, _terminate) for number in heard}
     # The only way to hear of a signal in another thread than the main one.
     reading, writing = socket.socketpair()
@@ -104,7 +112,7 @@ def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
                     os.kill(os.getpid(), number[0])
             if number:
                 if grace_s:
-                    _say(Terminated(number[0]))
+                    _say(number[0])
                 os._exit(128 + number[0])
 
     threading.Thread(target=make_sure, name="terminable", daemon=True).start()
@@ -150,13 +158,17 @@ def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # closed (>&-): as if it were /dev/null
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
-        with terminable():
+        with terminable(), _no_trace_of_logging():
             try:
                 command(*arguments)
                 sys.stdout.flush()
+            except KeyboardInterrupt:
+                _say(signal.SIGINT)
+                _let_go_of_output()
+                sys.exit(128 + signal.SIGINT)
             except SystemExit as ended:
                 if isinstance(ended, Terminated):
-                    _say(ended)
+                    _say(ended.number)
                 _let_go_of_output()
                 if not _follows_broken_pipe(ended):  # to which rich answers with an exit
                     raise
@@ -173,18 +185,25 @@ def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _ending_signals() -> list[signal.Signals]:
-    # Windows has no SIGHUP.
-    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+def _signals() -> list[signal.Signals]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
-def _name(number: int) -> str:
-    return signal.Signals(number).name
-
-
-def _say(ended: Terminated) -> None:
+def _say(number: int) -> None:
+    ended = "interrupted" if number == signal.SIGINT else str(Terminated(number))
     with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
         print(f"{ended}; type the same command again to resume", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _no_trace_of_logging() -> Iterator[None]:
+    """Let no handler of logging print a traceback because nobody reads what it writes."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before
 
 
 def _let_go_of_output() -> bool:
