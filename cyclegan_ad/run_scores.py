@@ -13,7 +13,7 @@ from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
-from cyclegan_ad.stored_results import StoredResults, fingerprints, read_stored
+from cyclegan_ad.stored_results import StoredResults, digest_of, fingerprints, read_stored
 
 Rows = dict[str, dict[str, Any]]  # by path
 
@@ -89,6 +89,7 @@ def write_scores(
             if file.is_file()
         },
         "localisation": found.localisation,
+        "localisation_sha256": digest_of(found.localisation),
         "evaluated_with": {
             name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
         },

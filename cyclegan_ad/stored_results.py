@@ -110,6 +110,8 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
         f"{protocol}{', ' * bool(protocol)}score {column}": why
         for (protocol, column), why in sorted(wrong.items())
     }
+    if metrics.get("localisation_sha256") not in (None, digest_of(metrics["localisation"])):
+        named["localisation"] = "was changed in metrics.json after it was computed"
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},
         rows=rows,
@@ -130,9 +132,13 @@ def fingerprints(rows: Rows) -> dict[str, str]:
     return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
 
 
+def digest_of(value: object) -> str:
+    """SHA-256 of a value as Python writes it; for what cannot be computed again."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
 def _fingerprint(rows: Rows, column: str) -> str:
-    values = sorted((row["path"], row["label"], row[column]) for row in rows)
-    return hashlib.sha256(repr(values).encode()).hexdigest()
+    return digest_of(sorted((row["path"], row["label"], row[column]) for row in rows))
 
 
 def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:

@@ -1,12 +1,25 @@
 """Files are whole or absent, in one encoding, with every digit."""
 
 import csv
+import errno
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.files import PATH_TEXT, replacing, write_json, write_rows, write_text
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import (
+    PATH_TEXT,
+    remove_abandoned,
+    replacing,
+    telling_of_files,
+    write_json,
+    write_rows,
+    write_text,
+)
 
 
 def files(folder: Path) -> list[str]:
@@ -112,3 +125,42 @@ def test_texts_are_utf_8_whatever_the_machine_prefers(
     write_text(tmp_path / "a.txt", "日本")
     assert (tmp_path / "a.txt").read_bytes() == "日本".encode()
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_a_disk_refuses_is_one_line_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "metrics.json"
+    write_json(path, {"epochs": 3})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    told = rf"^{path}: No space left on device; make room"
+    with pytest.raises(UserError, match=told), telling_of_files():
+        write_json(path, {"epochs": 4})
+    assert json.loads(path.read_text()) == {"epochs": 3}
+    assert files(tmp_path) == ["metrics.json"]
+
+
+def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
+    code = (
+        "import resource; from pathlib import Path; from cyclegan_ad.files import *;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));\n"
+        "with telling_of_files(): write_text(Path('a.txt'), 'x' * 5000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stderr.splitlines()[-1].startswith("cyclegan_ad.errors.UserError: a.txt: File too")
+    assert files(tmp_path) == []
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for leftover in (".scores.csv.x.partial", "figures/.a.png.y.partial"):
+        (tmp_path / leftover).touch()
+    (tmp_path / "scores.csv").touch()
+    remove_abandoned(tmp_path)
+    assert files(tmp_path) == ["figures", "scores.csv"]

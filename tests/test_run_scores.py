@@ -119,6 +119,7 @@ def test_results_of_a_first_evaluation(
     [crossfit] = metrics.pop("protocols").values()
     assert crossfit.keys() == {"sse"}
     assert metrics.pop("fingerprints").keys() == {"scores.csv"}
+    assert len(metrics.pop("localisation_sha256")) == 64
     assert metrics == {
         "format": 2,
         "method": "cyclegan",
@@ -497,3 +498,16 @@ def test_a_lost_split_is_told(
 def test_what_decisions_depend_on(settings: dict[str, Any]) -> None:
     found = protocol_settings(asking(settings, name="calibrated", calibration_fraction=0.5))
     assert found == {"folds": 5, "margin": 0, "confidence": 0.95}
+
+
+def test_changed_figures_of_places_are_noticed(
+    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+) -> None:
+    run, settings, data = kept
+    metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
+    assert doubts(run) == []
+    forged = {"pixel_auroc": 0.99, "aupro": 0.98, "masked_images": 3}
+    write_json(run.metrics, metrics | {"localisation": forged})
+    assert doubts(run) == [
+        "metrics.json: localisation: was changed in metrics.json after it was computed"
+    ]

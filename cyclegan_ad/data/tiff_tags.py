@@ -35,6 +35,7 @@ COLOURS: dict[int, Colours] = {
 }
 UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # ExtraSamples; the first is passed over
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+_WHOLE_NUMBERS = (3, 4)  # types of a tag
 SEPARATE_PLANES = 2
 
 
@@ -65,7 +66,7 @@ def read_tags(file: BinaryIO) -> "TiffPage":
 def orientation(page: "TiffPage") -> int:
     """1 to 8 as in EXIF; other values mean 1."""
     if (tag := page.tags.get(274)) is not None:
-        return tag.value
+        return tag.value if tag.dtype in _WHOLE_NUMBERS else 1  # as Pillow takes it
     stand_in = Image.new("1", (1, 1))  # Pillow finds the orientation in an XMP packet
     if (xmp := page.tags.get(700)) is not None:
         stand_in.info["xmp"] = bytes(xmp.value)
@@ -173,6 +174,11 @@ def _require_all_segments(page: "TiffPage") -> None:
     complete = len(segments) >= math.prod(page.chunked)
     if not complete or not all(offset and count for offset, count in segments):
         raise ValueError("strips or tiles are missing")
+    if page.compression == UNCOMPRESSED and not page.is_tiled:
+        planes = page.samplesperpixel if page.planarconfig == SEPARATE_PLANES else 1
+        bits = page.imagewidth * page.bitspersample * page.samplesperpixel // planes
+        if sum(page.databytecounts) < planes * page.imagelength * math.ceil(bits / 8):
+            raise ValueError("strips are too short")
 
 
 def extra_samples(page: "TiffPage") -> tuple[int, ...]:

@@ -241,3 +241,9 @@ def test_planes_of_a_single_channel_are_its_pixels(bits, photometric):
     data = tiff(values, bits, photometric, planar=2)
     white = 2**bits - 1
     assert_decoded(data, (white - values if photometric == 0 else values) * 255 / white)
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+def test_strips_that_are_too_short_are_not_read_on(planar):
+    data = tiff(random_values(8, 3), 8, 2, planar=planar, tags={279: [SIDE]}.items())
+    assert "strips are too short" in refusal(data) or "missing" in refusal(data)
