@@ -136,7 +136,9 @@ class ErrorVariance:
         if self._squares is None or self._count < 2:
             raise ValueError(f"the variance of the errors needs 2 images, not {self._count}")
         variance = self._squares / self._count
-        return variance + (_FLOOR_SHARE * variance.mean() + _ROUNDING_VARIANCE)
+        # By NumPy, on one thread: how torch adds up depends on the number of its threads.
+        mean = float(variance.cpu().numpy().mean())
+        return variance + (_FLOOR_SHARE * mean + _ROUNDING_VARIANCE)
 
 
 def standardised_map(images: Tensor, reconstructions: Tensor, variance: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from cyclegan_ad.files import replacing
 
 log = logging.getLogger(__name__)
 
-_FORMAT_VERSION = 1  # to be raised when an extractor prepares its images in another way
+_FORMAT_VERSION = 2  # to be raised when an extractor prepares its images in another way
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 

@@ -172,4 +172,4 @@ def test_real_features_are_those_that_would_be_computed(tmp_path: Path, torch_ho
         parts = torch.cat([cache.pooled(x[:1]), cache.pooled(x[1:])])
         torch.testing.assert_close(parts, expected, rtol=1e-4, atol=1e-5)
     [made_by] = os.listdir(tmp_path)
-    assert made_by == f"inception-float32-cpu-v1-{extractor.weights_sha256[:16]}"
+    assert made_by == f"inception-float32-cpu-v2-{extractor.weights_sha256[:16]}"

@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import os
 import signal
 import weakref
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from test_first_checks import make_run
 from tiny import draw_folder, settings
 
-from cyclegan_ad import ddp, job
+from cyclegan_ad import ddp, ddp_worker, job
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.memory import (
@@ -236,9 +237,11 @@ def test_a_training_process_leaves_the_message_to_the_command(
     monkeypatch.setattr(job, "train_run", fail)
     monkeypatch.setenv("WORLD_SIZE", "2")
     given = tmp_path / "settings.json"
-    given.write_text(json.dumps(settings(draw_folder(tmp_path / "data"), tmp_path / "runs")))
+    chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs")
+    RunDirectory.of(chosen).path.mkdir(parents=True)
+    given.write_text(json.dumps(chosen))
     with pytest.raises(SystemExit) as left:
-        ddp._worker(given)
+        ddp_worker.work(given, os.getppid())
     assert left.value.code == 1
     said = (tmp_path / "error.txt").read_text()
     assert said.startswith("out of memory on the GPU (79.10 GiB) in training at dataset.batch_size")
@@ -261,8 +264,10 @@ def test_a_training_process_killed_for_its_memory_is_told_so(
         return fail
 
     monkeypatch.setattr(api, "elastic_launch", launch)
+    chosen = job_of(tmp_path)
+    RunDirectory.of(chosen).path.mkdir(parents=True)
     with pytest.raises(UserError, match=r"process 1 of 2 was killed .* dataset.batch_size=8"):
-        ddp.train_in_processes(job_of(tmp_path), 2)
+        ddp.train_in_processes(chosen, 2)
     failure.exitcode = 3
     with pytest.raises(UserError, match="process 1 of 2 ended with exit code 3"):
-        ddp.train_in_processes(job_of(tmp_path), 2)
+        ddp.train_in_processes(chosen, 2)
