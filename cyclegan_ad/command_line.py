@@ -74,9 +74,6 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
             raise
         _print_error(explain(error, known))
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; type the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     if job.failures:
         sys.exit(1)
 

@@ -85,17 +85,20 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
             signals_to_handle=",".join(heard),
         )
-        elastic = logging.getLogger("torch.distributed.elastic")
-        level, environment = elastic.level, dict(os.environ)
+        elastic = {  # each with a level of its own
+            logger: logger.level
+            for name, logger in logging.root.manager.loggerDict.items()
+            if name.startswith("torch.distributed.elastic") and isinstance(logger, logging.Logger)
+        }
+        environment = dict(os.environ)
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-        elastic.setLevel(logging.CRITICAL)  # its report of a failed process is told below
+        for logger in elastic:
+            logger.setLevel(logging.CRITICAL)  # their report of a failed process is told below
         try:
             elastic_launch(config, sys.executable)(
                 "-m", "cyclegan_ad.ddp_worker", str(job), str(os.getpid())
             )
         except SignalException as error:
-            if error.sigval == signal.SIGINT:
-                raise KeyboardInterrupt from error
             raise ending_by(error.sigval) from error
         except ChildFailedError as error:
             message = job.with_name(ERROR_FILE)
@@ -118,7 +121,8 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
                 "its own message stands above; type the same command again to go on"
             ) from error
         finally:
-            elastic.setLevel(level)
+            for logger, level in elastic.items():
+                logger.setLevel(level)
             os.environ.clear()
             os.environ.update(environment)
             for number, handler in handlers.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from cyclegan_ad import __version__
 from cyclegan_ad.errors import UserError
@@ -39,7 +39,7 @@ def save_detector(
     weights = folder / WEIGHTS
     with replacing(weights) as temporary:
         tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))  # whose own writer has errors of its own
     write_json(
         folder / FILE,
         {

@@ -96,7 +96,7 @@ def telling_of_files() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _REMEDIES:
             raise
-        where = "a file" if error.filename is None else error.filename
+        where = "a file or the output" if error.filename is None else error.filename
         raise UserError(
             f"{where}: {error.strerror}; {_REMEDIES[error.errno]}, then type the same command "
             "again; what was complete before is kept"

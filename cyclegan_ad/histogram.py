@@ -12,6 +12,7 @@ from cyclegan_ad.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Scores whose largest is this many times their median are binned on a logarithmic axis.
 _HEAVY_TAIL_RATIO = 20.0
@@ -26,6 +27,24 @@ def score_figure(
     score_name: str,
     path: Path,
 ) -> Path:
+    """Write what :func:`histograms` draws to a PNG file.
+
+    Args:
+        scores: see :func:`histograms`, as the following three.
+        labels: (N,) int, 0 normal, 1 abnormal.
+        thresholds: name to value.
+        score_name: what is on the axis, e.g. ``sse``.
+        path: the file; its folder is made.
+
+    Returns:
+        ``path``.
+    """
+    return save_figure(histograms(scores, labels, thresholds, score_name), path)
+
+
+def histograms(
+    scores: Any, labels: Any, thresholds: Mapping[str, float], score_name: str
+) -> "Figure":
     """Draw the histograms of both classes' scores, with the thresholds.
 
     Args:
@@ -34,10 +53,6 @@ def score_figure(
         thresholds: name to value, e.g. ``{"ZFN": 512.0, "ACC": 603.5}``, raw units; set on these
             very images, as the figure says.
         score_name: what is on the axis, e.g. ``sse``.
-        path: the PNG file to write; its folder is made.
-
-    Returns:
-        ``path``.
 
     Raises:
         ValueError: if there are no scores, the lengths differ, or a value is not finite.
@@ -56,7 +71,7 @@ def score_figure(
     axes.xaxis.label.set(horizontalalignment="left", x=0.0)
     if thresholds:
         figure.supxlabel(OPTIMISTIC, fontsize=8.5, color="0.4", x=0.99, horizontalalignment="right")
-    return save_figure(figure, path)
+    return figure
 
 
 def draw_scores(

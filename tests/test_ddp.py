@@ -1,7 +1,10 @@
 """Two processes train what one process trains with twice the batch; all in subprocesses."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -102,3 +105,36 @@ def test_impossible_process_counts(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     with pytest.raises(UserError, match=message):
         process_count(trainer)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes through /proc")
+def test_a_process_that_is_terminated_ends_the_command(tmp_path: Path) -> None:
+    """The other one may wait for it, outside of Python, in a broadcast."""
+    root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
+    chosen = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    words = overrides(root, runs, *chosen, "trainer.max_epochs=4000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cyclegan_ad.train", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not (runs / "cyclegan-32" / "folder" / "seed0" / "training.json").is_file():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 2
+        os.kill(int(children[1]), signal.SIGTERM)
+        _, err = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
+        "error: training process 1 of 2 was terminated by SIGTERM; type the same command again to "
+        "resume"
+    ]
+    assert "Traceback" not in err

@@ -1,15 +1,22 @@
 """Commands that a signal, a reader that left or a parent that is gone ends."""
 
+import importlib
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny import draw_folder, overrides
 
+from cyclegan_ad.endings import Terminated, ends_in_words, terminable
+
 LIMIT_S = 200.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
@@ -99,3 +106,148 @@ def test_output_that_nobody_reads_gives_no_traceback(end: str, tmp_path: Path) -
         ["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+# ---- in this process
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Signals are ignored at the end of a process; not so of this one."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:  # a shell in the background lets some be ignored
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_unwinds_and_later_ones_do_not_disturb(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unwound = []
+
+    @ends_in_words
+    def command() -> None:
+        try:
+            send(number)
+        finally:
+            for again in SIGNALS:
+                send(again)
+            unwound.append(number)
+
+    with pytest.raises(SystemExit) as left:
+        command()
+    assert (left.value.code, unwound) == (128 + number, [number])
+    name = "interrupted" if number == signal.SIGINT else f"terminated by {number.name}"
+    assert capsys.readouterr().err == f"{name}; type the same command again to resume\n"
+    send(number)  # the interpreter shuts down, still undisturbed
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_is_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    with terminable():
+        send(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_during_an_import_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = (
+        "import os, signal\n"
+        "done = False\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except BaseException: pass\n"  # modules do such things
+        "done = True\n"
+    )
+    (tmp_path / "swallows_what_is_raised.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Terminated), terminable():
+        assert importlib.import_module("swallows_what_is_raised").done
+        time.sleep(60)
+
+
+# ---- in processes of their own
+
+STUCK = """
+import ctypes
+from cyclegan_ad.endings import terminable
+library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+with terminable(grace_s={grace_s}):
+    print("ready", flush=True)
+    for _ in range(2):
+        library.pthread_mutex_lock(mutex)  # the second time, outside of Python and for ever
+"""
+PRINTS = """
+from cyclegan_ad.endings import ends_in_words
+from cyclegan_ad.terminal import standard_error
+
+class Out:
+    print = staticmethod(print)
+
+@ends_in_words
+def command():
+    stream = {stream}
+    for i in range(10**6):
+        stream.print(i)
+
+command()
+"""
+
+
+def run_code(code: str, *, unbuffered: bool = False, **streams: Any) -> subprocess.Popen[str]:
+    environment = {name: os.environ[name] for name in os.environ if name != "PYTHONUNBUFFERED"}
+    flags = ["-u"] if unbuffered else []
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", code], env=environment, text=True, **streams
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a mutex of Linux")
+@pytest.mark.parametrize("grace_s", [0, 0.3])
+def test_a_process_that_waits_outside_of_python_ends(grace_s: float) -> None:
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = run_code(STUCK.format(grace_s=grace_s), **piped)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    line = "terminated by SIGTERM; type the same command again to resume\n"
+    assert err == (line if grace_s else "")
+
+
+@pytest.mark.parametrize("stream", ["Out", "standard_error()"])
+@pytest.mark.parametrize("unbuffered", [True, False])
+def test_a_reader_that_leaves_ends_the_command_silently(stream: str, unbuffered: bool) -> None:
+    reading, writing = os.pipe()
+    read_from = "stdout" if stream == "Out" else "stderr"
+    kept = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | {read_from: writing}
+    process = run_code(PRINTS.format(stream=stream), unbuffered=unbuffered, **kept)
+    os.close(writing)
+    assert os.read(reading, 1) == b"0"
+    os.close(reading)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out or "", err or "") == (141, "", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", [True, False])
+def test_a_full_device_is_told_in_one_line(unbuffered: bool) -> None:
+    code = PRINTS.format(stream="Out")
+    with open("/dev/full", "w") as full:
+        kept = {"stdout": full, "stderr": subprocess.PIPE}
+        process = run_code(code, unbuffered=unbuffered, **kept)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err == "error: the output cannot be written (No space left on device)\n"

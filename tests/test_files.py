@@ -4,12 +4,17 @@ import csv
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from cyclegan_ad.checkpoints import WholeCheckpoints
+from cyclegan_ad.detector import save_detector
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import (
     PATH_TEXT,
@@ -164,3 +169,58 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").touch()
     remove_abandoned(tmp_path)
     assert files(tmp_path) == ["figures", "scores.csv"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+def test_weights_that_a_disk_refuses_are_told_like_any_other_file(tmp_path: Path) -> None:
+    """The writers of torch and safetensors have errors of their own, which name nothing."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    network = torch.nn.Linear(100, 100)
+    writers: dict[str, Callable[[Path], object]] = {
+        "last.ckpt": lambda path: WholeCheckpoints().save_checkpoint(network.state_dict(), path),
+        "generator.safetensors": lambda path: save_detector(
+            path.parent, network, network={}, preprocessing={}, metrics={}
+        ),
+    }
+    for name, write in writers.items():
+        path = tmp_path / name
+        path.write_text("old")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+        try:
+            with pytest.raises(UserError, match=rf"^{path}: File too large"), telling_of_files():
+                write(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert path.read_text() == "old"
+    assert files(tmp_path) == sorted(writers)
+
+
+def test_content_is_on_the_disk_before_the_old_one_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def synced(opened: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
+        sync(opened)
+
+    def renamed(source: Path, target: Path) -> Path:
+        steps.append("rename")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    write_text(tmp_path / "a.txt", "x")
+    assert steps == ["file", "rename", "folder"]
+    with replacing(tmp_path / "b.txt", durable=False) as temporary:
+        temporary.write_text("x")
+    assert steps[3:] == ["rename"]
+
+
+def test_other_errors_of_the_system_are_defects() -> None:
+    for error in (BrokenPipeError(errno.EPIPE, "a pipe"), FileNotFoundError(errno.ENOENT, "none")):
+        with pytest.raises(type(error)), telling_of_files():
+            raise error

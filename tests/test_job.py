@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from tiny import compose_settings, draw_folder, settings
 
 from cyclegan_ad import job, run_evaluation
+from cyclegan_ad.checkpoints import WholeCheckpoints
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.protocol_words import explain
@@ -405,6 +406,40 @@ def test_a_baseline_goes_the_same_way(
     assert train(settings(root, runs, "protocol=crossfit", method=method))["protocol"] == "crossfit"
     again = evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=paper"]))
     assert again["scores"] == metrics["scores"] and again["protocols"] == metrics["protocols"]
+
+
+def test_an_older_checkpoint_is_never_evaluated_as_the_last(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    root, runs, run = copy
+    scores = run.scores.read_bytes()
+    older = torch.load(run.checkpoint, weights_only=True) | {"epoch": 0}
+    WholeCheckpoints().save_checkpoint(older, run.checkpoint)
+    again = compose_settings("evaluate", [f"run={run.path}"])
+    more = settings(root, runs, "score=peak")
+    for command, chosen in ((evaluate, again), (train, more)):
+        with pytest.raises(UserError, match=r"last\.ckpt is of epoch 1, but .*training\.json"):
+            command(chosen)
+    assert run.scores.read_bytes() == scores
+
+
+def test_the_checkpoint_of_another_run_is_never_evaluated(
+    copy: tuple[Path, Path, RunDirectory],
+) -> None:
+    root, runs, run = copy
+    scores = run.scores.read_bytes()
+    content = torch.load(run.checkpoint, weights_only=True)
+    again = compose_settings("evaluate", [f"run={run.path}"])
+    for name, value, told in (
+        ("seed", 1, r"seed=1 \(here 0\)"),
+        ("method.generator.base_channels", 8, r"base_channels=8 \(here 4\)"),
+        ("split.csv", "0" * 64, "other images"),
+    ):
+        theirs = content | {"run": content["run"] | {name: value}}
+        WholeCheckpoints().save_checkpoint(theirs, run.checkpoint)
+        with pytest.raises(UserError, match=f"belongs to another run, made with .*{told}"):
+            evaluate(again)
+    assert run.scores.read_bytes() == scores
 
 
 def test_other_settings_are_refused_and_nothing_is_lost(

@@ -160,16 +160,25 @@ def test_a_killed_process_of_joblib_is_told_in_one_line(tmp_path: Path) -> None:
     assert "type the same command again" in errors[0]
 
 
-@pytest.mark.parametrize("launcher", ["local_parallel", "slurm_local"])
-def test_an_interrupted_command_leaves_no_job_behind(tmp_path: Path, launcher: str) -> None:
+@pytest.mark.parametrize(
+    ("launcher", "number", "line"),
+    [
+        ("local_parallel", signal.SIGINT, "interrupted"),
+        ("local_parallel", signal.SIGTERM, "terminated by SIGTERM"),
+        ("slurm_local", signal.SIGINT, "interrupted"),
+    ],
+)
+def test_an_interrupted_command_leaves_no_job_behind(
+    tmp_path: Path, launcher: str, number: int, line: str
+) -> None:
     words = ["-m", f"seed={ENDLESS},0", "runs=runs", f"hydra/launcher={launcher}"]
     threads = ["hydra.launcher.n_jobs=2"] if launcher == "local_parallel" else []
     command = start([JOBS, *words, *threads], tmp_path)
     wait_for(tmp_path / "runs" / f"{ENDLESS}.json")
-    command.send_signal(signal.SIGINT)  # to this process alone, unlike Ctrl-C: the harder case
+    command.send_signal(number)  # to this process alone, unlike Ctrl-C: the harder case
     _, err = command.communicate(timeout=LIMIT_S)
-    assert command.returncode == 130, err
-    assert err.splitlines()[-1] == "interrupted; type the same command again to go on"
+    assert command.returncode == 128 + number, err
+    assert err.splitlines()[-1] == f"{line}; type the same command again to resume"
     assert "Traceback" not in err
     assert all_end([told(tmp_path / "runs")[ENDLESS]["pid"]])
 

@@ -1,5 +1,6 @@
 """Interrupted trainings end with the weights of uninterrupted ones, bit for bit."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from tiny import draw_folder, overrides, settings
 
 from cyclegan_ad import device, preparation, training
 from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.endings import Terminated, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
@@ -169,6 +171,56 @@ def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_pat
             fit(RunDirectory(tmp_path), settings(uninterrupted[0], tmp_path), PressCtrlC())
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.parametrize("handled_elsewhere", [False, True])
+def test_sigterm_is_passed_on_with_its_status(
+    handled_elsewhere: bool, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    class SendSigterm(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        if handled_elsewhere:  # as by submitit
+            signal.signal(signal.SIGTERM, lambda *_: None)
+        around = contextlib.nullcontext() if handled_elsewhere else terminable()
+        with pytest.raises(Terminated) as ended, around:
+            fit(run, chosen, SendSigterm())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 143
+    assert run.read_training()["epochs"] == 1
+    fit(run, chosen)
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_a_checkpoint_that_is_not_where_its_note_says(
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An older one was put back, or none: the one resumes where it is, the other is said."""
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    with pytest.raises(Interrupt):
+        fit(run, chosen, InterruptAt(3))
+    progress = json.loads(run.training.read_text())
+    run.training.write_text(json.dumps(progress | {"epochs": 2}))
+    older = run.checkpoint.read_bytes()
+    run.checkpoint.unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt is gone"):
+        fit(run, chosen)
+    run.checkpoint.write_bytes(older)
+    fit(run, chosen)
+    assert f"{run.checkpoint} is of epoch 1: resuming after it\n" in capsys.readouterr().out
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
 def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,11 +68,11 @@ def histogram_uri(
         thresholds: name -> value.
         name: what is on the axis.
     """
-    from cyclegan_ad.histogram import score_figure
+    from cyclegan_ad.histogram import histograms
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = score_figure(scores, labels, thresholds, name, Path(folder) / "scores.png")
-        return _uri("png", path.read_bytes())
+    buffer = io.BytesIO()
+    histograms(scores, labels, thresholds, name).savefig(buffer, format="png")
+    return _uri("png", buffer.getvalue())
 
 
 def _uri(kind: str, content: bytes) -> str:
