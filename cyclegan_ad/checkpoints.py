@@ -14,12 +14,14 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
 from cyclegan_ad.run_directory import RunDirectory, training_differences, training_settings
 
-# Where a checkpoint says which run it belongs to; those of earlier versions do not.
-IDENTITY = "run"
+IDENTITY = "run"  # where a checkpoint says which run it belongs to
 _SPLIT = "split.csv"
 _DIGEST_BYTES = 64  # of a SHA-256, hexadecimal
 _CHUNK_BYTES = 2**20
-_NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "hyper_parameters"}
+_NEEDED = {
+    *("state_dict", "optimizer_states", "lr_schedulers", "loops", "hyper_parameters"),
+    *("epoch", IDENTITY),
+}
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -63,7 +65,7 @@ def identity_of(settings: dict[str, Any], data: AnomalyDataModule) -> dict[str, 
         Plain values by name, which ``torch.load`` reads with ``weights_only=True``.
     """
     digest = hashlib.sha256()
-    for path, sha256, label, subset in (row[:4] for row in data.split_rows()):
+    for path, sha256, label, subset in data.split_rows():
         if subset not in ("unreadable", "mask"):
             digest.update(f"{sha256} {label} {subset} {path}\n".encode(errors="surrogateescape"))
     return training_settings(settings) | {_SPLIT: digest.hexdigest()}
@@ -90,19 +92,15 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
         raise UserError(_damaged(path))
     try:
         content = torch.load(path, map_location="meta", mmap=True, weights_only=True)
-        epochs = int(content["epoch"]) + 1
-        made_for = content.get(IDENTITY, identity)
-        different = [
-            (name, old, new)
-            for name, old, new in training_differences(made_for, identity)
-            if name in made_for
-        ]
-    except Exception as error:  # a damaged archive or pickle raises almost anything
+        whole = content.keys() >= _NEEDED
+    except Exception as error:  # torch and pickle raise almost anything
         raise UserError(_damaged(path)) from error
+    if not whole:
+        raise UserError(_damaged(path))
+    epochs = int(content["epoch"]) + 1
+    different = training_differences(content[IDENTITY], identity)
     if epochs > identity["trainer.max_epochs"]:
         different.append(("epochs", epochs, f"at most {identity['trainer.max_epochs']}"))
-    if not content.keys() >= _NEEDED:
-        raise UserError(_damaged(path))
     if different:
         listed = ", ".join(
             "other images" if name == _SPLIT else f"{name}={old} (here {new})"

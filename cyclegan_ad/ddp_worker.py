@@ -35,6 +35,19 @@ def work(job: Path, parent: int) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not _lost_another(error):
+            raise
+        # Whose end the command tells of.
+        print("a training process lost its connection to another one", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether an error says that another of the processes is gone."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
 def _train(settings: dict[str, Any], parent: int) -> None:

@@ -70,7 +70,9 @@ def examples_at(data: AnomalyDataModule, chosen: Sequence[int]) -> Examples:
 
 
 def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor | None, Tensor]:
-    """Reconstruct images and map their anomalies.
+    """Reconstruct images and map their anomalies, for the eye: as they are, in float32.
+
+    Neither ``score.tta`` nor ``score.precision`` matters, as the pictures belong to all scores.
 
     Args:
         method: A trained method on ``device``, in eval mode.

@@ -181,6 +181,9 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
 
 
 def _no_setting(name: str, known: Sequence[str]) -> str:
+    if name in known:
+        group = name.partition(".")[0]
+        return f"there is no setting {name} with this {group}: another {group}= has it; see --help"
     meant = nearest_settings(name, known)
     advice = f"did you mean {' or '.join(meant)}? See" if meant else "see"
     return f"there is no setting {name}; {advice} --help for the settings, or --cfg job for all"

@@ -126,7 +126,7 @@ class RunDirectory:
             )
         try:
             settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            flat = dict(_flatten(settings))
+            flat = dict(flatten(settings))
         except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
             settings, flat = None, {}
         if not (
@@ -247,7 +247,7 @@ def _is_progress(epochs: object, steps: object, seconds: object, finished: objec
 
 def training_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings that make another training, flat: dotted name -> value."""
-    return {name: value for name, value in _flatten(settings) if not name.startswith(NOT_TRAINING)}
+    return {name: value for name, value in flatten(settings) if not name.startswith(NOT_TRAINING)}
 
 
 def training_differences(
@@ -268,9 +268,10 @@ def _is_value(value: object) -> bool:
     return all(isinstance(item, str | int | float | None) for item in listed)
 
 
-def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of each setting in nested dictionaries."""
     for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

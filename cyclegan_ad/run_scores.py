@@ -84,12 +84,15 @@ def write_scores(
         "scores": summary | found.summary,
         **decide(run, settings),
         "fingerprints": {
-            file.name: fingerprints(read_scores(run.path, file.name))
-            for file in (run.scores, run.calibration)
-            if file.is_file()
+            run.metrics.name: {"localisation": digest_of(found.localisation)},
+            **{
+                file.name: fingerprints(read_scores(run.path, file.name))
+                for file in (run.scores, run.calibration)
+                if file.is_file()
+            },
         },
         "localisation": found.localisation,
-        "localisation_sha256": digest_of(found.localisation),
+        "localisation_tta": settings["score"]["tta"],  # of these maps; a column is named by its own
         "evaluated_with": {
             name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
         },

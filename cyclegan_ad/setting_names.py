@@ -1,11 +1,13 @@
 """Names of the settings of a command, and the nearest of them to a name that does not exist."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from cyclegan_ad.run_directory import flatten
 
 # What the same is called by other programs; each with our names for it, the likeliest first.
 _ELSEWHERE = {
@@ -55,12 +57,12 @@ def setting_names(conf: Path, config_name: str) -> list[str]:
         if not name.startswith("override ")
     ]
     command.pop("hydra")
-    found = [*groups, *_flatten(command)]
+    found = [*groups, *_names(command)]
     for group in groups:
         for path in sorted((conf / group).glob("*.yaml")):
             options = _read(path)
             is_global = "@package _global_" in path.read_text(encoding="utf-8").partition("\n")[0]
-            found += _flatten(options) if is_global else _flatten(options, f"{group}.")
+            found += _names(options, "" if is_global else f"{group}.")
     return list(dict.fromkeys(found))
 
 
@@ -111,9 +113,6 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        elif key != "defaults":
-            yield prefix + key
+def _names(settings: dict[str, Any], prefix: str = "") -> list[str]:
+    names = [name for name, _ in flatten(settings, prefix)]
+    return [name for name in names if name != f"{prefix}defaults"]

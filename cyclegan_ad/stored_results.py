@@ -110,7 +110,8 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
         f"{protocol}{', ' * bool(protocol)}score {column}": why
         for (protocol, column), why in sorted(wrong.items())
     }
-    if metrics.get("localisation_sha256") not in (None, digest_of(metrics["localisation"])):
+    written = metrics.get("fingerprints", {}).get("metrics.json", {}).get("localisation")
+    if written not in (None, digest_of(metrics["localisation"])):
         named["localisation"] = "was changed in metrics.json after it was computed"
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},

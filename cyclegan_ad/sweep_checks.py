@@ -1,12 +1,12 @@
 """What is wrong with the jobs of a sweep (``-m``), found before the first one starts."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.run_directory import RunDirectory, run_name, training_differences
+from cyclegan_ad.run_directory import RunDirectory, flatten, run_name, training_differences
 
 # Of two jobs with one run directory, which must see the same images.
 _IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
@@ -45,17 +45,17 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     found = [name for name, _, _ in training_differences(one, other)]
     # Where a dataset has a folder of its own, that of all datasets does not matter.
     asked = _IMAGES if one["dataset"]["root"] is not None else (*_IMAGES, "data_dir")
-    found += [name for name in asked if _place(one, name) != _place(other, name)]
+    values, others = dict(flatten(one)), dict(flatten(other))
+    found += [name for name in asked if _place(values[name]) != _place(others[name])]
     return found
 
 
-def _place(settings: Mapping[str, Any], name: str) -> Any:
-    value = _look_up(settings, name)
+def _place(value: Any) -> Any:
     return Path(value).expanduser().resolve() if isinstance(value, str) else value
 
 
 def _remedy(jobs: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    values = [_look_up(settings, name) for settings in jobs for name in names]
+    values = [dict(flatten(settings)).get(name) for settings in jobs for name in names]
     if not all(re.fullmatch(r"[\w.+-]+", str(value)) for value in values):
         return (
             "give each job in a command of its own, with run_name=NAME (one value with a comma "
@@ -65,10 +65,3 @@ def _remedy(jobs: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     base = bases.pop() if len(bases) == 1 else "${method.name}-${resolution}"
     parts = "".join(f"-{name.rpartition('.')[2]}-${{{name}}}" for name in names)
     return f"tell them apart with 'run_name={base}{parts}'"
-
-
-def _look_up(settings: Mapping[str, Any], name: str) -> Any:
-    value: Any = settings
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

@@ -128,8 +128,10 @@ def _caption(
         )
     if metrics["localisation"] is not None:
         found = metrics["localisation"]
+        averaged = metrics.get("localisation_tta") == "dihedral"
         lines.append(
-            f"Anomaly maps against the masks of {found['masked_images']} images: pixel AUROC "
+            f"Anomaly maps{', averaged over 8 symmetries,' if averaged else ''} against the masks "
+            f"of {found['masked_images']} images: pixel AUROC "
             f"{_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
         )
     return "\n".join(lines)

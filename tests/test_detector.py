@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cyclegan_ad import __version__, detector
+from cyclegan_ad import __version__
 from cyclegan_ad.detector import save_detector, unlike_metrics, write_decisions
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks.generator import Generator
@@ -162,11 +162,11 @@ def test_a_failed_write_leaves_the_earlier_detector(
     save(tmp_path, Generator(**NETWORK))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def full_disk(tensors: dict[str, torch.Tensor], path: Path) -> None:
-        path.write_bytes(b"half of the weights")
+    def full_disk(path: Path, content: bytes) -> None:
+        path.write_text("half of the weights")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(detector, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save(tmp_path, Generator(**NETWORK))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -11,29 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from started import LIMIT_S, start_training, wait_for
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.endings import Terminated, ends_in_words, terminable
 
-LIMIT_S = 200.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cyclegan_ad.train", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(path: Path, command: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not path.is_file():
-        assert time.monotonic() < deadline and command.poll() is None, command.communicate()
-        time.sleep(0.02)
 
 
 def processes_with(word: str) -> list[int]:
@@ -66,7 +49,7 @@ def test_sigterm_ends_a_training_and_its_sweep_with_143(tmp_path: Path) -> None:
     root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
     run = runs / "cyclegan-32" / "folder" / "seed0"
     words = overrides(root, runs, "trainer.max_epochs=400")
-    ended = start([*words, "-m", "seed=0,1"])
+    ended = start_training([*words, "-m", "seed=0,1"])
     wait_for(run / "checkpoints" / "last.ckpt", ended)
     ended.terminate()
     out, err = ended.communicate(timeout=LIMIT_S)
@@ -84,7 +67,7 @@ def test_processes_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     run = runs / "cyclegan-32" / "folder" / "seed0"
     words = overrides(root, runs, "trainer.max_epochs=400")
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
-    killed = start([*words, *ddp])
+    killed = start_training([*words, *ddp])
     wait_for(run / "checkpoints" / "last.ckpt", killed)
     workers = [pid for pid in processes_with("cyclegan_ad.ddp_worker") if pid != killed.pid]
     assert len(workers) >= 2

@@ -362,11 +362,16 @@ def test_a_run_that_kept_no_images_cannot_be_calibrated_afterwards(
 
 
 def test_extensions_stand_beside_the_papers_score(
-    copy: tuple[Path, Path, RunDirectory], finished: tuple[Path, RunDirectory, dict[str, Any]]
+    copy: tuple[Path, Path, RunDirectory],
+    finished: tuple[Path, RunDirectory, dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     root, runs, run = copy
     train(settings(root, runs, "score=extensions"))
+    capsys.readouterr()
     metrics = train(settings(root, runs, "score=extensions", "score.tta=dihedral"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Anomaly maps, averaged over 8 symmetries, against the masks of 3 images" in said
     columns = ["sse", "peak_2px", "standardised", "sse_tta", "peak_2px_tta", "standardised_tta"]
     assert list(metrics["scores"]) == list(metrics["protocols"]["crossfit"]) == columns
     rows = read_scores(run.path)
@@ -426,7 +431,7 @@ def test_an_older_checkpoint_is_never_evaluated_as_the_last(
 def test_the_checkpoint_of_another_run_is_never_evaluated(
     copy: tuple[Path, Path, RunDirectory],
 ) -> None:
-    root, runs, run = copy
+    _, _, run = copy
     scores = run.scores.read_bytes()
     content = torch.load(run.checkpoint, weights_only=True)
     again = compose_settings("evaluate", [f"run={run.path}"])

@@ -4,28 +4,17 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
+from started import LIMIT_S, start_training, wait_for
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.command_line import Job
 from cyclegan_ad.sweep import Tally, labels_of, outcome_of, settled
 
 SEEDS = (0, 1, 2, 3)
-LIMIT_S = 300
-
-
-def start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cyclegan_ad.train", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def state_of(run: Path) -> dict[str, tuple[int, int]]:
@@ -39,12 +28,9 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2,3")
     runs = [place / "cyclegan-32" / "folder" / f"seed{seed}" for seed in SEEDS]
 
-    killed = start(words)
-    deadline = time.monotonic() + LIMIT_S
+    killed = start_training(words)
     # Within the third job, after its first checkpoint if the machine is quick enough to see it.
-    while not (runs[2] / "checkpoints" / "last.ckpt").is_file():
-        assert time.monotonic() < deadline and killed.poll() is None, killed.communicate()
-        time.sleep(0.02)
+    wait_for(runs[2] / "checkpoints" / "last.ckpt", killed)
     killed.kill()
     killed.communicate()
     assert (runs[1] / "metrics.json").is_file()
@@ -52,7 +38,7 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     assert not runs[3].exists()
     before = [state_of(run) for run in runs[:2]]
 
-    again = start(words)
+    again = start_training(words)
     try:
         out, err = again.communicate(timeout=LIMIT_S)
     finally:

@@ -16,7 +16,7 @@ from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import refuse_unreadable, require_both_classes, split_or_refuse
 from cyclegan_ad.data.decoding import hash_in_order
 from cyclegan_ad.data.device_batches import Batch, batches_for
-from cyclegan_ad.data.masks import read_masks
+from cyclegan_ad.data.masks import Masks, read_masks
 from cyclegan_ad.data.notes import notes_on
 from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import gather, to_signed_range
@@ -87,14 +87,12 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
         self.samples: list[Sample] = []
-        self.masks: dict[int, np.ndarray] = {}  # of test images whose ground truth is known
+        self.masks = Masks({}, {}, [])
         self.split = Split((), ())
         self.sha256: list[str] = []
         self.unreadable: dict[str, str] = {}  # image or mask -> reason, where they were skipped
         self.other_sha256: dict[str, str] = {}  # of masks of test images, of unreadable files
         self.passed_over: Counter[str] = Counter()  # suffix -> files that were not read
-        self.without_defect: list[str] = []  # abnormal images whose masks are all black
-        self.mostly_defect: list[str] = []  # images of which more than half is marked
         self.images = np.empty((0, size_px, size_px, channels), np.uint8)
         self.rows = np.empty(0, np.int64)  # rows of `images` that belong to `samples`
 
@@ -131,16 +129,13 @@ class AnomalyDataModule(pl.LightningDataModule):
         )
         # Of all images, or the next seed would stop at what is wrong with the mask of another.
         files = {i: (sample.path, sample.mask) for i, sample in enumerate(kept)}
-        found = read_masks(self.root, files, self.size_px)
+        self.masks = read_masks(self.root, files, self.size_px)
         if not self.skip_unreadable:
             n_files = sum(len(sample.mask) for sample in kept)
-            refuse_unreadable(found.unreadable, n_files, "ground-truth masks", self.root)
-        self.unreadable = bad | found.unreadable
-        self.masks = {i: mask for i, mask in found.truth.items() if i in set(self.split.test)}
-        self.without_defect = [kept[i].path for i in found.empty]
-        self.mostly_defect = [kept[i].path for i, mask in found.truth.items() if mask.mean() > 0.5]
+            refuse_unreadable(self.masks.unreadable, n_files, "ground-truth masks", self.root)
+        self.unreadable = bad | self.masks.unreadable
         of_test = [path for i in self.split.test for path in kept[i].mask]
-        masks = list(dict.fromkeys([*of_test, *found.unreadable]))
+        masks = list(dict.fromkeys([*of_test, *self.masks.unreadable]))
         hashes = hash_in_order([self.root / path for path in masks])
         self.other_sha256 = dict(zip(masks, hashes, strict=True))
         self.other_sha256 |= {samples[i].path: cache.sha256[i] for i in cache.unreadable}
@@ -271,4 +266,4 @@ class AnomalyDataModule(pl.LightningDataModule):
         """Where an image is abnormal: (H, W) bool, all False for normal images; None if unknown."""
         if self.samples[index].label == 0:
             return np.zeros((self.size_px, self.size_px), bool)
-        return self.masks.get(index)
+        return self.masks.truth.get(index)

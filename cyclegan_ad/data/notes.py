@@ -42,15 +42,17 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
     both = _with_both_labels(data)
     if both:
         yield f"{len(both)} files are in both classes, byte for byte ({_name(both)})"
-    if data.without_defect:
+    empty = [data.samples[i].path for i in data.masks.empty]
+    if empty:
         yield (
-            f"the masks of {len(data.without_defect)} abnormal images are empty, all black "
-            f"({_name(data.without_defect)}); these count as images without a mask"
+            f"the masks of {len(empty)} abnormal images are empty, all black ({_name(empty)}); "
+            "these count as images without a mask"
         )
-    if data.mostly_defect:
+    mostly = [data.samples[i].path for i, mask in data.masks.truth.items() if mask.mean() > 0.5]
+    if mostly:
         yield (
-            f"the masks of {len(data.mostly_defect)} images mark more than half of them "
-            f"({_name(data.mostly_defect)}); a defect is what is not 0"
+            f"the masks of {len(mostly)} images mark more than half of them ({_name(mostly)}); a "
+            "defect is what is not 0"
         )
     leaked = data.leaked_images()
     if leaked:
