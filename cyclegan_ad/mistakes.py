@@ -174,8 +174,15 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
         return UserError(f"{found[1]} has several values; add -m to run one job for each")
     if found := re.search(r"(?:Multiple values for |already at ')([\w.@/]+\w)", text):
         return UserError(f"{found[1]} has a value already; leave out the + before {found[1]}=...")
+    where = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
     if found := re.search(r"Missing mandatory value: (\S+)", text + cause):
-        return UserError(f"{found[1]} is missing; give it as {found[1]}=VALUE")
+        name = where or found[1]
+        return UserError(f"{name} is missing; give it as {name}=VALUE")
+    if where and (found := re.search(r"Interpolation key '(.+?)' not found", text)):
+        return UserError(
+            f"{where} refers to ${{{found[1]}}}, which is no setting; what is meant as it stands "
+            f"needs a backslash: '{where}=\\${{{found[1]}}}'"
+        )
     first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
     return UserError(f"{first} (see --help)")
 

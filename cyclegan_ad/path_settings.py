@@ -9,6 +9,7 @@ from cyclegan_ad.errors import UserError
 _LONGEST_NAME_BYTES = 255  # of file systems
 _LONGEST_PATH_BYTES = 3500  # 4096 of Linux, with room for what a run writes below
 _SHOWN = 60
+_VARIABLES = {"data_dir": "CYCLEGAN_AD_DATA", "cache_dir": "CYCLEGAN_AD_CACHE"}
 
 
 def check_path(name: str, path: Any) -> None:
@@ -22,6 +23,10 @@ def check_path(name: str, path: Any) -> None:
         UserError: If it is no text, no file system takes it, or it names a home folder that does
             not exist.
     """
+    if path == "" and name in _VARIABLES:
+        raise UserError(
+            f"{name} is empty; give {name}=PATH, or unset {_VARIABLES[name]} if that is set to ''"
+        )
     if not isinstance(path, str) or not path:
         raise UserError(f"{name}={path} is not possible; it is a path")
     shown = f"{name}={path if len(path) <= _SHOWN else path[:_SHOWN] + '...'}"

@@ -24,7 +24,7 @@ from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.run_files import check_split
 from cyclegan_ad.run_scores import all_scored, doubts, write_scores
-from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES
+from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES, fingerprint_of
 from cyclegan_ad.saved_examples import FILE as EXAMPLES
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.scores import build_scores
@@ -55,7 +55,11 @@ def is_complete(run: RunDirectory, columns: list[str]) -> bool:
     if not all_scored(run, columns):
         return False
     config = run.read_config()
-    files = [run.path / EXAMPLES, run.figures / "reconstruction.png"]
+    examples = fingerprint_of(run.path)
+    written = read_metrics(run.path).get("fingerprints", {}).get(EXAMPLES)
+    if not examples or examples != written:
+        return False
+    files = [run.figures / "reconstruction.png"]
     files += [run.figures / f"scores_{column}.png" for column in columns]
     if config["protocol"]["calibration_fraction"] > 0:
         files.append(run.calibration)
@@ -130,6 +134,7 @@ def evaluate_run(
         )
     metrics = write_scores(run, settings, data, found)
     _write_examples(run, method, data, device)
+    metrics["fingerprints"][EXAMPLES] = fingerprint_of(run.path)
     if settings["method"]["name"] == "cyclegan":
         save_detector(
             run.detector,

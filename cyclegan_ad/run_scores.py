@@ -9,11 +9,17 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import Evaluation, Scored
 from cyclegan_ad.figures import score_figure
 from cyclegan_ad.files import write_rows
-from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores
+from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores, read_split
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
-from cyclegan_ad.stored_results import StoredResults, digest_of, fingerprints, read_stored
+from cyclegan_ad.stored_results import (
+    StoredResults,
+    digest_of,
+    digests_of_training,
+    fingerprints,
+    read_stored,
+)
 
 Rows = dict[str, dict[str, Any]]  # by path
 
@@ -84,6 +90,7 @@ def write_scores(
         "scores": summary | found.summary,
         **decide(run, settings),
         "fingerprints": {
+            **digests_of_training(run.read_config(), read_split(run.path)),
             run.metrics.name: {"localisation": digest_of(found.localisation)},
             **{
                 file.name: fingerprints(read_scores(run.path, file.name))

@@ -1,7 +1,10 @@
 """Reads the pictures that a run kept of a few test images; without torch."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +41,32 @@ class SavedExamples:
     critical: NDArray[np.bool_]
 
 
-def read_examples(run_dir: Path) -> SavedExamples:
+def fingerprint_of(run_dir: Path) -> dict[str, str]:
+    """SHA-256 of ``examples.npz``, as ``metrics.json`` keeps it; empty without the file."""
+    path = Path(run_dir) / FILE
+    if not path.is_file():
+        return {}
+    return {"content": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def read_examples(run_dir: Path, metrics: Mapping[str, Any] | None = None) -> SavedExamples:
     """Read ``examples.npz`` of a run.
 
+    Args:
+        run_dir: The run.
+        metrics: Its ``metrics.json``, to check that they were written together.
+
     Raises:
-        UserError: If the file is missing or damaged.
+        UserError: If the file is missing, damaged or not the one written with the metrics.
     """
     path = Path(run_dir) / FILE
     again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    written = (metrics or {}).get("fingerprints", {}).get(FILE)
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
+        if written is not None and written != fingerprint_of(run_dir):
+            raise ValueError("not the pictures that were written with metrics.json")
         return SavedExamples(
             images=arrays["images"],
             reconstructions=arrays.get("reconstructions"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from cyclegan_ad.run_decisions import (
     decide_by_crossfit,
     score_columns_of,
 )
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.run_directory import RunDirectory, training_settings
 from cyclegan_ad.stored_metrics import check_identity, check_values
 from cyclegan_ad.text import shown, shown_name
 from cyclegan_ad.thresholds import summarise
@@ -113,6 +113,11 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
     written = metrics.get("fingerprints", {}).get("metrics.json", {}).get("localisation")
     if written not in (None, digest_of(metrics["localisation"])):
         named["localisation"] = "was changed in metrics.json after it was computed"
+    for file, digest in digests_of_training(config, split).items():
+        if metrics.get("fingerprints", {}).get(file, digest) != digest:
+            raise UserError(
+                f"{file} was changed after the run was evaluated; restore it, or make the run anew"
+            )
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},
         rows=rows,
@@ -131,6 +136,22 @@ def fingerprints(rows: Rows) -> dict[str, str]:
         rows: Of ``scores.csv`` or ``calibration.csv``.
     """
     return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
+
+
+def digests_of_training(
+    config: Mapping[str, Any], split: Sequence[SplitRow]
+) -> dict[str, dict[str, str]]:
+    """SHA-256 of what a run was trained on, by which later changes are noticed: file -> what.
+
+    Args:
+        config: Settings of the run.
+        split: Rows of its ``split.csv``.
+    """
+    settings = sorted(training_settings(dict(config)).items())
+    return {
+        "config.yaml": {"training": digest_of(settings)},
+        "split.csv": {"images": digest_of(sorted(map(tuple, split)))},
+    }
 
 
 def digest_of(value: object) -> str:

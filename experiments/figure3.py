@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
+from cyclegan_ad.results import read_metrics
 from cyclegan_ad.saved_examples import read_examples
 from experiments.driver import (
     Settings,
@@ -51,7 +52,7 @@ def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
     Raises:
         UserError: If it has kept nothing, or its method makes no reconstructions.
     """
-    saved = read_examples(run_dir)
+    saved = read_examples(run_dir, read_metrics(run_dir))
     if saved.reconstructions is None:
         raise UserError(
             f"{run_dir} has no reconstructions to show, its method makes none; use run_name=NAME "

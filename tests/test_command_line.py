@@ -179,7 +179,7 @@ def the_error(result: tuple[int, str, str]) -> str:
             "runs=~nobody-of-this-name/runs: there is no such home",
         ),
         ([f"runs={'x' * 256}"], f"runs={'x' * 60}... is not possible; a name of 256 bytes is too"),
-        (["cache_dir="], "cache_dir= is not possible; it is a path"),
+        (["cache_dir="], "cache_dir is empty; give cache_dir=PATH"),
         (
             [f"run_name='{'é' * 128}'"],
             f"run_name={'é' * 60}... is not possible; a name of 256 bytes",
@@ -222,7 +222,11 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["~logger.kind"], "~logger.kind: no setting can be left out"),
         (["seed=range(1,2,0)", "-m"], "range() arg 3 must not be zero (see --help)"),
         ([f"seed={'9' * 5000}"], "Exceeds the limit (4300 digits) for integer string conversion"),
-        (["runs=${elsewhere}"], "Interpolation key 'elsewhere' not found (see --help)"),
+        (["runs=${elsewhere}"], "runs refers to ${elsewhere}, which is no setting"),
+        (
+            ["dataset=folder", "dataset.root=???"],
+            "dataset.root is missing; give it as dataset.root=",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -28,6 +28,11 @@ def test_paths_that_cannot_be(value: object, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_an_empty_path_may_come_from_a_variable() -> None:
+    with pytest.raises(UserError, match=r"cache_dir is empty; .* unset CYCLEGAN_AD_CACHE"):
+        check_path("cache_dir", "")
+
+
 def test_paths_that_can_be(tmp_path: Path) -> None:
     for path in (str(tmp_path), "~", "~/x", "x" * 255, "/", "lot 5, line 2", "name-\udcff", "a~b"):
         check_path("runs", path)

@@ -118,7 +118,8 @@ def test_results_of_a_first_evaluation(
     assert metrics.pop("evaluated_with")["cyclegan_ad"] == cyclegan_ad.__version__
     [crossfit] = metrics.pop("protocols").values()
     assert crossfit.keys() == {"sse"}
-    assert metrics.pop("fingerprints").keys() == {"metrics.json", "scores.csv"}
+    of_files = {"config.yaml", "split.csv", "metrics.json", "scores.csv"}
+    assert metrics.pop("fingerprints").keys() == of_files
     assert metrics == {
         "format": 2,
         "method": "cyclegan",
@@ -426,7 +427,7 @@ def test_a_decision_is_reproduced_by_what_is_written(
         ("calibration.csv", "5.0", "9.0", "was changed in calibration.csv"),
         ("calibration.csv", "3.0", "2.5", "was changed in calibration.csv"),
         ("calibration.csv", None, None, "calibrated, score sse: calibration.csv is gone"),
-        ("split.csv", "calibration", "train", "disagree on the images of the subset calibration"),
+        ("split.csv", "calibration", "train", "split.csv was changed after the run was evaluated"),
         ("scores.csv", "7.0", "7.5", "was changed in scores.csv"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.examples import Examples, write_examples
-from cyclegan_ad.saved_examples import read_examples
+from cyclegan_ad.saved_examples import fingerprint_of, read_examples
 
 NOT_UTF_8 = os.fsdecode(b"normal/gr\xf6\xdfe.png")
 
@@ -56,6 +56,19 @@ def test_missing_examples_are_told_with_the_remedy(tmp_path: Path) -> None:
         f"{tmp_path}/examples.npz does not exist; evaluate the run again: "
         f"python -m cyclegan_ad.evaluate run={tmp_path}"
     )
+
+
+def test_pictures_of_another_run_are_not_shown(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder, value in ((own, 1.0), (other, 2.0)):
+        folder.mkdir()
+        maps = torch.full((2, 4, 4), value)
+        write_examples(folder, examples(), None, maps, np.zeros(2, bool))
+    metrics = {"fingerprints": {"examples.npz": fingerprint_of(own)}}
+    assert read_examples(own, metrics).maps.max() == 1
+    (own / "examples.npz").write_bytes((other / "examples.npz").read_bytes())
+    with pytest.raises(UserError, match="not the pictures that were written with"):
+        read_examples(own, metrics)
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "flipped", "incomplete", "pickled"])

@@ -56,14 +56,14 @@ def write_documents(folder: Path, sheets: Sequence[Sheet]) -> list[Path]:
 
 def to_markdown(sheet: Sheet) -> str:
     """Write a sheet as a Markdown table; headings of groups go into the header."""
-    header = list(sheet.header)
+    header = [_escape(name) for name in sheet.header]
     start = 0
     for heading, width in sheet.groups:
         for i in range(start, start + width):
-            header[i] = f"{heading}: {header[i]}" if heading else header[i]
+            header[i] = f"{_escape(heading)}: {header[i]}" if heading else header[i]
         start += width
     rule = [":--" if i < sheet.text_columns else "--:" for i in range(len(header))]
-    lines = [f"## {sheet.title}", "", _line(header), _line(rule)]
+    lines = [f"## {_escape(sheet.title)}", "", _line(header), _line(rule)]
     for row in sheet.rows:
         lines.append(_line([f"**{_plain(cell)}**" if cell.bold else _plain(cell) for cell in row]))
     lines += ["", *(f"- {_escape(note)}" for note in sheet.notes), ""]

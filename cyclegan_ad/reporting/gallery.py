@@ -111,7 +111,7 @@ def look_at_runs(runs: Sequence[Run]) -> tuple[list[Shown], list[CriticalRun], l
     for run in ordered:
         examples: SavedExamples | None = None
         try:
-            examples = read_examples(run.path)
+            examples = read_examples(run.path, run.metrics)
             check_examples(examples)
             if unknown := set(examples.paths) - set(run.image_paths):
                 raise ValueError(f"examples.npz shows {min(unknown)}, which is no test image")

@@ -12,7 +12,8 @@ from tiny import compose_settings
 from cyclegan_ad import histogram
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.examples import Examples, write_examples
-from cyclegan_ad.files import write_rows
+from cyclegan_ad.files import write_json, write_rows
+from cyclegan_ad.results import METRICS_FORMAT
 from cyclegan_ad.score_names import EXTRACTOR_NAMES, SCORE_NAMES, TTA_NAMES, score_column
 from experiments import distributions, strips
 from experiments.distributions import Distribution
@@ -49,7 +50,7 @@ def make_run(
         ["path", "label", "sse", "fid"],
         [[f"{i}.png", int(i >= 4), float(s), 1.0] for i, s in enumerate((1, 2, 3, 5, 4, 6, 7, 8))],
     )
-    (run_dir / "metrics.json").touch()
+    write_json(run_dir / "metrics.json", {"format": METRICS_FORMAT, "scores": {}})
     return run_dir
 
 

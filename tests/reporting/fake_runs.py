@@ -13,10 +13,10 @@ from tiny import compose_settings
 from cyclegan_ad.data.split import split_samples
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.paper import paper_table1
-from cyclegan_ad.results import METRICS_FORMAT, read_scores
+from cyclegan_ad.results import METRICS_FORMAT, read_scores, read_split
 from cyclegan_ad.run_decisions import decide, score_columns_of
 from cyclegan_ad.run_directory import RunDirectory, run_name
-from cyclegan_ad.stored_results import fingerprints
+from cyclegan_ad.stored_results import digests_of_training, fingerprints
 from cyclegan_ad.thresholds import summarise
 
 SIZE_PX = 32
@@ -137,7 +137,8 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 for column in score_columns_of(rows)
             },
             **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
-            "fingerprints": {
+            "fingerprints": digests_of_training(settings, read_split(path))
+            | {
                 file.name: fingerprints(read_scores(path, file.name))
                 for file in (run.scores, run.calibration)
                 if file.is_file()

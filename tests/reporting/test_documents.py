@@ -43,7 +43,7 @@ SHEET = Sheet(
 def test_markdown_escapes_and_marks_the_best() -> None:
     lines = to_markdown(SHEET).splitlines()
     assert lines[0] == "## Title 5 %"
-    assert lines[2] == "| Name | A_b: p | A_b: q |"
+    assert lines[2] == r"| Name | A\_b: p | A\_b: q |"
     assert lines[3] == "| :-- | --: | --: |"
     assert lines[4] == r"| a\|b &amp; \<i\> | **1.00 ± 0.10** | 2† |"
     assert lines[6] == r"- 50 % of \$x\_1\$"
