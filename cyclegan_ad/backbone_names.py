@@ -87,7 +87,7 @@ def check_backbone_name(name: Any) -> Backbone:
     Raises:
         UserError: If there is none of this name.
     """
-    if name not in BACKBONES:
+    if not isinstance(name, str) or name not in BACKBONES:
         raise UserError(f"backbone={name} is not possible; choose one of {', '.join(BACKBONES)}")
     return BACKBONES[name]
 

@@ -78,7 +78,7 @@ def build_method(settings: dict[str, Any]) -> pl.LightningModule:
         }
     else:
         arguments["size_px"] = settings["resolution"]
-    given = {"name", "scores", "generator", "discriminator", *arguments}
+    given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
     arguments |= {name: value for name, value in method.items() if name not in given}
     return method_class(method["name"])(**arguments)
 

@@ -112,6 +112,9 @@ def importing() -> Iterator[None]:
 
     What they make lives as long as the process. Searching it for garbage takes a quarter of the
     time of the import, and again at the end of the process.
+
+    Raises:
+        UserError: If there is too little memory for them.
     """
     if "pytorch_lightning" in sys.modules or not gc.isenabled():
         yield
@@ -119,6 +122,13 @@ def importing() -> Iterator[None]:
     gc.disable()
     try:
         yield
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+            raise
+        raise UserError(
+            "the memory does not suffice to load PyTorch: end other programs, or raise the limit "
+            "(ulimit -v)"
+        ) from error
     finally:
         gc.freeze()
         gc.enable()
@@ -226,7 +236,7 @@ def register_resolvers() -> None:
 
 
 def _or_else(value: Any, default: Any) -> Any:
-    return default if value is None else value
+    return default if value in (None, "") else value
 
 
 def _residual_blocks_at(resolution: Any) -> int | None:

@@ -19,7 +19,8 @@ from cyclegan_ad.run_directory import RunDirectory, training_differences
 from cyclegan_ad.text import printable, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
-_NO_DEPARTURE = ("seed", "dataset.skip_unreadable")
+# method.weights_path is told.
+_NO_DEPARTURE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
 _LONGEST = 40
 
 

@@ -57,14 +57,19 @@ def save_detector(
     )
 
 
-def is_saved(folder: Path) -> bool:
-    """Whether the folder holds a detector, with the weights that ``detector.json`` names."""
-    try:
-        detector = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-        sha256 = detector["sha256"][WEIGHTS]
-        return bool(sha256 == hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def fingerprint_of(folder: Path) -> dict[str, str]:
+    """SHA-256 of the weights and of what describes them, but for decisions; empty without either.
+
+    ``metrics.json`` keeps it, by which a later change is noticed.
+    """
+    detector = _read(folder)
+    if detector is None or not (folder / WEIGHTS).is_file():
+        return {}
+    described = {name: detector.get(name) for name in ("format", "network", "preprocessing")}
+    return {
+        "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
+        "weights": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+    }
 
 
 def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
@@ -91,11 +96,14 @@ def unlike_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
     detector = _read(folder)
     if detector is None:
         return [f"{FILE} is gone or damaged"]
-    return [
+    unlike = [
         f"{FILE}: {name} is not as in metrics.json"
         for name, value in _decisions(metrics).items()
         if detector.get(name) != value
     ]
+    if metrics["fingerprints"].get("detector") != fingerprint_of(folder):
+        unlike.append("detector: not the one that was written with metrics.json")
+    return unlike
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

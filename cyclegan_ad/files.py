@@ -29,6 +29,9 @@ _REMEDIES = {
     errno.EACCES: "allow access to it or name another place",
     errno.EPERM: "allow access to it or name another place",
     errno.EIO: "check the disk",
+    errno.EISDIR: "a folder stands where a file belongs, move it away",
+    errno.ENOTDIR: "a file stands where a folder belongs, move it away",
+    errno.EEXIST: "a file stands where a folder belongs, move it away",
 }
 
 
@@ -94,6 +97,11 @@ def telling_of_files() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if "No usable temporary directory" in str(error):
+            raise UserError(
+                "no folder for temporary files can be written; name one that can with the "
+                "variable TMPDIR"
+            ) from error
         if error.errno not in _REMEDIES:
             raise
         where = "a file or the output" if error.filename is None else error.filename

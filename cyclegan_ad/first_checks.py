@@ -1,5 +1,7 @@
 """What is wrong with a job, as far as it shows without torch: before seconds go into its import."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
@@ -13,6 +15,19 @@ from cyclegan_ad.packages import (
 from cyclegan_ad.run_directory import RunDirectory, State
 from cyclegan_ad.score_names import needs_extractor
 from cyclegan_ad.wandb_checks import check_run, check_variables
+
+
+def with_own_weights(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the SHA-256 of the file that ``method.weights_path`` names, if it names one.
+
+    Other weights under the same name make another method.
+    """
+    method = settings["method"]
+    if method.get("weights_path") is None:
+        return settings
+    file = Path(method["weights_path"]).expanduser()
+    content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no such file"
+    return settings | {"method": method | {"weights_sha256": content}}
 
 
 def check_training(settings: dict[str, Any]) -> None:

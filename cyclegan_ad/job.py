@@ -33,7 +33,6 @@ from cyclegan_ad.run_evaluation import (
     print_outcome,
 )
 from cyclegan_ad.run_files import check_images, check_split, write_start
-from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.snapshots import ReconstructionSnapshots
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.text import printable
@@ -61,7 +60,7 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     trainer = {"devices": processes, "precision": _precision(run, settings)}
     settings = settings | {"trainer": settings["trainer"] | trainer}
     state = run.claim(settings)
-    if state == "trained" and is_complete(run, score_columns(score)):
+    if state == "trained" and is_complete(run, score):
         return _use_again(run, settings, run.locked())
     if state != "trained":
         precision_of(settings)  # refuses what the device cannot do, which auto does not name
@@ -74,7 +73,7 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     with run.locked():
         # Asked again: another process may have worked here until now.
         state = run.claim(settings)
-        if state == "trained" and is_complete(run, score_columns(score)):
+        if state == "trained" and is_complete(run, score):
             return _use_again(run, settings, nullcontext())
         metrics = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, metrics)

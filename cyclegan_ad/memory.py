@@ -16,7 +16,8 @@ Phase = Literal["reading", "training", "scoring"]
 
 # How torch and the libraries below it word it where they have no exception class for it.
 _WORDS = re.compile(
-    r"out of memory|can't allocate memory|not enough memory|_ALLOC_FAILED|Cannot allocate memory",
+    r"out of memory|can't allocate memory|not enough memory|_ALLOC_FAILED|Cannot allocate memory"
+    r"|std::bad_alloc",
     re.IGNORECASE,
 )
 _GPU = re.compile(r"CUDA|CUDNN|CUBLAS|HIP\b", re.IGNORECASE)

@@ -1,5 +1,6 @@
 """Scores the test set of a trained run and writes all that follows from the scores."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from cyclegan_ad.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.critical import critical_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.departures import departures_of
-from cyclegan_ad.detector import is_saved, save_detector, write_decisions
+from cyclegan_ad.detector import fingerprint_of as fingerprint_of_detector
+from cyclegan_ad.detector import save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import evaluate
@@ -26,7 +28,7 @@ from cyclegan_ad.run_files import check_split
 from cyclegan_ad.run_scores import all_scored, doubts, write_scores
 from cyclegan_ad.saved_examples import CRITICAL_IMAGES, FIGURE_IMAGES, fingerprint_of
 from cyclegan_ad.saved_examples import FILE as EXAMPLES
-from cyclegan_ad.score_names import needs_extractor
+from cyclegan_ad.score_names import needs_extractor, score_columns
 from cyclegan_ad.scores import build_scores
 from cyclegan_ad.tables import print_result
 from cyclegan_ad.terminal import decoding_progress
@@ -50,20 +52,25 @@ def prepare_data(settings: dict[str, Any]) -> AnomalyDataModule:
     return data
 
 
-def is_complete(run: RunDirectory, columns: list[str]) -> bool:
-    """Whether a trained run has these scores and every file that follows from its scores."""
-    if not all_scored(run, columns):
+def is_complete(run: RunDirectory, score: Mapping[str, Any]) -> bool:
+    """Whether a trained run has the scores asked for and every file that follows from scores.
+
+    Args:
+        run: The run.
+        score: The settings ``score.*``.
+    """
+    if not all_scored(run, score):
         return False
     config = run.read_config()
     examples = fingerprint_of(run.path)
-    written = read_metrics(run.path).get("fingerprints", {}).get(EXAMPLES)
+    written = read_metrics(run.path)["fingerprints"].get(EXAMPLES)
     if not examples or examples != written:
         return False
     files = [run.figures / "reconstruction.png"]
-    files += [run.figures / f"scores_{column}.png" for column in columns]
+    files += [run.figures / f"scores_{column}.png" for column in score_columns(score)]
     if config["protocol"]["calibration_fraction"] > 0:
         files.append(run.calibration)
-    whole = config["method"]["name"] != "cyclegan" or is_saved(run.detector)
+    whole = config["method"]["name"] != "cyclegan" or run.detector.is_dir()
     return whole and all(file.is_file() for file in files)
 
 
@@ -148,6 +155,7 @@ def evaluate_run(
             },
             metrics=metrics,
         )
+        metrics["fingerprints"]["detector"] = fingerprint_of_detector(run.detector)
     write_json(run.metrics, metrics)
     return metrics
 

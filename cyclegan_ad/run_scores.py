@@ -1,6 +1,6 @@
 """The scores of a run on disk, and what follows from them: metrics, thresholds, histograms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -13,6 +13,7 @@ from cyclegan_ad.results import METRICS_FORMAT, read_metrics, read_scores, read_
 from cyclegan_ad.run_decisions import decide
 from cyclegan_ad.run_directory import RunDirectory, run_name
 from cyclegan_ad.run_files import describe_environment
+from cyclegan_ad.score_names import score_columns
 from cyclegan_ad.stored_results import (
     StoredResults,
     digest_of,
@@ -24,10 +25,24 @@ from cyclegan_ad.stored_results import (
 Rows = dict[str, dict[str, Any]]  # by path
 
 
-def all_scored(run: RunDirectory, columns: list[str]) -> bool:
-    """Whether these scores are on disk, and all that is told of the run follows from scores."""
+def all_scored(run: RunDirectory, score: Mapping[str, Any]) -> bool:
+    """Whether the scores asked for are on disk, and all that is told of the run follows from them.
+
+    Args:
+        run: The run.
+        score: The settings ``score.*``.
+    """
     stored, wrong = _stored(run)
-    return stored is not None and not wrong and set(columns) <= stored.metrics["scores"].keys()
+    if stored is None or wrong:
+        return False
+    metrics = stored.metrics
+    as_asked = metrics["localisation"] is None or metrics["localisation_by"] == by_settings(score)
+    return as_asked and set(score_columns(score)) <= metrics["scores"].keys()
+
+
+def by_settings(score: Mapping[str, Any]) -> dict[str, str]:
+    """How the maps behind pixel AUROC and AUPRO are computed, of the settings ``score.*``."""
+    return {name: score[name] for name in ("tta", "precision")}
 
 
 def doubts(run: RunDirectory) -> list[str]:
@@ -75,6 +90,7 @@ def write_scores(
     if found.calibration is not None:
         _write(run.calibration, kept, data, found.calibration)
     environment = describe_environment()
+    arithmetic = by_settings(settings["score"])
     metrics = {
         "format": METRICS_FORMAT,
         "method": settings["method"]["name"],
@@ -91,7 +107,7 @@ def write_scores(
         **decide(run, settings),
         "fingerprints": {
             **digests_of_training(run.read_config(), read_split(run.path)),
-            run.metrics.name: {"localisation": digest_of(found.localisation)},
+            run.metrics.name: {"localisation": digest_of([found.localisation, arithmetic])},
             **{
                 file.name: fingerprints(read_scores(run.path, file.name))
                 for file in (run.scores, run.calibration)
@@ -99,7 +115,7 @@ def write_scores(
             },
         },
         "localisation": found.localisation,
-        "localisation_tta": settings["score"]["tta"],  # of these maps; a column is named by its own
+        "localisation_by": arithmetic,
         "evaluated_with": {
             name: environment[name] for name in ("cyclegan_ad", "commit", "packages")
         },

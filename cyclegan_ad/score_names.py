@@ -144,7 +144,17 @@ def score_column(
     if name == "peak":
         if peak_sigma_px is None:
             raise ValueError("peak needs the width of its smoothing")
-        column = f"peak_{peak_sigma_px:g}px"
+        column = f"peak_{_every_digit(peak_sigma_px)}px"
     if precision != "float32" and name != EMBEDDING:
         column = f"{column}_{precision}"
     return column if tta == "none" else f"{column}_tta"
+
+
+def _every_digit(number: float) -> str:
+    """A number in as few digits as tell it from all others.
+
+    >>> _every_digit(2.0), _every_digit(0.5), _every_digit(2.00000000001)
+    ('2', '0.5', '2.00000000001')
+    """
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))

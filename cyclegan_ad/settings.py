@@ -1,6 +1,6 @@
 """What is wrong with the settings of a command, found before anything slow is imported."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,8 +160,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         check_backbone_name(settings["backbone"])
     _check_fitted(settings)
     sigma_px = _look_up(settings, "score.peak_sigma_px")
-    if not (_is_number(sigma_px) and sigma_px > 0):
-        raise UserError(f"score.peak_sigma_px={sigma_px} is not possible; it is a number above 0")
+    if not (_is_number(sigma_px) and 0 < sigma_px <= settings["resolution"]):
+        raise UserError(
+            f"score.peak_sigma_px={sigma_px} is not possible; it is a number above 0, at most the "
+            f"resolution ({settings['resolution']})"
+        )
     names = check_score_names(settings["score"]["names"])
     check_method_scores(settings["method"]["name"], names)
     check_extractor_name(_look_up(settings, "score.extractor"))
@@ -245,7 +248,11 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max  # neither infinite, nor NaN, nor a longer integer
+    )
 
 
 def _look_up(settings: Mapping[str, Any], name: str) -> Any:

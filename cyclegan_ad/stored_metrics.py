@@ -51,7 +51,7 @@ def check_values(metrics: Mapping[str, Any]) -> None:
         and chosen["confidence"] > 0
     ):
         wrong = "protocol_settings"
-    prints = metrics.get("fingerprints", {})
+    prints = metrics.get("fingerprints")
     if not (isinstance(prints, dict) and all(isinstance(v, dict) for v in prints.values())):
         wrong = "fingerprints"
     if wrong is not None:

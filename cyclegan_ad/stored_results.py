@@ -110,11 +110,11 @@ def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
         f"{protocol}{', ' * bool(protocol)}score {column}": why
         for (protocol, column), why in sorted(wrong.items())
     }
-    written = metrics.get("fingerprints", {}).get("metrics.json", {}).get("localisation")
-    if written not in (None, digest_of(metrics["localisation"])):
+    written = metrics["fingerprints"].get("metrics.json", {}).get("localisation")
+    if written != digest_of([metrics["localisation"], metrics.get("localisation_by")]):
         named["localisation"] = "was changed in metrics.json after it was computed"
     for file, digest in digests_of_training(config, split).items():
-        if metrics.get("fingerprints", {}).get(file, digest) != digest:
+        if metrics["fingerprints"].get(file) != digest:
             raise UserError(
                 f"{file} was changed after the run was evaluated; restore it, or make the run anew"
             )
@@ -164,9 +164,9 @@ def _fingerprint(rows: Rows, column: str) -> str:
 
 
 def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
-    """Whether a score is not what was written; runs of earlier versions do not tell."""
-    written = metrics.get("fingerprints", {}).get(file, {}).get(column)
-    return written is not None and (column not in rows[0] or written != _fingerprint(rows, column))
+    """Whether a score is not what was written."""
+    written = metrics["fingerprints"].get(file, {}).get(column)
+    return column not in rows[0] or written != _fingerprint(rows, column)
 
 
 def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:

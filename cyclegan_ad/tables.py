@@ -128,11 +128,12 @@ def _caption(
         )
     if metrics["localisation"] is not None:
         found = metrics["localisation"]
-        averaged = metrics.get("localisation_tta") == "dihedral"
+        by = metrics["localisation_by"]
+        computed = ", averaged over 8 symmetries," if by["tta"] == "dihedral" else ""
+        computed += " in bf16" if by["precision"] == "bf16" else ""
         lines.append(
-            f"Anomaly maps{', averaged over 8 symmetries,' if averaged else ''} against the masks "
-            f"of {found['masked_images']} images: pixel AUROC "
-            f"{_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
+            f"Anomaly maps{computed} against the masks of {found['masked_images']} images: pixel "
+            f"AUROC {_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
         )
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cyclegan_ad.command_line import importing, run_command
-from cyclegan_ad.first_checks import check_training
+from cyclegan_ad.first_checks import check_training, with_own_weights
 from cyclegan_ad.memory import phase_of, telling_of_memory
 from cyclegan_ad.run_directory import RunDirectory
 from cyclegan_ad.settings import check_settings
@@ -23,6 +23,7 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
             allow it.
     """
     check_settings(settings)
+    settings = with_own_weights(settings)
     check_training(settings)
     with importing():
         from cyclegan_ad.job import run_job

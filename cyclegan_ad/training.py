@@ -50,6 +50,7 @@ class SaveLast(Checkpoint):
         self.run, self.every_n_epochs, self.identity = run, every_n_epochs, identity
         self.seconds_before = run.read_training()["seconds"]
         self.started = time.monotonic()
+        self.begun = run.config.is_file()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -60,6 +61,11 @@ class SaveLast(Checkpoint):
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs and epochs != trainer.max_epochs:
             return
+        if self.begun and not self.run.config.is_file():
+            raise UserError(
+                f"{self.run.path} was deleted or moved while it was trained; type the same command "
+                "again to begin anew"
+            )
         trainer.save_checkpoint(self.run.checkpoint)
         if trainer.is_global_zero:
             self.write_progress(trainer, epochs)

@@ -33,6 +33,7 @@ def test_defaults_are_possible(method: str) -> None:
         ("padim", {"n_features": 0}, "method.n_features=0 is not possible; it is null or a whole"),
         ("padim", {"n_features": 449}, "method.n_features=449 .* 448 channels"),
         ("padim", {"pretrained": "no"}, "method.pretrained=no is not possible; use true or false"),
+        ("padim", {"backbone": ["resnet18"]}, "is not possible; choose one of resnet18"),
         ("padim", {"weights_path": 5}, "method.weights_path=5 is not possible; it names a file"),
         ("padim", {"weights_path": "a.pth", "pretrained": False}, "exclude each other"),
         ("patchcore", {"max_train_images": 0}, "method.max_train_images=0 .* null or a whole"),

@@ -503,6 +503,21 @@ def test_help_wins_over_settings(command: Command) -> None:
     assert out == help_text("train") + "\n"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), ImportError("libtorch_cpu.so: failed to map segment from shared object")],
+)
+def test_too_little_memory_for_the_libraries(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "pytorch_lightning", raising=False)
+    try:
+        with pytest.raises(UserError, match="memory does not suffice to load PyTorch"), importing():
+            raise error
+    finally:
+        gc.unfreeze()
+
+
 def test_imports_are_left_out_of_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = gc.get_freeze_count()
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)

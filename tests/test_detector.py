@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector import save_detector, unlike_metrics, write_decisions
+from cyclegan_ad.detector import fingerprint_of, save_detector, unlike_metrics, write_decisions
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks.generator import Generator
 
@@ -149,11 +149,32 @@ def test_decisions_for_a_detector_that_is_gone_or_damaged(
 def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     write_decisions(tmp_path, METRICS)
-    assert unlike_metrics(tmp_path, METRICS) == []
+    metrics = METRICS | {"fingerprints": {"detector": fingerprint_of(tmp_path)}}
+    assert unlike_metrics(tmp_path, metrics) == []
     path = tmp_path / "detector.json"
     path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
-    assert unlike_metrics(tmp_path, METRICS) == ["detector.json: scores is not as in metrics.json"]
-    assert len(unlike_metrics(tmp_path, METRICS | {"protocol": "paper"})) == 2
+    assert unlike_metrics(tmp_path, metrics) == ["detector.json: scores is not as in metrics.json"]
+    assert len(unlike_metrics(tmp_path, metrics | {"protocol": "paper"})) == 2
+
+
+@pytest.mark.parametrize("changed", ["size_px", "base_channels", "weights"])
+def test_another_detector_than_the_one_written_with_the_metrics(
+    tmp_path: Path, changed: str
+) -> None:
+    save(tmp_path, Generator(**NETWORK))
+    write_decisions(tmp_path, METRICS)
+    metrics = METRICS | {"fingerprints": {"detector": fingerprint_of(tmp_path)}}
+    if changed == "weights":  # with the hash that belongs to them
+        save(tmp_path, Generator(**NETWORK))
+        write_decisions(tmp_path, METRICS)
+    else:
+        path = tmp_path / "detector.json"
+        described = json.loads(path.read_text())
+        described["network" if changed in NETWORK else "preprocessing"][changed] *= 2
+        path.write_text(json.dumps(described))
+    assert unlike_metrics(tmp_path, metrics) == [
+        "detector: not the one that was written with metrics.json"
+    ]
 
 
 def test_a_failed_write_leaves_the_earlier_detector(

@@ -149,6 +149,31 @@ def test_what_a_disk_refuses_is_one_line_and_leaves_what_was_there(
     assert files(tmp_path) == ["metrics.json"]
 
 
+@pytest.mark.parametrize(
+    ("write", "place", "told"),
+    [
+        (lambda path: write_json(path, {}), "metrics.json/x", "Is a directory; a folder stands"),
+        (lambda path: write_json(path / "a.json", {}), "figures", "File exists; a file stands"),
+    ],
+)
+def test_a_folder_for_a_file_and_a_file_for_a_folder(
+    tmp_path: Path, write: Callable[[Path], None], place: str, told: str
+) -> None:
+    in_the_way = tmp_path / place
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.touch()
+    path = tmp_path / place.partition("/")[0]
+    with pytest.raises(UserError, match=rf"^{path}: {told}"), telling_of_files():
+        write(path)
+    assert in_the_way.is_file()
+
+
+def test_no_folder_for_temporary_files() -> None:
+    nowhere = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+    with pytest.raises(UserError, match="variable TMPDIR"), telling_of_files():
+        raise nowhere
+
+
 def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
     code = (
         "import resource; from pathlib import Path; from cyclegan_ad.files import *;"

@@ -224,6 +224,21 @@ def test_a_run_that_lost_a_result_is_scored_again(
     assert (run.path / lost).stat().st_size == pytest.approx(before, rel=0.1)
 
 
+def test_maps_of_another_arithmetic_are_not_taken_for_those_asked_for(
+    copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, runs, run = copy
+    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    before = json.loads(run.metrics.read_text())
+    evaluate(compose_settings("evaluate", [f"run={run.path}", "score.precision=bf16"]))
+    metrics = train(settings(root, runs))
+    assert metrics["localisation"] == before["localisation"]
+    assert metrics["localisation_by"] == {"tta": "none", "precision": "float32"}
+    assert metrics["scores"].keys() == {"sse", "sse_bf16"}
+    averaged = train(settings(root, runs, "score.tta=dihedral"))
+    assert averaged["localisation_by"] == {"tta": "dihedral", "precision": "float32"}
+
+
 def test_another_score_only_evaluates(
     copy: tuple[Path, Path, RunDirectory], torch_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +397,20 @@ def test_extensions_stand_beside_the_papers_score(
         abnormal = [row[column] for row in rows if row["label"] == 1]
         assert metrics["scores"][column]["zfn_threshold"] == min(abnormal)
     assert all(row["sse"] != row["sse_tta"] for row in rows)
+
+
+def test_a_finished_run_does_not_answer_for_other_weights(tmp_path: Path) -> None:
+    pytest.importorskip("anomalib", reason="extra 'baselines'")
+    timm = pytest.importorskip("timm")
+    root, weights = draw_folder(tmp_path / "data"), tmp_path / "weights.pth"
+    words = ("method.pretrained=true", f"method.weights_path={weights}")
+    asked = settings(root, tmp_path / "runs", *words, method="padim")
+    torch.save(timm.create_model("resnet18").state_dict(), weights)
+    train(asked)
+    train(asked)
+    torch.save(timm.create_model("resnet18").state_dict(), weights)
+    with pytest.raises(UserError, match=r"made with method\.weights_sha256="):
+        train(asked)
 
 
 @pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])

@@ -51,6 +51,7 @@ def test_what_counts_as_out_of_memory() -> None:
         ON_GPU,
         ON_CPU,
         MemoryError(),
+        RuntimeError("std::bad_alloc"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),

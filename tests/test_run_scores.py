@@ -65,6 +65,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+def score_of(names: list[str]) -> dict[str, Any]:
+    """The settings ``score.*`` that ask for these scores; ``fid`` stands for its column."""
+    options = {"extractor": "inception", "peak_sigma_px": 2, "tta": "none", "precision": "float32"}
+    return {"names": names} | options
+
+
 def scored(data: AnomalyDataModule, chosen: tuple[int, ...], columns: dict[str, float]) -> Scored:
     """The position of each image, times a factor of each column's own."""
     return Scored(
@@ -111,7 +117,7 @@ def test_results_of_a_first_evaluation(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
 ) -> None:
     write_json(run.training, {"epochs": 3, "steps": 9, "seconds": 12.345, "finished": True})
-    assert not all_scored(run, ["sse"])
+    assert not all_scored(run, score_of(["sse"]))
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     assert metrics == json.loads(run.metrics.read_text()) == read_metrics(run.path)
     found = evaluation(data, sse=1.0)
@@ -136,7 +142,7 @@ def test_results_of_a_first_evaluation(
         "protocol_settings": {"folds": 5, "margin": 0, "confidence": 0.95},
         "scores": {"sse": found.summary["sse"]},
         "localisation": {"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
-        "localisation_tta": "none",
+        "localisation_by": {"tta": "none", "precision": "float32"},
     }
     rows = read_scores(run.path)
     assert [row["path"] for row in rows] == [data.samples[i].path for i in data.split.test]
@@ -144,8 +150,8 @@ def test_results_of_a_first_evaluation(
     assert [row["sse"] for row in rows] == found.test.scores["sse"].tolist()  # every digit
     assert files(run.figures) == ["scores_sse.png"]
     assert not run.calibration.exists()
-    assert all_scored(run, ["sse"])
-    assert not all_scored(run, ["sse", "fid"])
+    assert all_scored(run, score_of(["sse"]))
+    assert not all_scored(run, score_of(["sse", "fid"]))
 
 
 def test_earlier_scores_stay_and_repeated_ones_are_replaced(
@@ -163,7 +169,7 @@ def test_earlier_scores_stay_and_repeated_ones_are_replaced(
     assert [row["sse"] for row in rows] == first["sse"].tolist()
     assert [row["fid"] for row in rows] == first["fid"].tolist()
     assert files(run.figures) == ["scores_fid.png", "scores_sse.png"]
-    assert all_scored(run, ["fid", "sse"])
+    assert all_scored(run, score_of(["fid", "sse"]))
 
     metrics = write_results(run, settings, data, evaluation(data, sse=-5.0))
     assert metrics["scores"]["sse"] == evaluation(data, sse=-5.0).summary["sse"]
@@ -178,11 +184,11 @@ def test_results_of_an_unfinished_pair_count_as_none(
 ) -> None:
     write_results(run, settings, data, evaluation(data, sse=1.0))
     run.metrics.unlink()  # killed between the two files
-    assert not all_scored(run, ["sse"])
+    assert not all_scored(run, score_of(["sse"]))
     metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
     assert list(metrics["scores"]) == list(metrics["protocols"]["crossfit"]) == ["fid"]
     run.scores.unlink()
-    assert not all_scored(run, ["fid"])
+    assert not all_scored(run, score_of(["fid"]))
     assert list(write_results(run, settings, data, evaluation(data, sse=2.0))["scores"]) == ["sse"]
 
 
@@ -191,7 +197,7 @@ def test_results_of_an_earlier_version_count_as_none(
 ) -> None:
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     write_json(run.metrics, metrics | {"format": 1})
-    assert not all_scored(run, ["sse"])
+    assert not all_scored(run, score_of(["sse"]))
     assert list(write_results(run, settings, data, evaluation(data, fid=1.0))["scores"]) == ["fid"]
 
 
@@ -378,7 +384,7 @@ def test_calibration_scores_that_are_damaged_are_made_anew(
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     whole = run.calibration.read_bytes()
     run.calibration.write_bytes(whole[:30])
-    assert not all_scored(run, ["sse"])
+    assert not all_scored(run, score_of(["sse"]))
     with pytest.raises(UserError, match=r"calibration\.csv.*evaluate run="):
         decide(run, settings)
     assert write_results(run, settings, data, evaluation(data, sse=1.0)) == metrics
@@ -445,7 +451,7 @@ def test_results_that_nothing_supports_are_scored_again_and_said(
     found.calibration.scores["sse"] = np.array([3.0, 5.0])
     found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
     metrics = write_results(run, settings, data, found)
-    assert doubts(run) == [] and all_scored(run, ["sse", "fid"])
+    assert doubts(run) == [] and all_scored(run, score_of(["sse", "fid"]))
     whole = [read_scores(run.path, name) for name in ("scores.csv", "calibration.csv")]
 
     path = run.path / file
@@ -460,7 +466,7 @@ def test_results_that_nothing_supports_are_scored_again_and_said(
         text = path.read_text()
         assert name in text
         path.write_text(text.replace(name, value, 1))
-    assert not all_scored(run, ["sse"]) and not all_scored(run, ["fid"])
+    assert not all_scored(run, score_of(["sse"])) and not all_scored(run, score_of(["fid"]))
     assert any(said in line for line in doubts(run))
     if file == "split.csv":
         return  # it is refused before anything is scored

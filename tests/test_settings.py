@@ -217,11 +217,12 @@ def test_an_embedding_needs_a_method_that_has_one(composed: dict[str, Any]) -> N
 
 
 def test_width_of_the_peak(composed: dict[str, Any]) -> None:
-    for possible in (1e-3, 1, 2.5, 1000):
+    for possible in (1e-3, 1, 2.5, composed["resolution"]):
         check_settings(changed(composed, "score.peak_sigma_px", possible))
-    for wrong in (0, 0.0, -1, NAN, INF, "2", None, True):
+    for wrong in (0, 0.0, -1, NAN, INF, "2", None, True, composed["resolution"] + 1, 10**400):
         assert refusal(composed, "score.peak_sigma_px", wrong) == (
-            f"score.peak_sigma_px={wrong} is not possible; it is a number above 0"
+            f"score.peak_sigma_px={wrong} is not possible; it is a number above 0, at most "
+            f"the resolution ({composed['resolution']})"
         )
 
 

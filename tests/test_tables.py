@@ -155,8 +155,14 @@ def test_localisation_only_where_there_are_masks() -> None:
     metrics = metrics_of("screw", sse=one_score())
     assert "AUPRO" not in printed(metrics)
     metrics["localisation"] = {"pixel_auroc": 0.98111, "aupro": 0.8765, "masked_images": 14}
-    text = " ".join(printed(metrics).split())
-    assert "masks of 14 images: pixel AUROC 98.11 %, AUPRO 87.65 %." in text
+    for tta, precision, words in (
+        ("none", "float32", "Anomaly maps against the"),
+        ("dihedral", "float32", "Anomaly maps, averaged over 8 symmetries, against the"),
+        ("none", "bf16", "Anomaly maps in bf16 against the"),
+    ):
+        metrics["localisation_by"] = {"tta": tta, "precision": precision}
+        text = " ".join(printed(metrics).split())
+        assert f"{words} masks of 14 images: pixel AUROC 98.11 %, AUPRO 87.65 %." in text
 
 
 def test_the_fullest_table_fits_80_columns_without_losing_a_digit() -> None:

@@ -173,6 +173,21 @@ def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_pat
         signal.signal(signal.SIGINT, handler)
 
 
+def test_a_run_that_is_deleted_while_it_is_trained_stops(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    class DeleteRun(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.config.touch()
+    with pytest.raises(UserError, match="was deleted or moved while it was trained"):
+        fit(run, settings(uninterrupted[0], tmp_path), DeleteRun())
+    assert not run.checkpoint.exists()
+
+
 @pytest.mark.parametrize("handled_elsewhere", [False, True])
 def test_sigterm_is_passed_on_with_its_status(
     handled_elsewhere: bool, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path

@@ -150,8 +150,8 @@ def _load_from_disk(
         free = shutil.disk_usage(cache_dir).free
         if free < n_bytes:
             raise UserError(
-                f"the decoded images need {n_bytes / _MIB:.0f} MiB, but '{cache_dir}' has "
-                f"{free / _MIB:.0f} MiB left: make room or set cache_dir=PATH to another folder"
+                f"the decoded images need {n_bytes / _MIB:.1f} MiB, but '{cache_dir}' has "
+                f"{free / _MIB:.1f} MiB left: make room or set cache_dir=PATH to another folder"
             )
         new = [path for path, is_known in zip(paths, known, strict=True) if not is_known]
         decoding = decode_in_order(new, size_px, channels, progress)

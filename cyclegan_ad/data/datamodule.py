@@ -266,4 +266,5 @@ class AnomalyDataModule(pl.LightningDataModule):
         """Where an image is abnormal: (H, W) bool, all False for normal images; None if unknown."""
         if self.samples[index].label == 0:
             return np.zeros((self.size_px, self.size_px), bool)
-        return self.masks.truth.get(index)
+        truth = self.masks.truth.get(index)
+        return None if truth is None or index not in self.split.test else truth

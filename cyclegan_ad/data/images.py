@@ -121,12 +121,15 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _marked(image: Image.Image) -> NDArray[np.bool_]:
-    """(H, W) bool: where an image on black is not zero."""
+    """(H, W) bool: where an image is neither zero nor wholly transparent."""
     marked = np.empty((image.height, image.width), dtype=np.bool_)
     for top, block in _blocks(image):
         if image.mode in opening.MODES_16_BIT:
             values = np.asarray(block)
             some = (values != 0) & (values != image.info.get("transparency", 0))
+        elif image.has_transparency_data:
+            *colours, alpha = np.moveaxis(np.asarray(block.convert("RGBA")), 2, 0)
+            some = np.logical_or.reduce(colours) & (alpha != 0)
         else:
             some = np.asarray(_to_8_bit(block)) != 0
         marked[top : top + block.height] = some.any(axis=2) if some.ndim == 3 else some

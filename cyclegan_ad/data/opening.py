@@ -11,7 +11,6 @@ from PIL import (
     ImageFile,
     ImageOps,
     JpegImagePlugin,
-    PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -27,7 +26,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 # No other reader of Pillow is tried: some start other programs.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "PNG": PngImagePlugin.PngImageFile,
+    "PNG": png.WholePngFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
@@ -155,6 +154,7 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
         _require_end_of_jpeg(data)
     elif kind == "BMP":
         data = _with_whole_palette(data)
+        _refuse_dark_ramp(data)
         _refuse_16_bit_alpha(data)
     image = _READERS[kind](io.BytesIO(data))
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
@@ -173,6 +173,23 @@ def _with_whole_palette(data: bytes) -> bytes:
     if bits not in (4, 8) or colours != 2:
         return data
     return data[:46] + bytes(4) + data[50:]  # 0: as many as the bits can tell apart
+
+
+def _refuse_dark_ramp(data: bytes) -> None:
+    """Of 4 bits with the colours 0, 1, 2 and so on, Pillow reads every byte as a pixel."""
+    (header,) = struct.unpack_from("<I", data, 14)
+    if header == 12:
+        (bits,), entry, colours = struct.unpack_from("<H", data, 24), 3, 0
+    else:
+        (bits,), (colours,) = struct.unpack_from("<H", data, 28), struct.unpack_from("<I", data, 46)
+        entry = 4
+    if bits != 4:
+        return
+    palette = data[14 + header :][: entry * (colours or 16)]
+    if all(set(palette[entry * i : entry * i + 3]) == {i} for i in range(len(palette) // entry)):
+        raise UnreadableImage(
+            "BMP of 4 bits with the colours 0, 1, 2, ... is not supported: save it as PNG"
+        )
 
 
 def _require_end_of_jpeg(data: bytes) -> None:

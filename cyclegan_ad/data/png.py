@@ -13,7 +13,14 @@ from cyclegan_ad.data.deep_pixels import DeepPixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEEP_COLOUR = frozenset({"LA;16B", "RGB;16B", "RGBA;16B"})
-_GREY = 0  # colour type
+_GREY, _PALETTE = 0, 3  # colour types
+_CHANNELS = {_GREY: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
+# Left, top, and steps to the right and down, of each pass of an interlaced image.
+_ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+_INFLATED_BYTES = 2**20  # at once
 _EXIF_TEXT, _XMP_TEXT = b"Raw profile type exif", b"XML:com.adobe.xmp"
 _LARGEST_TEXT_BYTES = 2**26
 
@@ -37,8 +44,14 @@ def essential_chunks(data: bytes) -> bytes:
     head: list[memoryview | bytes] = []
     rest: list[memoryview | bytes] = []
     at = len(SIGNATURE)
+    seen: set[bytes] = set()
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
+        if kind in (b"PLTE", b"tRNS") and (b"IDAT" in seen or kind in seen):
+            raise ValueError(f"{kind.decode()} behind the pixels, or twice")
+        if kind == b"IDAT" and data[25] == _PALETTE and b"PLTE" not in seen:
+            raise ValueError("no palette")
+        seen.add(kind)
         chunk = view[at : at + 12 + length]
         body = chunk[8 : 8 + length]
         at += 12 + length
@@ -91,6 +104,50 @@ def _orientation_of_text(kind: bytes, body: bytes) -> list[bytes]:
     return [] if found is None else [_chunk(b"iTXt", _XMP_TEXT + b"\0" * 5 + found[0])]
 
 
+def _require_all_rows(data: bytes) -> None:
+    """Of a PNG file that ends as it should: whether it holds as many bytes as its size needs."""
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * _CHANNELS[colour]
+    steps = _ADAM7 if interlaced else ((0, 0, 1, 1),)
+    sizes = (
+        (-(-(height - top) // down), -(-(width - left) // across))
+        for left, top, across, down in steps
+    )
+    missing = sum(h * (1 + -(-w * bits // 8)) for h, w in sizes if h > 0 and w > 0)
+    inflate = zlib.decompressobj()
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        packed = data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        while packed:
+            missing -= len(inflate.decompress(packed, _INFLATED_BYTES))
+            packed = inflate.unconsumed_tail
+        at += 12 + length
+    if missing > 0:
+        raise ValueError("rows are missing")
+
+
+class WholePngFile(PngImagePlugin.PngImageFile):
+    """Pillow's reader, which notices if pixels are missing or name no colour of the palette."""
+
+    def load_end(self) -> None:
+        """Check the pixels, now that all are decoded.
+
+        Raises:
+            ValueError: Rows are missing, or a pixel is beyond the palette.
+        """
+        super().load_end()
+        last_row = self.crop((0, self.height - 1, self.width, self.height))
+        # Rows that do not come stay black; an interlaced image has its last row after the others.
+        if not any(last_row.tobytes()) or self.info.get("interlace"):
+            assert isinstance(self.fp, io.BytesIO)
+            _require_all_rows(self.fp.getvalue())
+        if self.mode == "P" and self.palette is not None:
+            colours = len(self.palette.palette) // len(self.palette.mode)
+            if np.max(self.getextrema()) >= colours:
+                raise ValueError(f"a pixel names another than the {colours} colours of the palette")
+
+
 def scaled_to_8_bit(grey: int, raw_mode: str) -> int:
     """The transparent grey of a PNG of 2, 4 or 8 bits as Pillow's pixels have it.
 
@@ -127,7 +184,7 @@ def read_16_bit_colour(
 
 def _decode_as(data: bytes, raw_mode: str) -> NDArray[np.uint8]:
     """Decodes with other rules for the bytes of a pixel (as many as there are)."""
-    image = PngImagePlugin.PngImageFile(io.BytesIO(data))
+    image = WholePngFile(io.BytesIO(data))
     image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
     image.load()
     return np.asarray(image)

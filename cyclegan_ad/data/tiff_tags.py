@@ -174,11 +174,16 @@ def _require_all_segments(page: "TiffPage") -> None:
     complete = len(segments) >= math.prod(page.chunked)
     if not complete or not all(offset and count for offset, count in segments):
         raise ValueError("strips or tiles are missing")
-    if page.compression == UNCOMPRESSED and not page.is_tiled:
-        planes = page.samplesperpixel if page.planarconfig == SEPARATE_PLANES else 1
-        bits = page.imagewidth * page.bitspersample * page.samplesperpixel // planes
-        if sum(page.databytecounts) < planes * page.imagelength * math.ceil(bits / 8):
-            raise ValueError("strips are too short")
+    if page.compression == UNCOMPRESSED:
+        separate = page.planarconfig == SEPARATE_PLANES
+        width = page.tilewidth if page.is_tiled else page.imagewidth
+        bits = width * page.bitspersample * (1 if separate else page.samplesperpixel)
+        rows = page.tilelength if page.is_tiled else page.rowsperstrip
+        down = math.ceil(page.imagelength / rows)
+        for i, (_, count) in enumerate(segments[: math.prod(page.chunked)]):
+            left = rows if page.is_tiled else page.imagelength - i % down * rows
+            if count < min(rows, left) * math.ceil(bits / 8):
+                raise ValueError("strips or tiles are too short")
 
 
 def extra_samples(page: "TiffPage") -> tuple[int, ...]:

@@ -362,7 +362,7 @@ def test_a_disk_that_fills_up(paths, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda path: usage(100))
     with pytest.raises(
-        UserError, match=r"need 0 MiB, but .*cache' has 0 MiB left: .*cache_dir=PATH"
+        UserError, match=r"need 0.0 MiB, but .*cache' has 0.0 MiB left: .*cache_dir=PATH"
     ):
         load(paths[:2], tmp_path)
 

@@ -257,6 +257,17 @@ def test_masks_of_16_bit_channels_keep_their_low_bytes(tmp_path):
     assert not read_mask(tmp_path / "la.png", 4).any()
 
 
+def test_small_values_mark_whatever_their_alpha(tmp_path):
+    label = np.zeros((4, 4), dtype=np.uint8)
+    label[1, 2] = label[2, 2] = 1
+    alpha = np.full((4, 4), 100, dtype=np.uint8)
+    alpha[2, 2] = 0
+    expected = (label != 0) & (alpha != 0)
+    for mode, bands in (("LA", [label, alpha]), ("RGBA", [label, label * 0, label, alpha])):
+        Image.fromarray(np.stack(bands, axis=2), mode).save(tmp_path / "mask.png")
+        np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", 4), expected)
+
+
 def test_a_transparent_grey_does_not_mark(tmp_path):
     deep = Image.fromarray(np.array([[0, 500], [700, 500]], dtype=np.uint16))
     deep.save(tmp_path / "mask.png", transparency=500)

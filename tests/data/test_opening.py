@@ -85,6 +85,17 @@ def test_bmp_of_black_and_white_in_more_than_one_bit(bits):
     np.testing.assert_array_equal(decode_image(data, 8, 1)[..., 0], marked * 255)
 
 
+@pytest.mark.parametrize("colours", [3, 16])
+def test_bmp_of_4_bits_whose_colours_are_their_numbers(colours):
+    size = struct.pack("<IiiHHIIiiII", 40, 8, 1, 1, 4, 0, 4, 0, 0, colours, 0)
+    head = b"BM" + struct.pack("<IHHI", 58 + 4 * colours, 0, 0, 54 + 4 * colours) + size
+    ramp = b"".join(bytes([i, i, i, 0]) for i in range(colours))
+    assert "BMP of 4 bits with the colours 0, 1, 2" in refusal(head + ramp + b"\x01\x20\x12\0")
+    other = b"\x09\x09\x09\0" + ramp[4:]
+    decoded = decode_image(head + other + b"\x01\x20\x12\0", 8, 1)
+    assert decoded.min() >= 1 and decoded.max() <= 9
+
+
 FILES = [
     ("PNG", {}),
     ("PNG", {"save_all": True, "append_images": [Image.new("L", (SIDE, SIDE))]}),

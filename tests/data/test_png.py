@@ -11,9 +11,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from cyclegan_ad.data.images import UnreadableImage, decode_image, upright_size
-from cyclegan_ad.data.png import essential_chunks
+from cyclegan_ad.data.opening import open_image
+from cyclegan_ad.data.png import SIGNATURE, essential_chunks
 
 SIDE = 6
+PALETTE = 3
 GREY, RGB, GREY_ALPHA, RGBA = 0, 2, 4, 6
 
 
@@ -90,6 +92,54 @@ def test_changed_pixels_are_damage():
     data[-30] ^= 1  # not compressed: decodes to another pixel
     with pytest.raises(UnreadableImage, match=r"^damaged PNG \(wrong checksum of pixels\)$"):
         decode_image(bytes(data), SIDE, 3)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_missing_rows_are_damage(bits):
+    values = np.random.default_rng(bits).integers(1, 2**bits, (SIDE, SIDE, 3))
+    whole = png_file(values, bits, RGB)
+    values[-1] = 0  # a sound row that looks like one that never came
+    assert not np.asarray(decode_image(png_file(values, bits, RGB), SIDE, 3))[-1].any()
+    at = whole.index(b"IHDR") + 8
+    header = b"IHDR" + whole[at - 4 : at] + struct.pack(">I", SIDE + 1) + whole[at + 4 : at + 9]
+    taller = whole[: at - 8] + header + struct.pack(">I", zlib.crc32(header)) + whole[at + 13 :]
+    with pytest.raises(UnreadableImage, match="rows are missing"):
+        decode_image(taller, SIDE, 3)
+
+
+def test_interlaced_rows_that_are_missing_are_damage():
+    grey = np.random.default_rng(0).integers(1, 255, (5, 7), dtype=np.uint8)
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4)]
+    passes += [(1, 0, 2, 2), (0, 1, 1, 2)]
+    parts = [grey[top::down, left::across] for left, top, across, down in passes]
+    raw = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
+    ihdr = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 7, 5, 8, GREY, 0, 0, 1))
+
+    def file(rows: bytes) -> bytes:
+        pixels = png_chunk(b"IDAT", zlib.compress(rows))
+        return SIGNATURE + ihdr + pixels + png_chunk(b"IEND", b"")
+
+    decoded = np.asarray(open_image(file(raw)))
+    np.testing.assert_array_equal(decoded, grey)
+    with pytest.raises(UnreadableImage, match="rows are missing"):
+        open_image(file(raw[:-8]))
+
+
+def test_palettes_that_are_missing_late_or_short_are_damage():
+    palette = png_chunk(b"PLTE", bytes(range(12)))
+    index = np.full((SIDE, SIDE, 1), 3)
+    decode_image(png_file(index, 8, PALETTE, ahead=palette), SIDE, 3)
+    whole = png_file(index, 8, PALETTE, ahead=palette)
+    late = whole.replace(palette, b"")
+    late = late.replace(png_chunk(b"IEND", b""), palette + png_chunk(b"IEND", b""))
+    for data, reason in (
+        (whole.replace(palette, b""), "no palette"),
+        (late, "no palette"),
+        (whole.replace(palette, palette * 2), "PLTE behind the pixels, or twice"),
+        (png_file(index + 1, 8, PALETTE, ahead=palette), "names another than the 4 colours"),
+    ):
+        with pytest.raises(UnreadableImage, match=reason):
+            decode_image(data, SIDE, 3)
 
 
 def test_a_chunk_that_must_be_understood():

@@ -246,4 +246,10 @@ def test_planes_of_a_single_channel_are_its_pixels(bits, photometric):
 @pytest.mark.parametrize("planar", [1, 2])
 def test_strips_that_are_too_short_are_not_read_on(planar):
     data = tiff(random_values(8, 3), 8, 2, planar=planar, tags={279: [SIDE]}.items())
-    assert "strips are too short" in refusal(data) or "missing" in refusal(data)
+    assert "strips or tiles are too short" in refusal(data) or "missing" in refusal(data)
+
+
+def test_a_short_strip_beside_a_long_one_is_not_read_on():
+    counts = [SIDE * SIDE - SIDE, SIDE * SIDE + SIDE, SIDE * SIDE]
+    data = tiff(random_values(8, 3), 8, 2, planar=2, tags={279: counts}.items())
+    assert "strips or tiles are too short" in refusal(data)

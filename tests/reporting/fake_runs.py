@@ -16,7 +16,7 @@ from cyclegan_ad.paper import paper_table1
 from cyclegan_ad.results import METRICS_FORMAT, read_scores, read_split
 from cyclegan_ad.run_decisions import decide, score_columns_of
 from cyclegan_ad.run_directory import RunDirectory, run_name
-from cyclegan_ad.stored_results import digests_of_training, fingerprints
+from cyclegan_ad.stored_results import digest_of, digests_of_training, fingerprints
 from cyclegan_ad.thresholds import summarise
 
 SIZE_PX = 32
@@ -25,6 +25,9 @@ SIZE_PX = 32
 @cache
 def _composed(words: tuple[str, ...]) -> str:
     return json.dumps(compose_settings("train", words))
+
+
+MAPS_BY = {"tta": "none", "precision": "float32"}
 
 
 def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Any:
@@ -138,12 +141,14 @@ def decide_again(path: Path, **protocol: Any) -> None:
             },
             **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
             "fingerprints": digests_of_training(settings, read_split(path))
+            | {"metrics.json": {"localisation": digest_of([None, MAPS_BY])}}
             | {
                 file.name: fingerprints(read_scores(path, file.name))
                 for file in (run.scores, run.calibration)
                 if file.is_file()
             },
             "localisation": None,
+            "localisation_by": MAPS_BY,
             "evaluated_with": {"cyclegan_ad": "0.1.0", "commit": "5743e32edb09b", "packages": {}},
         },
     )
