@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.dataset_folder import dataset_folder, images_left_out
-from cyclegan_ad.method_names import METHODS
+from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.progress import decoding_progress
+from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.training.progress import decoding_progress
 
 
 def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
@@ -52,7 +52,7 @@ def ensure_method(settings: dict[str, Any]) -> None:
     method = settings["method"]
     if method["name"] == "cyclegan":
         return
-    from cyclegan_ad.backbones import ensure_baseline
+    from cyclegan_ad.pretrained.backbones import ensure_baseline
 
     ensure_baseline(
         method["name"],

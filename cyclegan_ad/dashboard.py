@@ -3,11 +3,11 @@
 import textwrap
 from typing import Any
 
-from cyclegan_ad.command_line import run_command
+from cyclegan_ad.cli.command_line import run_command
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.wandb_checks import check_place
-from cyclegan_ad.wandb_run import choose_mode
-from cyclegan_ad.wandb_workspace import build_workspace, describe, plan_sections
+from cyclegan_ad.tracking.wandb_checks import check_place
+from cyclegan_ad.tracking.wandb_run import choose_mode
+from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections
 
 
 def dashboard(settings: dict[str, Any]) -> None:

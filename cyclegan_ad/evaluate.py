@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.command_line import importing, run_command
+from cyclegan_ad.cli.command_line import importing, run_command
+from cyclegan_ad.cli.preflight import check_scoring
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.first_checks import check_scoring
-from cyclegan_ad.memory import telling_of_memory
+from cyclegan_ad.out_of_memory import telling_of_memory
 from cyclegan_ad.path_settings import check_path
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
 
@@ -65,7 +65,7 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     check_settings(wanted)
     check_scoring(wanted)
     with importing():
-        from cyclegan_ad.run_evaluation import evaluate_again
+        from cyclegan_ad.evaluation.evaluate_run import evaluate_again
 
     with telling_of_memory(wanted, lambda: "scoring", again="accelerator=cpu"):
         return evaluate_again(run, wanted)

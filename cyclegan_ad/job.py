@@ -14,30 +14,30 @@ from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.build import build_method, ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.ddp import process_count, train_in_processes
-from cyclegan_ad.departures import departures_of
+from cyclegan_ad.data.examples import choose_examples
 from cyclegan_ad.device import choose_device, describe_device
+from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.examples import choose_examples
-from cyclegan_ad.loggers import build_loggers, finish_loggers, log_final
-from cyclegan_ad.method_names import METHODS
-from cyclegan_ad.progress import TrainingProgress, decoding_progress
-from cyclegan_ad.results import read_metrics, read_scores
-from cyclegan_ad.run_decisions import check_protocol, protocol_settings
-from cyclegan_ad.run_directory import RunDirectory, State
-from cyclegan_ad.run_evaluation import (
+from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
+from cyclegan_ad.evaluation.evaluate_run import (
     decide_again,
     evaluate_run,
     is_complete,
     prepare_data,
     print_outcome,
 )
-from cyclegan_ad.run_files import check_images, check_split, write_start
-from cyclegan_ad.snapshots import ReconstructionSnapshots
-from cyclegan_ad.tables import print_result
+from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.runs.begin import check_images, check_split, write_start
+from cyclegan_ad.runs.directory import RunDirectory, State
+from cyclegan_ad.runs.results import read_metrics, read_scores
 from cyclegan_ad.text import printable
-from cyclegan_ad.training import fit, precision_of, training_arguments
-from cyclegan_ad.wandb_checks import check_run, check_variables, labels_of_run
+from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers, log_final
+from cyclegan_ad.tracking.wandb_checks import check_run, check_variables, labels_of_run
+from cyclegan_ad.training.ddp import process_count, train_in_processes
+from cyclegan_ad.training.fit import fit, precision_of, training_arguments
+from cyclegan_ad.training.progress import TrainingProgress, decoding_progress
+from cyclegan_ad.training.snapshots import ReconstructionSnapshots
 
 SNAPSHOT_IMAGES = 3  # of each class
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.command_line import run_command
+from cyclegan_ad.cli.command_line import run_command
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.path_settings import check_path
 

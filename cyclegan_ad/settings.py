@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from cyclegan_ad.backbone_names import check_backbone_name, check_embedding_settings
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.method_names import METHODS
+from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.path_settings import check_folder_name, check_path
-from cyclegan_ad.score_names import (
+from cyclegan_ad.pretrained.names import check_backbone_name, check_embedding_settings
+from cyclegan_ad.scoring.names import (
     SCORE_PRECISIONS,
     TTA_NAMES,
     check_extractor_name,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from cyclegan_ad.command_line import importing, run_command
-from cyclegan_ad.first_checks import check_training, with_own_weights
-from cyclegan_ad.memory import phase_of, telling_of_memory
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.cli.command_line import importing, run_command
+from cyclegan_ad.cli.preflight import check_training, with_own_weights
+from cyclegan_ad.out_of_memory import phase_of, telling_of_memory
+from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
 

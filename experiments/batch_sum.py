@@ -6,8 +6,8 @@ from statistics import fmean, pstdev
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cyclegan_ad.results import PaperFigure, paper_figure
-from cyclegan_ad.thresholds import summarise
+from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.runs.results import PaperFigure, paper_figure
 
 NORMAL_SCORE, ABNORMAL_SCORE = 0.8, 1.0
 PAPER_RUNS = 5

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.paper import paper_table1
+from cyclegan_ad.reference.paper import paper_table1
 from experiments.batch_sum import (
     PAPER_BATCH_SIZE,
     PAPER_RUNS,

@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cyclegan_ad.display.terminal import standard_error
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
-from cyclegan_ad.terminal import standard_error
 from experiments.benchmarks.plan import Case, limit_s, plan, products_case
 from experiments.benchmarks.plot import growth_figure
 from experiments.benchmarks.record import record_path, write_record

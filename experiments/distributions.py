@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure
-from cyclegan_ad.histogram import draw_scores
+from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure
+from cyclegan_ad.display.histogram import draw_scores
+from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reporting.labels import dataset_title, score_title
-from cyclegan_ad.thresholds import summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ class Distribution:
         title: Name of the dataset.
         scores: (N,) float64, raw units.
         labels: (N,) int, 0 normal, 1 abnormal.
-        summary: As `cyclegan_ad.thresholds.summarise` gives it.
+        summary: As `cyclegan_ad.metrics.thresholds.summarise` gives it.
     """
 
     title: str

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.paper import paper_table1
+from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
-from cyclegan_ad.results import read_metrics
-from cyclegan_ad.saved_examples import read_examples
+from cyclegan_ad.runs.examples import read_examples
+from cyclegan_ad.runs.results import read_metrics
 from experiments.driver import (
     Settings,
     choose_datasets,

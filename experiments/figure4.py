@@ -19,8 +19,8 @@ Settings (change with name=value):
 from pathlib import Path
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.paper import paper_table1
-from cyclegan_ad.results import read_scores
+from cyclegan_ad.reference.paper import paper_table1
+from cyclegan_ad.runs.results import read_scores
 from experiments.distributions import Distribution, draw_distributions
 from experiments.driver import (
     Settings,

@@ -27,11 +27,11 @@ from numpy.typing import ArrayLike
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation import Scored, evaluate
+from cyclegan_ad.evaluation.test_set import Scored, evaluate
 from cyclegan_ad.files import write_rows, write_text
-from cyclegan_ad.run_directory import RunDirectory
-from cyclegan_ad.scores import build_scores
-from cyclegan_ad.thresholds import auroc, summarise
+from cyclegan_ad.metrics.thresholds import auroc, summarise
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.scoring.scores import build_scores
 from experiments.driver import Settings, run_driver
 
 DEFAULTS = {

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
-from cyclegan_ad.reporting.pictures import map_scale
+from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
+from cyclegan_ad.reporting.show.data_uris import map_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

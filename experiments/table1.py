@@ -26,7 +26,7 @@ from cyclegan_ad.data.samples import find_root, list_samples
 from cyclegan_ad.data.split import split_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_rows, write_text
-from cyclegan_ad.paper import PaperSizes, paper_table1
+from cyclegan_ad.reference.paper import PaperSizes, paper_table1
 from experiments.driver import (
     Settings,
     choose_datasets,

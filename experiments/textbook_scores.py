@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from torch import Tensor, nn
 
-from cyclegan_ad.inception_weights import build_inception
+from cyclegan_ad.pretrained.inception_weights import build_inception
 
 Floats = NDArray[np.float64]
 Reconstruct = Callable[[Tensor], Tensor]

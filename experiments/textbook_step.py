@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cyclegan_ad.losses import adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.methods.losses import adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.networks.layers import (
     FromImage,
     InstanceNorm,

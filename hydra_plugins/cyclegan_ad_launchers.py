@@ -17,10 +17,8 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
-from cyclegan_ad.endings import Terminated, end_with, terminable
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.resources import claim_gpus, cpu_count, visible_gpus
-from cyclegan_ad.sweep import (
+from cyclegan_ad.cli.resources import claim_gpus, cpu_count, visible_gpus
+from cyclegan_ad.cli.sweep import (
     GO_ON,
     Tally,
     environment_of_jobs,
@@ -30,6 +28,8 @@ from cyclegan_ad.sweep import (
     settled,
     write_output_to,
 )
+from cyclegan_ad.endings import Terminated, end_with, terminable
+from cyclegan_ad.errors import UserError
 
 _POLL_S = 0.5
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.command_line import run_command
+from cyclegan_ad.cli.command_line import run_command
 from cyclegan_ad.errors import UserError
 
 REFUSED, DEFECTIVE, KILLED, ENDLESS = 13, 14, 15, 16
@@ -54,7 +54,7 @@ if __name__ == "__main__":
         # How long it looks for the result of a job that has died; 15 s, for slow network disks.
         submitit.Job._results_timeout_s = 2
     if "GPUS" in os.environ:  # as if the machine had them
-        from cyclegan_ad import resources
+        from cyclegan_ad.cli import resources
 
         resources.visible_gpus = lambda: os.environ["GPUS"].split(",")
     run_command(task, "train")

@@ -10,13 +10,13 @@ from PIL import Image
 from tiny import compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
-from cyclegan_ad import dataset_folder
 from cyclegan_ad.build import build_data, build_method, ensure_method
-from cyclegan_ad.data.demo import FORMAT
+from cyclegan_ad.data import locate as dataset_folder
+from cyclegan_ad.data.demo.dataset import FORMAT
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.method_names import METHODS
 from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.methods.names import METHODS
 
 SMALL = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")
 

@@ -11,11 +11,14 @@ import yaml
 from tiny import compose_settings, draw_folder, of_method
 from yaml.representer import SafeRepresenter
 
-from cyclegan_ad import checkpoints, job, run_evaluation, training
-from cyclegan_ad.command_line import conf_dir
+from cyclegan_ad import job
+from cyclegan_ad.cli.command_line import conf_dir
 from cyclegan_ad.evaluate import evaluate
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.evaluation import evaluate_run as run_evaluation
+from cyclegan_ad.runs import checkpoints
+from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
+from cyclegan_ad.training import fit as training
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 TRAINER_KEYS = ("accelerator", "devices", "strategy")

@@ -11,14 +11,14 @@ import pytest
 import wandb
 from tiny import compose_settings, draw_folder, settings
 
-from cyclegan_ad import wandb_workspace
 from cyclegan_ad.dashboard import dashboard
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
-from cyclegan_ad.loggers import flatten_metrics
-from cyclegan_ad.progress import LOSSES
-from cyclegan_ad.run_directory import RunDirectory
-from cyclegan_ad.wandb_workspace import build_workspace, describe, plan_sections
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.tracking import wandb_workspace
+from cyclegan_ad.tracking.loggers import flatten_metrics
+from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections
+from cyclegan_ad.training.progress import LOSSES
 
 COLUMNS = ["sse"]
 

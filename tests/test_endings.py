@@ -69,13 +69,15 @@ def test_processes_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     killed = start_training([*words, *ddp])
     wait_for(run / "checkpoints" / "last.ckpt", killed)
-    workers = [pid for pid in processes_with("cyclegan_ad.ddp_worker") if pid != killed.pid]
+    workers = [
+        pid for pid in processes_with("cyclegan_ad.training.ddp_worker") if pid != killed.pid
+    ]
     assert len(workers) >= 2
     killed.kill()
     killed.communicate()
     deadline = time.monotonic() + 30
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
-        alive = [p for p in workers if p in processes_with("cyclegan_ad.ddp_worker")]
+        alive = [p for p in workers if p in processes_with("cyclegan_ad.training.ddp_worker")]
         if not alive:
             break
         assert time.monotonic() < deadline, alive
@@ -173,7 +175,7 @@ with terminable(grace_s={grace_s}):
 """
 PRINTS = """
 from cyclegan_ad.endings import ends_in_words
-from cyclegan_ad.terminal import standard_error
+from cyclegan_ad.display.terminal import standard_error
 
 class Out:
     print = staticmethod(print)

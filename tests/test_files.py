@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclegan_ad.checkpoints import WholeCheckpoints
-from cyclegan_ad.detector import save_detector
+from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import (
     PATH_TEXT,
@@ -25,6 +24,7 @@ from cyclegan_ad.files import (
     write_rows,
     write_text,
 )
+from cyclegan_ad.runs.checkpoints import WholeCheckpoints
 
 
 def files(folder: Path) -> list[str]:

@@ -17,15 +17,16 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny import compose_settings, draw_folder, settings
 
-from cyclegan_ad import job, run_evaluation
-from cyclegan_ad.checkpoints import WholeCheckpoints
+from cyclegan_ad import job
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
-from cyclegan_ad.protocol_words import explain
+from cyclegan_ad.evaluation import evaluate_run as run_evaluation
+from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.build import write_report
-from cyclegan_ad.results import read_scores
-from cyclegan_ad.run_directory import RunDirectory
-from cyclegan_ad.saved_examples import read_examples
+from cyclegan_ad.runs.checkpoints import WholeCheckpoints
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.examples import read_examples
+from cyclegan_ad.runs.results import read_scores
 from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
 
@@ -725,7 +726,7 @@ def test_missing_inception_weights_stop_before_training(
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cyclegan_ad.inception_weights.download", no_network)
+    monkeypatch.setattr("cyclegan_ad.pretrained.inception_weights.download", no_network)
     with pytest.raises(UserError, match=r"score=sse"):
         train(settings(root, tmp_path / "runs", "score=fid"))
     assert not (tmp_path / "runs").exists()

@@ -14,8 +14,8 @@ from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.report import report
-from cyclegan_ad.reporting.collect import collect
-from cyclegan_ad.reporting.terminal_table import print_left_out
+from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.reporting.show.terminal_table import print_left_out
 
 ROOT = Path(__file__).resolve().parents[1]
 

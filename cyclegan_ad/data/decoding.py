@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
 from cyclegan_ad.data.images import decode_image
 from cyclegan_ad.data.parallel import map_in_order
 

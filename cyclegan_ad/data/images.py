@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan_ad.data import opening
-from cyclegan_ad.data.deep_pixels import DeepPixels, row_blocks
-from cyclegan_ad.data.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.formats import opening
+from cyclegan_ad.data.formats.deep_pixels import DeepPixels, row_blocks
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
 from cyclegan_ad.data.shrinking import shrink_mask
 
 _GREY = frozenset({"1", "L", "LA"})

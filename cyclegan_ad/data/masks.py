@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.data.image_bytes import UnreadableImage
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import read_mask, upright_size
 from cyclegan_ad.data.listing import as_shown
 from cyclegan_ad.data.parallel import map_in_order

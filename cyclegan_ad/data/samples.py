@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyclegan_ad.data.exclude import find_excluded
-from cyclegan_ad.data.image_bytes import have_same_contents
+from cyclegan_ad.data.formats.image_bytes import have_same_contents
 from cyclegan_ad.data.listing import (
     as_shown,
     file_name,

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from cyclegan_ad.image_pool import ImagePool
-from cyclegan_ad.loss_watch import LossWatch, check_weights
-from cyclegan_ad.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
+from cyclegan_ad.methods.image_pool import ImagePool
 from cyclegan_ad.methods.lanes import both, generators_turn
+from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
+from cyclegan_ad.methods.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.generator import Generator
 

@@ -21,9 +21,9 @@ import torch
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
-from cyclegan_ad.backbone_names import check_backbone_name, check_layers
-from cyclegan_ad.backbones import ensure_baseline, load_weights, normalise
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights, normalise
+from cyclegan_ad.pretrained.names import check_backbone_name, check_layers
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class EmbeddingMethod(pl.LightningModule):
         method_name: ``padim`` or ``patchcore``.
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
-        backbone: One of :data:`cyclegan_ad.backbone_names.BACKBONES`.
+        backbone: One of :data:`cyclegan_ad.pretrained.names.BACKBONES`.
         layers: Its layers that are taken, from fine to coarse.
         pretrained: With ImageNet weights; they are loaded when the training starts, so that a
             checkpoint, which holds them, is read without them. Else random ones, from the seed.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.device import prepare_process
-from cyclegan_ad.losses import adversarial_loss, cycle_loss, identity_loss
+from cyclegan_ad.methods.losses import adversarial_loss, cycle_loss, identity_loss
 
 if TYPE_CHECKING:
     from cyclegan_ad.methods.cyclegan import CycleGAN

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from cyclegan_ad.backbone_names import check_backbone_name, check_features
-from cyclegan_ad.backbones import importing_anomalib
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+from cyclegan_ad.pretrained.backbones import importing_anomalib
+from cyclegan_ad.pretrained.names import check_backbone_name, check_features
 
 
 class PaDiM(EmbeddingMethod):

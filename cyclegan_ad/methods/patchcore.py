@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclegan_ad.backbone_names import check_backbone_name
-from cyclegan_ad.backbones import importing_anomalib
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+from cyclegan_ad.pretrained.backbones import importing_anomalib
+from cyclegan_ad.pretrained.names import check_backbone_name
 
 # Of the random projection that the choice of patches works on (anomalib: distortion 0.9).
 _PROJECTED_CHANNELS_PER_LOG_PATCH = 4 / (0.9**2 / 2 - 0.9**3 / 3)

@@ -6,26 +6,26 @@ from pathlib import Path
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
-from cyclegan_ad.reporting.aggregate import Study, build_study, choose_protocol
-from cyclegan_ad.reporting.alike import choose_alike
-from cyclegan_ad.reporting.cells import choose_consistent
-from cyclegan_ad.reporting.collect import collect
-from cyclegan_ad.reporting.documents import write_documents, write_numbers
-from cyclegan_ad.reporting.gallery import look_at_runs
-from cyclegan_ad.reporting.honest import gather_honest
-from cyclegan_ad.reporting.notes import protocol_notes, table2_notes
-from cyclegan_ad.reporting.page import Contents, render_page
-from cyclegan_ad.reporting.provenance import origins, settings_of_methods
-from cyclegan_ad.reporting.reading import LeftOut
-from cyclegan_ad.reporting.sheets import (
+from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
+from cyclegan_ad.reporting.compute.honest_protocols import gather_honest
+from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
+from cyclegan_ad.reporting.compute.significance import compare_methods
+from cyclegan_ad.reporting.read.alike import choose_alike
+from cyclegan_ad.reporting.read.choose_runs import choose_consistent
+from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show.gallery import look_at_runs
+from cyclegan_ad.reporting.show.notes import protocol_notes, table2_notes
+from cyclegan_ad.reporting.show.page import Contents, render_page
+from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
+from cyclegan_ad.reporting.show.terminal_table import print_left_out, print_study
+from cyclegan_ad.reporting.show.text_tables import (
     extension_sheet,
     honest_sheet,
     significance_sheet,
     wide_sheet,
 )
-from cyclegan_ad.reporting.significance import compare_methods
-from cyclegan_ad.reporting.terminal_table import print_left_out, print_study
-from cyclegan_ad.reporting.wide import lay_out_extensions, lay_out_table2
+from cyclegan_ad.reporting.show.write_tables import write_documents, write_numbers
 from cyclegan_ad.text import printable
 
 PAGE = "index.html"

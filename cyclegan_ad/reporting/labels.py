@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cyclegan_ad.method_names import EMBEDDING, METHODS
-from cyclegan_ad.results import paper_method_name
+from cyclegan_ad.methods.names import EMBEDDING, METHODS
+from cyclegan_ad.runs.results import paper_method_name
 from cyclegan_ad.text import printable
 
 # In the paper's order.

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from cyclegan_ad.data.demo import FORMAT, draw_demo
-from cyclegan_ad.results import read_scores
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import read_scores
 from experiments.benchmarks.timing import Samples, take_turns
 
 ROOT = Path(__file__).resolve().parents[2]

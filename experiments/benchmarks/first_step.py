@@ -11,7 +11,7 @@ from typing import Any
 
 def main() -> None:
     """Run ``cyclegan_ad.train`` on the words of the command line, but for the first."""
-    from cyclegan_ad.command_line import run_command
+    from cyclegan_ad.cli.command_line import run_command
     from cyclegan_ad.methods.cyclegan import CycleGAN
     from cyclegan_ad.train import train
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.resources import cpu_count
+from cyclegan_ad.cli.resources import cpu_count
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "pillow")
 
@@ -47,7 +47,7 @@ def describe_versions() -> dict[str, Any]:
     """Versions of the program and of what it computes with, and today's date."""
     import torch
 
-    from cyclegan_ad.run_files import describe_environment
+    from cyclegan_ad.runs.begin import describe_environment
 
     commit = describe_environment()["commit"]
     cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclegan_ad.drawing import CLASS_COLOURS, DPI, save_figure
+from cyclegan_ad.display.drawing import CLASS_COLOURS, DPI, save_figure
 from experiments.benchmarks.table import heading
 from experiments.benchmarks.timing import spread
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.terminal import duration
+from cyclegan_ad.display.terminal import duration
 from experiments.benchmarks.commands import ROOT
 from experiments.benchmarks.matrix_product import PREFIX
 from experiments.benchmarks.plan import UNKNOWN_RATES, Case

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory
 from experiments.benchmarks.commands import DEMO_RUN, run
 from experiments.benchmarks.timing import Samples
 

@@ -12,13 +12,13 @@ from pytorch_fid import inception
 from torch import Tensor
 
 from cyclegan_ad.build import build_method
-from cyclegan_ad.data.demo import draw_image
+from cyclegan_ad.data.demo.dataset import draw_image
 from cyclegan_ad.data.pixels import to_signed_range
-from cyclegan_ad.feature_cache import FeatureCache
-from cyclegan_ad.inception_weights import inception_weights_path
-from cyclegan_ad.map_batches import map_batches
+from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.scores import Scores, build_scores
+from cyclegan_ad.pretrained.feature_cache import FeatureCache
+from cyclegan_ad.pretrained.inception_weights import inception_weights_path
+from cyclegan_ad.scoring.scores import Scores, build_scores
 from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import waiting
 from experiments.benchmarks.timing import Samples, take_turns

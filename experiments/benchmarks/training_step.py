@@ -9,7 +9,7 @@ from torch import Tensor
 from cyclegan_ad.build import build_method
 from cyclegan_ad.device import choose_precision
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.preparation import prepare_networks
+from cyclegan_ad.training.speed import prepare_networks
 from experiments.benchmarks.jobs import compose_job
 from experiments.benchmarks.matrix_product import product_flop, products, waiting
 from experiments.benchmarks.timing import Samples, take_turns

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cyclegan_ad.data import cache, decoding
 from cyclegan_ad.data.cache import load_images
-from cyclegan_ad.data.image_bytes import UnreadableImage
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import read_image
 from cyclegan_ad.errors import UserError
 

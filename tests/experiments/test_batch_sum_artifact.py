@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from cyclegan_ad.paper import paper_table1
+from cyclegan_ad.reference.paper import paper_table1
 from experiments.batch_sum import Accuracies, batch_sums, judge, published, rounded, simulate
 from experiments.batch_sum_artifact import DEFAULTS, batch_sum_artifact, compare
 

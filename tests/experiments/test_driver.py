@@ -10,7 +10,7 @@ import pytest
 from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory
 from experiments.driver import (
     Settings,
     choose_datasets,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.paper import paper_table1
+from cyclegan_ad.reference.paper import paper_table1
 from experiments.table1 import DEFAULTS, EXPLANATION, table1
 
 

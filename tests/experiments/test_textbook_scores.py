@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_ad.inception_weights import inception_weights_path
 from cyclegan_ad.networks.generator import Generator
-from cyclegan_ad.scores import build_scores
+from cyclegan_ad.pretrained.inception_weights import inception_weights_path
+from cyclegan_ad.scoring.scores import build_scores
 from experiments.random_inception import address_of, write_random_inception
 from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
 

@@ -11,8 +11,8 @@ import torch
 from small_cyclegan import random_batches, small_cyclegan
 from torch.utils.data import DataLoader
 
-from cyclegan_ad.loss_watch import NonFiniteLossError
 from cyclegan_ad.methods.cyclegan import CycleGAN, linear_decay
+from cyclegan_ad.methods.loss_watch import NonFiniteLossError
 
 NETWORKS = (
     "generator_to_abnormal",

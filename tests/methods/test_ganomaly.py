@@ -10,7 +10,7 @@ import torch
 from baselines import batches, fit, images
 from torch.nn import functional
 
-from cyclegan_ad.loss_watch import NonFiniteLossError
+from cyclegan_ad.methods.loss_watch import NonFiniteLossError
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
 

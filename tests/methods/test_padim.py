@@ -8,9 +8,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from torch.nn import functional
 
-from cyclegan_ad.backbone_names import BACKBONES
-from cyclegan_ad.backbones import normalise
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.pretrained.backbones import normalise
+from cyclegan_ad.pretrained.names import BACKBONES
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
 

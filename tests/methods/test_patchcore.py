@@ -8,10 +8,10 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.spatial.distance import cdist
 from torch.nn import functional
 
-from cyclegan_ad.backbone_names import BACKBONES
-from cyclegan_ad.backbones import normalise
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import seeded
+from cyclegan_ad.pretrained.backbones import normalise
+from cyclegan_ad.pretrained.names import BACKBONES
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
 

@@ -11,13 +11,13 @@ import yaml
 from tiny import compose_settings
 
 from cyclegan_ad.data.split import split_samples
+from cyclegan_ad.evaluation.decide import decide, score_columns_of
+from cyclegan_ad.evaluation.stored_results import digest_of, digests_of_training, fingerprints
 from cyclegan_ad.files import write_json, write_rows
-from cyclegan_ad.paper import paper_table1
-from cyclegan_ad.results import METRICS_FORMAT, read_scores, read_split
-from cyclegan_ad.run_decisions import decide, score_columns_of
-from cyclegan_ad.run_directory import RunDirectory, run_name
-from cyclegan_ad.stored_results import digest_of, digests_of_training, fingerprints
-from cyclegan_ad.thresholds import summarise
+from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.reference.paper import paper_table1
+from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
 
 SIZE_PX = 32
 

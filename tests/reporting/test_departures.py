@@ -5,13 +5,13 @@ from pathlib import Path
 
 from reporting.fake_runs import change_metrics, make_run
 
-from cyclegan_ad.reporting.aggregate import Study, build_study
-from cyclegan_ad.reporting.alike import choose_alike
-from cyclegan_ad.reporting.cells import choose_consistent
-from cyclegan_ad.reporting.collect import collect
-from cyclegan_ad.reporting.notes import UNLIKE, table2_notes
-from cyclegan_ad.reporting.versions import mixed_versions
-from cyclegan_ad.reporting.wide import lay_out_table2
+from cyclegan_ad.reporting.compute.aggregate import Study, build_study
+from cyclegan_ad.reporting.compute.versions import mixed_versions
+from cyclegan_ad.reporting.read.alike import choose_alike
+from cyclegan_ad.reporting.read.choose_runs import choose_consistent
+from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.reporting.show.notes import UNLIKE, table2_notes
+from cyclegan_ad.reporting.show.table2 import lay_out_table2
 
 
 def study_of(runs: Path) -> Study:

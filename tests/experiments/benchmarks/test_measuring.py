@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.files import write_json, write_text
-from cyclegan_ad.run_directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory
 from experiments.benchmarks import commands, matrix_product, scaling
 from experiments.benchmarks.commands import DEMO_RUN, measure_demo, run, until_first_step
 from experiments.benchmarks.input_side import DecodedOnAccess, measure_input

@@ -1,0 +1,71 @@
+"""Where the images of a job lie and which of them are left out, from its settings; no torch."""
+
+import codecs
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.samples import find_root, has_layout
+from cyclegan_ad.errors import UserError
+
+
+def dataset_folder(settings: dict[str, Any], *, draw: bool = True) -> Path:
+    """Find the folder of a dataset, or draw the demo data.
+
+    Args:
+        settings: All settings of the job.
+        draw: False: of the demo data only give the place.
+
+    Raises:
+        UserError: If there is no such folder, or the demo data cannot be written.
+    """
+    dataset = settings["dataset"]
+    name, layout = dataset["name"], dataset["layout"]
+    if dataset["root"] is not None:
+        root = Path(dataset["root"]).expanduser()
+        if not has_layout(layout, root):
+            raise UserError(f"dataset.root={root}: no such dataset there; {dataset['source']}")
+        return root
+    if name == "demo":
+        # An upgrade draws beside older data.
+        place = Path(settings["cache_dir"]).expanduser() / f"demo-v{FORMAT}"
+        return draw_demo(place) if draw else place
+    if name == "folder":
+        raise UserError(f"dataset.root is missing: {dataset['source']}")
+    return find_root(
+        Path(settings["data_dir"]).expanduser(),
+        dataset["folders"],
+        layout,
+        dataset=name,
+        source=dataset["source"],
+    )
+
+
+def images_left_out(path: str | None) -> list[str]:
+    """Read the list of images to leave out, ``dataset.exclude``.
+
+    Args:
+        path: A text file of one relative path or file name a line; None: none is left out.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    if path is None:
+        return []
+    try:
+        # Of a pipe, such as <(ls), the second reading would find nothing and leave out no image.
+        content = read_bytes(Path(path).expanduser())
+        # Editors on Windows write UTF-16, or a byte order mark before UTF-8.
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
+        if "\0" in text:  # UTF-16 without its mark, or UTF-32
+            raise ValueError
+        lines = text.splitlines()
+    except (UnreadableImage, ValueError) as error:
+        readable = not isinstance(error, UnreadableImage)
+        reason = "cannot be read (not a text file in UTF-8)" if readable else error
+        raise UserError(
+            f"dataset.exclude={path} {reason}; name a text file with one image a line"
+        ) from error
+    return [line.strip() for line in lines if line.strip()]

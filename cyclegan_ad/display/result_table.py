@@ -1,0 +1,158 @@
+"""The result table a command ends with, beside what the paper published."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
+from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
+from cyclegan_ad.text import printable
+
+# Width of the output where there is no terminal to ask, and the least it must fit in.
+_PIPED_COLUMNS = 80
+
+
+def result_table(
+    metrics: Mapping[str, Any], unlike: Sequence[str], *, ascii_only: bool = False
+) -> Table:
+    """Lay out the metrics of one run, one row a score, within 80 columns.
+
+    The first line of a row is this run; the second is the paper's mean and standard deviation
+    for the same dataset, method and score, where it has one.
+
+    Args:
+        metrics: content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
+        unlike: what was not as in the paper, from `departures_of`.
+        ascii_only: spell plus-minus and the footnote mark in ASCII.
+
+    Returns:
+        A table ready to print.
+    """
+    scores: Mapping[str, Mapping[str, Any]] = metrics["scores"]
+    method_name = paper_method_name(metrics["method"], metrics["resolution"])
+    paper = {
+        score: {
+            metric: paper_figure(metrics["dataset"], method_name, score, metric)
+            for metric in PAPER_METRICS
+        }
+        for score in scores
+    }
+    published = [figure for row in paper.values() for figure in row.values() if figure is not None]
+
+    table = Table(
+        title=Text(_title(metrics), style="bold"),
+        caption=Text(_caption(metrics, published, unlike, ascii_only)),
+        title_justify="left",
+        caption_justify="left",
+        caption_style="",
+        box=None if ascii_only else box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("Score", overflow="fold", max_width=22)
+    for heading in ("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Threshold", justify="right", no_wrap=True)
+    for score, row in scores.items():
+        in_paper = any(figure is not None for figure in paper[score].values())
+        mark = _unlike_mark(ascii_only) if unlike else ""
+        name = printable(score)
+        cells = [Text(f"{name}\n  paper{mark}" if in_paper else name)]
+        cells += [
+            Text(f"{_percent(row[metric])}\n{_published(paper[score][metric], ascii_only)}")
+            for metric in PAPER_METRICS
+        ]
+        cells.append(
+            Text(f"ZFN {row['zfn_threshold']:.6g}\nACC {row['max_accuracy_threshold']:.6g}")
+        )
+        table.add_row(*cells)
+    return table
+
+
+def print_result(
+    metrics: Mapping[str, Any], unlike: Sequence[str], console: Console | None = None
+) -> None:
+    """Print `result_table` to the terminal, or plainly into a pipe or a file.
+
+    Args:
+        metrics: content of ``metrics.json``.
+        unlike: what was not as in the paper, from `departures_of`.
+        console: where to; standard output by default.
+    """
+    if console is None:
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
+    ascii_only = not console.encoding.lower().startswith("utf")
+    console.print(result_table(metrics, unlike, ascii_only=ascii_only))
+    decided = metrics["protocols"].get(metrics["protocol"], {})
+    for column, decisions in decided.items():
+        console.print(
+            Text(f"protocol={metrics['protocol']}, {printable(column)}: {explain(decisions)}")
+        )
+    if len(decided) > 1:
+        console.print(Text(CHOOSE_BEFOREHAND))
+
+
+def _title(metrics: Mapping[str, Any]) -> str:
+    return printable(
+        f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
+        f"{metrics['epochs']} epochs"
+    )
+
+
+def _caption(
+    metrics: Mapping[str, Any],
+    published: list[PaperFigure],
+    unlike: Sequence[str],
+    ascii_only: bool,
+) -> str:
+    normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
+    lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
+    lines.append(
+        f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
+        "one with the most correct decisions."
+    )
+    if published:
+        lines.append("Paper: mean and standard deviation over 5 splits.")
+    if published and unlike:
+        lines.append(f"{_unlike_mark(ascii_only)} Not as in the paper: {', '.join(unlike)}.")
+    if any(figure.artefact for figure in published):
+        lines.append(
+            f"{_mark(ascii_only)} The paper's figures for this method come from an error in its "
+            "code (one score shared by each batch) and say nothing about the method."
+        )
+    if metrics["localisation"] is not None:
+        found = metrics["localisation"]
+        by = metrics["localisation_by"]
+        computed = ", averaged over 8 symmetries," if by["tta"] == "dihedral" else ""
+        computed += " in bf16" if by["precision"] == "bf16" else ""
+        lines.append(
+            f"Anomaly maps{computed} against the masks of {found['masked_images']} images: pixel "
+            f"AUROC {_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
+        )
+    return "\n".join(lines)
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def _published(figure: PaperFigure | None, ascii_only: bool) -> str:
+    if figure is None:
+        return ""
+    plus_minus = "+-" if ascii_only else "±"
+    mark = _mark(ascii_only) if figure.artefact else ""
+    return f"{figure.mean_percent:.2f}{plus_minus}{figure.std_percent:.2f}{mark}"
+
+
+def _unlike_mark(ascii_only: bool) -> str:
+    return "#" if ascii_only else "‡"
+
+
+def _mark(ascii_only: bool) -> str:
+    return "*" if ascii_only else "†"

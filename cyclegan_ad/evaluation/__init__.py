@@ -1,0 +1,1 @@
+"""The test set: score, decide, write; and stored results read again."""

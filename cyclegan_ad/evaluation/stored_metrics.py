@@ -1,0 +1,111 @@
+"""Checks of ``metrics.json`` that need no scores: its values, and that it is of this run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.text import shown
+
+PROTOCOLS = ("paper", "crossfit", "calibrated")
+_AGAIN = "evaluate the run again"
+
+
+def check_values(metrics: Mapping[str, Any]) -> None:
+    """Check types and ranges of what is not computed again.
+
+    Raises:
+        UserError: naming an entry that is missing or cannot be.
+    """
+    wrong = None
+    for name in ("method", "dataset", "run"):
+        if not isinstance(metrics.get(name), str):
+            wrong = name
+    for name in ("resolution", "seed", "epochs", "test_normal", "test_abnormal"):
+        if not _is_count(metrics.get(name)):
+            wrong = name
+    if metrics.get("protocol") not in PROTOCOLS:
+        wrong = "protocol"
+    protocols = metrics.get("protocols")
+    if not (isinstance(protocols, dict) and all(isinstance(v, dict) for v in protocols.values())):
+        wrong = "protocols"
+    localisation = metrics.get("localisation", "")
+    if localisation is not None and not (
+        isinstance(localisation, dict)
+        and all(_is_share(localisation.get(name), 1) for name in ("pixel_auroc", "aupro"))
+        and _is_count(localisation.get("masked_images"))
+    ):
+        wrong = "localisation"
+    chosen = metrics.get("protocol_settings")
+    if not (
+        isinstance(chosen, dict)
+        and chosen.keys() == {"folds", "margin", "confidence"}
+        and _is_count(chosen["folds"])
+        and chosen["folds"] >= 2
+        and _is_share(chosen["margin"])
+        and _is_share(chosen["confidence"])
+        and chosen["confidence"] > 0
+    ):
+        wrong = "protocol_settings"
+    prints = metrics.get("fingerprints")
+    if not (isinstance(prints, dict) and all(isinstance(v, dict) for v in prints.values())):
+        wrong = "fingerprints"
+    if wrong is not None:
+        raise UserError(
+            f"metrics.json is damaged: {wrong} is {shown(metrics.get(wrong))}; {_AGAIN}"
+        )
+
+
+def check_identity(
+    metrics: Mapping[str, Any], config: Mapping[str, Any], run: RunDirectory
+) -> None:
+    """Check that metrics, settings and training are those of one run.
+
+    Raises:
+        UserError: naming what they disagree in.
+    """
+    if config["method"].get("name") not in list(METHODS):
+        raise UserError(
+            f"config.yaml is damaged: method.name is {shown(config['method'].get('name'))}; make "
+            "the run anew"
+        )
+    training = run.read_training()
+    for name, value, file in (
+        ("method", config["method"]["name"], "config.yaml"),
+        ("dataset", config["dataset"].get("name"), "config.yaml"),
+        ("resolution", config["resolution"], "config.yaml"),
+        ("seed", config["seed"], "config.yaml"),
+        ("epochs", config["trainer"].get("max_epochs"), "config.yaml"),
+        ("run", _name_of(config), "config.yaml"),
+        ("training_seconds", round(training["seconds"], 1), "training.json"),
+    ):
+        found = metrics.get(name)
+        if type(found) is not type(value) or found != value:
+            raise UserError(
+                f"metrics.json and {file} disagree: {name} is {shown(found)} and {shown(value)}; "
+                f"if files of two runs were mixed make the run anew, else {_AGAIN}"
+            )
+    if training["finished"] and training["epochs"] != metrics["epochs"]:
+        raise UserError(
+            f"metrics.json and training.json disagree: {metrics['epochs']} epochs and "
+            f"{training['epochs']}; make the run anew"
+        )
+
+
+def _name_of(config: Mapping[str, Any]) -> str | None:
+    try:
+        return run_name(dict(config))
+    except (KeyError, TypeError):
+        return None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _is_share(value: Any, most: float = math.nextafter(1, 0)) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most

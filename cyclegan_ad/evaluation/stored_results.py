@@ -1,0 +1,233 @@
+"""What the files of a run say, believed as far as it follows from its scores; without torch.
+
+Results that are on disk already pass through here before they are shown or used again: metrics
+and decisions are computed again from ``scores.csv``, ``calibration.csv`` and ``split.csv``, and
+what does not follow is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.decide import (
+    Rows,
+    decide_by_calibration,
+    decide_by_crossfit,
+    score_columns_of,
+)
+from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
+from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.runs.directory import RunDirectory, training_settings
+from cyclegan_ad.runs.results import SplitRow, read_metrics, read_scores, read_split
+from cyclegan_ad.text import shown, shown_name
+
+_AGAIN = "evaluate the run again"
+# Its logarithm may differ in the last digit between machines.
+_ROUNDED = {"miss_rate_bound": 1e-12}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResults:
+    """Results of a run, read and checked.
+
+    Attributes:
+        metrics: ``metrics.json``, but for what does not follow from the scores.
+        rows: of ``scores.csv``, the test images.
+        kept: of ``calibration.csv``; empty if there is none to be believed.
+        split: of ``split.csv``.
+        unsupported: what of ``metrics.json`` does not follow -> why, such as ``calibrated, score
+            sse`` -> ``calibration.csv is gone``.
+        doubted: score columns that any of it is about.
+        unused: score columns of ``scores.csv`` that ``metrics.json`` does not know.
+    """
+
+    metrics: dict[str, Any]
+    rows: Rows
+    kept: Rows
+    split: list[SplitRow]
+    unsupported: dict[str, str]
+    doubted: frozenset[str]
+    unused: tuple[str, ...]
+
+
+def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
+    """Read the results of a run and compute again what can be.
+
+    Args:
+        run: A run that has been evaluated.
+        config: Its settings.
+
+    Raises:
+        UserError: If a file is missing or damaged, they are not of one run, or the metrics of a
+            score do not follow from it.
+    """
+    metrics = read_metrics(run.path)
+    check_values(metrics)
+    check_identity(metrics, config, run)
+    rows, split = read_scores(run.path), read_split(run.path)
+    _check_counts(metrics, rows)
+    known, columns = metrics["scores"], score_columns_of(rows)
+    wrong: dict[tuple[str, str], str] = {}  # (protocol or nothing, column) -> why
+    scores = {}
+    for column in known:
+        if column not in columns:
+            wrong["", column] = "stands in metrics.json alone"
+            continue
+        computed = _check_scores(column, known[column], rows)
+        if _changed(metrics, "scores.csv", column, rows):
+            wrong["", column] = "was changed in scores.csv after it was computed"
+        else:
+            scores[column] = computed
+    chosen = metrics["protocol_settings"]
+    kept, by_calibration, lost = _calibration(run, rows, split, chosen)
+    decided = {
+        "crossfit": decide_by_crossfit(rows, split, seed=metrics["seed"], **chosen),
+        "calibrated": by_calibration,
+    }
+    protocols: dict[str, dict[str, Any]] = {}
+    for protocol in decided.keys() | metrics["protocols"].keys():
+        stored = metrics["protocols"].get(protocol, {})
+        for column in [*scores, *(name for name in stored if name not in known)]:
+            followed = decided.get(protocol, {}).get(column) if column in scores else None
+            why = _difference(stored.get(column), followed)
+            if protocol == "calibrated" and column in scores:
+                if why is not None and lost is not None:
+                    why = lost
+                elif kept and _changed(metrics, "calibration.csv", column, kept):
+                    why = "was changed in calibration.csv after it was computed"
+            if why is not None:
+                wrong[protocol, column] = why
+            elif followed is not None:
+                protocols.setdefault(protocol, {})[column] = followed
+    named = {
+        f"{protocol}{', ' * bool(protocol)}score {column}": why
+        for (protocol, column), why in sorted(wrong.items())
+    }
+    written = metrics["fingerprints"].get("metrics.json", {}).get("localisation")
+    if written != digest_of([metrics["localisation"], metrics.get("localisation_by")]):
+        named["localisation"] = "was changed in metrics.json after it was computed"
+    for file, digest in digests_of_training(config, split).items():
+        if metrics["fingerprints"].get(file) != digest:
+            raise UserError(
+                f"{file} was changed after the run was evaluated; restore it, or make the run anew"
+            )
+    return StoredResults(
+        metrics=metrics | {"scores": scores, "protocols": protocols},
+        rows=rows,
+        kept=kept,
+        split=split,
+        unsupported={shown_name(what): why for what, why in named.items()},
+        doubted=frozenset(column for _, column in wrong),
+        unused=tuple(column for column in columns if column not in known),
+    )
+
+
+def fingerprints(rows: Rows) -> dict[str, str]:
+    """SHA-256 of each score of all images, by which a later change of the file is noticed.
+
+    Args:
+        rows: Of ``scores.csv`` or ``calibration.csv``.
+    """
+    return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
+
+
+def digests_of_training(
+    config: Mapping[str, Any], split: Sequence[SplitRow]
+) -> dict[str, dict[str, str]]:
+    """SHA-256 of what a run was trained on, by which later changes are noticed: file -> what.
+
+    Args:
+        config: Settings of the run.
+        split: Rows of its ``split.csv``.
+    """
+    settings = sorted(training_settings(dict(config)).items())
+    return {
+        "config.yaml": {"training": digest_of(settings)},
+        "split.csv": {"images": digest_of(sorted(map(tuple, split)))},
+    }
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of a value as Python writes it; for what cannot be computed again."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def _fingerprint(rows: Rows, column: str) -> str:
+    return digest_of(sorted((row["path"], row["label"], row[column]) for row in rows))
+
+
+def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
+    """Whether a score is not what was written."""
+    written = metrics["fingerprints"].get(file, {}).get(column)
+    return column not in rows[0] or written != _fingerprint(rows, column)
+
+
+def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:
+    for name, label in (("test_normal", 0), ("test_abnormal", 1)):
+        count = sum(row["label"] == label for row in rows)
+        if count != metrics[name]:
+            raise UserError(
+                f"scores.csv and metrics.json disagree: {count} {name.removeprefix('test_')} "
+                f"images against {metrics[name]}; {_AGAIN}"
+            )
+
+
+def _check_scores(column: str, written: Any, rows: Rows) -> dict[str, float]:
+    """Metrics of a score, computed again and found to be those written."""
+    scores = np.array([row[column] for row in rows], dtype=np.float64)
+    try:
+        computed = summarise(scores, [row["label"] for row in rows])
+    except ValueError as error:
+        raise UserError(f"scores.csv cannot be judged: {error}; {_AGAIN}") from error
+    if wrong := _difference(written, computed):
+        raise UserError(
+            f"scores.csv and metrics.json disagree on {shown_name(column)}: {wrong}; {_AGAIN}"
+        )
+    return computed
+
+
+def _calibration(
+    run: RunDirectory, rows: Rows, split: list[SplitRow], settings: Mapping[str, Any]
+) -> tuple[Rows, dict[str, dict[str, Any]], str | None]:
+    """Rows of ``calibration.csv``, what is decided by them, and why there are none."""
+    if not run.calibration.is_file():
+        return (), {}, "calibration.csv is gone"
+    try:
+        kept = read_scores(run.path, run.calibration.name)
+        return kept, decide_by_calibration(rows, kept, split, **settings), None
+    except UserError as error:
+        return (), {}, str(error).replace(f"{run.path}/", "").partition("; ")[0]
+
+
+def _difference(written: Any, computed: Mapping[str, Any] | None) -> str | None:
+    """The first value that is not as computed; None if all are, or neither is there."""
+    if computed is None:
+        return None if written is None else "nothing on disk supports it"
+    if not isinstance(written, dict):
+        return "is missing in metrics.json" if written is None else f"is {shown(written)}"
+    for name, value in computed.items():
+        if not _equal(written.get(name), value, _ROUNDED.get(name, 0.0)):
+            stated = shown(written.get(name))
+            return f"{name} is {stated} in metrics.json, {shown(value)} by the scores"
+    if unknown := written.keys() - computed.keys():
+        return f"{shown_name(min(unknown))} is unknown"
+    return None
+
+
+def _equal(written: Any, computed: Any, tolerance: float) -> bool:
+    if type(written) is not type(computed):  # true is not 1
+        return False
+    if isinstance(computed, list):
+        return len(written) == len(computed) and all(
+            _equal(one, other, tolerance) for one, other in zip(written, computed, strict=True)
+        )
+    if isinstance(computed, float):
+        return math.isclose(written, computed, rel_tol=tolerance)
+    return bool(written == computed)

@@ -1,0 +1,227 @@
+"""Scores the images of a run: reconstruction, anomaly map, scores, thresholds and metrics."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.map_batches import map_batches
+from cyclegan_ad.metrics.torch_metrics import ImageDetection, PixelLocalisation
+from cyclegan_ad.scoring.extensions import ErrorVariance
+from cyclegan_ad.scoring.parts import View
+from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores
+
+TRAIN_ANEW = "train it anew with overwrite=true, a gradient method with a lower learning rate"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Images and their scores.
+
+    Attributes:
+        indices: (N,) int64, positions in the data module's ``samples``.
+        labels: (N,) int64, 0 normal, 1 abnormal.
+        scores: Column of ``scores.csv`` -> (N,) float64.
+    """
+
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    scores: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The test set of one run, scored.
+
+    Attributes:
+        test: The test images.
+        calibration: The abnormal images kept out of training; None if there are none.
+        summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`).
+        localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
+    """
+
+    test: Scored
+    calibration: Scored | None
+    summary: dict[str, dict[str, float]]
+    localisation: dict[str, float] | None
+
+
+@torch.inference_mode()
+def evaluate(
+    method: Any,
+    data: AnomalyDataModule,
+    scores: Scores,
+    *,
+    device: torch.device,
+    batch_size: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score every test image once (Sec. 2.3), and every calibration image.
+
+    Args:
+        method: A trained method on ``device``, in eval mode; it has ``reconstruct(images)``,
+            ``embed(images)`` or both (see :class:`cyclegan_ad.scoring.scores.View`).
+        data: The data module, set up.
+        scores: The scores asked for, on ``device``.
+        device: Where to compute.
+        batch_size: Images at once on a GPU. On a CPU neither this nor the number of threads moves a
+            score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
+        progress: Called with (done, total) after each batch, in images of different content.
+
+    Returns:
+        Scores and what follows from them.
+
+    Raises:
+        UserError: If a score is NaN or infinite; names the images.
+    """
+    if "standardised" in scores.names:
+        scores.variance = error_variance(
+            method, data, device=device, batch_size=batch_size, precision=scores.precision
+        )
+    # Without any ground truth, the maps of a large test set are not worth their memory.
+    masks_known = not data.masks.truth.keys().isdisjoint(data.split.test)
+    localisation = PixelLocalisation() if masks_known else None
+    scored = _score(method, data, scores, device, batch_size, localisation, progress)
+    test = _gather(data, data.split.test, scored)
+    summary = {}
+    for column, found in test.scores.items():
+        detection = ImageDetection()
+        detection.update(*map(torch.from_numpy, (test.indices, found, test.labels)))
+        summary[column] = detection.compute()
+    kept = data.split.calibration
+    return Evaluation(
+        test=test,
+        calibration=_gather(data, kept, scored) if kept else None,
+        summary=summary,
+        localisation=None if localisation is None else localisation.compute(),
+    )
+
+
+@torch.inference_mode()
+def error_variance(
+    method: Any,
+    data: AnomalyDataModule,
+    *,
+    device: torch.device,
+    batch_size: int,
+    precision: str = "float32",
+) -> Tensor:
+    """Variance of a method's reconstruction errors on the normal training images.
+
+    Args:
+        method: A trained method on ``device``, in eval mode.
+        data: The data module, set up.
+        device: Where to compute.
+        batch_size: Images at once on a GPU.
+        precision: Arithmetic of the reconstruction, ``float32`` or ``bf16``.
+
+    Returns:
+        (C, H, W) > 0, on ``device``.
+
+    Raises:
+        UserError: If there are fewer than two such images.
+    """
+    normal = data.train_indices(0)
+    if len(normal) < 2:
+        raise UserError(
+            f"score=standardised needs 2 normal training images or more, {data.dataset_name} has "
+            f"{len(normal)}; add images or leave this score out"
+        )
+    errors = ErrorVariance()
+
+    def reconstruct(batch: list[int]) -> tuple[Tensor, Tensor]:
+        images = data.images_at(batch).to(device)
+        return images, View(method, images, precision=precision).reconstructions
+
+    for _, (images, reconstructions) in map_batches(
+        reconstruct, normal, device, batch_size=batch_size, size_px=data.size_px
+    ):
+        try:
+            errors.update(images, reconstructions)
+        except ValueError as error:
+            raise UserError(
+                f"score standardised cannot be computed ({error}): the weights of this run are not "
+                f"usable; {TRAIN_ANEW}"
+            ) from error
+    return errors.compute().to(device)
+
+
+def _score(
+    method: Any,
+    data: AnomalyDataModule,
+    scores: Scores,
+    device: torch.device,
+    batch_size: int,
+    localisation: PixelLocalisation | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, dict[str, float]]:
+    """Score test and calibration images, each content once; compare the maps of test images.
+
+    Returns:
+        Column -> SHA-256 of an image -> score.
+    """
+    tested = set(data.split.test)
+    copies: dict[str, list[int]] = {}
+    for index in (*data.split.test, *data.split.calibration):
+        copies.setdefault(data.sha256[index], []).append(index)
+    firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
+
+    def score(batch: list[int]) -> tuple[dict[str, Tensor], Tensor] | NonFiniteScoreError:
+        try:
+            return scores(method, data.images_at(batch).to(device))
+        except NonFiniteScoreError as error:
+            return error
+
+    scored: dict[str, dict[str, float]] = {column: {} for column in scores.columns}
+    unusable: dict[str, list[str]] = {}
+    done = 0
+    for batch, found in map_batches(
+        score, list(firsts), device, batch_size=batch_size, size_px=data.size_px
+    ):
+        done += len(batch)
+        progress(done, len(firsts))
+        if isinstance(found, NonFiniteScoreError):
+            paths = [data.samples[batch[i]].path for i in found.positions]
+            unusable.setdefault(found.column, []).extend(paths)
+            continue
+        values, maps = found
+        for column, numbers in values.items():
+            scored[column] |= {firsts[i]: n for i, n in zip(batch, numbers.tolist(), strict=True)}
+        if localisation is not None:
+            for first, one_map in zip(batch, maps.cpu(), strict=True):
+                for index in tested.intersection(copies[firsts[first]]):
+                    _compare(localisation, data, index, one_map)
+    for column, paths in unusable.items():
+        raise UserError(
+            f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of this run "
+            f"are not usable; {TRAIN_ANEW}"
+        )
+    return scored
+
+
+def _gather(
+    data: AnomalyDataModule, chosen: Sequence[int], scored: dict[str, dict[str, float]]
+) -> Scored:
+    hashes = [data.sha256[index] for index in chosen]
+    return Scored(
+        indices=np.array(chosen, np.int64),
+        labels=np.array([data.samples[index].label for index in chosen], np.int64),
+        scores={
+            column: np.array([values[sha256] for sha256 in hashes])
+            for column, values in scored.items()
+        },
+    )
+
+
+def _compare(
+    localisation: PixelLocalisation, data: AnomalyDataModule, index: int, one_map: Tensor
+) -> None:
+    mask = data.ground_truth(index)
+    if mask is not None:
+        localisation.update(torch.tensor([index]), one_map[None], torch.from_numpy(mask[None]))

@@ -1,0 +1,1 @@
+"""Thresholds, protocols with their bounds, localisation."""

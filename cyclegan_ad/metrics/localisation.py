@@ -1,0 +1,112 @@
+"""How well anomaly maps find the defects, where their ground truth is known.
+
+Both measures take all pixels of all images given, so their values are those of the set, not means
+over images. Give every image whose ground truth is known: a normal image has an all-False mask.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from cyclegan_ad.metrics.thresholds import auroc
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
+
+
+def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float:
+    """Compute the area under the ROC curve over all pixels.
+
+    Args:
+        maps: (N, H, W) real, anomaly maps, higher is more abnormal.
+        masks: (N, H, W) bool or 0/1, true where the image is defective.
+
+    Returns:
+        Area in [0, 1].
+
+    Raises:
+        ValueError: if the inputs do not fit together, no pixel or every pixel is defective, or a
+            value is not finite.
+
+    Example:
+        >>> pixel_auroc([[[1.0, 2.0], [3.0, 4.0]]], [[[0, 0], [0, 1]]])
+        1.0
+    """
+    maps_, masks_ = _check(maps, masks)
+    return auroc(maps_.ravel(), masks_.ravel())
+
+
+def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.3) -> float:
+    """Compute the normalised area under the per-region-overlap curve (Bergmann et al., MVTec AD).
+
+    At each threshold the overlap is the fraction of a defective region (8-connected) that is found,
+    averaged over regions, large or small; the false positive rate is that of all normal pixels. The
+    curve is exact: every value of the maps is a threshold, pixels of equal value enter together,
+    and the limit is interpolated.
+
+    Args:
+        maps: (N, H, W) real, anomaly maps, higher is more abnormal.
+        masks: (N, H, W) bool or 0/1, true where the image is defective.
+        max_false_positive_rate: in (0, 1], where the integration ends; the area is divided by it.
+
+    Returns:
+        Area in [0, 1]: 1 is perfect; maps of noise give ``max_false_positive_rate / 2``.
+
+    Raises:
+        ValueError: if the inputs do not fit together, no pixel or every pixel is defective, a value
+            is not finite, or the limit is outside (0, 1].
+
+    Example:
+        >>> aupro([[[9.0, 1.0, 2.0, 8.0]]], [[[1, 0, 0, 1]]])
+        1.0
+    """
+    maps_, masks_ = _check(maps, masks)
+    if not 0 < max_false_positive_rate <= 1:
+        raise ValueError(
+            f"max_false_positive_rate must be in (0, 1], not {max_false_positive_rate}"
+        )
+    if not masks_.any() or masks_.all():
+        raise ValueError("the per-region overlap needs both defective and normal pixels")
+    order = np.argsort(-maps_, axis=None)
+    values = maps_.ravel()[order]
+    ends = np.append(np.flatnonzero(np.diff(values)), values.size - 1)  # last pixel of each tie
+    overlap = np.cumsum(_overlap_weights(masks_).ravel()[order])[ends]
+    normal = np.cumsum(~masks_.ravel()[order])[ends]
+    rate = np.concatenate([[0.0], normal / normal[-1]])  # false positive rate, non-decreasing
+    overlap = np.concatenate([[0.0], overlap / overlap[-1]])  # divided: rounding of the last sum
+    inside = int(np.searchsorted(rate, max_false_positive_rate, side="right"))
+    limit = float(np.interp(max_false_positive_rate, rate[inside - 1 :], overlap[inside - 1 :]))
+    rate = np.append(rate[:inside], max_false_positive_rate)
+    overlap = np.append(overlap[:inside], limit)
+    return float(np.trapezoid(overlap, rate)) / max_false_positive_rate
+
+
+def _overlap_weights(masks: Bools) -> Floats:
+    """Give each defective pixel its share of the mean overlap: 1 / (area * number of regions)."""
+    weights = np.zeros(masks.shape)
+    regions = 0
+    for mask, weight in zip(masks, weights, strict=True):
+        labels, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
+        areas = np.bincount(labels.ravel())
+        weight[mask] = 1.0 / areas[labels[mask]]
+        regions += count
+    return weights / regions
+
+
+def _check(maps: ArrayLike, masks: ArrayLike) -> tuple[Floats, Bools]:
+    maps_ = np.asarray(maps, dtype=np.float64)
+    masks_ = np.asarray(masks)
+    if maps_.ndim != 3 or maps_.shape != masks_.shape:
+        raise ValueError(
+            f"maps and masks must be (N, H, W) of one shape, not {maps_.shape} and {masks_.shape}"
+        )
+    if not np.isfinite(maps_).all():
+        raise ValueError("an anomaly map is not finite")
+    bools = masks_.astype(bool)
+    if not np.array_equal(bools, masks_):
+        raise ValueError("masks must be bool, or 0 and 1")
+    return maps_, bools

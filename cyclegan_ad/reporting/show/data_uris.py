@@ -1,0 +1,108 @@
+"""Pictures for the page, as data URIs: examples, anomaly maps, score distributions."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+TILE_PX = 160
+
+# The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
+_MAP_SCALE_PERCENTILE = 99.8
+
+
+def image_uri(pixels: NDArray[np.uint8], largest_px: int = TILE_PX) -> str:
+    """Turn an image into a data URI, made smaller if need be.
+
+    Args:
+        pixels: (H, W, C) uint8, C = 1 or 3.
+        largest_px: longest side shown.
+
+    Raises:
+        ValueError: if the shape or type is another.
+    """
+    from PIL import Image
+
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
+        raise ValueError(f"an image must be (H, W, 1 or 3) uint8, not {pixels.shape}")
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((largest_px, largest_px))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    return _uri("jpeg", buffer.getvalue())
+
+
+def map_scale(maps: NDArray[np.float32]) -> float:
+    """The squared difference that gets the brightest colour, one for all maps that are compared."""
+    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) if maps.size else 0.0
+    return scale if scale > 0 else 1.0
+
+
+def map_uri(anomaly_map: NDArray[np.float32], scale: float, largest_px: int = TILE_PX) -> str:
+    """Turn an anomaly map into a coloured data URI.
+
+    Args:
+        anomaly_map: (H, W) float32 >= 0.
+        scale: as `map_scale` gives it.
+        largest_px: longest side shown.
+    """
+    from matplotlib import colormaps
+
+    colours = colormaps["inferno"](np.clip(anomaly_map / scale, 0, 1), bytes=True)
+    return image_uri(np.ascontiguousarray(colours[:, :, :3]), largest_px)
+
+
+def histogram_uri(
+    scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, float], name: str
+) -> str:
+    """Draw the scores of both classes with the thresholds (Figure 4) as a data URI.
+
+    Args:
+        scores: (N,) float, raw units.
+        labels: (N,) int, 0 normal, 1 abnormal.
+        thresholds: name -> value.
+        name: what is on the axis.
+    """
+    from cyclegan_ad.display.histogram import histograms
+
+    buffer = io.BytesIO()
+    histograms(scores, labels, thresholds, name).savefig(buffer, format="png")
+    return _uri("png", buffer.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def check_examples(examples: Any) -> None:
+    """Check that arrays of ``examples.npz`` fit together.
+
+    Raises:
+        ValueError: saying what does not.
+    """
+    images, maps = examples.images, examples.maps
+    count = len(examples.paths)
+    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):
+        raise ValueError(f"images are {images.dtype} {images.shape}")
+    if not images.size:
+        raise ValueError("there are no images")
+    if maps.shape != images.shape[:3] or maps.dtype != np.float32 or not np.isfinite(maps).all():
+        raise ValueError(
+            f"maps are {maps.dtype} {maps.shape} for images {images.shape}, or not finite"
+        )
+    if len(images) != count or examples.labels.shape != (count,):
+        raise ValueError(f"{len(images)} images, {examples.labels.shape} labels, {count} paths")
+    if examples.labels.dtype.kind not in "iu" or not np.isin(examples.labels, (0, 1)).all():
+        raise ValueError("a label is neither 0 nor 1")
+    if examples.critical.shape != (count,) or examples.critical.dtype != np.bool_:
+        raise ValueError(
+            f"critical is {examples.critical.dtype} {examples.critical.shape} for {count} images"
+        )
+    made = examples.reconstructions
+    if made is not None and (made.shape != images.shape or made.dtype != np.uint8):
+        raise ValueError(f"reconstructions are {made.dtype} {made.shape}")

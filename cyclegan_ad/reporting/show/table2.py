@@ -1,0 +1,232 @@
+"""Lays out Table 2, and the table of extensions, as the paper does: datasets down, methods across.
+
+What a cell holds is text, ready for a page, for Markdown and for LaTeX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from cyclegan_ad.reporting.compute.aggregate import Entry, Study, best_of
+from cyclegan_ad.reporting.compute.means import Mean, common_datasets, mean_of_best
+from cyclegan_ad.reporting.labels import (
+    FID_SUBSTITUTE,
+    NOTHING,
+    TABLE2_ROWS,
+    Method,
+    dataset_title,
+    mean_and_std,
+    percent,
+    score_order,
+    score_title,
+    signed,
+    table2_row,
+)
+from cyclegan_ad.runs.results import PAPER_METRICS
+from cyclegan_ad.scoring.names import EMBEDDING
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One metric of one method.
+
+    Attributes:
+        ours: mean and, for two seeds or more, deviation, in percent.
+        best: whether it is the highest of its dataset and metric.
+        paper: the paper's, in percent; empty where it has none.
+        flagged: whether the paper's comes from the error in its code.
+        unlike: whether ours was made with other settings than the paper's.
+        difference: ours minus the paper's in percentage points, with sign.
+    """
+
+    ours: str
+    best: bool = False
+    paper: str = ""
+    flagged: bool = False
+    unlike: bool = False
+    difference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The three metrics of one method in a row.
+
+    Attributes:
+        cells: ZFN accuracy, best accuracy, AUROC.
+        behind: how many seeds, or in a MEAN row how many datasets, stand behind them.
+        embedding: whether the score is a distance of embeddings.
+    """
+
+    cells: tuple[Cell, Cell, Cell]
+    behind: str
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: a dataset and a score, or a mean.
+
+    Attributes:
+        dataset: title.
+        score: title.
+        blocks: one a method; None where there is nothing.
+        substitute: whether the score stands in for FID.
+        mean: whether it is a MEAN row.
+    """
+
+    dataset: str
+    score: str
+    blocks: tuple[Block | None, ...]
+    substitute: bool = False
+    mean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """A table with the methods side by side."""
+
+    methods: tuple[Method, ...]
+    rows: tuple[Row, ...]
+    means: tuple[Mean, ...] = field(default=())
+
+
+def lay_out_table2(study: Study) -> Wide:
+    """Lay out the paper's table: SSE and FID, or a method's one distance in the row of SSE."""
+    rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
+    means: list[Mean] = []
+    own = {
+        method: mean_of_best(study, method, "zfn_accuracy", study.datasets)
+        or mean_of_best(study, method, "auroc", study.datasets)
+        for method in study.methods
+    }
+    common = common_datasets(study)
+    alike = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
+    which = "" if alike else ", own datasets"
+    rows.append(_mean_row(study, which, study.datasets, alike, means))
+    if not alike and common:
+        rows.append(_mean_row(study, ", common datasets", common, True, means))
+    return Wide(tuple(study.methods), tuple(rows), tuple(means))
+
+
+def lay_out_extensions(study: Study) -> Wide | None:
+    """Lay out every score of the methods that have an extension; None if none has any."""
+    extended = [
+        method
+        for method in study.methods
+        if any(m == method and table2_row(c, m.name) is None for _, m, c in study.entries)
+    ]
+    if not extended:
+        return None
+    columns = sorted({c for _, m, c in study.entries if m in extended}, key=score_order)
+    rows = _rows(study, lambda column, _: column, columns, extended, paper=False)
+    return Wide(tuple(extended), tuple(rows))
+
+
+def lay_out_seeds(study: Study) -> Wide | None:
+    """Lay out every score that several seeds have; None if none has."""
+    several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
+    if not several:
+        return None
+    study = replace(study, entries=several)
+    columns = sorted({column for _, _, column in several}, key=score_order)
+    rows = _rows(study, lambda column, _: column, columns, study.methods, paper=True)
+    return Wide(tuple(study.methods), tuple(rows))
+
+
+def _rows(
+    study: Study,
+    row_of: Callable[[str, str], str | None],
+    names: Sequence[str],
+    methods: Sequence[Method],
+    *,
+    paper: bool,
+) -> list[Row]:
+    rows = []
+    for dataset in study.datasets:
+        here = {
+            (row_of(entry.column, entry.method.name), entry.method): entry
+            for entry in study.entries.values()
+            if entry.dataset == dataset
+            and entry.method in methods
+            and row_of(entry.column, entry.method.name) is not None
+        }
+        best = {metric: best_of(list(here.values()), metric) for metric in PAPER_METRICS}
+        for name in names:
+            if not any(key[0] == name for key in here):
+                continue
+            entries = [here.get((name, method)) for method in methods]
+            rows.append(
+                Row(
+                    dataset=dataset_title(dataset),
+                    score=score_title(name),
+                    blocks=tuple(None if e is None else _block(e, best, paper) for e in entries),
+                    substitute=name == FID_SUBSTITUTE and paper,
+                )
+            )
+    return rows
+
+
+def _block(entry: Entry, best: dict[str, set[tuple[Method, str]]], paper: bool) -> Block:
+    cells = []
+    for metric in PAPER_METRICS:
+        statistic = entry.statistics.get(metric)
+        figure = entry.paper.get(metric) if paper else None
+        cells.append(
+            Cell(
+                ours=NOTHING if statistic is None else mean_and_std(statistic.mean, statistic.std),
+                best=(entry.method, entry.column) in best[metric],
+                paper=""
+                if figure is None
+                else f"{figure.mean_percent:.2f} ± {figure.std_percent:.2f}",
+                flagged=figure is not None and figure.artefact,
+                unlike=figure is not None and bool(entry.departures),
+                difference=signed(entry.difference(metric)) if paper else "",
+            )
+        )
+    seeds = len(entry.seeds)
+    return Block(
+        (cells[0], cells[1], cells[2]),
+        behind=f"{seeds} seed{'s' * (seeds != 1)}",
+        embedding=paper and entry.column == EMBEDDING,
+    )
+
+
+def _mean_row(
+    study: Study, which: str, datasets: Sequence[str], compared: bool, means: list[Mean]
+) -> Row:
+    found = {
+        method: [mean_of_best(study, method, metric, datasets) for metric in PAPER_METRICS]
+        for method in study.methods
+    }
+    blocks: list[Block | None] = []
+    highest = []
+    for i in range(len(PAPER_METRICS)):
+        column = [row[i] for row in found.values()]
+        values = [round(100 * mean.value, 2) for mean in column if mean is not None]
+        highest.append(max(values) if compared and len(values) > 1 else None)
+    for method in study.methods:
+        row = found[method]
+        known = [mean for mean in row if mean is not None]
+        if not known:
+            blocks.append(None)
+            continue
+        means += known
+        cells = [
+            _mean_cell(mean, top) if mean is not None else Cell(NOTHING)
+            for mean, top in zip(row, highest, strict=True)
+        ]
+        count = len(known[0].datasets)
+        blocks.append(Block((cells[0], cells[1], cells[2]), f"{count} dataset{'s' * (count != 1)}"))
+    return Row(f"MEAN{which}", "better of SSE and FID", tuple(blocks), mean=True)
+
+
+def _mean_cell(mean: Mean, highest: float | None) -> Cell:
+    return Cell(
+        ours=percent(mean.value),
+        best=round(100 * mean.value, 2) == highest,
+        paper="" if mean.paper is None else percent(mean.paper),
+        flagged=mean.artefact and mean.paper is not None,
+        unlike=mean.unlike and mean.paper is not None,
+        difference=signed(None if mean.paper is None or mean.artefact else mean.value - mean.paper),
+    )

@@ -1,0 +1,105 @@
+"""Table 2 on the terminal: a row a method and score, within 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cyclegan_ad.reporting.labels import METRIC_TITLES
+from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
+from cyclegan_ad.reporting.show.table2 import Block, Row, Wide
+from cyclegan_ad.reporting.show.text_tables import marked
+
+_PIPED_COLUMNS = 80
+
+
+def print_study(
+    table: Wide,
+    notes: Sequence[str],
+    left_out: Sequence[LeftOut],
+    console: Console | None = None,
+    title: str = "Table 2",
+) -> None:
+    """Print Table 2 or one like it, its notes and what was left out.
+
+    Args:
+        table: as `lay_out_table2` gives it.
+        notes: below the table.
+        left_out: named below the notes, with the reason.
+        console: where to; standard output by default, taken as 80 columns wide if piped.
+        title: what the table is called.
+    """
+    if console is None:
+        console = _standard_output()
+    ascii_only = not console.encoding.lower().startswith("utf")
+
+    def text(words: str) -> Text:
+        if ascii_only:
+            words = words.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
+        return _encodable(words, console)
+
+    console.print(_table(table, text, ascii_only, title))
+    behind = ", in MEAN datasets" if any(row.mean for row in table.rows) else ""
+    for note in (f"n: seeds{behind}.", *notes):
+        console.print(text(note))
+    print_left_out(left_out, console)
+
+
+def print_left_out(left_out: Sequence[LeftOut], console: Console | None = None) -> None:
+    """Print what was left out and why, if anything was."""
+    if not left_out:
+        return
+    console = console or _standard_output()
+    console.print(f"\nLeft out ({len(left_out)}):")
+    for row in left_out:
+        console.print(_encodable(f"  {row.what}: {row.reason}", console), soft_wrap=True)
+
+
+def _encodable(words: str, console: Console) -> Text:
+    encoding = console.encoding
+    return Text(words.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _standard_output() -> Console:
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
+
+
+def _table(table: Wide, text: Callable[[str], Text], ascii_only: bool, title: str) -> Table:
+    drawn = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
+    drawn.add_column(title, overflow="fold", max_width=29)
+    for title in METRIC_TITLES.values():
+        drawn.add_column(f"{title} %".replace(" accuracy", "\naccuracy"), justify="right")
+    drawn.add_column("n", justify="right", no_wrap=True)
+    last = ""
+    for row in table.rows:
+        if row.dataset != last:
+            drawn.add_section()
+            drawn.add_row(text(row.dataset), style="bold")
+            last = row.dataset
+        for method, block in zip(table.methods, row.blocks, strict=True):
+            if block is None:
+                continue
+            drawn.add_row(*_ours(method.title, row, block, text))
+            if any(cell.paper for cell in block.cells):
+                paper = [marked(cell) for cell in block.cells]
+                drawn.add_row(text("    paper"), *(text(words) for words in paper), style="dim")
+    return drawn
+
+
+def _ours(title: str, row: Row, block: Block, text: Callable[[str], Text]) -> list[Text]:
+    mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
+    mark += f" ({EMBEDDING_MARK})" if block.embedding else ""
+    cells = [text(f"  {title}" if row.mean else f"  {title}, {row.score}{mark}")]
+    for cell in block.cells:
+        cells.append(text(cell.ours))
+        if cell.best:
+            cells[-1].stylize("bold")
+    return [*cells, text(block.behind.split()[0])]

@@ -1,0 +1,148 @@
+"""What a job writes into its run directory before the training, and checks before it goes on."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from cyclegan_ad import __version__
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.decoding import Progress, hash_in_order
+from cyclegan_ad.data.locate import dataset_folder, images_left_out
+from cyclegan_ad.data.samples import list_samples
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_json, write_rows, write_text
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import SplitRow, read_split
+
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+
+
+def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule) -> None:
+    """Begin a run: delete what was there, write its split, environment and settings.
+
+    ``config.yaml`` comes last: with it the directory counts as a run.
+    """
+    run.clear()
+    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
+    write_json(run.environment, describe_environment())
+    root = settings["dataset"]["root"]
+    exclude = settings["dataset"]["exclude"]
+    kept = settings | {
+        "overwrite": False,
+        "data_dir": _absolute(settings["data_dir"]),
+        "cache_dir": _absolute(settings["cache_dir"]),
+        "dataset": settings["dataset"]
+        | {
+            "root": None if root is None else _absolute(root),
+            "exclude": None if exclude is None else _absolute(exclude),
+        },
+    }
+    write_text(run.config, yaml.safe_dump(kept, sort_keys=False))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
+    """Make sure that the images are still those the run was made with.
+
+    Raises:
+        UserError: If an image was added, removed or changed, or now belongs to another subset; or
+            if the list of them is gone.
+    """
+    before, now = set(read_split(run.path)), set(data.split_rows())
+    _refuse_changed({row[0] for row in before ^ now}, run, data.root)
+
+
+def check_images(
+    run: RunDirectory, settings: dict[str, Any], progress: Progress | None = None
+) -> None:
+    """Make sure, without decoding, that a run's results are about the images asked for.
+
+    The contents of all images, and of the masks of test images, are hashed and compared with
+    ``split.csv``.
+
+    Args:
+        run: A trained run.
+        settings: All settings of the job; its dataset is compared.
+        progress: Called after each file with (files done, files in all).
+
+    Raises:
+        UserError: If the dataset's folder is gone, or an image or mask was added, removed or
+            changed.
+    """
+    dataset = settings["dataset"]
+    try:
+        root = dataset_folder(settings)
+        exclude = images_left_out(dataset["exclude"])
+        samples = list_samples(dataset["layout"], root, exclude=exclude)
+    except UserError as error:
+        raise UserError(
+            f"cannot check that {run.path} was made with the images asked for: {error}; to see the "
+            f"stored results without them: python -m cyclegan_ad.report runs={run.path}"
+        ) from error
+    before = {row.path: row for row in read_split(run.path)}
+    now = {sample.path: sample.label for sample in samples}
+    for sample in samples:
+        tested = sample.path in before and before[sample.path].subset == "test"
+        # Unreadable masks are listed of all images.
+        now |= {mask: -1 for mask in sample.mask if tested or mask in before}
+    changed = before.keys() ^ now.keys()
+    hashes = hash_in_order([root / path for path in now], progress)
+    for (path, label), sha256 in zip(now.items(), hashes, strict=True):
+        row = before.get(path)
+        if row is not None and (row.sha256 != sha256 or row.label not in (label, -1)):
+            changed.add(path)
+    _refuse_changed(changed, run, root)
+
+
+def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:
+    if not changed:
+        return
+    few = ", ".join(sorted(changed)[:3]) + (", ..." if len(changed) > 3 else "")
+    raise UserError(
+        f"{len(changed)} files of {root} differ from those that {run.split} names "
+        f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
+        "overwrite=true"
+    )
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine and commit: what a number needs to be traced to its origin."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "cyclegan_ad": __version__,
+        "commit": _commit(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu_threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpus": gpus,
+        "cuda": torch.version.cuda,
+    }
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this package lies in, with "+changes" if it was edited; or None."""
+    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    try:
+        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    if found.returncode != 0:
+        return None
+    return found.stdout.strip() + ("+changes" if changes.stdout.strip() else "")

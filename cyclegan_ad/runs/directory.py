@@ -1,0 +1,277 @@
+"""A run on disk: where it lies, what it holds, and whether a command may go on with it.
+
+    <runs>/<run_name>/<dataset>/seed<k>/
+        config.yaml  environment.json  split.csv  training.json
+        checkpoints/last.ckpt
+        scores.csv  calibration.csv  examples.npz  metrics.json  figures/  logs/
+        detector/  generator.safetensors  detector.json
+
+Every file is written to a temporary name and renamed, so a reader never sees half of one.
+"""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.runs.lock import locked_by_command
+
+State = Literal["new", "unfinished", "trained"]
+
+# Settings that may change without making it another training. Where the images lie does not count:
+# split.csv holds their hashes.
+NOT_TRAINING = (
+    "score.",
+    "method.scores",
+    "logger.",
+    # But for protocol.calibration_fraction: images kept out of training make it another one.
+    "protocol.name",
+    "protocol.folds",
+    "protocol.margin",
+    "protocol.confidence",
+    "runs",
+    "run_name",
+    "overwrite",
+    "data_dir",
+    "cache_dir",
+    "dataset.scores",
+    # Only defaults of method.* and trainer.*, where they are compared.
+    "backbone",
+    "dataset.base_channels",
+    "dataset.embedding_images",
+    "dataset.learning_rate",
+    "dataset.max_epochs",
+    "dataset.root",
+    "dataset.exclude",
+    "dataset.folders",
+    "dataset.source",
+    "dataset.storage",
+    "dataset.memory_limit_mib",
+    "dataset.images_on",
+    "trainer.accelerator",
+    "trainer.activation_checkpointing",
+    "trainer.channels_last",  # of earlier versions
+    "trainer.compile",
+    "trainer.strategy",
+    "trainer.log_every_n_steps",
+    "trainer.checkpoint_every_n_epochs",
+    "trainer.snapshot_every_n_epochs",
+)
+
+
+# Settings that runs of earlier versions do not name, with what those versions did.
+_ADDED: dict[str, dict[str, Any]] = {
+    "dataset": {"images_on": "auto"},
+    "protocol": {
+        "name": "paper",
+        "folds": 5,
+        "margin": 0.0,
+        "confidence": 0.95,
+        "calibration_fraction": 0.0,
+    },
+    "score": {"peak_sigma_px": 2, "tta": "none", "precision": "float32"},
+    "trainer": {"compile_mode": "default", "activation_checkpointing": False},
+}
+
+_GROUPS = ("dataset", "method", "protocol", "score", "trainer")
+_NEEDED = {"seed", "resolution", "runs", "run_name", "dataset", "method", "trainer", "score"}
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: The directory; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.environment = self.path / "environment.json"
+        self.split = self.path / "split.csv"
+        self.training = self.path / "training.json"
+        self.checkpoint = self.path / "checkpoints" / "last.ckpt"
+        self.scores = self.path / "scores.csv"
+        self.calibration = self.path / "calibration.csv"
+        self.metrics = self.path / "metrics.json"
+        self.figures = self.path / "figures"
+        self.detector = self.path / "detector"
+        # What there is, under these or their temporary names, if the start of a run is cut short.
+        first = (self.split.name, self.environment.name, self.config.name)
+        self._written_first = (*first, *(f".{name}." for name in first))
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "RunDirectory":
+        """The directory that belongs to the settings of a command."""
+        name = run_name(settings)
+        dataset, seed = settings["dataset"]["name"], settings["seed"]
+        return cls(Path(settings["runs"]).expanduser() / name / dataset / f"seed{seed}")
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings the run was made with.
+
+        Raises:
+            UserError: If there is no run here or its settings cannot be read.
+        """
+        if not self.config.is_file():
+            raise UserError(
+                f"{self.path} is not a run directory: it has no config.yaml; name one that "
+                "`python -m cyclegan_ad.train` made, such as runs/cyclegan-64/brain_mri/seed0"
+            )
+        try:
+            settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            flat = dict(flatten(settings))
+        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
+            settings, flat = None, {}
+        if not (
+            isinstance(settings, dict)
+            and settings.keys() >= _NEEDED
+            and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
+            and all(map(_is_value, flat.values()))
+        ):
+            raise UserError(
+                f"{self.config} is damaged; make the run anew with overwrite=true or choose "
+                "another run_name"
+            )
+        return settings | {name: added | settings.get(name, {}) for name, added in _ADDED.items()}
+
+    def claim(self, settings: dict[str, Any]) -> State:
+        """Say how a command with these settings goes on here. Changes nothing.
+
+        Args:
+            settings: All settings of the command, resolved.
+
+        Returns:
+            ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
+            ``unfinished`` or ``trained``.
+
+        Raises:
+            UserError: If the directory holds something else or a run with other training settings.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(
+                f"{self.path} is a file; choose another place with runs=PATH or run_name=NAME"
+            )
+        if not self.path.exists():
+            return "new"
+        if not self.config.is_file():
+            if all(entry.name.startswith(self._written_first) for entry in self.path.iterdir()):
+                return "new"
+            raise UserError(
+                f"{self.path} holds files but no config.yaml, so no run of this program made it; "
+                "choose another place with runs=PATH or run_name=NAME"
+            )
+        if settings["overwrite"]:
+            return "new"
+        different = training_differences(self.read_config(), settings)
+        if different and self.only_started():
+            return "new"  # refused or cut short before its first epoch: there is nothing to lose
+        if different:
+            listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
+            raise UserError(
+                f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
+                "replace the old one with overwrite=true"
+            )
+        training, max_epochs = self.read_training(), settings["trainer"]["max_epochs"]
+        epochs, finished = training["epochs"], training["finished"]
+        if epochs > max_epochs or finished is not (epochs == max_epochs):
+            raise UserError(
+                f"{self.training} is damaged: it says epoch {epochs} of {max_epochs} and finished: "
+                f"{str(finished).lower()}; delete it to resume from the last checkpoint, or make "
+                "the run anew with overwrite=true"
+            )
+        return "trained" if finished else "unfinished"
+
+    def only_started(self) -> bool:
+        """Whether the run was begun and nothing was trained yet."""
+        later = (self.checkpoint, self.training, self.scores, self.metrics)
+        started = self.split.is_file() and self.environment.is_file()
+        return started and not any(path.exists() for path in later)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other commands from this run; see :func:`.lock.locked_by_command`."""
+        return locked_by_command(self.path)
+
+    def clear(self) -> None:
+        """Delete the run; a deletion cut short leaves no half of it in its place."""
+        if self.path.exists():
+            doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
+            self.path.rename(doomed)
+        for leftover in self.path.parent.glob(f".{self.path.name}.deleted.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def read_training(self) -> dict[str, Any]:
+        """How far the training has come: ``epochs``, ``steps``, ``seconds``, ``finished``."""
+        if not self.training.is_file():
+            return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
+        try:
+            state = json.loads(self.training.read_text(encoding="utf-8"))
+            training = {name: state[name] for name in ("epochs", "steps", "seconds", "finished")}
+            if not _is_progress(**training):
+                raise ValueError("values of the wrong type or range")
+            return training
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(
+                f"{self.training} is damaged; delete it to resume from the last checkpoint, or "
+                "make the run anew with overwrite=true"
+            ) from error
+
+
+def run_name(settings: dict[str, Any]) -> str:
+    """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``.
+
+    With images kept out of training for calibration, it is ``<method>-<resolution>-calibrated``.
+    """
+    if settings["run_name"] is not None:
+        return str(settings["run_name"])
+    kept = settings.get("protocol", {}).get("calibration_fraction", 0.0) > 0
+    name = f"{settings['method']['name']}-{settings['resolution']}"
+    return f"{name}-calibrated" if kept else name
+
+
+def _is_progress(epochs: object, steps: object, seconds: object, finished: object) -> bool:
+    # A century: sums and roundings of it stay those of floats.
+    return (
+        all(type(count) is int and count >= 0 for count in (epochs, steps))
+        and isinstance(seconds, int | float)
+        and 0 <= seconds < 3.2e9
+        and isinstance(finished, bool)
+    )
+
+
+def training_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that make another training, flat: dotted name -> value."""
+    return {name: value for name, value in flatten(settings) if not name.startswith(NOT_TRAINING)}
+
+
+def training_differences(
+    old: dict[str, Any], new: dict[str, Any]
+) -> list[tuple[str, object, object]]:
+    """Settings that make another training, as (name, old value, new value)."""
+    before, after = training_settings(old), training_settings(new)
+    return [
+        (key, before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _is_value(value: object) -> bool:
+    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
+    listed = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float | None) for item in listed)
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of each setting in nested dictionaries."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

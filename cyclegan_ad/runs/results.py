@@ -1,0 +1,232 @@
+"""Read results: the figures the paper published, and what a run wrote to disk."""
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import PATH_TEXT
+from cyclegan_ad.methods.names import EMBEDDING, METHODS
+from cyclegan_ad.text import shown, shown_name
+
+PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
+METRICS_FORMAT = 2
+SUBSETS = ("train", "test", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class PaperFigure:
+    """One entry of the paper's Table 2.
+
+    Attributes:
+        mean_percent: mean over the paper's 5 splits, in percent.
+        std_percent: standard deviation over them, in percentage points.
+        artefact: true where the entry is the outcome of an error in the published code rather
+            than a property of the method (PaDiM and PatchCore); to be shown flagged.
+    """
+
+    mean_percent: float
+    std_percent: float
+    artefact: bool = False
+
+
+@cache
+def _paper_table2() -> dict[tuple[str, str, str, str], PaperFigure]:
+    source = resources.files("cyclegan_ad") / "reference" / "paper_table2.csv"
+    rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
+    return {
+        (row["dataset"], row["method"], row["score"], row["metric"]): PaperFigure(
+            mean_percent=float(row["mean_percent"]),
+            std_percent=float(row["std_percent"]),
+            artefact=_batch_summed(row["method"]),
+        )
+        for row in rows
+    }
+
+
+def _batch_summed(method_name: str) -> bool:
+    method = METHODS.get(method_name)
+    return method is not None and method.batch_summed
+
+
+def paper_method_name(method: str, resolution: int) -> str:
+    """Name the method as the rows of Table 2 do: CycleGAN by resolution, the others bare.
+
+    Args:
+        method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
+        resolution: side of the square images, in pixels.
+
+    >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
+    ('cyclegan-64', 'padim')
+    """
+    return f"{method}-{resolution}" if method == "cyclegan" else method
+
+
+def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> PaperFigure | None:
+    """Look up a figure of the paper's Table 2.
+
+    Args:
+        dataset: name of the dataset as in ``conf/dataset``, e.g. ``brain_mri``.
+        method_name: as `paper_method_name` gives it.
+        score: column of scores.csv; the paper has ``sse`` and ``fid`` (Inception), and for PaDiM
+            and PatchCore what is ``embedding`` here.
+        metric: ``zfn_accuracy``, ``max_accuracy`` or ``auroc``.
+
+    Returns:
+        The figure, or None where the paper has none.
+
+    Raises:
+        ValueError: if ``metric`` is not one of the three.
+
+    >>> paper_figure("brain_mri", "cyclegan-64", "sse", "auroc").mean_percent > 50
+    True
+    >>> paper_figure("demo", "cyclegan-64", "sse", "auroc") is None
+    True
+    """
+    if metric not in PAPER_METRICS:
+        raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, not {metric!r}")
+    if _batch_summed(method_name) and score == EMBEDDING:
+        score = "sse"  # as the paper calls the distance of these two
+    return _paper_table2().get((dataset, method_name, score, metric))
+
+
+def read_metrics(run_dir: Path) -> dict[str, Any]:
+    """Read ``metrics.json`` of a run.
+
+    Args:
+        run_dir: the run's directory.
+
+    Returns:
+        Its content, as written; ``scores`` maps each score column to its metrics.
+
+    Raises:
+        UserError: if the file is missing, damaged or of another format.
+    """
+    path = Path(run_dir) / "metrics.json"
+    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read ({error}); {again}") from error
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict):
+        raise UserError(f"{path} has no 'scores' in it; {again}")
+    if metrics.get("format") != METRICS_FORMAT:
+        raise UserError(
+            f"{path} has format {shown(metrics.get('format'))}, this version reads "
+            f"{METRICS_FORMAT}; {again}"
+        )
+    return metrics
+
+
+class SplitRow(NamedTuple):
+    """A row of ``split.csv``.
+
+    Attributes:
+        path: Of the file, relative to the dataset's folder.
+        sha256: Of its content; empty for an unreadable file.
+        label: 0 normal, 1 abnormal, -1 where the file is no image that counts.
+        subset: ``train``, ``test``, ``calibration``, or what else the file is.
+    """
+
+    path: str
+    sha256: str
+    label: int
+    subset: str
+
+
+def read_split(run_dir: Path) -> list[SplitRow]:
+    """Read ``split.csv`` of a run: which images train, test and calibrate.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    path = Path(run_dir) / "split.csv"
+    again = "put it back or start anew with overwrite=true"
+    try:
+        with path.open(newline="", **PATH_TEXT) as file:
+            reader = csv.reader(file, strict=True)
+            if next(reader, None) != list(SplitRow._fields):
+                raise UserError(f"{path} is damaged (its header is gone); {again}")
+            rows = []
+            for fields in reader:
+                if len(fields) != len(SplitRow._fields):
+                    raise UserError(f"{path}, line {reader.line_num} is damaged; {again}")
+                name, sha256, label, subset = fields
+                rows.append(SplitRow(name, sha256, int(label), subset))
+    except FileNotFoundError:
+        raise UserError(f"{path} is gone; {again}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); {again}") from error
+    if len({row.path for row in rows}) != len(rows):
+        raise UserError(f"{path} is damaged (it names a file twice); {again}")
+    if any(row.subset in SUBSETS and row.label not in (0, 1) for row in rows):
+        raise UserError(f"{path} is damaged (a label is neither 0 nor 1); {again}")
+    return rows
+
+
+def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
+    """Read ``scores.csv`` or ``calibration.csv`` of a run.
+
+    Args:
+        run_dir: the run's directory.
+        name: which of the two files.
+
+    Returns:
+        One row an image, in the file's order: ``path`` (str), ``label`` (int, 0 normal,
+        1 abnormal) and each score column (float, raw units).
+
+    Raises:
+        UserError: if the file is missing or damaged; it names the line.
+    """
+    path = Path(run_dir) / name
+    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    try:
+        with path.open(newline="", **PATH_TEXT) as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = list(reader.fieldnames or [])
+            if columns[:2] != ["path", "label"] or len(columns) < 3:
+                raise UserError(
+                    f"{path} must start with the columns path, label and a score, "
+                    f"not {', '.join(columns) or 'nothing'}; {again}"
+                )
+            rows = []
+            for row in reader:
+                try:
+                    rows.append(_parse_row(row, columns[2:]))
+                except (TypeError, ValueError) as error:
+                    raise UserError(
+                        f"{path}, line {reader.line_num} is damaged ({error}); {again}"
+                    ) from error
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({error}); {again}") from error
+    if not rows:
+        raise UserError(f"{path} has no rows; {again}")
+    if len({row["path"] for row in rows}) != len(rows):
+        raise UserError(f"{path} is damaged (it names an image twice); {again}")
+    return rows
+
+
+def _parse_row(row: dict[str, Any], score_columns: list[str]) -> dict[str, Any]:
+    if None in row:
+        raise ValueError("too many fields")
+    if row["label"] not in ("0", "1"):
+        raise ValueError(f"label {shown_name(row['label'])} is neither 0 nor 1")
+    parsed: dict[str, Any] = {"path": row["path"], "label": int(row["label"])}
+    for column in score_columns:
+        try:
+            score = float(row[column])
+        except (TypeError, ValueError):
+            score = math.nan
+        if not math.isfinite(score):
+            raise ValueError(f"{shown_name(column)} is {shown_name(row[column])}")
+        parsed[column] = score
+    return parsed

@@ -1,0 +1,1 @@
+"""Images and reconstructions to scores and maps."""

@@ -1,0 +1,1 @@
+"""W&B, TensorBoard, CSV."""

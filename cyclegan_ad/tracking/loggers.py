@@ -1,0 +1,258 @@
+"""Where the record of a run goes: W&B, TensorBoard, and always a CSV file beside them."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.optional_packages import ensure_tensorboard
+from cyclegan_ad.text import printable
+from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run
+
+KINDS = ("wandb", "csv", "tensorboard", "none")
+
+_TABLE_ROWS = 200
+_THUMBNAIL_PX = 128
+
+
+def build_loggers(
+    kind: str,
+    run_dir: Path,
+    *,
+    config: Mapping[str, Any],
+    group: str,
+    name: str,
+    tags: Sequence[str],
+    project: str = "cyclegan_ad",
+    entity: str | None = None,
+    mode: str = "auto",
+) -> list[Logger]:
+    """Open the loggers of one job. Close them with `finish_loggers`, on an error too.
+
+    A run that is continued goes on in the same W&B run and the same TensorBoard curves; its CSV
+    file is a new one, ``logs/version_<k>/metrics.csv``, beside the earlier ones.
+
+    Args:
+        kind: ``wandb``, ``csv``, ``tensorboard`` or ``none``. All but ``none`` write the CSV file.
+        run_dir: the run's directory; everything is written in it.
+        config: the resolved settings, plain containers.
+        group: what a W&B dashboard groups by.
+        name: name of the run in W&B.
+        tags: labels of the run in W&B.
+        project: W&B project.
+        entity: W&B user or team, None for the account's default.
+        mode: for W&B: ``auto`` (online if an account is configured, else offline), ``online``,
+            ``offline`` or ``disabled``.
+
+    Returns:
+        The loggers for a Lightning trainer; an empty list for ``none``.
+
+    Raises:
+        UserError: if a setting is wrong or a package is missing.
+    """
+    if kind not in KINDS:
+        raise UserError(f"logger={kind} is not possible; choose one of {', '.join(KINDS)}")
+    if kind == "none":
+        return []
+    run_dir, shown = Path(run_dir), {name: _printable(part) for name, part in config.items()}
+    loggers: list[Logger] = [CSVLogger(save_dir=run_dir, name="logs")]
+    if kind == "tensorboard":
+        ensure_tensorboard()
+        # No version folder: TensorBoard joins the event files of one folder to one curve.
+        board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
+        board.log_hyperparams(shown)
+        loggers.append(board)
+    if kind == "wandb":
+        chosen, reason = choose_mode(mode)
+        if chosen != "disabled":
+            # Other ranks get a logger without a run, which Lightning never lets log.
+            run = rank_zero_only(start_wandb_run)(
+                run_dir,
+                mode=chosen,
+                reason=reason,
+                project=project,
+                entity=entity,
+                group=group,
+                name=name,
+                tags=tags,
+                config=shown,
+            )
+            loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=project))
+    return loggers
+
+
+def _printable(part: Any) -> Any:
+    """A part of the settings; its paths need not be valid UTF-8, what a server takes must be."""
+    if isinstance(part, Mapping):
+        return {name: _printable(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_printable(value) for value in part]
+    return printable(part) if isinstance(part, str) else part
+
+
+@rank_zero_only
+def log_images(loggers: Sequence[Logger], key: str, image: Path | NDArray[Any], step: int) -> None:
+    """Send a picture to the loggers that show pictures.
+
+    Args:
+        loggers: as `build_loggers` gave them.
+        key: name of the panel, e.g. ``reconstructions``.
+        image: a PNG file, or (H, W) or (H, W, 3) uint8.
+        step: optimisation step it belongs to.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            shown = str(image) if isinstance(image, Path) else image
+            logger.log_metrics({key: wandb.Image(shown)}, step)  # type: ignore[dict-item]
+        elif isinstance(logger, TensorBoardLogger):
+            pixels = _read_rgb(image) if isinstance(image, Path) else image
+            layout = "HW" if pixels.ndim == 2 else "HWC"
+            logger.experiment.add_image(key, pixels, step, dataformats=layout)
+
+
+@rank_zero_only
+def log_final(
+    loggers: Sequence[Logger],
+    metrics: Mapping[str, Any],
+    score_rows: Sequence[Mapping[str, Any]],
+    *,
+    figures: Mapping[str, Path],
+    read_image: Callable[[str], Any] | None = None,
+) -> None:
+    """Send the results of a run: metrics, figures, and for W&B a table of test images.
+
+    W&B gets the metrics as the run's summary (``sse/auroc`` and so on) and a table with image,
+    class, scores and decisions at the ZFN threshold, highest score first. Above 200 images the
+    table has 200 of them, evenly from the highest score to the lowest. TensorBoard gets metrics
+    and figures; the CSV logger nothing, as the run has it in metrics.json and scores.csv.
+
+    Args:
+        loggers: as `build_loggers` gave them.
+        metrics: content of ``metrics.json``.
+        score_rows: rows of ``scores.csv`` as `cyclegan_ad.runs.results.read_scores` gives them.
+        figures: name to PNG file, e.g. ``{"scores_sse": path}``.
+        read_image: gives the image of a row's path, (C, H, W) in [-1, 1]; None: no thumbnails.
+    """
+    flat = flatten_metrics(metrics)
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            run = logger.experiment
+            run.summary.update(flat)
+            with _staged_in(Path(logger.save_dir or ".") / "wandb"):
+                pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
+                table = _image_table(metrics, score_rows, read_image)
+                run.log({**pictures, "test_images": table})
+        elif isinstance(logger, TensorBoardLogger):
+            logger.log_metrics(flat, metrics["epochs"])
+            log_images_of = {f"figures/{key}": path for key, path in figures.items()}
+            for key, path in log_images_of.items():
+                log_images([logger], key, path, metrics["epochs"])
+
+
+@rank_zero_only
+def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
+    """Write what is pending and close the W&B run, so that the next job starts one of its own.
+
+    Args:
+        loggers: as `build_loggers` gave them.
+        exit_code: 0, or 1 if the job failed: W&B then shows the run as failed.
+    """
+    for logger in loggers:
+        logger.finalize("success" if exit_code == 0 else "failed")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=exit_code)
+
+
+def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Name metrics as a dashboard does.
+
+    They become ``<score>/<metric>``, ``localisation/<metric>`` and, of protocols whose thresholds
+    were not set on the images they are judged on, ``<score>/<protocol>/<metric>``.
+
+    >>> sse = {"miss_rate": 0.1, "thresholds": [2.0]}
+    >>> flatten_metrics(
+    ...     {
+    ...         "scores": {"sse": {"auroc": 0.9}},
+    ...         "localisation": {"aupro": 0.8},
+    ...         "protocols": {"crossfit": {"sse": sse}},
+    ...     }
+    ... )
+    {'sse/auroc': 0.9, 'localisation/aupro': 0.8, 'sse/crossfit/miss_rate': 0.1}
+    """
+    groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
+    for protocol, columns in metrics["protocols"].items():
+        groups |= {f"{column}/{protocol}": row for column, row in columns.items()}
+    return {
+        f"{name}/{key}": value
+        for name, row in groups.items()
+        for key, value in row.items()
+        if isinstance(value, int | float)
+    }
+
+
+def _image_table(
+    metrics: Mapping[str, Any],
+    score_rows: Sequence[Mapping[str, Any]],
+    read_image: Callable[[str], Any] | None,
+) -> Any:
+    import wandb
+
+    scores = [score for score in metrics["scores"] if score in score_rows[0]]
+    ordered = sorted(score_rows, key=lambda row: float(row[scores[0]]), reverse=True)
+    if len(ordered) > _TABLE_ROWS:
+        chosen = np.linspace(0, len(ordered) - 1, _TABLE_ROWS).round().astype(int)
+        ordered = [ordered[i] for i in chosen]
+    columns: list[str | int] = ["image"] if read_image is not None else []
+    decisions = [f"{score}: decision at ZFN (optimistic)" for score in scores]
+    columns += ["path", "class", *scores, *decisions]
+    table = wandb.Table(columns=columns)
+    for row in ordered:
+        cells: list[Any] = []
+        if read_image is not None:
+            cells.append(wandb.Image(_thumbnail(read_image(row["path"]))))
+        values = {score: float(row[score]) for score in scores}
+        cells += [printable(row["path"]), CLASS_NAMES[int(row["label"])], *values.values()]
+        cells += [
+            CLASS_NAMES[int(value >= metrics["scores"][score]["zfn_threshold"])]
+            for score, value in values.items()
+        ]
+        table.add_data(*cells)
+    return table
+
+
+def _thumbnail(image: Any) -> Image.Image:
+    picture = Image.fromarray(to_display(image))
+    picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    return picture
+
+
+def _read_rgb(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+@contextmanager
+def _staged_in(folder: Path) -> Iterator[None]:
+    """Let W&B stage the files of tables in the run: an offline run can then be moved whole."""
+    before = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WANDB_DATA_DIR"]
+        else:
+            os.environ["WANDB_DATA_DIR"] = before

@@ -1,0 +1,203 @@
+"""What the W&B dashboard shows: sections of panels, first in plain words, then as a workspace.
+
+The keys are those that `tracking.loggers` and the methods log; a test holds them together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cyclegan_ad.errors import UserError
+
+if TYPE_CHECKING:
+    from wandb_workspaces.workspaces import Workspace
+
+# Runs of one W&B group are the seeds of one cell: <run>/<dataset>.
+GROUP = "Group"
+STEP = "trainer/global_step"
+
+# Settings by which runs are grouped and told apart in the table of runs.
+SETTINGS = ("dataset.name", "method.name", "resolution", "seed")
+
+# Of each column of scores.csv, on the test images that the thresholds were set on ...
+OPTIMISTIC = {"zfn_accuracy": "ZFN accuracy", "auroc": "AUROC", "max_accuracy": "best accuracy"}
+# ... and with thresholds from other images.
+HONEST = {
+    "crossfit/accuracy": "accuracy",
+    "crossfit/miss_rate": "miss rate",
+    "crossfit/false_alarm_rate": "false alarm rate",
+}
+
+LOSSES = {
+    "cycle": ("loss/cycle_normal", "loss/cycle_abnormal"),
+    "identity": ("loss/identity_normal", "loss/identity_abnormal"),
+    "contextual and latent (GANomaly)": ("loss/contextual", "loss/latent"),
+    "adversarial": ("loss/gan_normal", "loss/gan_abnormal", "loss/adversarial"),
+    "discriminator": (
+        "loss/discriminator_normal",
+        "loss/discriminator_abnormal",
+        "loss/discriminator",
+    ),
+    "sum of the generators": ("loss/generator",),
+    "learning rate": ("learning_rate",),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Args:
+        kind: ``bars`` (mean and deviation over the runs of a group), ``lines`` (over the training
+            steps, mean over the runs of a group), ``pictures`` or ``table``.
+        title: What stands above it.
+        keys: What is logged under; one for a table.
+    """
+
+    kind: str
+    title: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Panels under one heading.
+
+    Args:
+        title: The heading.
+        panels: In order.
+        is_open: Whether they show at once.
+    """
+
+    title: str
+    panels: tuple[Panel, ...]
+    is_open: bool = True
+
+
+def plan_sections(columns: Sequence[str]) -> list[Section]:
+    """Choose what the dashboard shows.
+
+    Args:
+        columns: Columns of ``scores.csv``, such as ``sse`` and ``fid``; those that a run lacks
+            leave its bars out.
+
+    Returns:
+        The sections from top to bottom.
+    """
+
+    def bars(metrics: dict[str, str]) -> tuple[Panel, ...]:
+        return tuple(
+            Panel("bars", f"{shown}, {column}", (f"{column}/{key}",))
+            for key, shown in metrics.items()
+            for column in columns
+        )
+
+    histograms = tuple(
+        Panel("pictures", f"scores of the test images, {column}", (f"figures/scores_{column}",))
+        for column in columns
+    )
+    zfn = {key: shown for key, shown in OPTIMISTIC.items() if key == "zfn_accuracy"}
+    others = {key: shown for key, shown in OPTIMISTIC.items() if key not in zfn}
+    return [
+        Section("Methods against datasets at ZFN (threshold set on the test images)", bars(zfn)),
+        Section("Methods against datasets with thresholds from other images", bars(HONEST)),
+        Section("AUROC and best accuracy (threshold set on the test images)", bars(others)),
+        Section("Score histograms", histograms),
+        Section(
+            "Reconstructions",
+            (
+                Panel("pictures", "of test images, at the end", ("figures/reconstruction",)),
+                Panel("pictures", "while training", ("reconstructions",)),
+                Panel("table", "test images, scores and decisions", ("test_images",)),
+            ),
+        ),
+        Section(
+            "Losses",
+            tuple(Panel("lines", title, keys) for title, keys in LOSSES.items()),
+            is_open=False,
+        ),
+    ]
+
+
+def describe(sections: Sequence[Section]) -> Iterator[str]:
+    r"""Lines of a tree of what the dashboard shows, for people.
+
+    >>> panel = Panel("bars", "AUROC, sse", ("sse/auroc",))
+    >>> print("\n".join(describe([Section("AUROC", (panel,))])))
+    AUROC
+      bars      AUROC, sse: sse/auroc
+    """
+    for section in sections:
+        yield section.title if section.is_open else f"{section.title} (closed)"
+        for panel in section.panels:
+            yield f"  {panel.kind:<9} {panel.title}: {', '.join(panel.keys)}"
+
+
+def build_workspace(
+    sections: Sequence[Section], columns: Sequence[str], *, entity: str, project: str, name: str
+) -> "Workspace":
+    """Make the W&B workspace; it is not saved, and nothing is contacted.
+
+    Args:
+        sections: As :func:`plan_sections` gave them.
+        columns: Columns of scores whose ZFN accuracy the table of runs shows.
+        entity: W&B user or team.
+        project: W&B project.
+        name: What the workspace is called.
+
+    Raises:
+        UserError: If the package ``wandb-workspaces`` is missing.
+    """
+    try:
+        import wandb_workspaces.workspaces as ws
+        from wandb_workspaces import expr
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "the dashboard needs the package wandb-workspaces: "
+            "pip install 'cyclegan-ad[dashboard]'; dry_run=true shows the layout without it"
+        ) from error
+
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=name,
+        sections=[
+            ws.Section(
+                name=section.title,
+                panels=[_build_panel(panel) for panel in section.panels],
+                is_open=section.is_open,
+            )
+            for section in sections
+        ],
+        runset_settings=ws.RunsetSettings(
+            groupby=[expr.Config(name) for name in SETTINGS[:2]],
+            pinned_columns=[
+                *(f"config:{_stored(name)}" for name in SETTINGS),
+                *(f"summary:{column}/zfn_accuracy" for column in columns),
+            ],
+        ),
+    )
+
+
+def _stored(setting: str) -> str:
+    """Where W&B keeps a setting: in an envelope around the first part of its name."""
+    first, *rest = setting.split(".")
+    return ".".join([first, "value", *rest])
+
+
+def _build_panel(panel: Panel) -> Any:
+    import wandb_workspaces.reports.v2 as wr
+
+    over_seeds: dict[str, Any] = {
+        "groupby": GROUP,
+        "groupby_aggfunc": "mean",
+        "groupby_rangefunc": "stddev",
+    }
+    if panel.kind == "bars":
+        shares: dict[str, Any] = {"metrics": list(panel.keys), "range_x": (0.0, 1.0)}
+        return wr.BarPlot(title=panel.title, **shares, **over_seeds)
+    if panel.kind == "lines":
+        return wr.LinePlot(title=panel.title, x=STEP, y=list(panel.keys), **over_seeds)
+    if panel.kind == "pictures":
+        return wr.MediaBrowser(title=panel.title, media_keys=list(panel.keys))
+    return wr.WeavePanelSummaryTable(table_name=panel.keys[0])

@@ -1,0 +1,1 @@
+"""The fit: Lightning, processes, speed, progress, snapshots."""

@@ -1,0 +1,78 @@
+"""Pictures of fixed test images during training, to watch the reconstructions get better."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
+from cyclegan_ad.scoring.parts import anomaly_map
+from cyclegan_ad.tracking.loggers import log_images
+
+
+class ReconstructionSnapshots(Callback):
+    """Every few epochs, draws images, reconstructions and anomaly maps, and logs the picture.
+
+    The pictures go to ``figures/epoch_<number>.png`` in the run's directory. Only the first rank
+    draws, and nothing it does waits for the others; no random number is drawn, so that training
+    goes the same way with and without it.
+
+    Args:
+        images: (N, C, H, W) float in [-1, 1], a few of both classes.
+        labels: N classes, 0 normal, 1 abnormal.
+        captions: N captions, e.g. file names.
+        run_dir: the run's directory.
+        every_n_epochs: a picture after each that many epochs, >= 1.
+        masks: (N, H, W) bool, defects to outline, or None.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Sequence[int],
+        captions: Sequence[str],
+        *,
+        run_dir: Path,
+        every_n_epochs: int,
+        masks: Tensor | None = None,
+    ) -> None:
+        self.images = images
+        self.labels = torch.as_tensor(labels)
+        self.captions = list(captions)
+        self.run_dir = Path(run_dir)
+        self.every_n_epochs = every_n_epochs
+        self.masks = masks
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw a picture if one is due after this epoch."""
+        epoch = trainer.current_epoch + 1
+        if not trainer.is_global_zero or epoch % self.every_n_epochs:
+            return
+        reconstructions = self._reconstruct(trainer, pl_module)
+        path = reconstruction_figure(
+            self.images,
+            reconstructions,
+            anomaly_map(self.images, reconstructions),
+            self.labels,
+            self.captions,
+            self.run_dir / "figures" / f"epoch_{epoch:04d}.png",
+            masks=self.masks,
+        )
+        log_images(trainer.loggers, "reconstructions", path, trainer.fit_loop.total_batch_idx)
+
+    def _reconstruct(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Tensor:
+        # Some parts may be in evaluation mode on purpose: each gets back its own.
+        modes = {module: module.training for module in pl_module.modules()}
+        pl_module.eval()
+        try:
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
+                images = self.images.to(pl_module.device)
+                reconstructions: Tensor = cast(Any, pl_module).reconstruct(images)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+        return reconstructions.float().cpu()

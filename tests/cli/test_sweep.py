@@ -1,0 +1,112 @@
+"""A sweep that is killed half-way goes on with the same command, and touches nothing finished."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from started import LIMIT_S, start_training, wait_for
+from tiny import draw_folder, overrides
+
+from cyclegan_ad.cli.command_line import Job
+from cyclegan_ad.cli.sweep import Tally, labels_of, outcome_of, settled
+
+SEEDS = (0, 1, 2, 3)
+
+
+def state_of(run: Path) -> dict[str, tuple[int, int]]:
+    """Each file of a run: when it was written, and which file it is."""
+    files = [path for path in run.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
+
+
+def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
+    root, place = draw_folder(tmp_path / "data"), tmp_path / "runs"
+    words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2,3")
+    runs = [place / "cyclegan-32" / "folder" / f"seed{seed}" for seed in SEEDS]
+
+    killed = start_training(words)
+    # Within the third job, after its first checkpoint if the machine is quick enough to see it.
+    wait_for(runs[2] / "checkpoints" / "last.ckpt", killed)
+    killed.kill()
+    killed.communicate()
+    assert (runs[1] / "metrics.json").is_file()
+    assert not (runs[2] / "metrics.json").is_file()
+    assert not runs[3].exists()
+    before = [state_of(run) for run in runs[:2]]
+
+    again = start_training(words)
+    try:
+        out, err = again.communicate(timeout=LIMIT_S)
+    finally:
+        again.kill()
+    assert again.returncode == 0, err
+    assert [state_of(run) for run in runs[:2]] == before
+    for run in runs[:2]:
+        assert f"{run} is complete already; nothing to do" in out
+    assert f"{runs[2]}: going on after epoch" in out or f"{runs[2]}: trained already" in out
+    assert f"{runs[3]}: training; folder has" in out
+    assert out.count("is complete already") == 2
+    # The means over all seeds, those of the first command as well.
+    end = out[out.index("Mean over seeds") :]
+    assert re.search(r"CycleGAN 32 px, SSE +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end
+    assert end.endswith(f"All runs, with figures: python -m cyclegan_ad.report runs={place}\n")
+    for run in runs:
+        assert (run / "metrics.json").is_file()
+        assert '"finished": true' in (run / "training.json").read_text()
+
+
+def test_jobs_are_named_by_what_differs() -> None:
+    assert labels_of([["a=1", "seed=0", "hydra.x=1"], ["a=1", "seed=1", "hydra.x=1"]]) == [
+        "seed=0",
+        "seed=1",
+    ]
+    assert labels_of([["a=1", "seed=0"]]) == ["a=1 seed=0"]
+    assert labels_of([["a=1", "b=2"], ["a=1", "b=3"], ["a=2", "b=2"]]) == [
+        "a=1 b=2",
+        "a=1 b=3",
+        "a=2 b=2",
+    ]
+
+
+def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    job = Job(lambda settings: None)
+    tally = Tally(job, ["seed=0", "seed=1"])
+    tally.add(1, None, tmp_path / "1.log")
+    tally.add(0, "no such dataset")
+    out, err = capsys.readouterr()
+    assert out == f"1 of 2 jobs: seed=1 done (output: {tmp_path / '1.log'})\n"
+    assert err == "error: seed=0: no such dataset\n"
+    assert job.failures == [0]
+
+
+def test_outcomes() -> None:
+    well, refused, broken = settled(), settled(), JobReturn()
+    refused.return_value = "no such dataset"
+    broken.status, broken.return_value = JobStatus.FAILED, KeyError("x")
+    assert [outcome_of(result) for result in (well, refused, broken)] == [
+        None,
+        "no such dataset",
+        "KeyError('x')",
+    ]
+
+
+def test_output_goes_to_a_file_and_comes_back(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from cyclegan_ad.cli.sweep import output_in\n"
+        "print('before')\n"
+        f"with output_in(Path({str(tmp_path)!r}) / 'deep' / 'log'):\n"
+        "    print('within'); print('error', file=sys.stderr); os.system('echo of a child')\n"
+        "print('after')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert (result.stdout, result.stderr) == ("before\nafter\n", "")
+    said = (tmp_path / "deep" / "log").read_text().splitlines()
+    assert sorted(said) == ["error", "of a child", "within"]

@@ -1,0 +1,115 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cyclegan_ad.metrics.thresholds import (
+    accuracy_at,
+    auroc,
+    max_accuracy_threshold,
+    summarise,
+    zfn_threshold,
+)
+
+
+def with_ties(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat([0, 1], rng.integers(1, 30, size=2)))
+    return np.round(rng.normal(labels, 1.0), 1), labels
+
+
+def test_hand_worked() -> None:
+    # sorted:   1n  2n  2a  3n  4a  5a       right at a threshold of
+    #           1: 3a = 3/6   2: 3a + 1n = 4/6   3: 2a + 2n = 4/6   4: 2a + 3n = 5/6   5: 4/6
+    scores, labels = [2.0, 5.0, 1.0, 4.0, 3.0, 2.0], [1, 1, 0, 1, 0, 0]
+    assert summarise(scores, labels) == {
+        "zfn_threshold": 2.0,
+        "zfn_accuracy": 4 / 6,
+        "max_accuracy": 5 / 6,
+        "max_accuracy_threshold": 4.0,
+        "auroc": (3 + 3 + 1.5) / 9,  # wins of 5, of 4, of the 2 that ties with a normal 2
+    }
+
+
+def test_first_of_equally_good_thresholds_is_taken() -> None:
+    assert max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1]) == 2.0
+    assert max_accuracy_threshold([4.0, 3.0, 2.0, 1.0], [1, 0, 1, 0]) == 2.0
+
+
+def test_score_equal_to_the_threshold_is_abnormal() -> None:
+    assert accuracy_at([1.0, 1.0], [0, 1], 1.0) == 0.5
+    assert accuracy_at([0.0, 1.0], [0, 1], 1.0) == 1.0
+    assert accuracy_at([0.0, 1.0], [0, 1], np.nextafter(1.0, 2.0)) == 0.5
+
+
+def test_inverted_scores() -> None:
+    scores, labels = [4.0, 3.0, 2.0, 1.0], [0, 0, 1, 1]
+    assert auroc(scores, labels) == 0.0
+    assert zfn_threshold(scores, labels) == 1.0
+    assert accuracy_at(scores, labels, 1.0) == 0.5
+
+
+def test_golden_thresholds(golden: Callable[[str], Path]) -> None:
+    cases = json.loads(golden("thresholds.json").read_text())
+    assert len(cases) == 20
+    for case in cases:
+        scores = case["normal"] + case["abnormal"]
+        labels = [0] * len(case["normal"]) + [1] * len(case["abnormal"])
+        got = summarise(scores, labels)
+        for key in ("zfn_threshold", "zfn_accuracy", "max_accuracy", "max_accuracy_threshold"):
+            assert got[key] == case[key], key
+        assert got["auroc"] == pytest.approx(case["auroc"], rel=0, abs=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_against_brute_force_and_sklearn(seed: int) -> None:
+    scores, labels = with_ties(seed)
+    accuracies = {t: np.mean((scores >= t) == labels) for t in sorted(scores)}
+    best = max(accuracies.values())
+    first = next(t for t, accuracy in accuracies.items() if accuracy == best)
+    passing = [t for t in sorted(scores) if np.all(scores[labels == 1] >= t)]
+    got = summarise(scores, labels)
+    assert got["max_accuracy_threshold"] == first
+    assert got["max_accuracy"] == best
+    assert got["zfn_threshold"] == max(passing)
+    assert got["zfn_accuracy"] == accuracies[max(passing)]
+    assert got["auroc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-14)
+
+
+def test_large_raw_scores_do_not_tie() -> None:
+    # float32 cannot tell these apart, and a sigmoid would make all of them 1
+    scores = 1e8 + np.arange(6) / 8
+    assert auroc(scores, [0, 0, 0, 1, 1, 1]) == 1.0
+
+
+def test_order_of_the_images_does_not_matter() -> None:
+    scores, labels = with_ties(3)
+    order = np.random.default_rng(0).permutation(len(scores))
+    assert summarise(scores[order], labels[order]) == summarise(scores, labels)
+
+
+@pytest.mark.parametrize("function", [zfn_threshold, max_accuracy_threshold, auroc, summarise])
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([1.0, 2.0], [1, 1], "no normal image"),
+        ([1.0, 2.0], [0, 0], "no abnormal image"),
+        ([], [], "no abnormal image"),
+        ([1.0, np.nan, 2.0], [0, 1, 1], "1 of 3 scores are not finite, the first at position 1"),
+        ([1.0, np.inf], [0, 1], "not finite"),
+        ([1.0, 2.0], [0, 2], "labels must be 0"),
+        ([1.0, 2.0, 3.0], [0, 1], "one length"),
+        ([[1.0, 2.0]], [[0, 1]], "one length"),
+    ],
+)
+def test_bad_input_is_refused(function, scores, labels, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        function(scores, labels)
+
+
+def test_threshold_must_be_finite() -> None:
+    with pytest.raises(ValueError, match="threshold must be finite"):
+        accuracy_at([1.0, 2.0], [0, 1], np.nan)

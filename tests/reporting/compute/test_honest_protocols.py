@@ -1,0 +1,69 @@
+"""Decisions summed over seeds."""
+
+from pathlib import Path
+
+import pytest
+from reporting.fake_runs import decide_again, make_run
+
+from cyclegan_ad.reporting.compute.honest_protocols import add_decisions, gather_honest
+from cyclegan_ad.reporting.read.alike import choose_alike
+from cyclegan_ad.reporting.read.find_runs import collect
+
+
+def decisions(misses: int, alarms: int, calibration: int, bound: float) -> dict[str, object]:
+    return {
+        "thresholds": [float(misses)],
+        "margin": 0.0,
+        "confidence": 0.95,
+        "calibration_abnormal": calibration,
+        "abnormal": 20,
+        "normal": 30,
+        "misses": misses,
+        "false_alarms": alarms,
+        "miss_rate": misses / 20,
+        "false_alarm_rate": alarms / 30,
+        "accuracy": 1 - (misses + alarms) / 50,
+        "miss_rate_bound": bound,
+        "max_accuracy": None,
+    }
+
+
+def test_counts_add_up_and_the_weakest_bound_counts() -> None:
+    together = add_decisions([decisions(1, 6, 35, 0.082), decisions(3, 0, 30, 0.095)])
+    assert (together["misses"], together["abnormal"]) == (4, 40)
+    assert (together["false_alarms"], together["normal"]) == (6, 60)
+    assert together["miss_rate"] == pytest.approx(0.1)
+    assert together["false_alarm_rate"] == pytest.approx(0.1)
+    assert together["accuracy"] == pytest.approx(0.9)
+    assert (together["calibration_abnormal"], together["miss_rate_bound"]) == (30, 0.095)
+    assert together["thresholds"] == [1.0, 3.0]
+
+
+def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> None:
+    for seed in range(2):
+        make_run(tmp_path, "cyclegan", 64, "screw", seed, "protocol=calibrated", columns=["sse"])
+    runs, _ = collect(tmp_path)
+    alike = choose_alike(runs)
+    crossfit, calibrated = gather_honest(alike)
+    assert alike.left_out == []
+    assert (crossfit.protocol, calibrated.protocol) == ("crossfit", "calibrated")
+    each = [run.metrics["protocols"]["calibrated"]["sse"] for run in runs]
+    assert calibrated.seeds == (0, 1)
+    assert calibrated.decisions["misses"] == sum(row["misses"] for row in each)
+    assert calibrated.accuracy.values == tuple(row["accuracy"] for row in each)
+    assert calibrated.max_accuracy is None
+    assert crossfit.max_accuracy is not None
+    assert len(calibrated.sentences) == 2
+    assert "no abnormal image was missed among 2" in calibrated.sentences[0]
+    assert "miss rate below 77.6 % with 95 % confidence" in calibrated.sentences[0]
+
+
+def test_another_margin_is_not_mixed_in(tmp_path: Path) -> None:
+    for seed in range(3):
+        path = make_run(tmp_path, seed=seed, columns=["sse"])
+    decide_again(path, margin=0.1)
+    alike = choose_alike(collect(tmp_path)[0])
+    (row,), left_out = gather_honest(alike), alike.left_out
+    assert row.seeds == (0, 1)
+    assert [row.what for row in left_out] == ["cyclegan-64/screw/seed2, crossfit"]
+    assert "margin 0.1" in left_out[0].reason

@@ -1,0 +1,198 @@
+"""Run directories that cannot be trusted are named and left out."""
+
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reporting.fake_runs import change_metrics, make_run
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.reporting.build import write_report
+from cyclegan_ad.reporting.read.find_runs import collect, find_runs
+
+
+def test_runs_are_found_at_any_depth_and_hidden_folders_are_not(tmp_path: Path) -> None:
+    one = make_run(tmp_path, place="cyclegan-64/screw/seed0")
+    other = make_run(tmp_path, seed=1, place="deep/er/still/x")
+    make_run(tmp_path, seed=2, place=".sweeps/2026/seed2")
+    (one / "wandb").mkdir()
+    (one / "wandb" / "config.yaml").write_text("a: 1")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "notes.txt").write_text("no run")
+    empty = tmp_path / "cyclegan-64" / "screw" / "seed9"
+    empty.mkdir()
+    assert find_runs(tmp_path) == ([one, empty, other], [])
+    assert find_runs(one) == ([one], [])
+
+
+def test_a_finished_run_is_read_with_its_scores(tmp_path: Path) -> None:
+    path = make_run(tmp_path, odd_names=True)
+    (run,), left_out = collect(tmp_path)
+    assert left_out == []
+    assert (run.shown, run.seed, run.dataset) == ("cyclegan-64/screw/seed0", 0, "screw")
+    assert run.labels.sum() == 12
+    assert list(run.scores) == ["sse", "fid"]
+    lines = (path / "scores.csv").read_bytes().decode(errors="surrogateescape").splitlines()
+    assert run.image_paths[3] == lines[4].split(",")[0]
+    assert run.scores["fid"][3] == float(lines[4].split(",")[3])
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda path: (path / name).unlink()
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda path: (path / name).write_text(text) and None
+
+
+def cut_last_line(path: Path) -> None:
+    lines = (path / "scores.csv").read_text().splitlines(keepends=True)
+    (path / "scores.csv").write_text("".join(lines[:-1]))
+
+
+def shift_scores(path: Path) -> None:
+    lines = (path / "scores.csv").read_text().splitlines()
+    last = lines[-1].split(",")
+    lines[-1] = ",".join([*last[:2], "0.5", last[3]])
+    (path / "scores.csv").write_text("\n".join(lines) + "\n")
+
+
+def unlikely_auroc(path: Path) -> None:
+    text = json.loads((path / "metrics.json").read_text())
+    text["scores"]["sse"]["auroc"] = float("nan")
+    (path / "metrics.json").write_text(json.dumps(text))
+
+
+def other_test_set(path: Path) -> None:
+    text = (path / "split.csv").read_text()
+    (path / "split.csv").write_text(text.replace(",test", ",train", 1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (remove("config.yaml"), "config.yaml"),
+        (remove("metrics.json"), "metrics.json does not exist"),
+        (remove("scores.csv"), "scores.csv does not exist"),
+        (remove("split.csv"), "split.csv is gone"),
+        (remove("training.json"), "not finished: 0 epochs"),
+        (write("metrics.json", '{"format": 2, "sco'), "metrics.json cannot be read"),
+        (write("config.yaml", "seed: 0"), "config.yaml is damaged"),
+        (write("split.csv", "path\nx\n"), "split.csv is damaged (its header is gone)"),
+        (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
+        (write("training.json", "{"), "training.json is damaged"),
+        (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
+        (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
+        (lambda path: change_metrics(path, protocols=None), "protocols is None"),
+        (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
+        (
+            lambda path: change_metrics(path, dataset="tile"),
+            "disagree: dataset is 'tile' and 'screw'",
+        ),
+        (lambda path: change_metrics(path, test_normal=13), "12 normal images against 13"),
+        (cut_last_line, "11 abnormal images against 12"),
+        (shift_scores, "0.5 by the scores"),
+        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, 0."),
+        (other_test_set, "disagree on the images of the subset test"),
+    ],
+)
+def test_a_bad_run_is_left_out_with_the_reason(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    make_run(tmp_path, seed=1)
+    damage(make_run(tmp_path, seed=0))
+    runs, left_out = collect(tmp_path)
+    assert [run.seed for run in runs] == [1]
+    assert [row.what for row in left_out] == ["cyclegan-64/screw/seed0"]
+    assert reason in left_out[0].reason
+    assert "\n" not in left_out[0].reason
+
+
+NUMBERS = ("1e400", "1" + "0" * 400, "9" * 5000, "NaN", "true", '"x"', "null", "[[1]]", "{}", "-1")
+
+
+def test_no_damaged_file_stops_the_report(tmp_path: Path) -> None:
+    """Every number and text of the files replaced by what nobody expects, one after the other."""
+    whole = make_run(tmp_path / "whole", "cyclegan", 64, "screw", 0, "protocol=calibrated")
+    files = ("metrics.json", "training.json", "environment.json", "split.csv", "scores.csv")
+    runs = tmp_path / "runs"
+    made = 0
+    for name in (*files, "calibration.csv", "config.yaml"):
+        text = (whole / name).read_text()
+        values = list(re.finditer(r"(?<=[ ,\[])[\w.+-]+(?=[\n,])", text))[:60:3]
+        odd = itertools.cycle((*NUMBERS, "\0", "\udce8", "[" * 100_000))
+        for value, other in zip(values, odd, strict=False):
+            path = runs / f"run{made:03d}"
+            shutil.copytree(whole, path)
+            damaged = text[: value.start()] + other + text[value.end() :]
+            (path / name).write_bytes(damaged.encode(errors="surrogateescape"))
+            made += 1
+    assert made > 80
+    collected, left_out = collect(runs)
+    shown = {run.shown for run in collected} | {row.what.partition(",")[0] for row in left_out}
+    assert shown == {f"run{i:03d}" for i in range(made)}  # none is passed over
+    assert all(row.reason.isprintable() and len(row.reason) < 600 for row in left_out)
+    write_report(runs, tmp_path / "out", None)
+
+
+def test_a_forged_bound_is_not_shown(tmp_path: Path) -> None:
+    make_run(tmp_path, "cyclegan", 64, "screw", 1, "protocol=calibrated", columns=["sse", "fid"])
+    forged = make_run(tmp_path, "cyclegan", 64, "screw", 0, "protocol=calibrated")
+    metrics = json.loads((forged / "metrics.json").read_text())
+    metrics["protocols"]["calibrated"]["fid"]["miss_rate_bound"] = 0.01
+    change_metrics(forged, **metrics)
+    gone = make_run(tmp_path, "cyclegan", 64, "tile", 0, "protocol=calibrated", columns=["sse"])
+    (gone / "calibration.csv").unlink()
+    runs, left_out = collect(tmp_path)
+    assert len(runs) == 3
+    assert {(row.what, row.reason.partition(" is ")[0]) for row in left_out} == {
+        ("cyclegan-64/screw/seed0, calibrated, score fid", "miss_rate_bound"),
+        ("cyclegan-64/tile/seed0, calibrated, score sse", "calibration.csv"),
+    }
+    write_report(tmp_path, tmp_path / "out", "calibrated")
+    rows = (tmp_path / "out" / "protocols.csv").read_text().splitlines()
+    shown = [line.split(",")[:7] for line in rows if line.startswith("calibrated")]
+    assert [(row[1], row[5], row[6]) for row in shown] == [
+        ("screw", "sse", "0 1"),
+        ("screw", "fid", "1"),
+    ]
+
+
+def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    metrics = json.loads((path / "metrics.json").read_text())
+    metrics["scores"]["peak_2px"] = metrics["scores"].pop("fid")
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    (run,), left_out = collect(tmp_path)
+    assert list(run.scores) == ["sse"]
+    assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
+        ("cyclegan-64/screw/seed0, score peak_2px", "stands in metrics.json alone"),
+        ("cyclegan-64/screw/seed0, crossfit, score fid", "nothing on disk supports it"),
+        ("cyclegan-64/screw/seed0, score fid", "stands in scores.csv alone"),
+    ]
+
+
+def test_without_an_environment_a_run_still_counts(tmp_path: Path) -> None:
+    (make_run(tmp_path) / "environment.json").write_text("[]")
+    (run,), left_out = collect(tmp_path)
+    assert (run.environment, left_out) == ({}, [])
+
+
+def test_no_folder_and_no_runs_are_errors_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not a folder; .*runs=PATH"):
+        collect(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no run directories"):
+        collect(tmp_path / "empty")
+
+
+def test_runs_of_an_earlier_version_are_all_left_out(tmp_path: Path) -> None:
+    path = make_run(tmp_path)
+    change_metrics(path, format=1)
+    shutil.copytree(path, tmp_path / "copy")
+    runs, left_out = collect(tmp_path)
+    assert (runs, len(left_out)) == ([], 2)

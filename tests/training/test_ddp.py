@@ -1,0 +1,140 @@
+"""Two processes train what one process trains with twice the batch; all in subprocesses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import draw_folder, overrides, settings
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.training.ddp import process_count
+
+# float64: Adam makes steps of full size out of gradients that are zero up to rounding.
+THREE_STEPS = ("trainer.max_epochs=1", "trainer.precision=64-true")
+
+
+def command(words: list[str], timeout_s: int = 200) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cyclegan_ad.train", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(run.checkpoint, weights_only=True)["state_dict"]
+    return state
+
+
+def test_sweep_in_two_processes_equals_one_process_with_twice_the_batch(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data", normal=15)  # 12 to train: 3 steps of 2 x 2
+    two, one = tmp_path / "two", tmp_path / "one"
+    ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *THREE_STEPS)
+    sweep = command(overrides(root, two, *ddp, "dataset.batch_size=2", "-m", "seed=0,1"))
+    assert sweep.returncode == 0, sweep.stderr
+    single = command(overrides(root, one, *THREE_STEPS, "dataset.batch_size=4", "-m", "seed=0,1"))
+    assert single.returncode == 0, single.stderr
+    for seed in (0, 1):
+        chosen = [RunDirectory.of(settings(root, runs, f"seed={seed}")) for runs in (two, one)]
+        ours, theirs = (weights(run) for run in chosen)
+        assert chosen[0].read_training()["steps"] == 3
+        for name in theirs:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-6)
+        assert chosen[0].metrics.is_file()
+    first, second = (
+        weights(RunDirectory.of(settings(root, two, f"seed={seed}"))) for seed in (0, 1)
+    )
+    name = "generator_to_normal.layers.1.weight"
+    assert not torch.equal(first[name], second[name])
+
+
+def test_failure_in_a_process_is_told_in_one_line(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    words = overrides(
+        root,
+        tmp_path / "runs",
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "method.learning_rate=1e38",
+    )
+    failed = command(words)
+    assert failed.returncode == 1
+    errors = [line for line in failed.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "NaN or infinite at training step" in errors[0]
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("trainer", "expected"),
+    [
+        ({"accelerator": "cpu", "strategy": "auto", "devices": 1}, 1),
+        ({"accelerator": "cpu", "strategy": "auto", "devices": "auto"}, 1),
+        ({"accelerator": "cpu", "strategy": "ddp", "devices": "auto"}, 1),
+        ({"accelerator": "cpu", "strategy": "ddp", "devices": 3}, 3),
+        ({"accelerator": "auto", "strategy": "ddp", "devices": "auto"}, 4),
+        ({"accelerator": "gpu", "strategy": "ddp", "devices": 2}, 2),
+    ],
+)
+def test_process_count(
+    trainer: dict[str, object], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert process_count(trainer) == expected
+
+
+@pytest.mark.parametrize(
+    ("trainer", "message"),
+    [
+        ({"accelerator": "cpu", "strategy": "auto", "devices": 2}, "add trainer=ddp"),
+        ({"accelerator": "gpu", "strategy": "ddp", "devices": 5}, "this machine has 4 GPUs"),
+    ],
+)
+def test_impossible_process_counts(
+    trainer: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    with pytest.raises(UserError, match=message):
+        process_count(trainer)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes through /proc")
+def test_a_process_that_is_terminated_ends_the_command(tmp_path: Path) -> None:
+    """The other one may wait for it, outside of Python, in a broadcast."""
+    root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
+    chosen = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    words = overrides(root, runs, *chosen, "trainer.max_epochs=4000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cyclegan_ad.train", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not (runs / "cyclegan-32" / "folder" / "seed0" / "training.json").is_file():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(children) == 2
+        os.kill(int(children[1]), signal.SIGTERM)
+        _, err = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
+        "error: training process 1 of 2 was terminated by SIGTERM; type the same command again to "
+        "resume"
+    ]
+    assert "Traceback" not in err

@@ -1,0 +1,415 @@
+"""Interrupted trainings end with the weights of uninterrupted ones, bit for bit."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from small_cyclegan import SMALL
+from tiny import draw_folder, overrides, settings
+
+from cyclegan_ad import device
+from cyclegan_ad.build import build_data, build_method
+from cyclegan_ad.endings import Terminated, terminable
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.training import fit as training
+from cyclegan_ad.training import speed as preparation
+from cyclegan_ad.training.speed import compile_networks, prepare_networks
+
+
+class Interrupt(Exception):
+    """Stands for a killed process."""
+
+
+class InterruptAt(pl.Callback):
+    """Raises at the start of a step, counted over the whole training from 0."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step // 2 == self.step:
+            raise Interrupt
+
+
+def fit(run: RunDirectory, chosen: dict[str, Any], *callbacks: pl.Callback) -> None:
+    data = build_data(chosen)
+    data.setup()
+    training.fit(
+        build_method(chosen),
+        data,
+        run,
+        devices=1,
+        loggers=[],
+        callbacks=callbacks,
+        **training.training_arguments(chosen),
+    )
+
+
+def final_state(run: RunDirectory) -> dict[str, Any]:
+    return torch.load(run.checkpoint, weights_only=True)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A data folder and the final checkpoint of a training that was never interrupted."""
+    root = draw_folder(tmp_path_factory.mktemp("data"))
+    run = RunDirectory(tmp_path_factory.mktemp("run"))
+    # Pools of 4 are full after two steps, so that past fakes matter.
+    fit(run, settings(root, run.path, "method.pool_size=4"))
+    return root, final_state(run)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+def test_resumed_training_ends_with_the_same_weights(
+    step: int, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    with pytest.raises(Interrupt):
+        fit(run, chosen, InterruptAt(step))
+    assert run.read_training()["epochs"] == step // 3
+    fit(run, chosen)
+    ours = final_state(run)
+    for part in ("state_dict", "optimizer_states", "pools", "lr_schedulers", "epoch"):
+        assert_same(ours[part], expected[part])
+
+
+def test_other_seed_gives_other_weights(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    run = RunDirectory(tmp_path)
+    fit(run, settings(root, tmp_path, "method.pool_size=4", "seed=1"))
+    key = "generator_to_normal.layers.1.weight"
+    assert not torch.equal(final_state(run)["state_dict"][key], expected["state_dict"][key])
+
+
+def test_a_checkpoint_that_is_being_written_does_not_replace_the_last(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    write, wholes = Path.write_bytes, []
+
+    def half_written(path: Path, content: Any) -> int:
+        assert path.parent == run.checkpoint.parent  # no other disk, no other folder
+        wholes.append(len(content))
+        if len(wholes) == 2:
+            write(path, content[: len(content) // 2])
+            raise Interrupt
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half_written)
+        with pytest.raises(Interrupt):
+            fit(run, chosen)
+    assert os.listdir(run.checkpoint.parent) == [run.checkpoint.name]
+    assert run.read_training()["epochs"] == 1
+    fit(run, chosen)
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_a_kill_before_the_note_of_the_last_epoch_is_made_good(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    note = training.SaveLast.write_progress
+
+    def killed(self: training.SaveLast, trainer: pl.Trainer, epochs: int) -> None:
+        if epochs == 3:
+            raise Interrupt
+        note(self, trainer, epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.SaveLast, "write_progress", killed)
+        with pytest.raises(Interrupt):
+            fit(run, chosen)
+    assert not run.read_training()["finished"]
+    fit(run, chosen)
+    assert run.read_training()["finished"]
+    assert run.read_training()["steps"] == 9
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    class PressCtrlC(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(RunDirectory(tmp_path), settings(uninterrupted[0], tmp_path), PressCtrlC())
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_a_run_that_is_deleted_while_it_is_trained_stops(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    class DeleteRun(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            shutil.rmtree(tmp_path / "run", ignore_errors=True)
+
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
+    run.config.touch()
+    with pytest.raises(UserError, match="was deleted or moved while it was trained"):
+        fit(run, settings(uninterrupted[0], tmp_path), DeleteRun())
+    assert not run.checkpoint.exists()
+
+
+@pytest.mark.parametrize("handled_elsewhere", [False, True])
+def test_sigterm_is_passed_on_with_its_status(
+    handled_elsewhere: bool, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    class SendSigterm(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.current_epoch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        if handled_elsewhere:  # as by submitit
+            signal.signal(signal.SIGTERM, lambda *_: None)
+        around = contextlib.nullcontext() if handled_elsewhere else terminable()
+        with pytest.raises(Terminated) as ended, around:
+            fit(run, chosen, SendSigterm())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert ended.value.code == 143
+    assert run.read_training()["epochs"] == 1
+    fit(run, chosen)
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_a_checkpoint_that_is_not_where_its_note_says(
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An older one was put back, or none: the one resumes where it is, the other is said."""
+    root, expected = uninterrupted
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path, "method.pool_size=4")
+    with pytest.raises(Interrupt):
+        fit(run, chosen, InterruptAt(3))
+    progress = json.loads(run.training.read_text())
+    run.training.write_text(json.dumps(progress | {"epochs": 2}))
+    older = run.checkpoint.read_bytes()
+    run.checkpoint.unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt is gone"):
+        fit(run, chosen)
+    run.checkpoint.write_bytes(older)
+    fit(run, chosen)
+    assert f"{run.checkpoint} is of epoch 1: resuming after it\n" in capsys.readouterr().out
+    assert_same(final_state(run)["state_dict"], expected["state_dict"])
+
+
+def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    epochs = "trainer.max_epochs=40"
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run = RunDirectory.of(settings(root, killed, epochs))
+
+    def command(runs: Path) -> list[str]:
+        return [sys.executable, "-m", "cyclegan_ad.train", *overrides(root, runs, epochs)]
+
+    process = subprocess.Popen(command(killed), start_new_session=True)
+    deadline = time.monotonic() + 120
+    while run.read_training()["epochs"] < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= run.read_training()["epochs"] < 40
+
+    again = subprocess.run(command(killed), capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert "going on after epoch" in again.stdout
+    whole = subprocess.run(command(straight), capture_output=True, text=True, timeout=120)
+    assert whole.returncode == 0, whole.stderr
+    other = RunDirectory.of(settings(root, straight, epochs))
+    for part in ("state_dict", "optimizer_states", "pools"):
+        assert_same(final_state(run)[part], final_state(other)[part])
+    assert run.scores.read_text() == other.scores.read_text()
+
+
+def test_non_finite_loss_keeps_the_last_good_checkpoint(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, _ = uninterrupted
+
+    class Poison(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                module.generator_to_normal.layers[1].weight.data[0, 0, 0, 0] = float("nan")
+
+    run, chosen = RunDirectory(tmp_path), settings(root, tmp_path)
+    with pytest.raises(UserError, match=r"training step 4 \(epoch 2\).*last good.*after epoch 1"):
+        fit(run, chosen, Poison())
+    weights = final_state(run)["state_dict"]["generator_to_normal.layers.1.weight"]
+    assert torch.isfinite(weights).all()
+
+
+def assert_close(state: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """The same names, and weights that differ by rounding."""
+    assert list(state) == list(expected)
+    for name, value in state.items():
+        # Adam turns the rounding of gradients that are zero into steps of the learning rate.
+        if not name.endswith("bias"):
+            torch.testing.assert_close(value, expected[name], rtol=0, atol=5e-4, msg=name)
+
+
+def weights_with(word: str, root: Path, folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of the training of ``uninterrupted`` with one more setting."""
+    run = RunDirectory(folder)
+    fit(run, settings(root, folder, "method.pool_size=4", word))
+    state: dict[str, torch.Tensor] = final_state(run)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+    return state
+
+
+def test_channels_last_is_the_order_of_the_weights(
+    uninterrupted: tuple[Path, dict[str, Any]],
+) -> None:
+    # Where there is one channel or one pixel, both orders are the same.
+    kernels = [
+        value
+        for value in uninterrupted[1]["state_dict"].values()
+        if value.ndim == 4 and value.shape[1] > 1
+    ]
+    assert len(kernels) > 20
+    for kernel in kernels:
+        assert kernel.is_contiguous(memory_format=torch.channels_last)
+        assert not kernel.is_contiguous()
+
+
+def test_bf16_computes_otherwise_and_keeps_float32_weights(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    state = weights_with("trainer.precision=bf16-mixed", root, tmp_path)
+    assert state.keys() == expected["state_dict"].keys()
+    for name, value in state.items():
+        assert value.dtype == torch.float32
+        if name.endswith("weight"):
+            assert not torch.equal(value, expected["state_dict"][name]), name
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
+    compiler: bool,
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root, expected = uninterrupted
+    compiled: list[str] = []
+    which = SimpleNamespace(which=lambda name: name if compiler else None)
+    monkeypatch.setattr(preparation, "shutil", which)
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, mode: compiled.append(type(self).__name__)
+    )
+    state = weights_with("trainer.compile=true", root, tmp_path)
+    assert_close(state, expected["state_dict"])
+    assert compiled.count("Generator") == compiled.count("Discriminator") == 2 * compiler
+    assert ("no compiler: C++" in capsys.readouterr().out) is not compiler
+
+
+@pytest.mark.parametrize("choice", ["auto", "false"])
+def test_compile_is_off_on_a_cpu_unless_asked(
+    choice: str,
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, mode: pytest.fail("compiled"))
+    weights_with(f"trainer.compile={choice}", uninterrupted[0], tmp_path)
+
+
+def test_precision_auto_is_what_the_processor_computes_in(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, expected = uninterrupted
+    for has, name in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(device, "has_bfloat16", lambda _, has=has: has)
+        chosen = settings(root, tmp_path, "trainer.precision=auto")
+        assert training.precision_of(chosen) == name
+        baseline = settings(root, tmp_path, "trainer.precision=auto", method="ganomaly")
+        assert training.precision_of(baseline) == "32-true"
+    assert_same(weights_with("trainer.precision=auto", root, tmp_path), expected["state_dict"])
+    written = json.loads(RunDirectory(tmp_path).training.read_text())
+    assert written["precision"] == "32-true"
+
+
+def test_checkpointing_computes_the_same(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    root, expected = uninterrupted
+    state = weights_with("trainer.activation_checkpointing=true", root, tmp_path)
+    assert_close(state, expected["state_dict"])
+
+
+def test_lanes_are_for_one_process_on_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.device("meta"):
+        method = CycleGAN(**SMALL)
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    given = {"compile": "auto", "compile_mode": "default", "activation_checkpointing": False}
+    prepare_networks(method, cpu, **given, processes=1)
+    assert method.side_by_side
+    prepare_networks(method, cpu, **given, processes=2)
+    assert not method.side_by_side
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    prepare_networks(method, cpu, **given, processes=1)
+    assert not method.side_by_side
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_compiled_networks_compute_the_same() -> None:
+    torch.manual_seed(0)
+    method = torch.nn.Module()
+    method.network = torch.nn.Sequential(
+        ReflectionPad(1), torch.nn.Conv2d(1, 2, 3), InstanceNorm(2), ToImage(2, 1, 3)
+    )
+    images = torch.rand(2, 1, 8, 8)
+    names, expected = list(method.state_dict()), method.network(images)
+    assert compile_networks(method, torch.device("cpu"), "default", asked=True)
+    assert method.network._compiled_call_impl is not None
+    torch.testing.assert_close(method.network(images), expected)
+    assert list(method.state_dict()) == names
