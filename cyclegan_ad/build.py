@@ -8,9 +8,9 @@ import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
+from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.training.progress import decoding_progress
 
 
 def build_data(settings: dict[str, Any]) -> AnomalyDataModule:

@@ -1,5 +1,8 @@
 """The processor a command computes on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from cyclegan_ad.errors import UserError
@@ -70,3 +73,27 @@ def has_bfloat16(device: torch.device) -> bool:
     # Before torch 2.12 there is no such list, and float32 is the safe choice.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+    """Within it, networks compute as ``score.precision`` says, whatever is set around it.
+
+    Args:
+        device: Where they compute.
+        precision: ``float32``, also where a GPU would round the factors of convolutions to TF32; or
+            ``bf16``: the factors of convolutions are rounded to bfloat16, and added in float32.
+    """
+    if precision == "bf16":
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    rounded = torch.backends.cudnn.allow_tf32
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = rounded

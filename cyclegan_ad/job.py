@@ -5,18 +5,14 @@ train_run:     build the method, fit it       (in this process, or in each of se
 evaluate_run:  load the weights, score the test set, write what follows from the scores
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pytorch_lightning import Callback
-from pytorch_lightning.loggers import Logger
-
-from cyclegan_ad.build import build_method, ensure_method
+from cyclegan_ad.build import ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.examples import choose_examples
 from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.display.result_table import print_result
+from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
 from cyclegan_ad.evaluation.evaluate_run import (
@@ -32,14 +28,11 @@ from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import read_metrics, read_scores
 from cyclegan_ad.text import printable
-from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers, log_final
-from cyclegan_ad.tracking.wandb_checks import check_run, check_variables, labels_of_run
+from cyclegan_ad.tracking.loggers import log_final
+from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 from cyclegan_ad.training.ddp import process_count, train_in_processes
-from cyclegan_ad.training.fit import fit, precision_of, training_arguments
-from cyclegan_ad.training.progress import TrainingProgress, decoding_progress
-from cyclegan_ad.training.snapshots import ReconstructionSnapshots
-
-SNAPSHOT_IMAGES = 3  # of each class
+from cyclegan_ad.training.fit import precision_of
+from cyclegan_ad.training.train_run import open_loggers, train_run
 
 
 def run_job(settings: dict[str, Any]) -> dict[str, Any]:
@@ -144,26 +137,6 @@ def _train_and_evaluate(
     return metrics
 
 
-@contextmanager
-def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequence[Logger]]:
-    """The loggers of a job, closed at its end, also when it fails."""
-    logger = settings["logger"]
-    wandb = {key: logger[key] for key in ("project", "entity", "mode") if key in logger}
-    loggers = build_loggers(
-        logger["kind"],
-        run.path,
-        config=settings,
-        **labels_of_run(settings),
-        **wandb,
-    )
-    exit_code = 1
-    try:
-        yield loggers
-        exit_code = 0
-    finally:
-        finish_loggers(loggers, exit_code)
-
-
 def _announce(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
 ) -> None:
@@ -190,44 +163,3 @@ def _announce(
         print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
     for note in data.notes():
         print(f"note: {printable(note)}")
-
-
-def train_run(
-    settings: dict[str, Any], processes: int, data: AnomalyDataModule, loggers: Sequence[Logger]
-) -> None:
-    """Build the method and fit it; with several processes, each of them calls this.
-
-    Args:
-        settings: All settings of the job; its run directory is prepared.
-        processes: How many processes train together.
-        data: The data module, set up.
-        loggers: Where losses and pictures go.
-    """
-    run = RunDirectory.of(settings)
-    every = settings["trainer"]["snapshot_every_n_epochs"]
-    name = settings["method"]["name"]
-    arguments = training_arguments(settings)
-    if METHODS[name].fitted:
-        arguments["compile"] = False  # one pass over the images is over before it were compiled
-    callbacks: list[Callback] = [TrainingProgress()]
-    if every > 0 and not METHODS[name].fitted:
-        shown = choose_examples(data, SNAPSHOT_IMAGES)
-        callbacks.append(
-            ReconstructionSnapshots(
-                shown.images,
-                shown.labels,
-                shown.captions,
-                run_dir=run.path,
-                every_n_epochs=every,
-                masks=shown.masks,
-            )
-        )
-    fit(
-        build_method(settings),
-        data,
-        run,
-        devices=processes,
-        loggers=loggers,
-        callbacks=callbacks,
-        **arguments,
-    )

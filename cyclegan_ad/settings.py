@@ -7,11 +7,14 @@ from typing import Any
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.path_settings import check_folder_name, check_path
-from cyclegan_ad.pretrained.names import check_backbone_name, check_embedding_settings
+from cyclegan_ad.pretrained.names import (
+    check_backbone_name,
+    check_embedding_settings,
+    check_extractor_name,
+)
 from cyclegan_ad.scoring.names import (
     SCORE_PRECISIONS,
     TTA_NAMES,
-    check_extractor_name,
     check_method_scores,
     check_score_names,
 )
@@ -229,6 +232,18 @@ def _check_betas(settings: Mapping[str, Any]) -> None:
         and all(_is_number(beta) and 0 <= beta < 1 for beta in betas)
     ):
         raise UserError(f"method.betas={betas} is not possible; it is two numbers from 0 to 1")
+
+
+def check_processes(trainer: dict[str, Any]) -> None:
+    """Check that ``trainer.*`` asks for several processes where it names several devices.
+
+    Raises:
+        UserError: If not.
+    """
+    if trainer["strategy"] != "ddp" and trainer["devices"] not in ("auto", 1):
+        raise UserError(
+            f"trainer.devices={trainer['devices']} needs several processes; add trainer=ddp"
+        )
 
 
 def _check_devices(devices: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from cyclegan_ad.cli.command_line import conf_dir
+from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.labels import METHOD_TITLES
 

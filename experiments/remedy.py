@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.scoring.names import (
-    EXTRACTOR_NAMES,
-    SCORE_NAMES,
-    check_method_scores,
-    score_column,
-)
+from cyclegan_ad.scoring.names import SCORE_NAMES, check_method_scores, score_column
 
 _USUAL = {"extractor": "inception", "peak_sigma_px": 2.0, "tta": "none", "precision": "float32"}
 

@@ -17,7 +17,6 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
-from cyclegan_ad.cli.resources import claim_gpus, cpu_count, visible_gpus
 from cyclegan_ad.cli.sweep import (
     GO_ON,
     Tally,
@@ -30,6 +29,7 @@ from cyclegan_ad.cli.sweep import (
 )
 from cyclegan_ad.endings import Terminated, end_with, terminable
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.hardware import claim_gpus, cpu_count, visible_gpus
 
 _POLL_S = 0.5
 

@@ -8,9 +8,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from cyclegan_ad.cli.command_line import Job, resolve
+from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.cli.sweep import labels_of, print_seeds
 from cyclegan_ad.cli.sweep_checks import check_places
+from cyclegan_ad.composing import resolve
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import check_settings
 

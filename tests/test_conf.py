@@ -12,7 +12,7 @@ from tiny import compose_settings, draw_folder, of_method
 from yaml.representer import SafeRepresenter
 
 from cyclegan_ad import job
-from cyclegan_ad.cli.command_line import conf_dir
+from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.evaluation import evaluate_run as run_evaluation
 from cyclegan_ad.runs import checkpoints

@@ -17,7 +17,7 @@ from launched import DEFECTIVE, ENDLESS, KILLED, REFUSED
 from omegaconf import OmegaConf
 from tiny import draw_folder, overrides
 
-from cyclegan_ad.cli.command_line import conf_dir, register_resolvers
+from cyclegan_ad.composing import conf_dir, register_resolvers
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = str(ROOT / "tests" / "launched.py")

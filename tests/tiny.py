@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
-from cyclegan_ad.cli.command_line import conf_dir, register_resolvers
+from cyclegan_ad.composing import conf_dir, register_resolvers
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (

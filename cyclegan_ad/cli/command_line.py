@@ -11,30 +11,22 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import hydra
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.cli.flags import check_flags, split_flags
 from cyclegan_ad.cli.hydra_errors import check_words, explain, is_mistake, is_of_hydra, spell_out
-from cyclegan_ad.cli.resources import enter_sweep, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.cli.setting_names import setting_names
+from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
 from cyclegan_ad.endings import ends_in_words
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import telling_of_files
-from cyclegan_ad.settings import residual_blocks_at
+from cyclegan_ad.hardware import enter_sweep, share_threads
 from cyclegan_ad.text import never_fail_to_print, printable
-
-
-def conf_dir() -> Path:
-    """Folder of the configuration: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 @ends_in_words
@@ -222,33 +214,6 @@ class Job:
                 f"{self.directory}, where the command was typed, is not on {socket.gethostname()} "
                 f"({error.strerror}); type it in a folder that all machines share"
             ) from error
-
-
-def register_resolvers() -> None:
-    """Make known what files under ``conf`` compute with, such as ``${residual_blocks_at:...}``."""
-    for name, resolver in (
-        ("residual_blocks_at", _residual_blocks_at),
-        ("jobs_at_once", jobs_at_once),
-        ("gpus_per_job", gpus_per_job),
-        ("or_else", _or_else),
-    ):
-        OmegaConf.register_new_resolver(name, resolver, replace=True)
-
-
-def _or_else(value: Any, default: Any) -> Any:
-    return default if value in (None, "") else value
-
-
-def _residual_blocks_at(resolution: Any) -> int | None:
-    # A resolution that is no number is refused by check_settings, by its own name.
-    return residual_blocks_at(resolution) if isinstance(resolution, int) else None
-
-
-def resolve(cfg: DictConfig) -> dict[str, Any]:
-    """Settings of a job as nested dictionaries, all interpolations resolved."""
-    settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(settings, dict)
-    return {str(key): value for key, value in settings.items()}
 
 
 def _this_process() -> tuple[str, int]:

@@ -14,6 +14,7 @@ from cyclegan_ad.optional_packages import (
 )
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.scoring.names import needs_extractor
+from cyclegan_ad.settings import check_processes
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 
 
@@ -84,25 +85,13 @@ def claim(settings: dict[str, Any]) -> State:
     trainer = dict(settings["trainer"])
     if METHODS[settings["method"]["name"]].fitted:
         trainer["devices"] = 1
-    check_devices(trainer)
+    check_processes(trainer)
     run = RunDirectory.of(settings)
     if run.config.is_file() and not settings["overwrite"]:
         made_with = run.read_config()["trainer"]
         chosen = {name for name, value in trainer.items() if value == "auto"}
         trainer |= {name: made_with[name] for name in chosen & made_with.keys()}
     return run.claim(settings | {"trainer": trainer})
-
-
-def check_devices(trainer: dict[str, Any]) -> None:
-    """Check that ``trainer.*`` asks for several processes where it names several devices.
-
-    Raises:
-        UserError: If not.
-    """
-    if trainer["strategy"] != "ddp" and trainer["devices"] not in ("auto", 1):
-        raise UserError(
-            f"trainer.devices={trainer['devices']} needs several processes; add trainer=ddp"
-        )
 
 
 def _check_packages_of_method(method: dict[str, Any]) -> None:

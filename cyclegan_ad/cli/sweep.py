@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.resources import JOB_CPUS, cpu_count
+from cyclegan_ad.hardware import JOB_CPUS, cpu_count
 from cyclegan_ad.runs.directory import RunDirectory
 
 GO_ON = "type the same command again to go on"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from cyclegan_ad.cli.resources import cpu_count
+from cyclegan_ad.hardware import cpu_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ import torch
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.examples import examples_at, look_at, spread_evenly, write_examples
+from cyclegan_ad.data.examples import examples_at, spread_evenly
 from cyclegan_ad.detector.saved import fingerprint_of as fingerprint_of_detector
 from cyclegan_ad.detector.saved import save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
@@ -18,6 +18,7 @@ from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import decide
+from cyclegan_ad.evaluation.pictures import look_at, write_examples
 from cyclegan_ad.evaluation.test_set import evaluate
 from cyclegan_ad.evaluation.write_scores import all_scored, doubts, write_scores
 from cyclegan_ad.files import write_json

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cyclegan_ad.device import arithmetic
 from cyclegan_ad.optional_packages import ensure_lite0_extractor
 from cyclegan_ad.pretrained.folding import fold_batch_norms
 from cyclegan_ad.pretrained.inception_weights import build_inception, ensure_inception_weights
-from cyclegan_ad.scoring.names import check_extractor_name
-from cyclegan_ad.scoring.precision import arithmetic
+from cyclegan_ad.pretrained.names import check_extractor_name
 
 
 class Features(NamedTuple):

@@ -47,6 +47,8 @@ _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 # Features of PaDiM as in its paper for the ResNets. The ImageNet weights are those that the papers
 # of PaDiM and PatchCore used, torchvision's first.
+EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
+
 BACKBONES: Mapping[str, Backbone] = {
     "resnet18": Backbone(
         timm_name="resnet18",
@@ -173,3 +175,21 @@ def check_features(backbone: Backbone, layers: Sequence[str], n_features: int | 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_extractor_name(extractor: str) -> str:
+    """Check the name of the feature extractor and give it back.
+
+    Raises:
+        UserError: if the name is unknown.
+
+    Example:
+        >>> check_extractor_name("inception")
+        'inception'
+    """
+    if extractor not in EXTRACTOR_NAMES:
+        raise UserError(
+            f"unknown feature extractor '{extractor}': score.extractor is one of "
+            f"{', '.join(EXTRACTOR_NAMES)}"
+        )
+    return extractor

@@ -74,7 +74,7 @@ def _composed(method: str, dataset: str, size_px: int) -> str:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from cyclegan_ad.cli.command_line import conf_dir, register_resolvers
+    from cyclegan_ad.composing import conf_dir, register_resolvers
 
     register_resolvers()
     words = [f"method={method}", f"dataset={dataset}", f"resolution={size_px}"]

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from cyclegan_ad.cli.resources import runs_beside_others
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import remove_abandoned
+from cyclegan_ad.hardware import runs_beside_others
 
 try:
     import fcntl

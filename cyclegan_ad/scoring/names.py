@@ -10,9 +10,9 @@ from typing import Any
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
+from cyclegan_ad.pretrained.names import check_extractor_name
 
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
-EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
 TTA_NAMES = ("none", "dihedral")
 SCORE_PRECISIONS = ("float32", "bf16")
 
@@ -43,24 +43,6 @@ def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
     if not unique:
         raise UserError(f"no score was asked for: score takes one or more of {choices}")
     return unique
-
-
-def check_extractor_name(extractor: str) -> str:
-    """Check the name of the feature extractor and give it back.
-
-    Raises:
-        UserError: if the name is unknown.
-
-    Example:
-        >>> check_extractor_name("inception")
-        'inception'
-    """
-    if extractor not in EXTRACTOR_NAMES:
-        raise UserError(
-            f"unknown feature extractor '{extractor}': score.extractor is one of "
-            f"{', '.join(EXTRACTOR_NAMES)}"
-        )
-    return extractor
 
 
 def needs_extractor(names: Iterable[str]) -> bool:

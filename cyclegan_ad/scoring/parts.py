@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from cyclegan_ad.device import arithmetic
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
-from cyclegan_ad.scoring.precision import arithmetic
 
 Result = TypeVar("Result")
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 
-from cyclegan_ad.cli.preflight import check_devices
 from cyclegan_ad.endings import ending_by
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.out_of_memory import out_of_memory_in_training
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import check_processes
 from cyclegan_ad.training.ddp_worker import ERROR_FILE
 
 # The launcher puts its own handlers on these and leaves them there.
@@ -44,7 +44,7 @@ def process_count(trainer: dict[str, Any]) -> int:
     devices = trainer["devices"]
     gpus = 0 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
     if trainer["strategy"] != "ddp":
-        check_devices(trainer)
+        check_processes(trainer)
         return 1
     count = max(1, gpus) if devices == "auto" else int(devices)
     if gpus and count > gpus:

@@ -53,10 +53,10 @@ def _lost_another(error: Exception) -> bool:
 def _train(settings: dict[str, Any], parent: int) -> None:
     from cyclegan_ad.build import build_data
     from cyclegan_ad.device import prepare_process
-    from cyclegan_ad.job import open_loggers, train_run
     from cyclegan_ad.out_of_memory import telling_of_memory
     from cyclegan_ad.runs.directory import RunDirectory
     from cyclegan_ad.runs.lock import locked_by_process
+    from cyclegan_ad.training.train_run import open_loggers, train_run
 
     run = RunDirectory.of(settings)
     with locked_by_process(run.path):

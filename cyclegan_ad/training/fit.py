@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.device import choose_device, choose_precision
+from cyclegan_ad.device import arithmetic, choose_device, choose_precision
 from cyclegan_ad.endings import Terminated
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
@@ -23,7 +23,6 @@ from cyclegan_ad.methods.loss_watch import NonFiniteLossError
 from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.runs.checkpoints import IDENTITY, WholeCheckpoints, check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory, training_settings
-from cyclegan_ad.scoring.precision import arithmetic
 from cyclegan_ad.training.speed import prepare_networks
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.

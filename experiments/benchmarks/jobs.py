@@ -6,7 +6,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cyclegan_ad.cli.command_line import conf_dir, register_resolvers
+from cyclegan_ad.composing import conf_dir, register_resolvers
 
 
 def compose_job(words: Sequence[str]) -> dict[str, Any]:

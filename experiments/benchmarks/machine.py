@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.cli.resources import cpu_count
+from cyclegan_ad.hardware import cpu_count
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "pillow")
 

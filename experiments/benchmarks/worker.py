@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.cli.resources import cpu_count
 from cyclegan_ad.files import write_json
+from cyclegan_ad.hardware import cpu_count
 
 Measure = Callable[..., tuple[dict[str, list[float]], dict[str, Any]]]
 

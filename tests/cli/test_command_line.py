@@ -14,7 +14,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from cyclegan_ad.cli.command_line import conf_dir, explain, help_text, importing, run_command
+from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
+from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
@@ -488,7 +489,7 @@ def test_help_shows_the_groups_and_loads_nothing_slow() -> None:
 @pytest.mark.parametrize("name", ["train", "evaluate", "report", "dashboard"])
 def test_help_is_what_hydra_prints(name: str) -> None:
     code = (
-        "import hydra; from cyclegan_ad.cli.command_line import conf_dir, register_resolvers\n"
+        "import hydra; from cyclegan_ad.composing import conf_dir, register_resolvers\n"
         "register_resolvers(); place = str(conf_dir())\n"
         f"hydra.main(version_base='1.3', config_path=place, config_name='{name}')(print)()"
     )

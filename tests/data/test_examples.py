@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.examples import choose_examples, examples_at, look_at, spread_evenly
+from cyclegan_ad.data.examples import choose_examples, examples_at, spread_evenly
+from cyclegan_ad.evaluation.pictures import look_at
 from cyclegan_ad.methods.embedding import EmbeddingResult
 
 SIZE = 8

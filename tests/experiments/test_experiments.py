@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from tiny import OVERRIDES, compose_settings, draw_folder
 
-from cyclegan_ad.cli.command_line import conf_dir, register_resolvers
+from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.settings import check_settings
 from cyclegan_ad.train import train
 

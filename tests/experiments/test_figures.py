@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from reporting.fake_runs import make_run as make_fake_run
 from tiny import compose_settings
 
-from cyclegan_ad.data.examples import Examples, write_examples
+from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.display import histogram
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.pictures import write_examples
 from cyclegan_ad.files import write_json, write_rows
+from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.runs.results import METRICS_FORMAT
-from cyclegan_ad.scoring.names import EXTRACTOR_NAMES, SCORE_NAMES, TTA_NAMES, score_column
+from cyclegan_ad.scoring.names import SCORE_NAMES, TTA_NAMES, score_column
 from experiments import distributions, strips
 from experiments.distributions import Distribution
 from experiments.figure3 import DEFAULTS as DEFAULTS3

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from tiny import compose_settings
 
-from cyclegan_ad.cli.resources import enter_sweep
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
+from cyclegan_ad.hardware import enter_sweep
 from cyclegan_ad.runs.directory import RunDirectory, run_name, training_differences
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_ad.data.examples import Examples, write_examples
+from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.pictures import write_examples
 from cyclegan_ad.runs.examples import fingerprint_of, read_examples
 
 NOT_UTF_8 = os.fsdecode(b"normal/gr\xf6\xdfe.png")

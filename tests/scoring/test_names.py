@@ -4,10 +4,9 @@ import sys
 import pytest
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES, check_extractor_name
 from cyclegan_ad.scoring.names import (
-    EXTRACTOR_NAMES,
     SCORE_NAMES,
-    check_extractor_name,
     check_method_scores,
     check_score_names,
     score_column,

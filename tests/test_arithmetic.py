@@ -8,10 +8,10 @@ from torch import Tensor
 
 from cyclegan_ad.data.demo.dataset import draw_image
 from cyclegan_ad.data.pixels import to_signed_range
+from cyclegan_ad.device import arithmetic
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.scoring.parts import View
-from cyclegan_ad.scoring.precision import arithmetic
 from cyclegan_ad.scoring.scores import Scores
 
 CPU = torch.device("cpu")

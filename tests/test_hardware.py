@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cyclegan_ad.cli import resources
-from cyclegan_ad.cli.resources import claim_gpus, gpus_per_job, jobs_at_once, share_threads
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.hardware import claim_gpus, gpus_per_job, jobs_at_once, share_threads
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_gpus_are_named_as_the_environment_names_them(
 
 CLAIM = """
 import sys
-from cyclegan_ad.cli.resources import claim_gpus
+from cyclegan_ad.hardware import claim_gpus
 import os
 for _ in range(2):  # what it has it keeps
     print(*claim_gpus(["3", "5", "6"], int(sys.argv[1]), wait_s=0.05), flush=True)

@@ -1,0 +1,43 @@
+"""Where the configuration lies, and what its files compute with."""
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from cyclegan_ad.hardware import gpus_per_job, jobs_at_once
+from cyclegan_ad.settings import residual_blocks_at
+
+
+def conf_dir() -> Path:
+    """Folder of the configuration: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def register_resolvers() -> None:
+    """Make known what files under ``conf`` compute with, such as ``${residual_blocks_at:...}``."""
+    for name, resolver in (
+        ("residual_blocks_at", _residual_blocks_at),
+        ("jobs_at_once", jobs_at_once),
+        ("gpus_per_job", gpus_per_job),
+        ("or_else", _or_else),
+    ):
+        OmegaConf.register_new_resolver(name, resolver, replace=True)
+
+
+def _or_else(value: Any, default: Any) -> Any:
+    return default if value in (None, "") else value
+
+
+def _residual_blocks_at(resolution: Any) -> int | None:
+    # A resolution that is no number is refused by check_settings, by its own name.
+    return residual_blocks_at(resolution) if isinstance(resolution, int) else None
+
+
+def resolve(cfg: DictConfig) -> dict[str, Any]:
+    """Settings of a job as nested dictionaries, all interpolations resolved."""
+    settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(settings, dict)
+    return {str(key): value for key, value in settings.items()}

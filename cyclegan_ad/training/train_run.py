@@ -1,0 +1,82 @@
+"""One training from its settings: the method built, its loggers opened, fitted."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import Logger
+
+from cyclegan_ad.build import build_method
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.examples import choose_examples
+from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers
+from cyclegan_ad.tracking.wandb_checks import labels_of_run
+from cyclegan_ad.training.fit import fit, training_arguments
+from cyclegan_ad.training.progress import TrainingProgress
+from cyclegan_ad.training.snapshots import ReconstructionSnapshots
+
+SNAPSHOT_IMAGES = 3  # of each class
+
+
+@contextmanager
+def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequence[Logger]]:
+    """The loggers of a job, closed at its end, also when it fails."""
+    logger = settings["logger"]
+    wandb = {key: logger[key] for key in ("project", "entity", "mode") if key in logger}
+    loggers = build_loggers(
+        logger["kind"],
+        run.path,
+        config=settings,
+        **labels_of_run(settings),
+        **wandb,
+    )
+    exit_code = 1
+    try:
+        yield loggers
+        exit_code = 0
+    finally:
+        finish_loggers(loggers, exit_code)
+
+
+def train_run(
+    settings: dict[str, Any], processes: int, data: AnomalyDataModule, loggers: Sequence[Logger]
+) -> None:
+    """Build the method and fit it; with several processes, each of them calls this.
+
+    Args:
+        settings: All settings of the job; its run directory is prepared.
+        processes: How many processes train together.
+        data: The data module, set up.
+        loggers: Where losses and pictures go.
+    """
+    run = RunDirectory.of(settings)
+    every = settings["trainer"]["snapshot_every_n_epochs"]
+    name = settings["method"]["name"]
+    arguments = training_arguments(settings)
+    if METHODS[name].fitted:
+        arguments["compile"] = False  # one pass over the images is over before it were compiled
+    callbacks: list[Callback] = [TrainingProgress()]
+    if every > 0 and not METHODS[name].fitted:
+        shown = choose_examples(data, SNAPSHOT_IMAGES)
+        callbacks.append(
+            ReconstructionSnapshots(
+                shown.images,
+                shown.labels,
+                shown.captions,
+                run_dir=run.path,
+                every_n_epochs=every,
+                masks=shown.masks,
+            )
+        )
+    fit(
+        build_method(settings),
+        data,
+        run,
+        devices=processes,
+        loggers=loggers,
+        callbacks=callbacks,
+        **arguments,
+    )
