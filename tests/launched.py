@@ -54,7 +54,7 @@ if __name__ == "__main__":
         # How long it looks for the result of a job that has died; 15 s, for slow network disks.
         submitit.Job._results_timeout_s = 2
     if "GPUS" in os.environ:  # as if the machine had them
-        from cyclegan_ad.cli import resources
+        from cyclegan_ad import hardware
 
-        resources.visible_gpus = lambda: os.environ["GPUS"].split(",")
+        hardware.visible_gpus = lambda: os.environ["GPUS"].split(",")
     run_command(task, "train")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclegan_ad.cli import resources
+from cyclegan_ad import hardware
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import claim_gpus, gpus_per_job, jobs_at_once, share_threads
 
@@ -17,9 +17,9 @@ from cyclegan_ad.hardware import claim_gpus, gpus_per_job, jobs_at_once, share_t
     ("cpus", "jobs"), [(1, 1), (2, 2), (3, 2), (8, 2), (12, 3), (64, 16)], ids=str
 )
 def test_jobs_at_once_on_a_cpu(cpus: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(hardware, "cpu_count", lambda: cpus)
     assert jobs_at_once("cpu", "auto", 1) == jobs
-    monkeypatch.setattr(resources, "visible_gpus", list)
+    monkeypatch.setattr(hardware, "visible_gpus", list)
     assert jobs_at_once("auto", "auto", 1) == jobs
 
 
@@ -36,7 +36,7 @@ def test_jobs_at_once_on_a_cpu(cpus: int, jobs: int, monkeypatch: pytest.MonkeyP
 def test_jobs_at_once_on_four_gpus(
     strategy: str, devices: object, each: int, jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0", "1", "2", "3"])
+    monkeypatch.setattr(hardware, "visible_gpus", lambda: ["0", "1", "2", "3"])
     assert gpus_per_job("auto", strategy, devices) == each
     assert jobs_at_once("auto", strategy, devices) == jobs
 
@@ -52,7 +52,7 @@ def test_gpus_are_named_as_the_environment_names_them(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if chosen is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-    assert resources.visible_gpus() == names
+    assert hardware.visible_gpus() == names
 
 
 CLAIM = """
@@ -115,7 +115,7 @@ def test_more_gpus_than_there_are() -> None:
         ({"SLURM_CPUS_PER_TASK": "6"}, {"strategy": "ddp", "devices": 4}, "1"),
         ({"SLURM_CPUS_PER_TASK": "6"}, {"strategy": "ddp", "devices": "auto"}, "6"),
         ({"SLURM_CPUS_PER_TASK": "2"}, {"strategy": "ddp", "devices": 4}, "1"),
-        ({resources.JOB_CPUS: "8"}, {"strategy": "ddp", "devices": 2}, "4"),
+        ({hardware.JOB_CPUS: "8"}, {"strategy": "ddp", "devices": 2}, "4"),
         ({"SLURM_CPUS_PER_TASK": "6", "OMP_NUM_THREADS": "3"}, {}, "3"),
     ],
 )

@@ -12,7 +12,7 @@ import cyclegan_ad
 
 ROOT = Path(cyclegan_ad.__file__).parent
 
-# Packages and modules, the lowest first: each imports only what stands on a line above its own, and its own package.
+# Packages and modules, the lowest first: each imports itself and what stands on a line above it.
 # CONTRIBUTING.md prints the same.
 FLOORS = """
 errors

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_first_checks import make_run
-from tiny import draw_folder, settings
+from tiny import draw_folder, settings, start_run
 
 from cyclegan_ad import job
 from cyclegan_ad.errors import UserError
@@ -100,7 +99,7 @@ def test_what_is_in_use_already_is_not_advised(tmp_path: Path) -> None:
 
 def test_a_run_with_complete_epochs_goes_on(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    run = make_run(job, finished=False)
+    run = start_run(job, finished=False)
     said = out_of_memory_in_training(job, "the CPU")
     assert "nothing is lost: the same command goes on after epoch 1" in said
     assert said.index("run_name=NAME") < said.index("dataset.batch_size=8")
@@ -111,7 +110,7 @@ def test_a_run_with_complete_epochs_goes_on(tmp_path: Path) -> None:
 def test_phases_follow_from_the_run_directory(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     assert phase_of(RunDirectory.of(job)) == "reading"
-    assert phase_of(make_run(job, finished=True)) == "scoring"
+    assert phase_of(start_run(job, finished=True)) == "scoring"
 
 
 def told(job: dict[str, Any], phase: Any, error: Exception) -> str:

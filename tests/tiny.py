@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
 from cyclegan_ad.composing import conf_dir, register_resolvers
+from cyclegan_ad.files import write_json
+from cyclegan_ad.runs.directory import RunDirectory
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (
@@ -82,3 +85,23 @@ def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
         resolved = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
+
+
+def start_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDirectory:
+    """A run directory of a job, as far as the first checks read it."""
+    run = RunDirectory.of(job)
+    run.path.mkdir(parents=True)
+    made_with = job | {"trainer": job["trainer"] | trainer}
+    run.config.write_text(yaml.safe_dump(made_with))
+    write_json(
+        run.training,
+        {
+            "epochs": job["trainer"]["max_epochs"] if finished else 1,
+            "steps": 9,
+            "seconds": 1,
+            "finished": finished,
+        },
+    )
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
+    return run

@@ -5,17 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from tiny import compose_settings, draw_folder, overrides, settings
+from tiny import compose_settings, draw_folder, overrides, settings, start_run
 
 from cyclegan_ad import optional_packages as packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_json
-from cyclegan_ad.runs.directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,26 +55,6 @@ def run_without_torch(commands: list[list[str]], cwd: Path) -> list[tuple[int, s
     return [(code, out, err) for code, out, err, _ in results]
 
 
-def make_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDirectory:
-    """A run directory of a job, as far as the first checks read it."""
-    run = RunDirectory.of(job)
-    run.path.mkdir(parents=True)
-    made_with = job | {"trainer": job["trainer"] | trainer}
-    run.config.write_text(yaml.safe_dump(made_with))
-    write_json(
-        run.training,
-        {
-            "epochs": job["trainer"]["max_epochs"] if finished else 1,
-            "steps": 9,
-            "seconds": 1,
-            "finished": finished,
-        },
-    )
-    run.checkpoint.parent.mkdir()
-    run.checkpoint.touch()
-    return run
-
-
 def test_help_and_settings_are_told_without_torch(tmp_path: Path) -> None:
     commands = [
         [name, *words]
@@ -93,8 +69,8 @@ def test_help_and_settings_are_told_without_torch(tmp_path: Path) -> None:
 
 def test_mistakes_are_told_without_torch(tmp_path: Path) -> None:
     root, runs = draw_folder(tmp_path / "data", 3, 3), tmp_path / "runs"
-    made = make_run(settings(root, runs, "run_name=made"), finished=True).path
-    make_run(settings(root, runs, "run_name=many"), finished=False, devices=4, strategy="ddp")
+    made = start_run(settings(root, runs, "run_name=made"), finished=True).path
+    start_run(settings(root, runs, "run_name=many"), finished=False, devices=4, strategy="ddp")
     expected: dict[tuple[str, ...], str] = {
         ("train", "trainer.epochs=3"): "there is no setting trainer.epochs",
         ("train", "dataset=cow"): "dataset=cow is not possible",
@@ -155,13 +131,13 @@ def test_a_trained_run_needs_neither_images_nor_an_account(
     job = settings(tmp_path / "gone", tmp_path / "runs", *words)
     with pytest.raises(UserError, match="no W&B account"):
         check_training(job)
-    make_run(job, finished=True)
+    start_run(job, finished=True)
     check_training(job)
 
 
 def test_auto_is_what_the_run_was_made_with(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs", "trainer=ddp", "trainer.precision=auto")
-    make_run(job, finished=False, devices=4, precision="bf16-mixed")
+    start_run(job, finished=False, devices=4, precision="bf16-mixed")
     assert claim(job) == "unfinished"
     other = job | {"trainer": job["trainer"] | {"precision": "32-true"}}
     with pytest.raises(UserError, match=r"trainer.precision=bf16-mixed \(now 32-true\)"):
@@ -171,7 +147,7 @@ def test_auto_is_what_the_run_was_made_with(tmp_path: Path) -> None:
 
 def test_a_damaged_run_can_be_made_anew(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs")
-    make_run(job, finished=False).config.write_text("{")
+    start_run(job, finished=False).config.write_text("{")
     with pytest.raises(UserError, match="is damaged; make the run anew with overwrite=true"):
         claim(job)
     assert claim(job | {"overwrite": True}) == "new"
@@ -179,7 +155,7 @@ def test_a_damaged_run_can_be_made_anew(tmp_path: Path) -> None:
 
 def test_a_fitted_method_takes_one_device_whatever_is_asked(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs", "trainer.devices=4", method="padim")
-    make_run(job, finished=True, devices=1)
+    start_run(job, finished=True, devices=1)
     assert claim(job) == "trained"
 
 
