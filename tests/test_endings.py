@@ -34,7 +34,8 @@ def processes_with(word: str) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_in_a_line_with_its_status(number: signal.Signals) -> None:
     code = (
-        "import os, time; from cyclegan_ad.endings import ends_in_words\n"
+        "import os, signal, time; from cyclegan_ad.endings import ends_in_words\n"
+        f"signal.signal({number}, signal.SIG_DFL)\n"  # under nohup SIGHUP is ignored
         "@ends_in_words\n"
         "def command():\n"
         f"    os.kill(os.getpid(), {number}); os.kill(os.getpid(), {number}); time.sleep(20)\n"
