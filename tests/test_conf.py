@@ -19,6 +19,7 @@ from cyclegan_ad.runs import checkpoints
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 from cyclegan_ad.training import fit as training
+from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 TRAINER_KEYS = ("accelerator", "devices", "strategy")
@@ -352,7 +353,7 @@ def test_every_setting_is_read_by_a_job(
     earlier.path.mkdir(parents=True)
     earlier.config.write_text("seed: 7\n")
     noted: set[str] = set()
-    monkeypatch.setattr(job, "build_loggers", lambda *_, **__: [])
+    monkeypatch.setattr(train_run, "build_loggers", lambda *_, **__: [])
     monkeypatch.setitem(yaml.SafeDumper.yaml_representers, Recording, represent)
     # What a checkpoint says of its run is all settings, whether or not anything needs them.
     plain = checkpoints.training_settings

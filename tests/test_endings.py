@@ -170,9 +170,9 @@ import ctypes
 from cyclegan_ad.endings import terminable
 library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
 with terminable(grace_s={grace_s}):
+    library.pthread_mutex_lock(mutex)
     print("ready", flush=True)
-    for _ in range(2):
-        library.pthread_mutex_lock(mutex)  # the second time, outside of Python and for ever
+    library.pthread_mutex_lock(mutex)  # outside of Python and for ever
 """
 PRINTS = """
 from cyclegan_ad.endings import ends_in_words
@@ -206,6 +206,8 @@ def test_a_process_that_waits_outside_of_python_ends(grace_s: float) -> None:
     process = run_code(STUCK.format(grace_s=grace_s), **piped)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.01)  # it is not there yet
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143

@@ -29,6 +29,7 @@ from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_scores
 from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
+from cyclegan_ad.training import train_run
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def test_a_run_that_lost_a_result_is_scored_again(
     lost: str, copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, runs, run = copy
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     before = (run.path / lost).stat().st_size
     (run.path / lost).unlink()
     if lost.endswith((".safetensors", ".npz")):
@@ -229,7 +230,7 @@ def test_maps_of_another_arithmetic_are_not_taken_for_those_asked_for(
     copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, runs, run = copy
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     before = json.loads(run.metrics.read_text())
     evaluate(compose_settings("evaluate", [f"run={run.path}", "score.precision=bf16"]))
     metrics = train(settings(root, runs))
@@ -244,7 +245,7 @@ def test_another_score_only_evaluates(
     copy: tuple[Path, Path, RunDirectory], torch_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, runs, run = copy
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     before = run.scores.read_text().splitlines()
     metrics = train(settings(root, runs, "score=fid"))
     assert metrics["scores"].keys() == {"sse", "fid"}
@@ -310,7 +311,7 @@ def test_a_run_of_an_earlier_version_is_scored_again_without_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root, runs, run = copy
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     kept = yaml.safe_load(run.config.read_text())
     del kept["protocol"], kept["backbone"], kept["method"]["scores"]
     del kept["dataset"]["embedding_images"], kept["score"]["tta"], kept["score"]["peak_sigma_px"]
@@ -437,7 +438,7 @@ def test_a_baseline_goes_the_same_way(
     assert not run.detector.exists()  # only a generator is saved so far
     Image.open(run.figures / "reconstruction.png").verify()
 
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     assert train(settings(root, runs, "protocol=crossfit", method=method))["protocol"] == "crossfit"
     again = evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=paper"]))
     assert again["scores"] == metrics["scores"] and again["protocols"] == metrics["protocols"]
@@ -511,7 +512,7 @@ def test_a_start_that_trained_nothing_makes_way_for_images_put_right(
     root = draw_folder(tmp_path / "data")
     chosen = settings(root, tmp_path / "runs")
     with monkeypatch.context() as patch:
-        patch.setattr(job, "fit", lambda *_, **__: (_ for _ in ()).throw(InterruptedError))
+        patch.setattr(train_run, "fit", lambda *_, **__: (_ for _ in ()).throw(InterruptedError))
         with pytest.raises(InterruptedError):
             train(chosen)
     Image.new("L", (32, 32), 9).save(root / "normal" / "03.png")
@@ -756,7 +757,7 @@ def test_precision_auto_is_what_a_run_began_with(
     copy: tuple[Path, Path, RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, runs, run = copy
-    monkeypatch.setattr(job, "fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     assert run.read_config()["trainer"]["precision"] == "32-true"
     monkeypatch.setattr(job, "precision_of", lambda _: "bf16-mixed")
     train(settings(root, runs, "trainer.precision=auto"))
@@ -768,7 +769,7 @@ def test_a_new_run_records_what_auto_meant(tmp_path: Path, monkeypatch: pytest.M
     root = draw_folder(tmp_path / "data")
     chosen: list[str] = []
     monkeypatch.setattr(job, "precision_of", lambda _: "64-true")
-    monkeypatch.setattr(job, "fit", lambda *_, **given: chosen.append(given["precision"]))
+    monkeypatch.setattr(train_run, "fit", lambda *_, **given: chosen.append(given["precision"]))
     with pytest.raises(UserError):  # nothing was trained
         train(settings(root, tmp_path / "runs", "trainer.precision=auto"))
     (run,) = (tmp_path / "runs").rglob("config.yaml")

@@ -15,7 +15,6 @@ import pytest
 import torch
 from tiny import draw_folder, settings, start_run
 
-from cyclegan_ad import job
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -28,7 +27,7 @@ from cyclegan_ad.out_of_memory import (
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
 from cyclegan_ad.train import train
-from cyclegan_ad.training import ddp, ddp_worker
+from cyclegan_ad.training import ddp, ddp_worker, train_run
 
 ON_GPU = torch.OutOfMemoryError(
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of "
@@ -235,7 +234,7 @@ def test_a_training_process_leaves_the_message_to_the_command(
     def fail(*arguments: object) -> None:
         raise ON_GPU
 
-    monkeypatch.setattr(job, "train_run", fail)
+    monkeypatch.setattr(train_run, "train_run", fail)
     monkeypatch.setenv("WORLD_SIZE", "2")
     given = tmp_path / "settings.json"
     chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs")
