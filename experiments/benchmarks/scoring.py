@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_fid import inception
 from torch import Tensor
 
 from cyclegan_ad.build import build_method
@@ -59,6 +58,8 @@ def measure_scoring(
         weights = "pytorch-fid"
         if score == "fid" and not inception_weights_path().exists():
             os.environ["TORCH_HOME"] = folder
+            from pytorch_fid import inception  # after ours, which lets torchvision be imported
+
             inception.FID_WEIGHTS_URL = address_of(write_random_inception(Path(folder)))
             weights = "random"
         settings = compose_job(
