@@ -31,15 +31,15 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     run = RunDirectory(Path(settings["run"]).expanduser())
     made_with = run.read_config()
     _check_made_with(run, made_with)
-    if run.read_training()["finished"] and not run.checkpoint.is_file():
-        raise UserError(
-            f"{run.checkpoint} is gone; put it back to score the run again (its results are kept), "
-            "or train it anew with overwrite=true"
-        )
-    if not run.checkpoint.is_file() or not run.read_training()["finished"]:
+    if not run.read_training()["finished"]:
         raise UserError(
             f"{run.path} is not trained to its end; go on with the `python -m cyclegan_ad.train` "
             "command that started it"
+        )
+    if not run.checkpoint.is_file():
+        raise UserError(
+            f"{run.checkpoint} is gone; put it back to score the run again (its results are kept), "
+            "or train it anew with overwrite=true"
         )
     fraction = made_with["protocol"]["calibration_fraction"]
     wanted = made_with | {

@@ -77,3 +77,13 @@ def never_fail_to_print() -> None:
     """Let standard output write what its encoding lacks as escapes, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def shortest(number: float) -> str:
+    """A number in as few digits as tell it from all others.
+
+    >>> shortest(2.0), shortest(0.5), shortest(2.00000000001)
+    ('2', '0.5', '2.00000000001')
+    """
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))

@@ -27,7 +27,10 @@ def with_own_weights(settings: dict[str, Any]) -> dict[str, Any]:
     if method.get("weights_path") is None:
         return settings
     file = Path(method["weights_path"]).expanduser()
-    content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "no such file"
+    content = "no such file"
+    if file.is_file():
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
     return settings | {"method": method | {"weights_sha256": content}}
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
         self.samples: list[Sample] = []
-        self.masks = Masks({}, {}, [])
+        self.masks = Masks({}, {}, [], [])  # truth: of test images
         self.split = Split((), ())
         self.sha256: list[str] = []
         self.unreadable: dict[str, str] = {}  # image or mask -> reason, where they were skipped
@@ -129,15 +130,17 @@ class AnomalyDataModule(pl.LightningDataModule):
         )
         # Of all images, or the next seed would stop at what is wrong with the mask of another.
         files = {i: (sample.path, sample.mask) for i, sample in enumerate(kept)}
-        self.masks = read_masks(self.root, files, self.size_px)
+        masks = read_masks(self.root, files, self.size_px)
+        tested = {i: masks.truth[i] for i in self.split.test if i in masks.truth}
+        self.masks = replace(masks, truth=tested)  # not to hold those of all images
         if not self.skip_unreadable:
             n_files = sum(len(sample.mask) for sample in kept)
             refuse_unreadable(self.masks.unreadable, n_files, "ground-truth masks", self.root)
         self.unreadable = bad | self.masks.unreadable
         of_test = [path for i in self.split.test for path in kept[i].mask]
-        masks = list(dict.fromkeys([*of_test, *self.masks.unreadable]))
-        hashes = hash_in_order([self.root / path for path in masks])
-        self.other_sha256 = dict(zip(masks, hashes, strict=True))
+        named = list(dict.fromkeys([*of_test, *self.masks.unreadable]))
+        hashes = hash_in_order([self.root / path for path in named])
+        self.other_sha256 = dict(zip(named, hashes, strict=True))
         self.other_sha256 |= {samples[i].path: cache.sha256[i] for i in cache.unreadable}
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
@@ -266,5 +269,4 @@ class AnomalyDataModule(pl.LightningDataModule):
         """Where an image is abnormal: (H, W) bool, all False for normal images; None if unknown."""
         if self.samples[index].label == 0:
             return np.zeros((self.size_px, self.size_px), bool)
-        truth = self.masks.truth.get(index)
-        return None if truth is None or index not in self.split.test else truth
+        return self.masks.truth.get(index)

@@ -69,11 +69,13 @@ class Masks:
         unreadable: Mask -> why it cannot be used, in a few words.
         empty: Images whose masks mark nothing; an abnormal image has a defect somewhere, so nobody
             has drawn it yet.
+        mostly: Images whose masks mark more than half of them.
     """
 
     truth: dict[int, NDArray[np.bool_]]
     unreadable: dict[str, str]
     empty: list[int]
+    mostly: list[int]
 
 
 def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_px: int) -> Masks:
@@ -91,7 +93,7 @@ def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_
     )
     read = dict(zip((mask for _, mask in files), found, strict=True))
     truth: dict[int, NDArray[np.bool_]] = {}
-    empty = []
+    empty, mostly = [], []
     for number, (_, paths) in masks.items():
         parts = [part for path in paths if not isinstance(part := read[path], str)]
         if not parts or len(parts) < len(paths):
@@ -99,10 +101,12 @@ def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_
         union = np.logical_or.reduce(parts)
         if union.any():
             truth[number] = union
+            if union.mean() > 0.5:
+                mostly.append(number)
         else:
             empty.append(number)
     unreadable = {path: reason for path, reason in read.items() if isinstance(reason, str)}
-    return Masks(truth, unreadable, empty)
+    return Masks(truth, unreadable, empty, mostly)
 
 
 def _try_to_read(image: Path, mask: Path, size_px: int) -> NDArray[np.bool_] | str:

@@ -48,7 +48,7 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
             f"the masks of {len(empty)} abnormal images are empty, all black ({_name(empty)}); "
             "these count as images without a mask"
         )
-    mostly = [data.samples[i].path for i, mask in data.masks.truth.items() if mask.mean() > 0.5]
+    mostly = [data.samples[i].path for i in data.masks.mostly]
     if mostly:
         yield (
             f"the masks of {len(mostly)} images mark more than half of them ({_name(mostly)}); a "

@@ -57,7 +57,7 @@ def save_detector(
     )
 
 
-def fingerprint_of(folder: Path) -> dict[str, str]:
+def detector_fingerprint(folder: Path) -> dict[str, str]:
     """SHA-256 of the weights and of what describes them, but for decisions; empty without either.
 
     ``metrics.json`` keeps it, by which a later change is noticed.
@@ -101,7 +101,7 @@ def unlike_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
         for name, value in _decisions(metrics).items()
         if detector.get(name) != value
     ]
-    if metrics["fingerprints"].get("detector") != fingerprint_of(folder):
+    if metrics["fingerprints"].get("detector") != detector_fingerprint(folder):
         unlike.append("detector: not the one that was written with metrics.json")
     return unlike
 

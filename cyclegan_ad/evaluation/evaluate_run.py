@@ -10,8 +10,7 @@ import torch
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import examples_at, spread_evenly
-from cyclegan_ad.detector.saved import fingerprint_of as fingerprint_of_detector
-from cyclegan_ad.detector.saved import save_detector, write_decisions
+from cyclegan_ad.detector.saved import detector_fingerprint, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 from cyclegan_ad.display.result_table import print_result
@@ -28,7 +27,7 @@ from cyclegan_ad.reference.differences import departures_of
 from cyclegan_ad.runs.begin import check_split
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, fingerprint_of
+from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, examples_fingerprint
 from cyclegan_ad.runs.examples import FILE as EXAMPLES
 from cyclegan_ad.runs.results import read_metrics, read_scores
 from cyclegan_ad.scoring.names import needs_extractor, score_columns
@@ -63,7 +62,7 @@ def is_complete(run: RunDirectory, score: Mapping[str, Any]) -> bool:
     if not all_scored(run, score):
         return False
     config = run.read_config()
-    examples = fingerprint_of(run.path)
+    examples = examples_fingerprint(run.path)
     written = read_metrics(run.path)["fingerprints"].get(EXAMPLES)
     if not examples or examples != written:
         return False
@@ -142,7 +141,7 @@ def evaluate_run(
         )
     metrics = write_scores(run, settings, data, found)
     _write_examples(run, method, data, device)
-    metrics["fingerprints"][EXAMPLES] = fingerprint_of(run.path)
+    metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
     if settings["method"]["name"] == "cyclegan":
         save_detector(
             run.detector,
@@ -156,7 +155,7 @@ def evaluate_run(
             },
             metrics=metrics,
         )
-        metrics["fingerprints"]["detector"] = fingerprint_of_detector(run.detector)
+        metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
     write_json(run.metrics, metrics)
     return metrics
 

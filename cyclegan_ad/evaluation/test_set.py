@@ -85,7 +85,7 @@ def evaluate(
             method, data, device=device, batch_size=batch_size, precision=scores.precision
         )
     # Without any ground truth, the maps of a large test set are not worth their memory.
-    masks_known = not data.masks.truth.keys().isdisjoint(data.split.test)
+    masks_known = bool(data.masks.truth)
     localisation = PixelLocalisation() if masks_known else None
     scored = _score(method, data, scores, device, batch_size, localisation, progress)
     test = _gather(data, data.split.test, scored)

@@ -36,11 +36,13 @@ def all_scored(run: RunDirectory, score: Mapping[str, Any]) -> bool:
     if stored is None or wrong:
         return False
     metrics = stored.metrics
-    as_asked = metrics["localisation"] is None or metrics["localisation_by"] == by_settings(score)
+    as_asked = metrics["localisation"] is None or metrics[
+        "localisation_by"
+    ] == localisation_settings(score)
     return as_asked and set(score_columns(score)) <= metrics["scores"].keys()
 
 
-def by_settings(score: Mapping[str, Any]) -> dict[str, str]:
+def localisation_settings(score: Mapping[str, Any]) -> dict[str, str]:
     """How the maps behind pixel AUROC and AUPRO are computed, of the settings ``score.*``."""
     return {name: score[name] for name in ("tta", "precision")}
 
@@ -90,7 +92,7 @@ def write_scores(
     if found.calibration is not None:
         _write(run.calibration, kept, data, found.calibration)
     environment = describe_environment()
-    arithmetic = by_settings(settings["score"])
+    arithmetic = localisation_settings(settings["score"])
     metrics = {
         "format": METRICS_FORMAT,
         "method": settings["method"]["name"],

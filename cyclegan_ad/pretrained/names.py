@@ -45,10 +45,10 @@ class Backbone:
 
 _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
-# Features of PaDiM as in its paper for the ResNets. The ImageNet weights are those that the papers
-# of PaDiM and PatchCore used, torchvision's first.
 EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
 
+# Features of PaDiM as in its paper for the ResNets. The ImageNet weights are those that the papers
+# of PaDiM and PatchCore used, torchvision's first.
 BACKBONES: Mapping[str, Backbone] = {
     "resnet18": Backbone(
         timm_name="resnet18",

@@ -16,7 +16,7 @@ from cyclegan_ad.runs.results import (
     paper_method_name,
     read_split,
 )
-from cyclegan_ad.text import printable, shown_name
+from cyclegan_ad.text import printable, shortest, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
 # method.weights_path is told.
@@ -102,8 +102,7 @@ def _told(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+        return shortest(value)
     if isinstance(value, list):
         return f"[{','.join(map(_told, value))}]"
     text = printable(str(value))

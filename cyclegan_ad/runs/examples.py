@@ -41,7 +41,7 @@ class SavedExamples:
     critical: NDArray[np.bool_]
 
 
-def fingerprint_of(run_dir: Path) -> dict[str, str]:
+def examples_fingerprint(run_dir: Path) -> dict[str, str]:
     """SHA-256 of ``examples.npz``, as ``metrics.json`` keeps it; empty without the file."""
     path = Path(run_dir) / FILE
     if not path.is_file():
@@ -65,7 +65,7 @@ def read_examples(run_dir: Path, metrics: Mapping[str, Any] | None = None) -> Sa
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
-        if written is not None and written != fingerprint_of(run_dir):
+        if written is not None and written != examples_fingerprint(run_dir):
             raise ValueError("not the pictures that were written with metrics.json")
         return SavedExamples(
             images=arrays["images"],

@@ -11,6 +11,7 @@ from typing import Any
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
 from cyclegan_ad.pretrained.names import check_extractor_name
+from cyclegan_ad.text import shortest
 
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
 TTA_NAMES = ("none", "dihedral")
@@ -126,17 +127,7 @@ def score_column(
     if name == "peak":
         if peak_sigma_px is None:
             raise ValueError("peak needs the width of its smoothing")
-        column = f"peak_{_every_digit(peak_sigma_px)}px"
+        column = f"peak_{shortest(peak_sigma_px)}px"
     if precision != "float32" and name != EMBEDDING:
         column = f"{column}_{precision}"
     return column if tta == "none" else f"{column}_tta"
-
-
-def _every_digit(number: float) -> str:
-    """A number in as few digits as tell it from all others.
-
-    >>> _every_digit(2.0), _every_digit(0.5), _every_digit(2.00000000001)
-    ('2', '0.5', '2.00000000001')
-    """
-    short = f"{number:g}"
-    return short if float(short) == number else repr(float(number))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
 from cyclegan_ad.detector.saved import (
-    fingerprint_of,
+    detector_fingerprint,
     save_detector,
     unlike_metrics,
     write_decisions,
@@ -154,7 +154,7 @@ def test_decisions_for_a_detector_that_is_gone_or_damaged(
 def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     write_decisions(tmp_path, METRICS)
-    metrics = METRICS | {"fingerprints": {"detector": fingerprint_of(tmp_path)}}
+    metrics = METRICS | {"fingerprints": {"detector": detector_fingerprint(tmp_path)}}
     assert unlike_metrics(tmp_path, metrics) == []
     path = tmp_path / "detector.json"
     path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
@@ -168,7 +168,7 @@ def test_another_detector_than_the_one_written_with_the_metrics(
 ) -> None:
     save(tmp_path, Generator(**NETWORK))
     write_decisions(tmp_path, METRICS)
-    metrics = METRICS | {"fingerprints": {"detector": fingerprint_of(tmp_path)}}
+    metrics = METRICS | {"fingerprints": {"detector": detector_fingerprint(tmp_path)}}
     if changed == "weights":  # with the hash that belongs to them
         save(tmp_path, Generator(**NETWORK))
         write_decisions(tmp_path, METRICS)

@@ -10,7 +10,7 @@ import torch
 from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.pictures import write_examples
-from cyclegan_ad.runs.examples import fingerprint_of, read_examples
+from cyclegan_ad.runs.examples import examples_fingerprint, read_examples
 
 NOT_UTF_8 = os.fsdecode(b"normal/gr\xf6\xdfe.png")
 
@@ -65,7 +65,7 @@ def test_pictures_of_another_run_are_not_shown(tmp_path: Path) -> None:
         folder.mkdir()
         maps = torch.full((2, 4, 4), value)
         write_examples(folder, examples(), None, maps, np.zeros(2, bool))
-    metrics = {"fingerprints": {"examples.npz": fingerprint_of(own)}}
+    metrics = {"fingerprints": {"examples.npz": examples_fingerprint(own)}}
     assert read_examples(own, metrics).maps.max() == 1
     (own / "examples.npz").write_bytes((other / "examples.npz").read_bytes())
     with pytest.raises(UserError, match="not the pictures that were written with"):
