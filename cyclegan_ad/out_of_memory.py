@@ -6,11 +6,11 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.runs.directory import NOT_TRAINING, RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings, makes_another_training
 
 Phase = Literal["reading", "training", "scoring"]
 
@@ -40,8 +40,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def telling_of_memory(
-    settings: dict[str, Any], phase: Callable[[], Phase], again: str = "trainer.accelerator=cpu"
+def explain_out_of_memory(
+    settings: Settings, phase: Callable[[], Phase], again: str = "trainer.accelerator=cpu"
 ) -> Iterator[None]:
     """Turn an out-of-memory error within the block into one line; what held the memory is let go.
 
@@ -77,7 +77,7 @@ def phase_of(run: RunDirectory) -> Phase:
     return "scoring" if run.read_training()["finished"] else "training"
 
 
-def out_of_memory_in_training(settings: dict[str, Any], place: str) -> str:
+def out_of_memory_in_training(settings: Settings, place: str) -> str:
     """Say in one line that training ran out of memory, and what to try in order.
 
     Args:
@@ -87,7 +87,7 @@ def out_of_memory_in_training(settings: dict[str, Any], place: str) -> str:
     Returns:
         The line. Of a run with complete epochs it tells first what goes on from the last of them.
     """
-    batch_size = settings["dataset"]["batch_size"]
+    batch_size = settings.dataset.batch_size
     said = f"out of memory on {place} in training at dataset.batch_size={batch_size}"
     tries = _training_tries(settings, place)
     epochs = RunDirectory.of(settings).read_training()["epochs"]
@@ -96,40 +96,44 @@ def out_of_memory_in_training(settings: dict[str, Any], place: str) -> str:
             f"{said}; no epoch is complete, so nothing is lost: type the same command with, in "
             f"this order, {', '.join(tries)}; add overwrite=true this once"
         )
-    same = [word for word in tries if word.startswith(NOT_TRAINING)]
+    same = [word for word in tries if _keeps_training(word)]
     other = [word for word in tries if word not in same]
     go_on = f" with {', '.join(same)}, or" if same else ""
     return (
-        f"{said}; nothing is lost: the same command goes on after epoch {epochs}{go_on} once more "
+        f"{said}; nothing is lost: the same command resumes after epoch {epochs}{go_on} once more "
         f"memory is free; or start another training with run_name=NAME and, in this order, "
         f"{', '.join(other)}"
     )
 
 
-def _training_tries(settings: dict[str, Any], place: str) -> list[str]:
-    dataset, trainer = settings["dataset"], settings["trainer"]
-    name = settings["method"]["name"]
+def _training_tries(settings: Settings, place: str) -> list[str]:
+    dataset, trainer, entry = settings.dataset, settings.trainer, settings.entry
     tries = []
-    if dataset["batch_size"] > 1:
-        tries.append(f"dataset.batch_size={dataset['batch_size'] // 2}")
-    if name == "cyclegan" and not trainer["activation_checkpointing"]:
+    if dataset.batch_size > 1:
+        tries.append(f"dataset.batch_size={dataset.batch_size // 2}")
+    if settings.method.name == "cyclegan" and not trainer.activation_checkpointing:
         tries.append("trainer.activation_checkpointing=true")
-    if "GPU" in place and dataset["images_on"] != "host":
+    if "GPU" in place and dataset.images_on != "host":
         tries.append("dataset.images_on=host")
-    if METHODS[name].mixed_precision and trainer["precision"] in ("32-true", "64-true"):
+    if entry.mixed_precision and trainer.precision in ("32-true", "64-true"):
         tries.append("trainer.precision=bf16-mixed")
-    if METHODS[name].fitted:
+    if entry.fitted:
         tries.append("method.max_train_images=N")
-    return [*tries, f"a resolution below {settings['resolution']}"]
+    return [*tries, f"a resolution below {settings.resolution}"]
 
 
-def _scoring(settings: dict[str, Any], place: str, on_cpu: str) -> str:
-    batch_size = settings["score"]["batch_size"]
+def _keeps_training(word: str) -> bool:
+    name, is_setting, _ = word.partition("=")
+    return bool(is_setting) and not makes_another_training(name)
+
+
+def _scoring(settings: Settings, place: str, on_cpu: str) -> str:
+    batch_size = settings.score.batch_size
     tries = [f"score.batch_size={batch_size // 2}"] if batch_size > 1 else []
     if "GPU" in place:
         tries.append(on_cpu)
-    if len(settings["score"]["names"]) > 1:
-        tries.append(f"one score at a time, such as score={settings['score']['names'][0]}")
+    if len(settings.score.names) > 1:
+        tries.append(f"one score at a time, such as score={settings.score.names[0]}")
     tries.append("ending other programs")
     return (
         f"out of memory on {place} in scoring at score.batch_size={batch_size}; the training is "
@@ -137,14 +141,14 @@ def _scoring(settings: dict[str, Any], place: str, on_cpu: str) -> str:
     )
 
 
-def _reading(settings: dict[str, Any], place: str) -> str:
-    dataset = settings["dataset"]
+def _reading(settings: Settings, place: str) -> str:
+    dataset = settings.dataset
     tries = ["ending other programs"]
-    if dataset["storage"] != "disk":
+    if dataset.storage != "disk":
         tries.insert(0, "dataset.storage=disk")
     return (
-        f"out of memory on {place} in reading {dataset['name']} at resolution="
-        f"{settings['resolution']} (dataset.storage={dataset['storage']}); nothing is lost: type "
+        f"out of memory on {place} in reading {dataset.name} at resolution="
+        f"{settings.resolution} (dataset.storage={dataset.storage}); nothing is lost: type "
         f"the same command with, in this order, {', '.join(tries)}"
     )
 

@@ -20,6 +20,8 @@ from cyclegan_ad.files import write_text
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
+_NO_ACCOUNT = "no account is configured; `wandb login` sets one up"
+
 MODES = ("auto", "online", "offline", "disabled")
 
 _INIT_TIMEOUT_S = 30.0
@@ -54,10 +56,16 @@ def choose_mode(mode: str) -> tuple[str, str]:
         elif _account_configured(settings):
             return "online", "an account is configured"
         else:
-            return "offline", "no account is configured; `wandb login` sets one up"
+            return "offline", _NO_ACCOUNT
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
         if mode not in MODES[1:]:
             raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES[1:])}")
+    if mode == "offline" and said_by == "logger.mode=offline":  # perhaps of auto, resolved before
+        said = os.environ.get("WANDB_MODE")
+        if said in ("offline", "dryrun"):
+            said_by = f"WANDB_MODE={said}"
+        elif not _account_configured(settings):
+            said_by = _NO_ACCOUNT
     if mode == "online" and not _account_configured(settings):
         raise UserError(
             f"{said_by}, but no W&B account is configured: run `wandb login` or set "

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from cyclegan_ad.reporting.labels import Method
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
+from cyclegan_ad.scoring.names import ScoreColumn
 
 HONEST_PROTOCOLS = ("crossfit", "calibrated")
 
-CellKey = tuple[str, str, Method, str]
+CellKey = tuple[str, str, Method, ScoreColumn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def choose_alike(runs: Sequence[Run]) -> Alike:
         for protocol in HONEST_PROTOCOLS:
             decided = run.metrics["protocols"].get(protocol, {})
             for column in run.scores:
-                if column in decided:
+                if column.column in decided:
                     found[protocol, run.dataset, run.method, column].append(run)
     cells: dict[CellKey, list[Run]] = {}
     left_out: dict[str, LeftOut] = {}
@@ -52,12 +53,12 @@ def choose_alike(runs: Sequence[Run]) -> Alike:
 
 
 def _largest(
-    runs: list[Run], protocol: str, column: str
+    runs: list[Run], protocol: str, column: ScoreColumn
 ) -> tuple[list[Run], list[tuple[Run, str]]]:
     """The largest group with one margin, confidence and number of thresholds; and the others."""
     groups: dict[tuple[float, float, int], list[Run]] = defaultdict(list)
     for run in runs:
-        row = run.metrics["protocols"][protocol][column]
+        row = run.metrics["protocols"][protocol][column.column]
         groups[row["margin"], row["confidence"], len(row["thresholds"])].append(run)
     best = max(groups, key=lambda key: len(groups[key]))  # of equal ones, the lowest seed's
     others = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from cyclegan_ad.reporting.labels import score_title
+from cyclegan_ad.reporting.labels import score_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
-from cyclegan_ad.runs.directory import training_differences
-from cyclegan_ad.text import printable
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.settings import training_differences
+from cyclegan_ad.text import as_typed, printable
 
 
 def choose_consistent(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
@@ -67,8 +68,8 @@ def _group(runs: list[Run]) -> list[list[Run]]:
 def _differences(one: Run, other: Run) -> list[str]:
     """What sets two runs apart beside the seed, as ``setting=value (kept ones: value)``."""
     found = [
-        f"{name}={new} (kept: {old})"
-        for name, old, new in training_differences(one.config, other.config)
+        f"{name}={as_typed(new)} (kept: {as_typed(old)})"
+        for name, old, new in training_differences(one.config.training(), other.config.training())
         if name != "seed"
     ]
     if one.images != other.images:
@@ -93,14 +94,14 @@ def _missing_columns(runs: list[Run]) -> list[LeftOut]:
     columns = {column for run in runs for column in run.scores}
     return [
         LeftOut(
-            f"{run.shown}, score {printable(column)}",
-            f"this run has no {score_title(column)}, others of its cell have: evaluate it again "
+            f"{run.shown}, score {column.column}",
+            f"this run has no {column.title}, others of its cell have: evaluate it again "
             f"with this score; its cell counts {_count(runs, column)} of {len(runs)} seeds",
         )
         for run in runs
-        for column in sorted(columns - run.scores.keys())
+        for column in sorted(columns - run.scores.keys(), key=score_order)
     ]
 
 
-def _count(runs: list[Run], column: str) -> int:
+def _count(runs: list[Run], column: ScoreColumn) -> int:
     return sum(column in run.scores for run in runs)

@@ -12,7 +12,7 @@ from cyclegan_ad import __version__
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.honest_protocols import Honest
 from cyclegan_ad.reporting.compute.provenance import Origin, Settings
-from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title, score_title
+from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title
 from cyclegan_ad.reporting.read.read_run import LeftOut
 from cyclegan_ad.reporting.show.gallery import CriticalRun, Shown
 from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
@@ -78,7 +78,6 @@ def render_page(contents: Contents) -> str:
         by_dataset=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r.dataset)],
         by_run=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r.run)],
         dataset_title=dataset_title,
-        score_title=score_title,
     )
 
 
