@@ -12,7 +12,7 @@ from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.settings import CycleGAN as CycleGANSettings
 from cyclegan_ad.settings import GANomaly as GANomalySettings
-from cyclegan_ad.settings import PaDiM, PatchCore, Settings
+from cyclegan_ad.settings import Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:
@@ -81,9 +81,9 @@ def build_method(settings: Settings) -> pl.LightningModule:
     else:
         arguments["size_px"] = settings.resolution
     given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
-    arguments |= {name: value for name, value in method.as_dict().items() if name not in given}
-    if not isinstance(method, PaDiM | PatchCore):
-        arguments["betas"] = method.betas
+    for name in type(method).model_fields.keys() - given:
+        value = getattr(method, name)
+        arguments[name] = str(value) if isinstance(value, Path) else value
     return method_class(method.name)(**arguments)
 
 

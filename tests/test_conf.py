@@ -9,16 +9,14 @@ from typing import Any
 import pytest
 import yaml
 from tiny import compose_settings, draw_folder, of_method
-from yaml.representer import SafeRepresenter
 
-from cyclegan_ad import job
+from cyclegan_ad import job, setting_types
 from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.evaluation import evaluate_run as run_evaluation
-from cyclegan_ad.runs import checkpoints
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import check_settings
-from cyclegan_ad.training import fit as training
+from cyclegan_ad.setting_types import Group
+from cyclegan_ad.settings import EvaluateSettings, Settings, read_settings
 from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
@@ -77,7 +75,7 @@ def test_each_option_composes_to_settings_that_pass(
     by_option: dict[tuple[str, str], dict[str, Any]], option: tuple[str, str]
 ) -> None:
     settings = by_option[option]
-    check_settings(settings)
+    read_settings(Settings, settings)
     group, name = option
     if group in ("dataset", "method", "protocol"):
         assert settings[group]["name"] == name  # run directories and messages are named after it
@@ -86,7 +84,7 @@ def test_each_option_composes_to_settings_that_pass(
 
 
 def test_defaults_of_the_bare_command(defaults: dict[str, Any]) -> None:
-    check_settings(defaults)
+    read_settings(Settings, defaults)
     assert defaults["dataset"]["name"] == "demo"
     assert defaults["method"]["name"] == "cyclegan"
     assert defaults["logger"]["kind"] == "wandb"
@@ -162,7 +160,7 @@ def test_a_chosen_score_overrides_that_of_the_dataset(option: str, names: list[s
 @pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
 def test_baselines_have_the_settings_of_the_paper(dataset: str, method: str) -> None:
     settings = compose(f"method={method}", f"dataset={dataset}")
-    check_settings(settings)
+    read_settings(Settings, settings)
     own = settings["method"]
     is_oct = dataset == "retina_oct"
     if method == "ganomaly":
@@ -189,7 +187,7 @@ def test_a_backbone_is_taken_by_the_methods_that_have_one() -> None:
     for method in ("padim", "patchcore"):
         found = compose("backbone=efficientnet_lite0", f"method={method}")
         assert found["method"]["backbone"] == "efficientnet_lite0"
-        check_settings(found)
+        read_settings(Settings, found)
     assert "backbone" not in compose("backbone=efficientnet_lite0")["method"]
 
 
@@ -217,7 +215,7 @@ def test_the_order_of_words_does_not_matter() -> None:
 def test_residual_blocks_follow_the_resolution(resolution: int, blocks: int) -> None:
     settings = compose(f"resolution={resolution}")
     assert settings["method"]["generator"]["residual_blocks"] == blocks
-    check_settings(settings)
+    read_settings(Settings, settings)
 
 
 def test_settings_that_follow_others() -> None:
@@ -265,7 +263,7 @@ def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
     }
     four = compose("trainer=ddp", "trainer.devices=4", "dataset=retina_oct", "resolution=256")
     assert four["trainer"]["devices"] == 4
-    check_settings(four)
+    read_settings(Settings, four)
 
 
 # Leaves of conf/train.yaml that a job need not read, because the configuration itself does: each is
@@ -280,38 +278,36 @@ TAKEN_OVER = {
 }
 
 
-class Recording(dict):
-    """Settings that note the dotted name of each value that is taken.
+def record_reading(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Note the class and name of each setting that is read from now on, but by its checks."""
+    noted: set[str] = set()
+    checking = [False]
+    plain, check = Group.__getattribute__, setting_types.read_settings
 
-    A copy of all with some changes is no note; going through all of a group is one of each.
-    """
+    def get(group: Group, name: str) -> Any:
+        if not checking[0] and name in type(group).model_fields:
+            noted.add(f"{type(group).__name__}.{name}")
+        return plain(group, name)
 
-    def __init__(self, values: dict[str, Any], noted: set[str], prefix: str = "") -> None:
-        super().__init__(values)
-        self.noted, self.prefix = noted, prefix
-        for key, value in dict.items(values):
-            if isinstance(value, dict):
-                self[key] = Recording(value, noted, f"{prefix}{key}.")
+    def read(*arguments: Any) -> Any:
+        checking[0] = True
+        try:
+            return check(*arguments)
+        finally:
+            checking[0] = False
 
-    def __getitem__(self, key: str) -> Any:
-        self.noted.add(self.prefix + key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.noted.add(self.prefix + key)
-        return super().get(key, default)
-
-    def items(self) -> Any:
-        self.noted |= {self.prefix + key for key in self}
-        return super().items()
-
-    def __or__(self, changes: dict[str, Any]) -> "Recording":
-        return Recording(dict(dict.items(self)) | changes, self.noted, self.prefix)
+    monkeypatch.setattr(Group, "__getattribute__", get)
+    monkeypatch.setattr(setting_types, "read_settings", read)
+    return noted
 
 
-def represent(dumper: Any, settings: Recording) -> Any:
-    """Write to ``config.yaml`` without a note."""
-    return SafeRepresenter.represent_dict(dumper, dict(dict.items(settings)))
+def settings_of(group: Group, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted name of each setting, and its class and name."""
+    for name, value in group:
+        if isinstance(value, Group):
+            yield from settings_of(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", f"{type(group).__name__}.{name}"
 
 
 @pytest.mark.parametrize(
@@ -348,21 +344,25 @@ def test_every_setting_is_read_by_a_job(
         *(f"{name}={tmp_path / name}" for name in ("runs", "cache_dir")),
         f"data_dir={tmp_path / 'data'}",
     ]
-    settings = compose(*words)
+    settings = read_settings(Settings, compose(*words))
     earlier = RunDirectory.of(settings)  # which overwrite=true replaces
     earlier.path.mkdir(parents=True)
     earlier.config.write_text("seed: 7\n")
-    noted: set[str] = set()
-    monkeypatch.setattr(train_run, "build_loggers", lambda *_, **__: [])
-    monkeypatch.setitem(yaml.SafeDumper.yaml_representers, Recording, represent)
-    # What a checkpoint says of its run is all settings, whether or not anything needs them.
-    plain = checkpoints.training_settings
-    for module in (checkpoints, training):
-        monkeypatch.setattr(module, "training_settings", lambda _: plain(settings))
+    monkeypatch.setattr(train_run, "build_loggers", lambda logger, *_, **__: use(logger))
+    noted = record_reading(monkeypatch)
 
-    job.run_job(Recording(settings, noted))  # not by train(), whose checks read nearly everything
+    job.run_job(settings)  # not by train(), whose checks read nearly everything
 
-    assert set(flatten(settings)) - noted == TAKEN_OVER.keys() | of_no_use
+    monkeypatch.undo()
+    unread = {name for name, place in settings_of(settings) if place not in noted}
+    assert unread == TAKEN_OVER.keys() | of_no_use
+
+
+def use(logger: Any) -> list[Any]:
+    """Read what W&B's logger is given."""
+    assert (logger.kind, logger.mode) == ("wandb", "offline")
+    assert logger.project and logger.entity is None
+    return []
 
 
 @pytest.mark.parametrize("name", TAKEN_OVER)
@@ -401,12 +401,13 @@ def test_every_setting_of_evaluate_is_taken(
     }
     settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
     assert set(flatten(settings)) == given.keys() | {"protocol.calibration_fraction"}
-    taken: list[tuple[RunDirectory, dict[str, Any]]] = []
+    taken: list[tuple[RunDirectory, Settings]] = []
     monkeypatch.setattr(run_evaluation, "evaluate_again", lambda *args: taken.append(args))
 
-    evaluate(settings)
+    evaluate(read_settings(EvaluateSettings, settings))
 
-    ((where, wanted),) = taken
+    ((where, made),) = taken
+    wanted = made.as_dict()
     assert where.path == run.path
     assert (wanted["data_dir"], wanted["cache_dir"]) == ("elsewhere", "caches")
     assert wanted["dataset"]["root"] == given["root"]

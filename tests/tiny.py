@@ -13,6 +13,7 @@ from PIL import Image
 from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.files import write_json
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings, read_settings
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (
@@ -72,9 +73,18 @@ def overrides(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> l
     return [*of_method(method), *places, *more]
 
 
-def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> dict[str, Any]:
+def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Settings:
     """All settings of a tiny job, composed from the real configuration."""
-    return compose_settings("train", overrides(root, runs, *more, method=method))
+    return read_settings(
+        Settings, compose_settings("train", overrides(root, runs, *more, method=method))
+    )
+
+
+def resolved(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Settings:
+    """The same without ``auto``."""
+    from cyclegan_ad.resolve_auto import resolve_auto  # which loads torch
+
+    return resolve_auto(settings(root, runs, *more, method=method))
 
 
 def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
@@ -87,16 +97,16 @@ def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def start_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDirectory:
+def start_run(job: Settings, *, finished: bool, **trainer: object) -> RunDirectory:
     """A run directory of a job, as far as the first checks read it."""
     run = RunDirectory.of(job)
     run.path.mkdir(parents=True)
-    made_with = job | {"trainer": job["trainer"] | trainer}
-    run.config.write_text(yaml.safe_dump(made_with))
+    made_with = job.replaced({f"trainer.{name}": value for name, value in trainer.items()})
+    run.config.write_text(yaml.safe_dump(made_with.as_dict()))
     write_json(
         run.training,
         {
-            "epochs": job["trainer"]["max_epochs"] if finished else 1,
+            "epochs": job.trainer.max_epochs if finished else 1,
             "steps": 9,
             "seconds": 1,
             "finished": finished,

@@ -14,6 +14,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.metrics.torch_metrics import ImageDetection, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
+from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores
 
@@ -40,12 +41,14 @@ class Evaluation:
     """The test set of one run, scored.
 
     Attributes:
+        columns: The scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`).
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
     """
 
+    columns: tuple[ScoreColumn, ...]
     test: Scored
     calibration: Scored | None
     summary: dict[str, dict[str, float]]
@@ -96,6 +99,7 @@ def evaluate(
         summary[column] = detection.compute()
     kept = data.split.calibration
     return Evaluation(
+        columns=scores.columns,
         test=test,
         calibration=_gather(data, kept, scored) if kept else None,
         summary=summary,

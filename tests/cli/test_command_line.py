@@ -18,7 +18,7 @@ from cyclegan_ad.cli.command_line import explain, help_text, importing, run_comm
 from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import check_settings
+from cyclegan_ad.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., tuple[int, str, str]]
@@ -54,7 +54,7 @@ def command(
 
 
 def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
-    def task(settings: dict[str, Any]) -> None:
+    def task(settings: Any) -> None:
         raise UserError("pi\udce8ce\r\x1b[31m\u202e.png is damaged")
 
     code, _, err = command(task=task)
@@ -62,8 +62,7 @@ def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
     assert err == "error: pi\\udce8ce\\r\\x1b[31m\\u202e.png is damaged\n"
 
 
-def refuse(settings: dict[str, Any]) -> None:
-    check_settings(settings)
+def refuse(settings: Any) -> None:
     raise AssertionError("these settings were to be refused")
 
 
@@ -235,7 +234,7 @@ def test_each_mistake_is_told_in_one_line(
     command: Command, words: list[str], message: str | None
 ) -> None:
     if message is None:
-        assert command(*words, task=check_settings) == (0, "", "")
+        assert command(*words, task=lambda settings: None) == (0, "", "")
     else:
         assert the_error(command(*words, task=refuse)).startswith(message)
 
@@ -249,23 +248,20 @@ def test_evaluate_without_a_run(command: Command) -> None:
     )
 
 
-def test_the_task_gets_plain_resolved_settings(command: Command) -> None:
+def test_the_task_gets_typed_settings(command: Command) -> None:
     got: list[Any] = []
     words = ("dataset=screw", "resolution=256", "score=fid", "seed=3")
     assert command(*words, task=got.append) == (0, "", "")
     [settings] = got
-    assert type(settings) is dict
-    assert type(settings["method"]["generator"]) is dict
-    assert type(settings["dataset"]["folders"]) is list
-    assert settings["method"]["generator"]["residual_blocks"] == 9
-    assert settings["score"]["names"] == ["fid"]
-    assert settings["seed"] == 3
-    assert "hydra" not in settings
+    assert type(settings) is Settings
+    assert settings.method.generator.residual_blocks == 9
+    assert settings.score.names == ("fid",)
+    assert settings.seed == 3
     assert os.listdir() == []  # Hydra makes no directory of its own
 
 
 def test_an_error_of_the_task_is_one_line(command: Command) -> None:
-    def fail(settings: dict[str, Any]) -> None:
+    def fail(settings: Any) -> None:
         raise UserError("no such dataset; get it")
 
     assert the_error(command(task=fail)) == "no such dataset; get it"
@@ -274,7 +270,7 @@ def test_an_error_of_the_task_is_one_line(command: Command) -> None:
 def test_a_defect_of_the_program_is_no_user_error(command: Command) -> None:
     for defect in (ValueError("a defect"), KeyError("x"), ZeroDivisionError()):
 
-        def fail(settings: dict[str, Any], defect: Exception = defect) -> None:
+        def fail(settings: Any, defect: Exception = defect) -> None:
             raise defect
 
         with pytest.raises(type(defect)):
@@ -282,7 +278,7 @@ def test_a_defect_of_the_program_is_no_user_error(command: Command) -> None:
 
 
 def test_interruption_leaves_with_a_code_of_its_own(command: Command) -> None:
-    def interrupt(settings: dict[str, Any]) -> None:
+    def interrupt(settings: Any) -> None:
         raise KeyboardInterrupt
 
     code, _, err = command(task=interrupt)
@@ -293,9 +289,8 @@ def test_interruption_leaves_with_a_code_of_its_own(command: Command) -> None:
 def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Command) -> None:
     seen: list[tuple[int, int]] = []
 
-    def task(settings: dict[str, Any]) -> None:
-        check_settings(settings)
-        seen.append((settings["resolution"], settings["seed"]))
+    def task(settings: Any) -> None:
+        seen.append((settings.resolution, settings.seed))
 
     code, _, err = command("resolution=64,66,128", "seed=0,1", "-m", task=task)
     assert code == 1
@@ -309,7 +304,7 @@ def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Comman
 
 
 def test_a_reason_that_jobs_share_is_told_once(command: Command) -> None:
-    def refuse_all(settings: dict[str, Any]) -> None:
+    def refuse_all(settings: Any) -> None:
         raise UserError("no weights; get them")
 
     code, _, err = command("-m", "seed=0,1,2", task=refuse_all)
@@ -367,7 +362,7 @@ def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
     words = ("score=sse,fid", "seed=0..1")
     code, _, err = command("-m", *words, task=seen.append)
     assert (code, err, len(seen)) == (0, "", 4)
-    assert sorted({settings["seed"] for settings in seen}) == [0, 1]
+    assert sorted({settings.seed for settings in seen}) == [0, 1]
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
@@ -383,8 +378,9 @@ def test_a_home_folder_needs_no_quotes(command: Command) -> None:
     got: list[Any] = []
     words = ("dataset.root=~/photos", "runs='~/my runs'", "data_dir='/data/a,~b'")
     assert command(*words, task=got.append) == (0, "", "")
-    assert got[0]["dataset"]["root"] == "~/photos"
-    assert (got[0]["runs"], got[0]["data_dir"]) == ("~/my runs", "/data/a,~b")
+    home = Path.home()
+    assert got[0].dataset.root == home / "photos"
+    assert (got[0].runs, got[0].data_dir) == (home / "my runs", Path("/data/a,~b"))
 
 
 def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
@@ -392,7 +388,7 @@ def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
         "import os, sys\n"
         "from cyclegan_ad.cli.command_line import run_command\n"
         "def task(settings):\n"
-        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings['data_dir'])\n"
+        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings.data_dir)\n"
         "    os.system(f'{sys.executable} -c \"import sys; print(sys.flags.utf8_mode)\"')\n"
         "run_command(task, 'train')"
     )

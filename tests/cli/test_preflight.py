@@ -12,6 +12,7 @@ from tiny import compose_settings, draw_folder, overrides, settings, start_run
 from cyclegan_ad import optional_packages as packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,8 +119,8 @@ def test_a_sweep_tells_its_mistakes_without_torch(tmp_path: Path) -> None:
 def test_what_a_job_needs_passes(tmp_path: Path) -> None:
     check_training(settings(draw_folder(tmp_path / "data", 3, 3), tmp_path / "runs"))
     check_scoring(settings(tmp_path / "data", tmp_path / "runs"))
-    demo = compose_settings("train", [f"cache_dir={tmp_path / 'cache'}", "logger=none"])
-    check_training(demo)
+    words = [f"cache_dir={tmp_path / 'cache'}", "logger=none"]
+    check_training(read_settings(Settings, compose_settings("train", words)))
     assert not (tmp_path / "cache").exists()  # drawn later, when nothing else can be wrong
 
 
@@ -139,18 +140,18 @@ def test_auto_is_what_the_run_was_made_with(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs", "trainer=ddp", "trainer.precision=auto")
     start_run(job, finished=False, devices=4, precision="bf16-mixed")
     assert claim(job) == "unfinished"
-    other = job | {"trainer": job["trainer"] | {"precision": "32-true"}}
+    other = job.replaced({"trainer.precision": "32-true"})
     with pytest.raises(UserError, match=r"trainer.precision=bf16-mixed \(now 32-true\)"):
         claim(other)
-    assert claim(other | {"overwrite": True}) == "new"
+    assert claim(other.replaced({"overwrite": True})) == "new"
 
 
 def test_a_damaged_run_can_be_made_anew(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs")
     start_run(job, finished=False).config.write_text("{")
-    with pytest.raises(UserError, match="is damaged; make the run anew with overwrite=true"):
+    with pytest.raises(UserError, match=r"is damaged.*overwrite=true"):
         claim(job)
-    assert claim(job | {"overwrite": True}) == "new"
+    assert claim(job.replaced({"overwrite": True})) == "new"
 
 
 def test_a_fitted_method_takes_one_device_whatever_is_asked(tmp_path: Path) -> None:
@@ -194,5 +195,5 @@ def test_weights_that_come_as_a_package(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(packages, "find_spec", lambda name: None if "lite0" in name else object())
     with pytest.raises(UserError, match="backbone=efficientnet_lite0: its weights are not instal"):
         check_training(job)
-    random = job | {"method": job["method"] | {"pretrained": False}}
+    random = job.replaced({"method.pretrained": False})
     check_training(random)

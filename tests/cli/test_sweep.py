@@ -73,7 +73,7 @@ def test_jobs_are_named_by_what_differs() -> None:
 
 
 def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    job = Job(lambda settings: None)
+    job = Job(lambda settings: None, "train")
     tally = Tally(job, ["seed=0", "seed=1"])
     tally.add(1, None, tmp_path / "1.log")
     tally.add(0, "no such dataset")

@@ -21,6 +21,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs import begin as run_files
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings
 
 
 @pytest.fixture
@@ -29,23 +30,23 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(root: Path, tmp_path: Path) -> dict[str, Any]:
+def settings(root: Path, tmp_path: Path) -> Settings:
     return tiny_settings(root, tmp_path / "runs")
 
 
-def read(settings: dict[str, Any]) -> AnomalyDataModule:
+def read(settings: Settings) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     return data
 
 
 @pytest.fixture
-def data(settings: dict[str, Any]) -> AnomalyDataModule:
+def data(settings: Settings) -> AnomalyDataModule:
     return read(settings)
 
 
 @pytest.fixture
-def run(settings: dict[str, Any], data: AnomalyDataModule) -> RunDirectory:
+def run(settings: Settings, data: AnomalyDataModule) -> RunDirectory:
     """A run that was begun."""
     begun = RunDirectory.of(settings)
     write_start(begun, settings, data)
@@ -56,9 +57,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_start_of_a_run(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
+def test_start_of_a_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> None:
     assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
     with run.split.open(newline="") as file:
         header, *rows = csv.reader(file)
@@ -75,25 +74,25 @@ def test_start_of_a_run(
         assert label == str(int(path.startswith("abnormal/")))
         assert subset == ("test" if path in test else "train")
     assert sum(row[3] == "test" for row in rows) == 6
-    assert run.read_config() == settings | {
-        "data_dir": str(Path(settings["data_dir"]).resolve()),
-    }
+    kept = run.read_config()
+    assert kept.data_dir == settings.data_dir.resolve()
+    assert kept.replaced({"data_dir": "data"}) == settings.replaced({"data_dir": "data"})
     assert run.claim(settings) == "unfinished"
 
 
 def test_a_new_start_deletes_what_was_there(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     for old in (run.training, run.metrics, run.figures / "old.png"):
         old.parent.mkdir(exist_ok=True)
         old.write_text("{}")
-    write_start(run, settings | {"overwrite": True}, data)
+    write_start(run, settings.replaced({"overwrite": True}), data)
     assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
-    assert run.read_config()["overwrite"] is False  # or evaluate would delete the run
+    assert run.read_config().overwrite is False  # or evaluate would delete the run
 
 
 def test_settings_are_written_last(
-    settings: dict[str, Any], data: AnomalyDataModule, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, data: AnomalyDataModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunDirectory.of(settings)
 
@@ -108,7 +107,7 @@ def test_settings_are_written_last(
 
 
 def test_folders_are_kept_so_that_they_are_found_from_anywhere(
-    settings: dict[str, Any],
+    settings: Settings,
     data: AnomalyDataModule,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,15 +115,13 @@ def test_folders_are_kept_so_that_they_are_found_from_anywhere(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     run = RunDirectory.of(settings)
-    relative = settings["dataset"] | {"root": "images"}
-    write_start(run, settings | {"data_dir": "~/sets", "dataset": relative}, data)
+    write_start(run, settings.replaced({"data_dir": "~/sets", "dataset.root": "images"}), data)
     kept = run.read_config()
-    assert kept["data_dir"] == str(tmp_path / "home" / "sets")
-    assert kept["dataset"]["root"] == str(tmp_path / "images")
-    nowhere = settings["dataset"] | {"root": None}
-    write_start(run, settings | {"data_dir": "sets", "dataset": nowhere}, data)
+    assert kept.data_dir == tmp_path / "home" / "sets"
+    assert kept.dataset.root == tmp_path / "images"
+    write_start(run, settings.replaced({"data_dir": "sets", "dataset.root": None}), data)
     kept = run.read_config()
-    assert (kept["data_dir"], kept["dataset"]["root"]) == (str(tmp_path / "sets"), None)
+    assert (kept.data_dir, kept.dataset.root) == (tmp_path / "sets", None)
 
 
 def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
@@ -149,9 +146,9 @@ def test_environment_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe_environment()["commit"] is None
 
 
-def test_the_same_images_pass(run: RunDirectory, settings: dict[str, Any]) -> None:
+def test_the_same_images_pass(run: RunDirectory, settings: Settings) -> None:
     check_split(run, read(settings))
-    check_split(run, read(settings | {"resolution": 64}))
+    check_split(run, read(settings.replaced({"resolution": 64})))
 
 
 def repaint(root: Path) -> None:
@@ -182,7 +179,7 @@ def move(root: Path) -> None:
 )
 def test_an_image_that_differs_is_named(
     run: RunDirectory,
-    settings: dict[str, Any],
+    settings: Settings,
     root: Path,
     change: Callable[[Path], None],
     named: str,
@@ -205,27 +202,25 @@ def test_an_image_that_differs_is_named(
         assert differ == [named]
 
 
-def test_another_split_of_the_same_images_is_refused(
-    run: RunDirectory, settings: dict[str, Any]
-) -> None:
+def test_another_split_of_the_same_images_is_refused(run: RunDirectory, settings: Settings) -> None:
     with pytest.raises(UserError, match=r"files of .* differ from those that .*, \.\.\.\)"):
-        check_split(run, read(settings | {"seed": 1}))
+        check_split(run, read(settings.replaced({"seed": 1})))
 
 
 def test_a_file_that_became_unreadable_is_named(
-    run: RunDirectory, settings: dict[str, Any], root: Path
+    run: RunDirectory, settings: Settings, root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = settings.replaced({"dataset.skip_unreadable": True})
     with pytest.raises(UserError, match=r"normal/00\.png"):
         check_split(run, read(going_on))
 
 
 def test_a_run_without_unreadable_files_goes_on_without_them(
-    settings: dict[str, Any], root: Path
+    settings: Settings, root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = settings.replaced({"dataset.skip_unreadable": True})
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
@@ -236,14 +231,14 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
 
 
 def test_a_run_with_unreadable_masks_answers_for_its_images(
-    data: AnomalyDataModule, settings: dict[str, Any], root: Path
+    data: AnomalyDataModule, settings: Settings, root: Path
 ) -> None:
     abnormal = [i for i, sample in enumerate(data.samples) if sample.label == 1]
     masks = [data.samples[i].mask[0] for i in abnormal]
     trained = [data.samples[i].mask[0] for i in abnormal if i in data.split.train]
     for mask in masks:
         (root / mask).write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = settings.replaced({"dataset.skip_unreadable": True})
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
@@ -254,10 +249,8 @@ def test_a_run_with_unreadable_masks_answers_for_its_images(
             check()
 
 
-def test_images_kept_for_calibration_are_named_in_the_split(
-    settings: dict[str, Any], root: Path
-) -> None:
-    calibrated = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.4}}
+def test_images_kept_for_calibration_are_named_in_the_split(settings: Settings, root: Path) -> None:
+    calibrated = settings.replaced({"protocol.calibration_fraction": 0.4})
     run = RunDirectory.of(calibrated)
     assert run.path.parts[-3] == "cyclegan-32-calibrated"
     write_start(run, calibrated, read(calibrated))
@@ -270,15 +263,15 @@ def test_images_kept_for_calibration_are_named_in_the_split(
         "mask": 3,
     }
     check_split(run, read(calibrated))
-    more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
+    more = settings.replaced({"protocol.calibration_fraction": 0.7})
     with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
         check_split(run, read(more))
 
 
 def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its_own(
-    settings: dict[str, Any], root: Path
+    settings: Settings, root: Path
 ) -> None:
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = settings.replaced({"dataset.skip_unreadable": True})
     for path in (root / "masks").iterdir():
         path.write_bytes(b"")
     run = RunDirectory.of(going_on)

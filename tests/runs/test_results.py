@@ -69,8 +69,8 @@ def test_an_unknown_metric_is_an_error() -> None:
 
 
 def test_metrics_are_read_as_written(tmp_path: Path) -> None:
-    assert METRICS_FORMAT == 2
-    metrics: dict[str, Any] = {"format": 2, "scores": {"sse": {"auroc": 0.5}}}
+    assert METRICS_FORMAT == 3
+    metrics: dict[str, Any] = {"format": 3, "scores": {"sse": {"auroc": 0.5}}}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     assert read_metrics(tmp_path) == metrics
 
@@ -79,11 +79,11 @@ def test_metrics_are_read_as_written(tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         (None, "does not exist"),
-        ('{"format": 2, "sco', "cannot be read"),
+        ('{"format": 3, "sco', "cannot be read"),
         ("[]", "no 'scores'"),
-        ('{"format": 2}', "no 'scores'"),
-        ('{"format": 1, "scores": {}}', "has format 1, this version reads 2"),
-        ('{"format": 3, "scores": {}}', "has format 3, this version reads 2"),
+        ('{"format": 3}', "no 'scores'"),
+        ('{"format": 2, "scores": {}}', "has format 2, this version reads 3"),
+        ('{"format": 4, "scores": {}}', "has format 4, this version reads 3"),
         ('{"scores": {}}', "has format None"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from scored import make_columns
 from tiny import draw_folder
 from tiny import settings as tiny_settings
 
@@ -17,14 +19,23 @@ from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.decide import check_protocol, decide, protocol_settings
+from cyclegan_ad.evaluation.combine import all_scored, combine, doubts
+from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
+from cyclegan_ad.evaluation.decide import decide as decide_from
+from cyclegan_ad.evaluation.evaluate_run import decide_again
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
-from cyclegan_ad.evaluation.write_scores import all_scored, doubts, write_scores
 from cyclegan_ad.files import write_json
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.runs.begin import write_start
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import read_metrics, read_scores
+from cyclegan_ad.runs.results import (
+    read_metrics,
+    read_scores,
+    read_split,
+    write_metrics,
+    write_scores,
+)
+from cyclegan_ad.settings import Score, Settings, read_settings
 
 
 @pytest.fixture
@@ -33,30 +44,30 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(root: Path, tmp_path: Path) -> dict[str, Any]:
+def settings(root: Path, tmp_path: Path) -> Settings:
     return tiny_settings(root, tmp_path / "runs")
 
 
-def read(settings: dict[str, Any]) -> AnomalyDataModule:
+def read(settings: Settings) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     return data
 
 
 @pytest.fixture
-def data(settings: dict[str, Any]) -> AnomalyDataModule:
+def data(settings: Settings) -> AnomalyDataModule:
     """3 abnormal and 3 normal test images, the abnormal ones first."""
     return read(settings)
 
 
-def begin(settings: dict[str, Any], data: AnomalyDataModule) -> RunDirectory:
+def begin(settings: Settings, data: AnomalyDataModule) -> RunDirectory:
     begun = RunDirectory.of(settings)
     write_start(begun, settings, data)
     return begun
 
 
 @pytest.fixture
-def run(settings: dict[str, Any], data: AnomalyDataModule) -> RunDirectory:
+def run(settings: Settings, data: AnomalyDataModule) -> RunDirectory:
     """A run that was begun."""
     return begin(settings, data)
 
@@ -65,10 +76,10 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def score_of(names: list[str]) -> dict[str, Any]:
+def score_of(names: list[str]) -> Score:
     """The settings ``score.*`` that ask for these scores; ``fid`` stands for its column."""
     options = {"extractor": "inception", "peak_sigma_px": 2, "tta": "none", "precision": "float32"}
-    return {"names": names} | options
+    return read_settings(Score, {"names": names, "batch_size": 4, **options})
 
 
 def scored(data: AnomalyDataModule, chosen: tuple[int, ...], columns: dict[str, float]) -> Scored:
@@ -84,6 +95,7 @@ def evaluation(data: AnomalyDataModule, **columns: float) -> Evaluation:
     test = scored(data, data.split.test, columns)
     kept = data.split.calibration
     return Evaluation(
+        columns=make_columns([name.partition("_")[0] for name in columns]),
         test=test,
         calibration=scored(data, kept, columns) if kept else None,
         summary={name: summarise(values, test.labels) for name, values in test.scores.items()},
@@ -92,20 +104,36 @@ def evaluation(data: AnomalyDataModule, **columns: float) -> Evaluation:
 
 
 def write_results(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, found: Evaluation
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule, found: Evaluation
 ) -> dict[str, Any]:
     """All files, as the evaluation of a run writes them."""
-    metrics = write_scores(run, settings, data, found)
-    write_json(run.metrics, metrics)
-    return metrics
+    results = combine(run, settings, data, found)
+    write_scores(run.path, results.rows)
+    if results.kept:
+        write_scores(run.path, results.kept, "calibration.csv")
+    write_metrics(run.path, results.metrics)
+    return results.metrics
 
 
-def asking(settings: dict[str, Any], **protocol: Any) -> dict[str, Any]:
-    return settings | {"protocol": settings["protocol"] | protocol}
+def decide(run: RunDirectory, settings: Settings) -> dict[str, Any]:
+    """Decisions from the scores on disk."""
+    kept = read_scores(run.path, "calibration.csv") if run.calibration.is_file() else ()
+    return decide_from(
+        read_scores(run.path),
+        kept,
+        read_split(run.path),
+        settings.protocol,
+        seed=settings.seed,
+        where=str(run.path),
+    )
+
+
+def asking(settings: Settings, **protocol: Any) -> Settings:
+    return settings.replaced({f"protocol.{name}": value for name, value in protocol.items()})
 
 
 def give_scores(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, *sse: float
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule, *sse: float
 ) -> None:
     """Write these scores of the test images, in their order."""
     found = evaluation(data, sse=1.0)
@@ -114,7 +142,7 @@ def give_scores(
 
 
 def test_results_of_a_first_evaluation(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     write_json(run.training, {"epochs": 3, "steps": 9, "seconds": 12.345, "finished": True})
     assert not all_scored(run, score_of(["sse"]))
@@ -127,7 +155,7 @@ def test_results_of_a_first_evaluation(
     of_files = {"config.yaml", "split.csv", "metrics.json", "scores.csv"}
     assert metrics.pop("fingerprints").keys() == of_files
     assert metrics == {
-        "format": 2,
+        "format": 3,
         "method": "cyclegan",
         "dataset": "folder",
         "resolution": 32,
@@ -140,6 +168,7 @@ def test_results_of_a_first_evaluation(
         "protocol": "paper",
         "thresholds_set_on": "the test images (optimistic)",
         "protocol_settings": {"folds": 5, "margin": 0, "confidence": 0.95},
+        "columns": {"sse": make_columns(["sse"])[0].as_dict()},
         "scores": {"sse": found.summary["sse"]},
         "localisation": {"pixel_auroc": 0.75, "aupro": 0.5, "masked_images": 3},
         "localisation_by": {"tta": "none", "precision": "float32"},
@@ -155,7 +184,7 @@ def test_results_of_a_first_evaluation(
 
 
 def test_earlier_scores_stay_and_repeated_ones_are_replaced(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     write_results(run, settings, data, evaluation(data, sse=1.0))
     metrics = write_results(run, settings, data, evaluation(data, fid=-2.0))
@@ -180,7 +209,7 @@ def test_earlier_scores_stay_and_repeated_ones_are_replaced(
 
 
 def test_results_of_an_unfinished_pair_count_as_none(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     write_results(run, settings, data, evaluation(data, sse=1.0))
     run.metrics.unlink()  # killed between the two files
@@ -193,7 +222,7 @@ def test_results_of_an_unfinished_pair_count_as_none(
 
 
 def test_results_of_an_earlier_version_count_as_none(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     write_json(run.metrics, metrics | {"format": 1})
@@ -202,17 +231,15 @@ def test_results_of_an_earlier_version_count_as_none(
 
 
 def test_no_ground_truth_is_null(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     found = evaluation(data, sse=1.0)
-    without = Evaluation(found.test, None, found.summary, localisation=None)
+    without = replace(found, localisation=None)
     assert write_results(run, settings, data, without)["localisation"] is None
     assert "localisation: null" in yaml.safe_dump(read_metrics(run.path))
 
 
-def test_crossfit_by_hand(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
+def test_crossfit_by_hand(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> None:
     # Three folds of an abnormal and a normal image, however they are drawn. The folds without 2
     # are judged at 2; the one with 2 at 4: it is missed. Of 1, 3 and 5, at least 5 is an alarm.
     give_scores(run, settings, data, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0)
@@ -228,7 +255,7 @@ def test_crossfit_by_hand(
     assert sse["confidence"] == 0.95 and sse["margin"] == 0
     # Asked for or not, it is there; the settings of the protocol are what decides.
     assert decide(run, settings)["protocols"] == decided["protocols"]
-    halved = decide(run, asking(settings, margin=0.5, confidence=0.9, folds=2))
+    halved = decide(run, asking(settings, name="crossfit", margin=0.5, confidence=0.9, folds=2))
     sse = halved["protocols"]["crossfit"]["sse"]
     assert len(sse["thresholds"]) == 2 and min(sse["thresholds"]) == 1.0
     assert (sse["margin"], sse["confidence"]) == (0.5, 0.9)
@@ -236,15 +263,15 @@ def test_crossfit_by_hand(
 
 
 def test_folds_follow_the_seed_of_the_run(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     give_scores(run, settings, data, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0)
-    drawn = [decide(run, settings | {"seed": seed})["protocols"] for seed in range(10)]
+    drawn = [decide(run, settings.replaced({"seed": seed}))["protocols"] for seed in range(10)]
     assert drawn[0] == decide(run, settings)["protocols"]
     assert len({json.dumps(protocols) for protocols in drawn}) > 1
 
 
-def test_images_of_the_same_bytes_are_judged_together(root: Path, settings: dict[str, Any]) -> None:
+def test_images_of_the_same_bytes_are_judged_together(root: Path, settings: Settings) -> None:
     before = read(settings)
     one, other = [before.samples[i].path for i in before.split.test if before.samples[i].label][:2]
     (root / one).write_bytes((root / other).read_bytes())
@@ -269,9 +296,9 @@ def test_crossfit_needs_two_images_of_each_class(tmp_path: Path) -> None:
     message = str(caught.value)
     assert message.startswith(f"protocol=crossfit cannot be applied to {run.path}: it needs 2 ")
     assert message.endswith("or use protocol=paper") and "\n" not in message
-    check_protocol(settings, data)
+    check_protocol(settings.protocol, data)
     with pytest.raises(UserError, match="crossfit cannot be applied to dataset folder: it needs 2"):
-        check_protocol(asking(settings, name="crossfit"), data)
+        check_protocol(asking(settings, name="crossfit").protocol, data)
 
 
 @pytest.fixture
@@ -285,7 +312,7 @@ def kept(root: Path, tmp_path: Path) -> tuple[RunDirectory, dict[str, Any], Anom
 
 
 def test_calibrated_by_hand(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     found = evaluation(data, sse=1.0)
@@ -322,7 +349,7 @@ def test_calibrated_by_hand(
 
 
 def test_earlier_scores_of_calibration_images_stay(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     write_results(run, settings, data, evaluation(data, sse=1.0))
@@ -333,7 +360,7 @@ def test_earlier_scores_of_calibration_images_stay(
 
 
 def test_calibration_images_of_the_same_bytes_count_once(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule], root: Path
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule], root: Path
 ) -> None:
     run, settings, data = kept
     one, other = (root / data.samples[i].path for i in data.split.calibration)
@@ -347,7 +374,7 @@ def test_calibration_images_of_the_same_bytes_count_once(
 
 
 def test_the_paper_and_crossfit_can_be_asked_of_a_run_with_calibration_images(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
@@ -358,18 +385,14 @@ def test_the_paper_and_crossfit_can_be_asked_of_a_run_with_calibration_images(
 
 
 def test_calibration_scores_that_are_gone(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     write_results(run, settings, data, evaluation(data, sse=1.0))
     run.calibration.unlink()
     assert list(decide(run, asking(settings, name="paper"))["protocols"]) == ["crossfit"]
-    with pytest.raises(UserError) as caught:
-        decide(run, settings)
-    assert str(caught.value) == (
-        f"{run.calibration} is gone; score the run again: "
-        f"python -m cyclegan_ad.evaluate run={run.path}"
-    )
+    with pytest.raises(UserError, match=rf"calibration\.csv is gone.*evaluate run={run.path}"):
+        decide_again(run, settings)
     # Scored again by one score, the others are dropped: half of theirs is gone.
     metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
     assert list(metrics["scores"]) == ["fid"]
@@ -378,7 +401,7 @@ def test_calibration_scores_that_are_gone(
 
 
 def test_calibration_scores_that_are_damaged_are_made_anew(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
@@ -392,7 +415,7 @@ def test_calibration_scores_that_are_damaged_are_made_anew(
 
 
 def test_a_decision_is_reproduced_by_what_is_written(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     """Scores and thresholds are compared as the files have them, to the last digit."""
     run, settings, data = kept
@@ -438,7 +461,7 @@ def test_a_decision_is_reproduced_by_what_is_written(
     ],
 )
 def test_results_that_nothing_supports_are_scored_again_and_said(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
     file: str,
     name: str | None,
     value: Any,
@@ -476,7 +499,7 @@ def test_results_that_nothing_supports_are_scored_again_and_said(
 
 
 def test_another_score_is_kept_only_where_it_is_not_in_doubt(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     write_results(run, settings, data, evaluation(data, sse=1.0, fid=2.0, peak_2px=3.0))
@@ -494,7 +517,7 @@ def test_another_score_is_kept_only_where_it_is_not_in_doubt(
 
 
 def test_a_lost_split_is_told(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     give_scores(run, settings, data, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0)
     run.split.unlink()
@@ -502,13 +525,15 @@ def test_a_lost_split_is_told(
         decide(run, asking(settings, name="crossfit"))
 
 
-def test_what_decisions_depend_on(settings: dict[str, Any]) -> None:
-    found = protocol_settings(asking(settings, name="calibrated", calibration_fraction=0.5))
+def test_what_decisions_depend_on(settings: Settings) -> None:
+    found = protocol_settings(
+        asking(settings, name="calibrated", calibration_fraction=0.5).protocol
+    )
     assert found == {"folds": 5, "margin": 0, "confidence": 0.95}
 
 
 def test_changed_figures_of_places_are_noticed(
-    kept: tuple[RunDirectory, dict[str, Any], AnomalyDataModule],
+    kept: tuple[RunDirectory, Settings, AnomalyDataModule],
 ) -> None:
     run, settings, data = kept
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
