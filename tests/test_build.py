@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tiny import compose_settings, draw_folder
+from tiny import changed, compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
 from cyclegan_ad.build import build_data, build_method, ensure_method
@@ -254,7 +254,7 @@ def test_initial_weights_follow_the_seed_alone() -> None:
     assert torch.equal(weights(build_method(settings)), first)
     scored_otherwise = compose("dataset=screw", *SMALL, "score=fid_spatial", "logger=csv")
     assert torch.equal(weights(build_method(scored_otherwise)), first)
-    assert not torch.equal(weights(build_method(settings | {"seed": 1})), first)
+    assert not torch.equal(weights(build_method(changed(settings, "seed", 1))), first)
 
 
 def test_generators_and_discriminators_differ_from_each_other() -> None:

@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
-from tiny import compose_settings, draw_folder, settings
+from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import job
 from cyclegan_ad.errors import UserError
@@ -618,7 +618,7 @@ def test_no_name_of_a_file_stops_a_run(
     twin.write_bytes((root / "normal" / "a\tb.png").read_bytes())
     words = ("protocol=calibrated", f"logger={logger}", "trainer.snapshot_every_n_epochs=3")
     chosen = settings(tmp_path / "d", tmp_path / "runs", *words)
-    chosen["dataset"]["root"] = str(root)  # such a name cannot be typed
+    chosen = changed(chosen, "dataset.root", str(root))  # such a name cannot be typed
     run, metrics = RunDirectory.of(chosen), train(chosen)
     rows = read_scores(run.path) + read_scores(run.path, "calibration.csv")
     assert {row["path"].rpartition("/")[2] for row in rows} <= {f"{name}.png" for name in ODD_NAMES}
@@ -758,7 +758,7 @@ def test_precision_auto_is_what_a_run_began_with(
 ) -> None:
     root, runs, run = copy
     monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
-    assert run.read_config()["trainer"]["precision"] == "32-true"
+    assert setting(run.read_config(), "trainer.precision") == "32-true"
     monkeypatch.setattr(job, "precision_of", lambda _: "bf16-mixed")
     train(settings(root, runs, "trainer.precision=auto"))
     with pytest.raises(UserError, match=r"trainer\.precision=32-true \(now bf16-mixed\)"):

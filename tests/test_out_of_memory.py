@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import draw_folder, settings, start_run
+from tiny import changed_group, draw_folder, settings, start_run
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
@@ -70,7 +70,7 @@ def test_what_counts_as_out_of_memory() -> None:
 def job_of(root: Path, *words: str, method: str = "cyclegan", **trainer: object) -> dict[str, Any]:
     words = ("dataset.batch_size=16", *words)
     chosen = settings(root, root / "runs", *words, method=method)
-    return chosen | {"trainer": chosen["trainer"] | {"precision": "32-true"} | trainer}
+    return changed_group(chosen, "trainer", {"precision": "32-true"} | trainer)
 
 
 def test_training_names_the_batch_size_and_what_to_try_in_order(tmp_path: Path) -> None:

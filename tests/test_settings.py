@@ -4,12 +4,11 @@ import copy
 from typing import Any
 
 import pytest
-from tiny import compose_settings
+from tiny import ABSENT, changed, compose_settings, setting
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import check_settings, residual_blocks_at
 
-ABSENT = object()
 NAN, INF = float("nan"), float("inf")
 
 
@@ -17,21 +16,6 @@ NAN, INF = float("nan"), float("inf")
 def composed() -> dict[str, Any]:
     """All settings of ``dataset=screw``. Do not change them."""
     return compose_settings("train", ["dataset=screw"])
-
-
-def changed(settings: dict[str, Any], name: str, value: object) -> dict[str, Any]:
-    """A copy with another value of a dotted name, or without it."""
-    result = copy.deepcopy(settings)
-    *groups, last = name.split(".")
-    at = result
-    for group in groups:
-        at = at[group]
-    assert last in at, name
-    if value is ABSENT:
-        del at[last]
-    else:
-        at[last] = value
-    return result
 
 
 def refusal(settings: dict[str, Any], name: str, value: object) -> str:
@@ -217,9 +201,10 @@ def test_an_embedding_needs_a_method_that_has_one(composed: dict[str, Any]) -> N
 
 
 def test_width_of_the_peak(composed: dict[str, Any]) -> None:
-    for possible in (1e-3, 1, 2.5, composed["resolution"]):
+    for possible in (1e-3, 1, 2.5, setting(composed, "resolution")):
         check_settings(changed(composed, "score.peak_sigma_px", possible))
-    for wrong in (0, 0.0, -1, NAN, INF, "2", None, True, composed["resolution"] + 1, 10**400):
+    above = setting(composed, "resolution") + 1
+    for wrong in (0, 0.0, -1, NAN, INF, "2", None, True, above, 10**400):
         assert refusal(composed, "score.peak_sigma_px", wrong) == (
             f"score.peak_sigma_px={wrong} is not possible; it is a number above 0, at most "
             f"the resolution ({composed['resolution']})"
@@ -294,7 +279,7 @@ def test_methods_that_there_are(composed: dict[str, Any]) -> None:
 
 
 def test_start_of_the_decay(composed: dict[str, Any]) -> None:
-    name, epochs = "method.decay_start_epoch", composed["trainer"]["max_epochs"]
+    name, epochs = "method.decay_start_epoch", setting(composed, "trainer.max_epochs")
     assert epochs == 200
     for possible in (None, 0, 1, epochs):
         check_settings(changed(composed, name, possible))

@@ -1,5 +1,6 @@
 """A dataset and settings so small that a whole job takes a second or two."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,16 +88,59 @@ def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
+ABSENT = object()
+
+
+def setting(job: Any, name: str) -> Any:
+    """Value of a setting by its dotted name; a group is given as a plain dictionary."""
+    value = job
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def changed(job: Any, name: str, value: object) -> Any:
+    """A copy of the settings with another value of a dotted name, or without it (``ABSENT``)."""
+    result = copy.deepcopy(job)
+    *groups, last = name.split(".")
+    at = result
+    for group in groups:
+        at = at[group]
+    assert last in at, name
+    if value is ABSENT:
+        del at[last]
+    else:
+        at[last] = value
+    return result
+
+
+def changed_all(job: Any, values: dict[str, object]) -> Any:
+    """``changed`` for several settings, by their dotted names."""
+    for name, value in values.items():
+        job = changed(job, name, value)
+    return job
+
+
+def changed_group(job: Any, group: str, values: dict[str, object]) -> Any:
+    """``changed`` for several settings of one group, by their names inside it."""
+    return changed_all(job, {f"{group}.{name}": value for name, value in values.items()})
+
+
+def saved(job: Any) -> dict[str, Any]:
+    """The settings as they stand in ``config.yaml``."""
+    return dict(copy.deepcopy(job))
+
+
 def start_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDirectory:
     """A run directory of a job, as far as the first checks read it."""
     run = RunDirectory.of(job)
     run.path.mkdir(parents=True)
-    made_with = job | {"trainer": job["trainer"] | trainer}
-    run.config.write_text(yaml.safe_dump(made_with))
+    made_with = changed_group(job, "trainer", trainer)
+    run.config.write_text(yaml.safe_dump(saved(made_with)))
     write_json(
         run.training,
         {
-            "epochs": job["trainer"]["max_epochs"] if finished else 1,
+            "epochs": setting(job, "trainer.max_epochs") if finished else 1,
             "steps": 9,
             "seconds": 1,
             "finished": finished,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
 from cyclegan_ad.composing import conf_dir
@@ -255,11 +256,11 @@ def test_the_task_gets_plain_resolved_settings(command: Command) -> None:
     assert command(*words, task=got.append) == (0, "", "")
     [settings] = got
     assert type(settings) is dict
-    assert type(settings["method"]["generator"]) is dict
-    assert type(settings["dataset"]["folders"]) is list
-    assert settings["method"]["generator"]["residual_blocks"] == 9
-    assert settings["score"]["names"] == ["fid"]
-    assert settings["seed"] == 3
+    assert type(setting(settings, "method.generator")) is dict
+    assert type(setting(settings, "dataset.folders")) is list
+    assert setting(settings, "method.generator.residual_blocks") == 9
+    assert setting(settings, "score.names") == ["fid"]
+    assert setting(settings, "seed") == 3
     assert "hydra" not in settings
     assert os.listdir() == []  # Hydra makes no directory of its own
 
@@ -295,7 +296,7 @@ def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Comman
 
     def task(settings: dict[str, Any]) -> None:
         check_settings(settings)
-        seen.append((settings["resolution"], settings["seed"]))
+        seen.append((setting(settings, "resolution"), setting(settings, "seed")))
 
     code, _, err = command("resolution=64,66,128", "seed=0,1", "-m", task=task)
     assert code == 1
@@ -367,7 +368,7 @@ def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
     words = ("score=sse,fid", "seed=0..1")
     code, _, err = command("-m", *words, task=seen.append)
     assert (code, err, len(seen)) == (0, "", 4)
-    assert sorted({settings["seed"] for settings in seen}) == [0, 1]
+    assert sorted({setting(settings, "seed") for settings in seen}) == [0, 1]
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
@@ -383,8 +384,8 @@ def test_a_home_folder_needs_no_quotes(command: Command) -> None:
     got: list[Any] = []
     words = ("dataset.root=~/photos", "runs='~/my runs'", "data_dir='/data/a,~b'")
     assert command(*words, task=got.append) == (0, "", "")
-    assert got[0]["dataset"]["root"] == "~/photos"
-    assert (got[0]["runs"], got[0]["data_dir"]) == ("~/my runs", "/data/a,~b")
+    assert setting(got[0], "dataset.root") == "~/photos"
+    assert (setting(got[0], "runs"), setting(got[0], "data_dir")) == ("~/my runs", "/data/a,~b")
 
 
 def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import compose_settings, draw_folder, overrides, settings, start_run
+from tiny import changed, compose_settings, draw_folder, overrides, settings, start_run
 
 from cyclegan_ad import optional_packages as packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
@@ -139,10 +139,10 @@ def test_auto_is_what_the_run_was_made_with(tmp_path: Path) -> None:
     job = settings(tmp_path, tmp_path / "runs", "trainer=ddp", "trainer.precision=auto")
     start_run(job, finished=False, devices=4, precision="bf16-mixed")
     assert claim(job) == "unfinished"
-    other = job | {"trainer": job["trainer"] | {"precision": "32-true"}}
+    other = changed(job, "trainer.precision", "32-true")
     with pytest.raises(UserError, match=r"trainer.precision=bf16-mixed \(now 32-true\)"):
         claim(other)
-    assert claim(other | {"overwrite": True}) == "new"
+    assert claim(changed(other, "overwrite", True)) == "new"
 
 
 def test_a_damaged_run_can_be_made_anew(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_damaged_run_can_be_made_anew(tmp_path: Path) -> None:
     start_run(job, finished=False).config.write_text("{")
     with pytest.raises(UserError, match="is damaged; make the run anew with overwrite=true"):
         claim(job)
-    assert claim(job | {"overwrite": True}) == "new"
+    assert claim(changed(job, "overwrite", True)) == "new"
 
 
 def test_a_fitted_method_takes_one_device_whatever_is_asked(tmp_path: Path) -> None:
@@ -194,5 +194,5 @@ def test_weights_that_come_as_a_package(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(packages, "find_spec", lambda name: None if "lite0" in name else object())
     with pytest.raises(UserError, match="backbone=efficientnet_lite0: its weights are not instal"):
         check_training(job)
-    random = job | {"method": job["method"] | {"pretrained": False}}
+    random = changed(job, "method.pretrained", False)
     check_training(random)

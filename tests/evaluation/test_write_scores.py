@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import draw_folder
+from tiny import changed, changed_group, draw_folder
 from tiny import settings as tiny_settings
 
 import cyclegan_ad
@@ -101,7 +101,7 @@ def write_results(
 
 
 def asking(settings: dict[str, Any], **protocol: Any) -> dict[str, Any]:
-    return settings | {"protocol": settings["protocol"] | protocol}
+    return changed_group(settings, "protocol", protocol)
 
 
 def give_scores(
@@ -239,7 +239,7 @@ def test_folds_follow_the_seed_of_the_run(
     run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
 ) -> None:
     give_scores(run, settings, data, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0)
-    drawn = [decide(run, settings | {"seed": seed})["protocols"] for seed in range(10)]
+    drawn = [decide(run, changed(settings, "seed", seed))["protocols"] for seed in range(10)]
     assert drawn[0] == decide(run, settings)["protocols"]
     assert len({json.dumps(protocols) for protocols in drawn}) > 1
 

@@ -3,14 +3,14 @@ import sys
 from typing import Any
 
 import pytest
-from tiny import compose_settings
+from tiny import compose_settings, setting
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import BACKBONES, check_embedding_settings, check_features
 
 
 def settings(method: str, **changes: Any) -> dict[str, Any]:
-    return compose_settings("train", [f"method={method}"])["method"] | changes
+    return setting(compose_settings("train", [f"method={method}"]), "method") | changes
 
 
 @pytest.mark.parametrize("method", ["padim", "patchcore"])

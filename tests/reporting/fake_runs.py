@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from tiny import compose_settings
+from tiny import changed, changed_group, compose_settings, saved, setting
 
 from cyclegan_ad.data.split import split_samples
 from cyclegan_ad.evaluation.decide import decide, score_columns_of
@@ -33,7 +33,7 @@ MAPS_BY = {"tta": "none", "precision": "float32"}
 def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Any:
     words = (f"method={method}", f"resolution={resolution}", f"dataset={dataset}", "logger=none")
     words = (*words, "trainer=cpu", "trainer.precision=32-true")  # resolved, as a job writes it
-    return json.loads(_composed((*words, *more))) | {"seed": seed}
+    return changed(json.loads(_composed((*words, *more))), "seed", seed)
 
 
 def make_run(
@@ -57,8 +57,8 @@ def make_run(
     It has twice ``per_class`` images of each class, or as many as the paper's dataset.
     """
     settings = settings_of(method, resolution, dataset, seed, *more)
+    settings = changed(settings, "run_name", run)
     name = run or f"{method}-{resolution}"
-    settings["run_name"] = run
     path = runs / (place or f"{name}/{dataset}/seed{seed}")
     path.mkdir(parents=True)
     stem = "<i>&\udcff" if odd_names else "image"
@@ -75,7 +75,7 @@ def make_run(
         for i in range(count)
     ]
     labels = [0] * images[0] + [1] * images[1]
-    fraction = settings["protocol"]["calibration_fraction"]
+    fraction = setting(settings, "protocol.calibration_fraction")
     split = split_samples(names, labels, seed, calibration_fraction=fraction)
     random = np.random.default_rng([seed, len(method), resolution, len(dataset)])
     chosen = (*split.test, *split.calibration)
@@ -84,7 +84,7 @@ def make_run(
         column: 10 * (k + 1) + random.normal(0, 1, len(chosen)) + separation * abnormal
         for k, column in enumerate(columns)
     }
-    (path / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (path / "config.yaml").write_text(yaml.safe_dump(saved(settings), sort_keys=False))
     subset = dict.fromkeys(split.train, "train") | dict.fromkeys(split.test, "test")
     subset |= dict.fromkeys(split.calibration, "calibration")
     write_rows(
@@ -92,7 +92,7 @@ def make_run(
         ["path", "sha256", "label", "subset"],
         [[names[i], f"{dataset}{i:060d}", labels[i], subset[i]] for i in range(len(names))],
     )
-    epochs = settings["trainer"]["max_epochs"]
+    epochs = setting(settings, "trainer.max_epochs")
     write_json(
         path / "training.json", {"epochs": epochs, "steps": 900, "seconds": 61.5, "finished": True}
     )
@@ -126,12 +126,12 @@ def decide_again(path: Path, **protocol: Any) -> None:
         run.metrics,
         {
             "format": METRICS_FORMAT,
-            "method": settings["method"]["name"],
-            "dataset": settings["dataset"]["name"],
-            "resolution": settings["resolution"],
-            "seed": settings["seed"],
+            "method": setting(settings, "method.name"),
+            "dataset": setting(settings, "dataset.name"),
+            "resolution": setting(settings, "resolution"),
+            "seed": setting(settings, "seed"),
             "run": run_name(settings),
-            "epochs": settings["trainer"]["max_epochs"],
+            "epochs": setting(settings, "trainer.max_epochs"),
             "training_seconds": 61.5,
             "test_normal": labels.count(0),
             "test_abnormal": labels.count(1),
@@ -139,7 +139,7 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 column: summarise([row[column] for row in rows], labels)
                 for column in score_columns_of(rows)
             },
-            **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
+            **decide(run, changed_group(settings, "protocol", protocol)),
             "fingerprints": digests_of_training(settings, read_split(path))
             | {"metrics.json": {"localisation": digest_of([None, MAPS_BY])}}
             | {

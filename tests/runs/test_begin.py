@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import draw_folder
+from tiny import changed, changed_all, draw_folder, setting
 from tiny import settings as tiny_settings
 
 from cyclegan_ad import __version__
@@ -75,9 +75,8 @@ def test_start_of_a_run(
         assert label == str(int(path.startswith("abnormal/")))
         assert subset == ("test" if path in test else "train")
     assert sum(row[3] == "test" for row in rows) == 6
-    assert run.read_config() == settings | {
-        "data_dir": str(Path(settings["data_dir"]).resolve()),
-    }
+    data_dir = str(Path(setting(settings, "data_dir")).resolve())
+    assert run.read_config() == changed(settings, "data_dir", data_dir)
     assert run.claim(settings) == "unfinished"
 
 
@@ -87,9 +86,9 @@ def test_a_new_start_deletes_what_was_there(
     for old in (run.training, run.metrics, run.figures / "old.png"):
         old.parent.mkdir(exist_ok=True)
         old.write_text("{}")
-    write_start(run, settings | {"overwrite": True}, data)
+    write_start(run, changed(settings, "overwrite", True), data)
     assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
-    assert run.read_config()["overwrite"] is False  # or evaluate would delete the run
+    assert setting(run.read_config(), "overwrite") is False  # or evaluate would delete the run
 
 
 def test_settings_are_written_last(
@@ -116,15 +115,18 @@ def test_folders_are_kept_so_that_they_are_found_from_anywhere(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     run = RunDirectory.of(settings)
-    relative = settings["dataset"] | {"root": "images"}
-    write_start(run, settings | {"data_dir": "~/sets", "dataset": relative}, data)
+    relative = changed_all(settings, {"data_dir": "~/sets", "dataset.root": "images"})
+    write_start(run, relative, data)
     kept = run.read_config()
-    assert kept["data_dir"] == str(tmp_path / "home" / "sets")
-    assert kept["dataset"]["root"] == str(tmp_path / "images")
-    nowhere = settings["dataset"] | {"root": None}
-    write_start(run, settings | {"data_dir": "sets", "dataset": nowhere}, data)
+    assert setting(kept, "data_dir") == str(tmp_path / "home" / "sets")
+    assert setting(kept, "dataset.root") == str(tmp_path / "images")
+    nowhere = changed_all(settings, {"data_dir": "sets", "dataset.root": None})
+    write_start(run, nowhere, data)
     kept = run.read_config()
-    assert (kept["data_dir"], kept["dataset"]["root"]) == (str(tmp_path / "sets"), None)
+    assert (setting(kept, "data_dir"), setting(kept, "dataset.root")) == (
+        str(tmp_path / "sets"),
+        None,
+    )
 
 
 def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
@@ -151,7 +153,7 @@ def test_environment_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_same_images_pass(run: RunDirectory, settings: dict[str, Any]) -> None:
     check_split(run, read(settings))
-    check_split(run, read(settings | {"resolution": 64}))
+    check_split(run, read(changed(settings, "resolution", 64)))
 
 
 def repaint(root: Path) -> None:
@@ -209,14 +211,14 @@ def test_another_split_of_the_same_images_is_refused(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
     with pytest.raises(UserError, match=r"files of .* differ from those that .*, \.\.\.\)"):
-        check_split(run, read(settings | {"seed": 1}))
+        check_split(run, read(changed(settings, "seed", 1)))
 
 
 def test_a_file_that_became_unreadable_is_named(
     run: RunDirectory, settings: dict[str, Any], root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     with pytest.raises(UserError, match=r"normal/00\.png"):
         check_split(run, read(going_on))
 
@@ -225,7 +227,7 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
     settings: dict[str, Any], root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
@@ -243,7 +245,7 @@ def test_a_run_with_unreadable_masks_answers_for_its_images(
     trained = [data.samples[i].mask[0] for i in abnormal if i in data.split.train]
     for mask in masks:
         (root / mask).write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
@@ -257,7 +259,7 @@ def test_a_run_with_unreadable_masks_answers_for_its_images(
 def test_images_kept_for_calibration_are_named_in_the_split(
     settings: dict[str, Any], root: Path
 ) -> None:
-    calibrated = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.4}}
+    calibrated = changed(settings, "protocol.calibration_fraction", 0.4)
     run = RunDirectory.of(calibrated)
     assert run.path.parts[-3] == "cyclegan-32-calibrated"
     write_start(run, calibrated, read(calibrated))
@@ -270,7 +272,7 @@ def test_images_kept_for_calibration_are_named_in_the_split(
         "mask": 3,
     }
     check_split(run, read(calibrated))
-    more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
+    more = changed(settings, "protocol.calibration_fraction", 0.7)
     with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
         check_split(run, read(more))
 
@@ -278,7 +280,7 @@ def test_images_kept_for_calibration_are_named_in_the_split(
 def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its_own(
     settings: dict[str, Any], root: Path
 ) -> None:
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     for path in (root / "masks").iterdir():
         path.write_bytes(b"")
     run = RunDirectory.of(going_on)

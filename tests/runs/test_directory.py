@@ -1,6 +1,5 @@
 """Where a run lies, and how a command may go on with it."""
 
-import copy
 import shutil
 import threading
 import time
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tiny import compose_settings
+from tiny import changed, compose_settings, saved, setting
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
@@ -23,17 +22,6 @@ def composed() -> dict[str, Any]:
     return compose_settings("train", ["dataset=brain_mri", "seed=3"])
 
 
-def changed(settings: dict[str, Any], name: str, value: object) -> dict[str, Any]:
-    """A copy with another value of a dotted name."""
-    result = copy.deepcopy(settings)
-    *groups, last = name.split(".")
-    at = result
-    for group in groups:
-        at = at[group]
-    at[last] = value
-    return result
-
-
 @pytest.fixture
 def settings(composed: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     return changed(composed, "runs", str(tmp_path / "runs"))
@@ -44,7 +32,7 @@ def run(settings: dict[str, Any]) -> RunDirectory:
     """A run that was begun with the settings."""
     made = RunDirectory.of(settings)
     made.path.mkdir(parents=True)
-    made.config.write_text(yaml.safe_dump(settings))
+    made.config.write_text(yaml.safe_dump(saved(settings)))
     return made
 
 
@@ -105,7 +93,7 @@ def test_states_of_a_run_with_the_same_settings(
     write_json(run.training, state)
     assert run.claim(settings) == "unfinished"
     assert run.read_training() == state
-    epochs = settings["trainer"]["max_epochs"]
+    epochs = setting(settings, "trainer.max_epochs")
     write_json(run.training, state | {"epochs": epochs, "finished": True})
     assert run.claim(settings) == "trained"
     assert run.claim(changed(settings, "overwrite", True)) == "new"
@@ -244,7 +232,7 @@ def test_settings_survive_the_file_they_are_kept_in(tmp_path: Path, dataset: str
     words = [f"dataset={dataset}", f"runs={tmp_path}", "method.learning_rate=1e-5"]
     settings = compose_settings("train", words)
     run = RunDirectory.of(settings)
-    write_text(run.config, yaml.safe_dump(settings))
+    write_text(run.config, yaml.safe_dump(saved(settings)))
     assert run.read_config() == settings
     assert run.claim(settings) == "unfinished"
 
@@ -252,22 +240,22 @@ def test_settings_survive_the_file_they_are_kept_in(tmp_path: Path, dataset: str
 def test_settings_of_an_earlier_version_say_what_it_did(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
-    old = copy.deepcopy(settings)  # as written before there were protocols and extension scores
+    old = saved(settings)  # as written before there were protocols and extension scores
     added = {"peak_sigma_px": 2, "tta": "none", "precision": "float32"}
     old["score"] = {name: old["score"][name] for name in old["score"] if name not in added}
     del old["protocol"]
     del old["method"]["scores"], old["backbone"], old["dataset"]["embedding_images"]
     run.config.write_text(yaml.safe_dump(old))
     found = run.read_config()
-    assert found["protocol"] == {
+    assert setting(found, "protocol") == {
         "name": "paper",
         "folds": 5,
         "margin": 0.0,
         "confidence": 0.95,
         "calibration_fraction": 0.0,
     }
-    assert found["score"] == old["score"] | added
-    assert {name: found[name] for name in old if name != "score"} == {
+    assert setting(found, "score") == old["score"] | added
+    assert {name: setting(found, name) for name in old if name != "score"} == {
         name: old[name] for name in old if name != "score"
     }
     assert run.claim(settings) == run.claim(changed(settings, "protocol.name", "crossfit"))
@@ -279,7 +267,7 @@ def test_settings_that_were_written_are_not_replaced(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
     own = changed(changed(settings, "protocol.margin", 0.25), "score.tta", "dihedral")
-    run.config.write_text(yaml.safe_dump(own))
+    run.config.write_text(yaml.safe_dump(saved(own)))
     assert run.read_config() == own
 
 
@@ -369,7 +357,7 @@ def test_settings_that_are_no_numbers_and_texts(
     run: RunDirectory, settings: dict[str, Any], name: str, value: str
 ) -> None:
     del settings[name]
-    run.config.write_text(yaml.safe_dump(settings) + f"{name}: {value}\n")
+    run.config.write_text(yaml.safe_dump(saved(settings)) + f"{name}: {value}\n")
     with pytest.raises(UserError, match=r"config\.yaml is damaged"):
         run.read_config()
 
