@@ -1,12 +1,13 @@
 """Each kind of check, at its boundaries: a wrong setting is named with its value and the remedy."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from errors import refuses
 from tiny import ABSENT, changed, compose_settings, setting
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import check_settings, residual_blocks_at
 
 NAN, INF = float("nan"), float("inf")
@@ -18,11 +19,15 @@ def composed() -> dict[str, Any]:
     return compose_settings("train", ["dataset=screw"])
 
 
-def refusal(settings: dict[str, Any], name: str, value: object) -> str:
-    with pytest.raises(UserError) as caught:
+def assert_refused(
+    settings: dict[str, Any],
+    name: str,
+    value: object,
+    remedy: str | Sequence[str] = (),
+    facts: str | Sequence[str] = (),
+) -> None:
+    with refuses(setting=name, value=value, remedy=remedy, facts=facts):
         check_settings(changed(settings, name, value))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_the_real_settings_pass(composed: dict[str, Any]) -> None:
@@ -40,9 +45,7 @@ def test_possible_sizes(composed: dict[str, Any], size: int) -> None:
     "size", [66, 65, 67, 28, 31, 0, -64, 64.0, "64", None, True, [64], NAN, "sixty-four"]
 )
 def test_impossible_sizes(composed: dict[str, Any], size: object) -> None:
-    message = refusal(composed, "resolution", size)
-    assert message.startswith(f"resolution={size} is not possible")
-    assert "multiple of 4" in message and "32" in message
+    assert_refused(composed, "resolution", size, ("multiple of 4", "32"))
 
 
 CHOICES = {
@@ -70,14 +73,12 @@ def test_choices(composed: dict[str, Any], name: str) -> None:
     for choice in CHOICES[name]:
         check_settings(changed(composed, name, choice))
     for wrong in ("nonsense", "", None, 2, [CHOICES[name][0]], str(CHOICES[name][0]).upper() + "1"):
-        message = refusal(composed, name, wrong)
-        assert message.startswith(f"{name}={wrong} is not possible; choose one of ")
-        assert all(str(choice) in message for choice in CHOICES[name])
+        assert_refused(composed, name, wrong, [str(choice) for choice in CHOICES[name]])
 
 
 @pytest.mark.parametrize("wrong", [True, 1.0, 3.0, "3", 0, 4])
 def test_channels_are_the_whole_numbers_1_and_3(composed: dict[str, Any], wrong: object) -> None:
-    assert refusal(composed, "dataset.channels", wrong).startswith(f"dataset.channels={wrong} ")
+    assert_refused(composed, "dataset.channels", wrong, ("1", "3"))
 
 
 SMALLEST = {
@@ -104,13 +105,12 @@ def test_whole_numbers(composed: dict[str, Any], name: str) -> None:
     for possible in (least, least + 1, 1000):
         check_settings(changed(composed, name, possible))
     for wrong in (least - 1, -5, 1.5, 2.0, "2", "", None, True, False, NAN, INF, [3]):
-        message = refusal(composed, name, wrong)
-        assert message == f"{name}={wrong} is not possible; it is a whole number >= {least}"
+        assert_refused(composed, name, wrong, str(least))
 
 
 def test_largest_seed(composed: dict[str, Any]) -> None:
     check_settings(changed(composed, "seed", 2**32 - 1))
-    assert "seed=4294967296 is not possible" in refusal(composed, "seed", 2**32)
+    assert_refused(composed, "seed", 2**32, str(2**32 - 1))
 
 
 @pytest.mark.parametrize("name", ["method.lambda_cyc", "method.lambda_ide", "method.learning_rate"])
@@ -118,8 +118,7 @@ def test_numbers(composed: dict[str, Any], name: str) -> None:
     for possible in (0, 0.0, 1e-9, 10, 10.5):
         check_settings(changed(composed, name, possible))
     for wrong in (-1e-9, -1, NAN, INF, "10", "1e-4x", None, True, [1.0]):
-        message = refusal(composed, name, wrong)
-        assert message == f"{name}={wrong} is not possible; it is a number >= 0"
+        assert_refused(composed, name, wrong, "0")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +128,7 @@ def test_booleans(composed: dict[str, Any], name: str) -> None:
     for possible in (True, False):
         check_settings(changed(composed, name, possible))
     for wrong in (0, 1, "true", "yes", None, ""):
-        message = refusal(composed, name, wrong)
-        assert message == f"{name}={wrong} is not possible; use true or false"
+        assert_refused(composed, name, wrong, ("true", "false"))
 
 
 @pytest.mark.parametrize(
@@ -139,14 +137,13 @@ def test_booleans(composed: dict[str, Any], name: str) -> None:
 def test_texts(composed: dict[str, Any], name: str) -> None:
     check_settings(changed(composed, name, "some text"))
     for wrong in (5, 1.5, True, None, ["a"]):
-        message = refusal(composed, name, wrong)
-        assert message.startswith(f"{name}={wrong} is not possible; it is a text")
+        assert_refused(composed, name, wrong)
 
 
 @pytest.mark.parametrize("name", ["run_name", "dataset.name"])
 @pytest.mark.parametrize("wrong", ["..", "", "a/b", "../x", " "])
 def test_names_of_folders(composed: dict[str, Any], name: str, wrong: str) -> None:
-    assert "it becomes a folder's name" in refusal(composed, name, wrong)
+    assert_refused(composed, name, wrong, "folder")
     check_settings(changed(composed, name, "wide-2.0"))
 
 
@@ -155,29 +152,30 @@ def test_texts_that_may_be_null(composed: dict[str, Any], name: str) -> None:
     for possible in (None, "some text"):
         check_settings(changed(composed, name, possible))
     for wrong in (1.5, True, ["a"]):
-        assert refusal(composed, name, wrong).startswith(f"{name}={wrong} is not possible")
+        assert_refused(composed, name, wrong)
 
 
 def test_a_run_may_be_named_by_a_number(composed: dict[str, Any]) -> None:
     check_settings(changed(composed, "run_name", 7))
-    assert "dataset.root=7 is not possible" in refusal(composed, "dataset.root", 7)
+    assert_refused(composed, "dataset.root", 7)
 
 
 @pytest.mark.parametrize("name", ["dataset.folders", "score.names"])
 @pytest.mark.parametrize("wrong", ["sse", None, 5, [["sse"]], [None], {"sse": 1}])
 def test_lists_of_texts(composed: dict[str, Any], name: str, wrong: object) -> None:
-    message = refusal(composed, name, wrong)
-    assert message.startswith(f"{name}={wrong} is not possible; it is a list")
+    assert_refused(composed, name, wrong, "list")
 
 
 def test_scores_and_extractor(composed: dict[str, Any]) -> None:
     for names in (["sse"], ["fid", "sse"], ["fid_spatial"], ["peak", "standardised"]):
         check_settings(changed(composed, "score.names", names))
-    assert "unknown score 'ssim'" in refusal(composed, "score.names", ["sse", "ssim"])
-    assert "no score was asked for" in refusal(composed, "score.names", [])
+    for names, facts in ((["sse", "ssim"], "ssim"), ([], "score")):
+        with refuses(facts=facts, remedy="sse"):
+            check_settings(changed(composed, "score.names", names))
     check_settings(changed(composed, "score.extractor", "efficientnet_lite0"))
     for wrong in ("vgg", None):
-        assert f"extractor '{wrong}'" in refusal(composed, "score.extractor", wrong)
+        with refuses(setting="score.extractor", facts=str(wrong), remedy="efficientnet_lite0"):
+            check_settings(changed(composed, "score.extractor", wrong))
 
 
 @pytest.mark.parametrize("method", ["padim", "patchcore"])
@@ -185,17 +183,16 @@ def test_scores_that_the_method_does_not_have(method: str) -> None:
     settings = compose_settings("train", ["dataset=screw", f"method={method}"])
     check_settings(settings)
     for names in (["sse"], ["embedding", "sse"]):
-        assert refusal(settings, "score.names", names) == (
-            f"method={method} makes no reconstruction, so it has no score 'sse': leave score out, "
-            "or take score.names=[embedding] or some of it"
-        )
+        with refuses(
+            setting="method", value=method, facts="'sse'", remedy="score.names=[embedding]"
+        ):
+            check_settings(changed(settings, "score.names", names))
 
 
 def test_an_embedding_needs_a_method_that_has_one(composed: dict[str, Any]) -> None:
-    assert refusal(composed, "score.names", ["sse", "embedding"]) == (
-        "method=cyclegan has no embedding, so it has no score 'embedding': leave score out, or "
-        "take score.names=[sse,fid,fid_spatial,peak,standardised] or some of it"
-    )
+    possible = "score.names=[sse,fid,fid_spatial,peak,standardised]"
+    with refuses(setting="method", value="cyclegan", facts="'embedding'", remedy=possible):
+        check_settings(changed(composed, "score.names", ["sse", "embedding"]))
     ganomaly = compose_settings("train", ["dataset=screw", "method=ganomaly"])
     check_settings(changed(ganomaly, "score.names", ["sse", "embedding", "peak"]))
 
@@ -205,10 +202,7 @@ def test_width_of_the_peak(composed: dict[str, Any]) -> None:
         check_settings(changed(composed, "score.peak_sigma_px", possible))
     above = setting(composed, "resolution") + 1
     for wrong in (0, 0.0, -1, NAN, INF, "2", None, True, above, 10**400):
-        assert refusal(composed, "score.peak_sigma_px", wrong) == (
-            f"score.peak_sigma_px={wrong} is not possible; it is a number above 0, at most "
-            f"the resolution ({composed['resolution']})"
-        )
+        assert_refused(composed, "score.peak_sigma_px", wrong, ("0", "resolution", str(above - 1)))
 
 
 @pytest.mark.parametrize(
@@ -224,17 +218,14 @@ def test_shares(composed: dict[str, Any], name: str, least: str) -> None:
     for possible in (1e-9, 0.05, 0.5, 1 - 1e-9, *((0, 0.0) if least == "at least" else ())):
         check_settings(changed(composed, name, possible))
     for wrong in (-1e-9, 1, 1.0, 20, NAN, INF, "0.1", None, True, False, [0.1]):
-        message = refusal(composed, name, wrong)
-        assert message == (f"{name}={wrong} is not possible; it is a number {least} 0 and below 1")
+        assert_refused(composed, name, wrong, ("0", "1"))
     if least == "above":
-        assert refusal(composed, name, 0).startswith(f"{name}=0 is not possible")
+        assert_refused(composed, name, 0, ("0", "1"))
 
 
 def test_the_papers_thresholds_have_no_margin(composed: dict[str, Any]) -> None:
-    assert refusal(composed, "protocol.margin", 0.05) == (
-        "protocol.margin=0.05 is not possible with protocol=paper, whose thresholds have none; use "
-        "protocol=crossfit or protocol=calibrated"
-    )
+    remedy = ("protocol=crossfit", "protocol=calibrated")
+    assert_refused(composed, "protocol.margin", 0.05, remedy, facts="protocol=paper")
 
 
 @pytest.mark.parametrize("fraction", [0, 0.0])
@@ -243,20 +234,17 @@ def test_calibrated_needs_images_to_calibrate_with(
 ) -> None:
     settings = changed(composed, "protocol.name", "calibrated")
     check_settings(changed(settings, "protocol.calibration_fraction", 0.01))
-    assert refusal(settings, "protocol.calibration_fraction", fraction) == (
-        "protocol.calibration_fraction=0 is not possible with protocol=calibrated: it needs images "
-        "to calibrate with; give a number above 0 and below 1"
-    )
+    with refuses(
+        setting="protocol.calibration_fraction", value=0, facts="protocol=calibrated", remedy="1"
+    ):
+        check_settings(changed(settings, "protocol.calibration_fraction", fraction))
 
 
 @pytest.mark.parametrize("method", ["padim", "patchcore"])
 def test_methods_of_one_pass_take_one_epoch(method: str) -> None:
     settings = compose_settings("train", ["dataset=screw", f"method={method}"])
-    assert refusal(settings, "trainer.max_epochs", 2) == (
-        f"trainer.max_epochs=2 is not possible with method={method}: it is fitted in one pass; "
-        "leave it out"
-    )
-    assert refusal(settings, "method.pretrained", 3).startswith("method.pretrained=3 ")
+    assert_refused(settings, "trainer.max_epochs", 2, facts=f"method={method}")
+    assert_refused(settings, "method.pretrained", 3)
 
 
 @pytest.mark.parametrize("name", ["method.lambda_adv", "method.lambda_con", "method.lambda_enc"])
@@ -264,18 +252,14 @@ def test_numbers_of_ganomaly(name: str) -> None:
     settings = compose_settings("train", ["dataset=screw", "method=ganomaly"])
     check_settings(changed(settings, name, 0))
     for wrong in (-0.1, NAN, "1"):
-        message = refusal(settings, name, wrong)
-        assert message == f"{name}={wrong} is not possible; it is a number >= 0"
+        assert_refused(settings, name, wrong, "0")
     for name in ("method.base_channels", "method.latent_size"):
         for wrong in (0, 1.5):
-            message = refusal(settings, name, wrong)
-            assert message == f"{name}={wrong} is not possible; it is a whole number >= 1"
+            assert_refused(settings, name, wrong, "1")
 
 
 def test_methods_that_there_are(composed: dict[str, Any]) -> None:
-    assert refusal(composed, "method.name", "dsr") == (
-        "method.name=dsr is not possible; choose one of cyclegan, ganomaly, padim, patchcore"
-    )
+    assert_refused(composed, "method.name", "dsr", "cyclegan, ganomaly, padim, patchcore")
 
 
 def test_start_of_the_decay(composed: dict[str, Any]) -> None:
@@ -284,25 +268,21 @@ def test_start_of_the_decay(composed: dict[str, Any]) -> None:
     for possible in (None, 0, 1, epochs):
         check_settings(changed(composed, name, possible))
     for wrong in (-1, epochs + 1, 1.5, "middle", True, False):
-        message = refusal(composed, name, wrong)
-        assert message.startswith(f"{name}={wrong} is not possible")
-        assert "trainer.max_epochs=200" in message
+        assert_refused(composed, name, wrong, "trainer.max_epochs=200")
 
 
 def test_betas(composed: dict[str, Any]) -> None:
     for possible in ([0, 0], [0.5, 0.999], [0.0, 0.9999]):
         check_settings(changed(composed, "method.betas", possible))
     for wrong in ([0.5], [0.5, 0.9, 0.9], [0.5, 1], [-0.1, 0.9], [0.5, NAN], ["a", 0.9], 0.5, None):
-        message = refusal(composed, "method.betas", wrong)
-        assert message.startswith(f"method.betas={wrong} is not possible")
+        assert_refused(composed, "method.betas", wrong)
 
 
 def test_devices(composed: dict[str, Any]) -> None:
     for possible in ("auto", 1, 8):
         check_settings(changed(composed, "trainer.devices", possible))
     for wrong in (0, -1, 1.0, "2", "all", None, True, [0, 1]):
-        message = refusal(composed, "trainer.devices", wrong)
-        assert message.startswith(f"trainer.devices={wrong} is not possible; it is auto or")
+        assert_refused(composed, "trainer.devices", wrong, "auto")
 
 
 @pytest.mark.parametrize(
@@ -329,12 +309,14 @@ def test_devices(composed: dict[str, Any]) -> None:
     ],
 )
 def test_a_setting_that_was_deleted_is_named(composed: dict[str, Any], name: str) -> None:
-    assert refusal(composed, name, ABSENT) == f"{name} is missing; give it as {name}=VALUE"
+    with refuses(setting=name, facts="missing"):
+        check_settings(changed(composed, name, ABSENT))
 
 
 def test_a_group_that_was_deleted_is_named(composed: dict[str, Any]) -> None:
-    assert refusal(composed, "trainer", ABSENT).startswith("trainer.")
-    assert refusal(composed, "trainer", None).startswith("trainer.")
+    for nothing in (ABSENT, None):
+        with refuses(setting="trainer."):
+            check_settings(changed(composed, "trainer", nothing))
 
 
 @pytest.mark.parametrize(

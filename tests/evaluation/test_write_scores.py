@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from errors import refuses
 from tiny import changed, changed_group, draw_folder
 from tiny import settings as tiny_settings
 
@@ -16,7 +17,6 @@ import cyclegan_ad
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import save_detector
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import check_protocol, decide, protocol_settings
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
 from cyclegan_ad.evaluation.write_scores import all_scored, doubts, write_scores
@@ -264,13 +264,12 @@ def test_crossfit_needs_two_images_of_each_class(tmp_path: Path) -> None:
     data = read(settings)
     run = begin(settings, data)
     assert write_results(run, settings, data, evaluation(data, sse=1.0))["protocols"] == {}
-    with pytest.raises(UserError) as caught:
+    with refuses(
+        setting="protocol", value="crossfit", file=run.path, facts="2", remedy="protocol=paper"
+    ):
         decide(run, asking(settings, name="crossfit"))
-    message = str(caught.value)
-    assert message.startswith(f"protocol=crossfit cannot be applied to {run.path}: it needs 2 ")
-    assert message.endswith("or use protocol=paper") and "\n" not in message
     check_protocol(settings, data)
-    with pytest.raises(UserError, match="crossfit cannot be applied to dataset folder: it needs 2"):
+    with refuses(setting="protocol", value="crossfit", facts="folder", remedy="protocol=paper"):
         check_protocol(asking(settings, name="crossfit"), data)
 
 
@@ -364,12 +363,8 @@ def test_calibration_scores_that_are_gone(
     write_results(run, settings, data, evaluation(data, sse=1.0))
     run.calibration.unlink()
     assert list(decide(run, asking(settings, name="paper"))["protocols"]) == ["crossfit"]
-    with pytest.raises(UserError) as caught:
+    with refuses(file=run.calibration, remedy=f"python -m cyclegan_ad.evaluate run={run.path}"):
         decide(run, settings)
-    assert str(caught.value) == (
-        f"{run.calibration} is gone; score the run again: "
-        f"python -m cyclegan_ad.evaluate run={run.path}"
-    )
     # Scored again by one score, the others are dropped: half of theirs is gone.
     metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
     assert list(metrics["scores"]) == ["fid"]
@@ -385,7 +380,7 @@ def test_calibration_scores_that_are_damaged_are_made_anew(
     whole = run.calibration.read_bytes()
     run.calibration.write_bytes(whole[:30])
     assert not all_scored(run, score_of(["sse"]))
-    with pytest.raises(UserError, match=r"calibration\.csv.*evaluate run="):
+    with refuses(file=run.calibration, remedy="evaluate run="):
         decide(run, settings)
     assert write_results(run, settings, data, evaluation(data, sse=1.0)) == metrics
     assert run.calibration.read_bytes() == whole
@@ -498,7 +493,7 @@ def test_a_lost_split_is_told(
 ) -> None:
     give_scores(run, settings, data, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0)
     run.split.unlink()
-    with pytest.raises(UserError, match=r"split\.csv is gone; put it back or start anew"):
+    with refuses(file=run.split):
         decide(run, asking(settings, name="crossfit"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from errors import assert_error
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -216,8 +217,8 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 2
     first, second = errors
-    assert first.startswith("error: dataset screw: no folder that holds train/good/ and test/")
-    assert second == "error: seed=1 dataset=screw: the same error"
+    assert_error(first, facts=("screw", "train/good/", "test/"))
+    assert_error(second, setting="seed=1 dataset=screw")
     assert "seed0 is complete already; nothing to do" in done.stdout
     assert (runs / "seed0" / "metrics.json").stat().st_mtime_ns == written
     assert (runs / "seed1" / "metrics.json").is_file()

@@ -3,9 +3,9 @@ import sys
 from typing import Any
 
 import pytest
+from errors import refuses
 from tiny import compose_settings, setting
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import BACKBONES, check_embedding_settings, check_features
 
 
@@ -22,31 +22,36 @@ def test_defaults_are_possible(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "changes", "message"),
+    ("method", "changes", "told"),
     [
-        ("padim", {"backbone": "vgg"}, "backbone=vgg is not possible; choose one of resnet"),
-        ("padim", {"layers": []}, r"method.layers=\[\] is not possible"),
-        ("padim", {"layers": ["layer2", "layer1"]}, "in this order"),
-        ("padim", {"layers": ["layer1", "layer1"]}, "in this order"),
-        ("padim", {"layers": "layer1"}, "in this order"),
-        ("padim", {"layers": ["blocks.1"]}, "some of .layer1,layer2,layer3,layer4"),
-        ("padim", {"n_features": 0}, "method.n_features=0 is not possible; it is null or a whole"),
-        ("padim", {"n_features": 449}, "method.n_features=449 .* 448 channels"),
-        ("padim", {"pretrained": "no"}, "method.pretrained=no is not possible; use true or false"),
-        ("padim", {"backbone": ["resnet18"]}, "is not possible; choose one of resnet18"),
-        ("padim", {"weights_path": 5}, "method.weights_path=5 is not possible; it names a file"),
-        ("padim", {"weights_path": "a.pth", "pretrained": False}, "exclude each other"),
-        ("patchcore", {"max_train_images": 0}, "method.max_train_images=0 .* null or a whole"),
-        ("patchcore", {"n_neighbors": None}, "method.n_neighbors=None .* it is a whole number"),
+        ("padim", {"backbone": "vgg"}, ("backbone=vgg", "resnet18")),
+        ("padim", {"layers": []}, "method.layers=[]"),
+        ("padim", {"layers": ["layer2", "layer1"]}, ("method.layers=", "order")),
+        ("padim", {"layers": ["layer1", "layer1"]}, ("method.layers=", "order")),
+        ("padim", {"layers": "layer1"}, "method.layers=layer1"),
+        ("padim", {"layers": ["blocks.1"]}, ("method.layers=", "layer1,layer2,layer3,layer4")),
+        ("padim", {"n_features": 0}, "method.n_features=0"),
+        ("padim", {"n_features": 449}, ("method.n_features=449", "448")),
+        ("padim", {"pretrained": "no"}, ("method.pretrained=no", "true", "false")),
+        ("padim", {"backbone": ["resnet18"]}, ("backbone=", "resnet18")),
+        ("padim", {"weights_path": 5}, "method.weights_path=5"),
+        (
+            "padim",
+            {"weights_path": "a.pth", "pretrained": False},
+            ("method.weights_path", "method.pretrained"),
+        ),
+        ("patchcore", {"max_train_images": 0}, "method.max_train_images=0"),
+        ("patchcore", {"n_neighbors": None}, "method.n_neighbors=None"),
         ("patchcore", {"n_neighbors": True}, "method.n_neighbors=True"),
-        ("patchcore", {"coreset_ratio": 0}, "method.coreset_ratio=0 .* above 0, at most 1"),
+        ("patchcore", {"coreset_ratio": 0}, ("method.coreset_ratio=0", "1")),
         ("patchcore", {"coreset_ratio": 1.5}, "method.coreset_ratio=1.5"),
     ],
 )
-def test_impossible_settings_are_named(method: str, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
+def test_impossible_settings_are_named(
+    method: str, changes: dict[str, Any], told: str | tuple[str, ...]
+) -> None:
+    with refuses(facts=told):
         check_embedding_settings(settings(method, **changes))
-    assert "\n" not in str(caught.value)
 
 
 def test_features_of_the_papers() -> None:

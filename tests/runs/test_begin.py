@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from errors import refuses
 from PIL import Image
 from tiny import changed, changed_all, draw_folder, setting
 from tiny import settings as tiny_settings
@@ -17,7 +18,6 @@ from tiny import settings as tiny_settings
 from cyclegan_ad import __version__
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs import begin as run_files
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
@@ -194,15 +194,10 @@ def test_an_image_that_differs_is_named(
     now = set(read(settings).split_rows())
     differ = sorted({row[0] for row in before ^ now})  # a new image may move others as well
     assert named in differ
-    with pytest.raises(UserError) as caught:
+    shown = f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})"
+    facts = (str(root), f"{len(differ)} file", shown)
+    with refuses(file=run.split, facts=facts, remedy=("restore", "overwrite=true")):
         check_split(run, read(settings))
-    message = str(caught.value)
-    assert str(root) in message
-    assert str(run.split) in message
-    assert "restore them" in message and "overwrite=true" in message
-    assert "\n" not in message
-    assert message.startswith(f"{len(differ)} files of ")
-    assert f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})" in message
     if change is repaint:
         assert differ == [named]
 
@@ -210,7 +205,7 @@ def test_an_image_that_differs_is_named(
 def test_another_split_of_the_same_images_is_refused(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(UserError, match=r"files of .* differ from those that .*, \.\.\.\)"):
+    with refuses(file=run.split, facts=", ...)"):
         check_split(run, read(changed(settings, "seed", 1)))
 
 
@@ -219,7 +214,7 @@ def test_a_file_that_became_unreadable_is_named(
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
     going_on = changed(settings, "dataset.skip_unreadable", True)
-    with pytest.raises(UserError, match=r"normal/00\.png"):
+    with refuses(file="normal/00.png"):
         check_split(run, read(going_on))
 
 
@@ -252,7 +247,7 @@ def test_a_run_with_unreadable_masks_answers_for_its_images(
     check_images(run, going_on)
     Image.new("L", (32, 32), 255).save(root / trained[0])
     for check in (lambda: check_images(run, going_on), lambda: check_split(run, read(going_on))):
-        with pytest.raises(UserError, match=rf"^1 files of .*\({trained[0]}\)"):
+        with refuses(facts=("1 file", f"({trained[0]})")):
             check()
 
 
@@ -273,7 +268,7 @@ def test_images_kept_for_calibration_are_named_in_the_split(
     }
     check_split(run, read(calibrated))
     more = changed(settings, "protocol.calibration_fraction", 0.7)
-    with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
+    with refuses(file=run.split, facts="1 file"):
         check_split(run, read(more))
 
 
@@ -287,5 +282,5 @@ def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its
     write_start(run, going_on, read(going_on))
     check_images(run, going_on)
     (root / "masks" / "00.png").write_bytes(b"mended")
-    with pytest.raises(UserError, match=r"^1 files .*masks/00\.png"):
+    with refuses(file="masks/00.png", facts="1 file"):
         check_images(run, going_on)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from errors import refuses
 from torch import Tensor
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingResult
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.extensions import peak, standardised
@@ -340,9 +340,9 @@ def test_extractor_is_made_only_if_needed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     plain = ["sse", "peak", "standardised", "embedding"]
     assert build_scores(SCORE | {"names": plain}).extractor is None
-    with pytest.raises(UserError, match="damaged"):
+    with refuses(file=file):
         build_scores(SCORE | {"names": ["fid"]})
-    with pytest.raises(UserError, match="unknown score"):
+    with refuses(facts="'fidd'"):
         build_scores(SCORE | {"names": ["fidd"]})
     with pytest.raises(ValueError, match="need a feature extractor"):
         Scores(["fid"], None)

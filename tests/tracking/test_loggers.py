@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import wandb
+from errors import refuses
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from cyclegan_ad import optional_packages as packages
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.tracking import loggers as module
 from cyclegan_ad.tracking.loggers import (
     build_loggers,
@@ -234,7 +234,7 @@ def test_a_missing_tensorboard_is_told_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packages, "find_spec", lambda _: None)
-    with pytest.raises(UserError, match="pip install tensorboard"):
+    with refuses(remedy="pip install tensorboard"):
         build("tensorboard", tmp_path)
 
 
@@ -264,7 +264,7 @@ def test_other_ranks_start_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"logger=mlflow .*wandb, csv, tensorboard, none"):
+    with refuses(setting="logger", value="mlflow", remedy="wandb, csv, tensorboard, none"):
         build("mlflow", tmp_path)
 
 

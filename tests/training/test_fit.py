@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from errors import refuses
 from small_cyclegan import SMALL
 from tiny import draw_folder, overrides, settings
 
 from cyclegan_ad import device
 from cyclegan_ad.build import build_data, build_method
 from cyclegan_ad.endings import Terminated, terminable
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
 from cyclegan_ad.runs.directory import RunDirectory
@@ -185,7 +185,7 @@ def test_a_run_that_is_deleted_while_it_is_trained_stops(
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()
     run.config.touch()
-    with pytest.raises(UserError, match="was deleted or moved while it was trained"):
+    with refuses(file=run.path, facts="deleted"):
         fit(run, settings(uninterrupted[0], tmp_path), DeleteRun())
     assert not run.checkpoint.exists()
 
@@ -232,7 +232,7 @@ def test_a_checkpoint_that_is_not_where_its_note_says(
     run.training.write_text(json.dumps(progress | {"epochs": 2}))
     older = run.checkpoint.read_bytes()
     run.checkpoint.unlink()
-    with pytest.raises(UserError, match=r"last\.ckpt is gone"):
+    with refuses(file=run.checkpoint):
         fit(run, chosen)
     run.checkpoint.write_bytes(older)
     fit(run, chosen)
@@ -279,7 +279,7 @@ def test_non_finite_loss_keeps_the_last_good_checkpoint(
                 module.generator_to_normal.layers[1].weight.data[0, 0, 0, 0] = float("nan")
 
     run, chosen = RunDirectory(tmp_path), settings(root, tmp_path)
-    with pytest.raises(UserError, match=r"training step 4 \(epoch 2\).*last good.*after epoch 1"):
+    with refuses(facts=("step 4", "epoch 2", "epoch 1")):
         fit(run, chosen, Poison())
     weights = final_state(run)["state_dict"]["generator_to_normal.layers.1.weight"]
     assert torch.isfinite(weights).all()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors import refuses
 from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan_ad.data.demo import dataset as demo
 from cyclegan_ad.data.demo.dataset import draw_demo, draw_image
 from cyclegan_ad.data.demo.defects import KINDS
-from cyclegan_ad.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -118,30 +118,28 @@ def test_data_drawn_otherwise_are_refused_untouched(
     seed, size_px = (1 if setting == "seed" else 0), (32 if setting == "size_px" else 64)
     if setting == "format":
         monkeypatch.setattr(demo, "FORMAT", demo.FORMAT + 1)
-    with pytest.raises(UserError, match=r"delete it.*cache_dir=PATH") as error:
+    with refuses(file=root, facts=setting, remedy=("delete", "cache_dir=PATH")):
         draw_demo(root, seed, size_px)
-    assert str(root) in str(error.value) and setting in str(error.value)
-    assert "\n" not in str(error.value)
     assert files(root) == before
 
 
 def test_a_folder_of_the_users_own_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "holiday.png").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"not demo data \(no demo\.json\)"):
+    with refuses(file=tmp_path, facts="demo.json"):
         draw_demo(tmp_path)
     assert files(tmp_path) == {"holiday.png": b"mine"}
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot write the demo data to .*demo.*cache_dir=PATH"):
+    with refuses(file=tmp_path / "file" / "demo", remedy="cache_dir=PATH"):
         draw_demo(tmp_path / "file" / "demo", size_px=16)
 
 
 def test_a_lost_image_is_noticed(tmp_path: Path) -> None:
     draw_demo(tmp_path / "demo", size_px=16)
     (tmp_path / "demo" / "normal" / "tile_042.png").unlink()
-    with pytest.raises(UserError, match=r"lacks 1 images, such as normal/tile_042\.png"):
+    with refuses(file="normal/tile_042.png", facts="1"):
         draw_demo(tmp_path / "demo", size_px=16)
 
 
