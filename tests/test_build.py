@@ -12,7 +12,7 @@ from tiny import changed, compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
 from cyclegan_ad.build import build_data, build_method, ensure_method
-from cyclegan_ad.data import locate as dataset_folder
+from cyclegan_ad.data import locate
 from cyclegan_ad.data.demo.dataset import FORMAT
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -211,11 +211,11 @@ def test_the_demo_is_drawn_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
         drawn.append(root)
         return root
 
-    monkeypatch.setattr(dataset_folder, "draw_demo", draw)
+    monkeypatch.setattr(locate, "draw_demo", draw)
     data = build_data(compose(f"cache_dir={tmp_path}"))
     assert data.root == tmp_path / f"demo-v{FORMAT}" and drawn == [data.root]
     monkeypatch.setattr(
-        dataset_folder, "FORMAT", FORMAT + 1
+        locate, "FORMAT", FORMAT + 1
     )  # an upgrade: older data do not stand in its way
     assert build_data(compose(f"cache_dir={tmp_path}")).root == tmp_path / f"demo-v{FORMAT + 1}"
     own = draw_folder(tmp_path / "own")

@@ -14,15 +14,13 @@ from yaml.representer import SafeRepresenter
 from cyclegan_ad import job
 from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.evaluate import evaluate
-from cyclegan_ad.evaluation import evaluate_run as run_evaluation
+from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.runs import checkpoints
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
-from cyclegan_ad.training import fit as training
-from cyclegan_ad.training import train_run
+from cyclegan_ad.training import fit, train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
-TRAINER_KEYS = ("accelerator", "devices", "strategy")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
 COMMANDS = ("dashboard", "evaluate", "report", "train")
 # column and experiment are added with +, see tests/experiments.
@@ -146,16 +144,7 @@ def test_folder_asks_for_its_place_and_scores_without_a_download(
 
 @pytest.mark.parametrize(
     ("option", "names"),
-    [
-        ("sse", ["sse"]),
-        ("fid", ["fid"]),
-        ("both", ["sse", "fid"]),
-        ("fid_spatial", ["fid_spatial"]),
-        ("peak", ["peak"]),
-        ("standardised", ["standardised"]),
-        ("extensions", ["sse", "peak", "standardised"]),
-        ("embedding", ["embedding"]),
-    ],
+    [("fid", ["fid"]), ("extensions", ["sse", "peak", "standardised"])],
 )
 def test_a_chosen_score_overrides_that_of_the_dataset(option: str, names: list[str]) -> None:
     assert setting(compose("dataset=screw", f"score={option}"), "score.names") == names
@@ -258,23 +247,6 @@ def test_folders_come_from_the_environment_unless_given(monkeypatch: pytest.Monk
     assert setting(evaluate, "cache_dir") == "/big/cache"
 
 
-def test_trainers(by_option: dict[tuple[str, str], dict[str, Any]]) -> None:
-    found = {
-        name: tuple(setting(by_option["trainer", name], f"trainer.{key}") for key in TRAINER_KEYS)
-        for group, name in OPTIONS
-        if group == "trainer"
-    }
-    assert found == {
-        "auto": ("auto", 1, "auto"),
-        "cpu": ("cpu", 1, "auto"),
-        "gpu": ("gpu", 1, "auto"),
-        "ddp": ("auto", "auto", "ddp"),
-    }
-    four = compose("trainer=ddp", "trainer.devices=4", "dataset=retina_oct", "resolution=256")
-    assert setting(four, "trainer.devices") == 4
-    check_settings(four)
-
-
 # Leaves of conf/train.yaml that a job need not read, because the configuration itself does: each is
 # a default for the setting named, which the job reads.
 TAKEN_OVER = {
@@ -364,7 +336,7 @@ def test_every_setting_is_read_by_a_job(
     monkeypatch.setitem(yaml.SafeDumper.yaml_representers, Recording, represent)
     # What a checkpoint says of its run is all settings, whether or not anything needs them.
     plain = checkpoints.training_settings
-    for module in (checkpoints, training):
+    for module in (checkpoints, fit):
         monkeypatch.setattr(module, "training_settings", lambda _: plain(settings))
 
     job.run_job(Recording(settings, noted))  # not by train(), whose checks read nearly everything
@@ -406,7 +378,7 @@ def test_every_setting_of_evaluate_is_taken(
     settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
     assert set(flatten(settings)) == given.keys() | {"protocol.calibration_fraction"}
     taken: list[tuple[RunDirectory, dict[str, Any]]] = []
-    monkeypatch.setattr(run_evaluation, "evaluate_again", lambda *args: taken.append(args))
+    monkeypatch.setattr(evaluate_run, "evaluate_again", lambda *args: taken.append(args))
 
     evaluate(settings)
 

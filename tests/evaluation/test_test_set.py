@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.evaluation import test_set as evaluation
+from cyclegan_ad.evaluation import test_set
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.evaluation.test_set import Evaluation, error_variance, evaluate
 from cyclegan_ad.methods.embedding import EmbeddingResult
@@ -263,7 +263,7 @@ def test_without_ground_truth_nothing_is_said_of_places(
     for mask in (root / "masks").iterdir():
         mask.unlink()
     # The maps of a large test set would fill the memory.
-    monkeypatch.setattr(evaluation, "PixelLocalisation", lambda: pytest.fail("keeps the maps"))
+    monkeypatch.setattr(test_set, "PixelLocalisation", lambda: pytest.fail("keeps the maps"))
     assert score(read(root)).localisation is None
 
 

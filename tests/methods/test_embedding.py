@@ -177,13 +177,6 @@ def test_wrong_images_and_no_training_are_errors(build: Build) -> None:
         module.embed(images(1, size_px=64))
 
 
-def test_unknown_backbone_or_layer(build: Build) -> None:
-    with refuses(setting="backbone", value="vgg", remedy="resnet18"):
-        build(backbone="vgg")
-    with refuses(setting="method.layers", value=["layer9"]):
-        build(layers=["layer9"])
-
-
 def test_several_processes_are_refused(build: Build) -> None:
     module = build()
     module._trainer = type("Several", (), {"world_size": 2})()

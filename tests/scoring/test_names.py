@@ -84,20 +84,6 @@ def test_bfloat16_has_columns_of_its_own() -> None:
     ]
 
 
-def test_columns_of_the_settings_are_checked() -> None:
-    score = {
-        "names": ["sse"],
-        "extractor": "inception",
-        "peak_sigma_px": 2,
-        "tta": "none",
-        "precision": "float32",
-    }
-    with refuses(facts="'mse'"):
-        score_columns(score | {"names": ["mse"]})
-    with refuses(remedy="sse"):
-        score_columns(score | {"names": []})
-
-
 RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
 
 
