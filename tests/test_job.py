@@ -16,6 +16,7 @@ import yaml
 from errors import refuses
 from PIL import Image
 from safetensors.torch import load_file
+from states import COMPLETE, DECIDED_ANEW, SCORED_AGAIN
 from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import job
@@ -131,7 +132,7 @@ def test_finished_run_is_used_again(
     again = train(settings(root, runs, "logger=csv", "trainer.snapshot_every_n_epochs=2"))
     assert again == finished[2]
     assert run.checkpoint.stat().st_mtime_ns == before
-    assert "complete already" in capsys.readouterr().out
+    assert COMPLETE in capsys.readouterr().out
 
 
 def add_image(root: Path) -> None:
@@ -279,14 +280,14 @@ def test_another_protocol_only_decides_anew(
         p: t for p, t in others.items() if p.is_file()
     }
     out = capsys.readouterr().out
-    assert f"{run.path} is scored already; decided anew by protocol=crossfit\n" in out
+    assert str(run.path) in out and f"{DECIDED_ANEW} protocol=crossfit\n" in out
     said = f"protocol=crossfit, sse: {explain(metrics['protocols']['crossfit']['sse'])}"
     assert said in " ".join(out.split())
 
     assert train(settings(root, runs, "protocol=crossfit", "protocol.margin=0.25")) == metrics
-    assert "complete already" in capsys.readouterr().out
+    assert COMPLETE in capsys.readouterr().out
     assert train(settings(root, runs)) == before
-    assert "decided anew by protocol=paper" in capsys.readouterr().out
+    assert f"{DECIDED_ANEW} protocol=paper" in capsys.readouterr().out
 
 
 def test_another_protocol_waits_for_no_other_process(copy: tuple[Path, Path, RunDirectory]) -> None:
@@ -562,19 +563,18 @@ def test_an_edited_calibration_is_not_accepted(
         assert train(chosen)["protocols"] == metrics["protocols"]
         assert run.calibration.read_text() == whole
         out = capsys.readouterr().out
-        assert "complete already" not in out
-        assert "metrics.json: calibrated, score sse:" in out and "; scored again" in out
+        assert COMPLETE not in out
+        assert "metrics.json: calibrated, score sse:" in out and SCORED_AGAIN in out
     detector = run.detector / "detector.json"
     before = detector.read_text()
     threshold = str(metrics["scores"]["sse"]["zfn_threshold"])
     detector.write_text(before.replace(threshold, "1.0"))
     train(chosen)
-    assert (
-        "detector.json: scores is not as in metrics.json; scored again" in capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert "detector.json: scores" in out and SCORED_AGAIN in out
     assert detector.read_text() == before
     train(chosen)
-    assert "complete already" in capsys.readouterr().out
+    assert COMPLETE in capsys.readouterr().out
 
 
 ODD_NAMES = [

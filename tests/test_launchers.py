@@ -16,6 +16,7 @@ from errors import assert_error
 from hydra import compose, initialize_config_dir
 from launched import DEFECTIVE, ENDLESS, KILLED, REFUSED
 from omegaconf import OmegaConf
+from states import COMPLETE, RESUMED, SAME_ERROR, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.composing import conf_dir, register_resolvers
@@ -349,12 +350,12 @@ def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["scores"].keys() == {"sse", "peak_2px"}
     assert json.loads((run / "training.json").read_text())["steps"] == 9  # once 3 epochs of 3
     said = [path.read_text() for path in outputs_of(out)]
-    assert sum(": training; folder has" in text for text in said) == 1
-    assert sum(": trained already; scoring" in text for text in said) == 1
+    assert sum(TRAINING in text for text in said) == 1
+    assert sum(TRAINED in text for text in said) == 1
 
     code, out, errors = train([*words, *parallel], tmp_path)
     assert (code, errors) == (0, [])
-    assert [("is complete already" in path.read_text()) for path in outputs_of(out)] == [True, True]
+    assert [(COMPLETE in path.read_text()) for path in outputs_of(out)] == [True, True]
 
 
 def test_real_jobs_of_several_seeds_end_with_their_means(tmp_path: Path) -> None:
@@ -364,7 +365,7 @@ def test_real_jobs_of_several_seeds_end_with_their_means(tmp_path: Path) -> None
     code, out, errors = train([*words, "seed=0,1", wrong, *parallel], tmp_path)
     assert code == 1
     assert_error(errors[0], setting="score.peak_sigma_px", value=0)
-    assert [error.endswith(": the same error") for error in errors] == [False, True, True, True]
+    assert [error.endswith(SAME_ERROR) for error in errors] == [False, True, True, True]
     assert "4 jobs, 2 at a time" in out
     means = out[out.index("Mean over seeds") :].splitlines()
     rows = [line.split() for line in means if line.strip().startswith("CycleGAN 32 px")]
@@ -410,4 +411,4 @@ def test_a_preempted_job_is_queued_again_and_goes_on(tmp_path: Path) -> None:
     assert (run / "metrics.json").is_file()
     said = submitted.with_name(f"{watcher}_0_log.out").read_text()
     assert "this job is preempted" in said
-    assert said.index("training; folder has") < said.index("going on after epoch ")
+    assert said.index(TRAINING) < said.index(RESUMED)

@@ -14,6 +14,7 @@ import pytest
 from errors import assert_error, message_of, refuses
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from states import SAME_ERROR
 from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
@@ -269,8 +270,8 @@ def test_a_reason_that_jobs_share_is_told_once(command: Command) -> None:
     assert code == 1
     assert err.splitlines() == [
         "error: no weights; get them",
-        "error: seed=1: the same error",
-        "error: seed=2: the same error",
+        f"error: seed=1{SAME_ERROR}",
+        f"error: seed=2{SAME_ERROR}",
     ]
 
 

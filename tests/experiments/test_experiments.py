@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from states import COMPLETE
 from tiny import OVERRIDES, compose_settings, draw_folder, setting
 
 from cyclegan_ad.composing import conf_dir, register_resolvers
@@ -219,6 +220,6 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
     first, second = errors
     assert_error(first, facts=("screw", "train/good/", "test/"))
     assert_error(second, setting="seed=1 dataset=screw")
-    assert "seed0 is complete already; nothing to do" in done.stdout
+    assert f"seed0 {COMPLETE}" in done.stdout
     assert (runs / "seed0" / "metrics.json").stat().st_mtime_ns == written
     assert (runs / "seed1" / "metrics.json").is_file()

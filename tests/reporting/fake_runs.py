@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,13 @@ from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
 SIZE_PX = 32
 
 
-@cache
-def _composed(words: tuple[str, ...]) -> str:
-    return json.dumps(compose_settings("train", words))
-
-
 MAPS_BY = {"tta": "none", "precision": "float32"}
 
 
 def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Any:
     words = (f"method={method}", f"resolution={resolution}", f"dataset={dataset}", "logger=none")
     words = (*words, "trainer=cpu", "trainer.precision=32-true")  # resolved, as a job writes it
-    return changed(json.loads(_composed((*words, *more))), "seed", seed)
+    return changed(compose_settings("train", (*words, *more)), "seed", seed)
 
 
 def make_run(

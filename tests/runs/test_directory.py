@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from errors import refuses
+from states import WAITING
 from tiny import changed, compose_settings, saved, setting
 
 from cyclegan_ad.files import write_json, write_text
@@ -439,4 +440,4 @@ def test_a_job_of_a_sweep_waits_for_its_turn(
         order.append("first")
     other.join(timeout=60)
     assert order == ["first", "second"]
-    assert said == f"{run.path} is being worked on by another job; waiting\n"
+    assert said.startswith(f"{run.path} {WAITING}") and said.count("\n") == 1
