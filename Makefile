@@ -8,16 +8,20 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
+# A worker of pytest-xdist for each core, up to four; each has one thread of torch (tests/conftest.py).
+# To run without, e.g. for a debugger:  make test ARGS="-n 0 -k split"
+PARALLEL := -n auto --maxprocesses=4 --dist worksteal
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Beside the environment, not in it: it must outlive an environment that is being replaced.
 INSTALLING := $(VENV).installing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint types format wheel clean FORCE
+.PHONY: help setup demo benchmark test test-all coverage lint types format wheel clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## make .venv and install the pinned packages (again only if they change)
 
@@ -27,8 +31,14 @@ demo: $(INSTALLED) ## train on the embedded demo data, print the result table, w
 benchmark: $(INSTALLED) ## measure how fast this machine trains and scores (ARGS=--quick: 3 minutes)
 	$(BIN)/python -m experiments.benchmark $(ARGS)
 
-test: $(INSTALLED) ## run the tests and the docstring examples
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED) ## run the quick tests and the docstring examples, in a process for each core
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED) ## run all tests, those marked slow as well
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+coverage: $(INSTALLED) ## run all tests and tell which lines of the package they do not reach
+	$(BIN)/python -m pytest $(PARALLEL) --cov=cyclegan_ad --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(INSTALLED) ## check style and formatting
 	$(BIN)/python -m ruff check .
@@ -46,7 +56,7 @@ wheel: $(INSTALLED) ## build the source archive and, from it, the wheel, into di
 	$(BIN)/python -m build
 
 clean: ## remove builds and caches (not .venv, data/ or runs/)
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
 	find $(wildcard cyclegan_ad hydra_plugins tests experiments) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose interpreter does not run, or whose installation broke off, is made anew.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from started import LIMIT_S, start_training, wait_for
+from states import COMPLETE, RESUMED, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.cli.command_line import Job
@@ -46,10 +47,10 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     assert again.returncode == 0, err
     assert [state_of(run) for run in runs[:2]] == before
     for run in runs[:2]:
-        assert f"{run} is complete already; nothing to do" in out
-    assert f"{runs[2]}: going on after epoch" in out or f"{runs[2]}: trained already" in out
-    assert f"{runs[3]}: training; folder has" in out
-    assert out.count("is complete already") == 2
+        assert f"{run} {COMPLETE}" in out
+    assert f"{runs[2]}: {RESUMED}" in out or f"{runs[2]}{TRAINED}" in out
+    assert f"{runs[3]}{TRAINING}" in out
+    assert out.count(COMPLETE) == 2
     # The means over all seeds, those of the first command as well.
     end = out[out.index("Mean over seeds") :]
     assert re.search(r"CycleGAN 32 px, SSE +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end

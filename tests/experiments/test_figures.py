@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from errors import refuses
 from matplotlib.figure import Figure
 from reporting.fake_runs import make_run as make_fake_run
 from tiny import compose_settings
 
 from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.display import histogram
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.pictures import write_examples
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
@@ -143,7 +143,7 @@ def test_maps_have_the_scale_of_the_report(tmp_path: Path, kept: list[Figure]) -
 
 def test_a_method_without_reconstructions_is_told(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run", reconstructs=False)
-    with pytest.raises(UserError, match="has no reconstructions to show"):
+    with refuses(file=run_dir, facts="reconstructions"):
         read_strip(run_dir, "screw", 2)
 
 
@@ -197,12 +197,12 @@ def test_figure4_writes_a_file_of_its_own_for_each_score(tmp_path: Path) -> None
 
 def test_a_score_that_is_not_there_and_one_class_only_are_told(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"no column peak, but sse, fid; name another with score="):
+    with refuses(facts="peak", remedy=("sse, fid", "score=")):
         read_distribution(run_dir, "screw", "peak")
-    with pytest.raises(UserError, match=r"no column peak_3px, but sse, fid; add it with: python"):
+    with refuses(facts="peak_3px", remedy=("sse, fid", "python -m")):
         read_distribution(run_dir, "screw", "peak_3px")
     write_rows(run_dir / "scores.csv", ["path", "label", "sse"], [["a", 1, 1.0], ["b", 1, 2.0]])
-    with pytest.raises(UserError, match="images of one class only"):
+    with refuses(file=run_dir, facts="one class"):
         read_distribution(run_dir, "screw", "sse")
 
 
@@ -238,7 +238,7 @@ def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
 
 @pytest.mark.parametrize("name", ["path", "label"])
 def test_columns_that_are_no_scores_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"score={name} is not possible"):
+    with refuses(setting="score", value=name):
         figure4(DEFAULTS4 | places(tmp_path) | {"score": name})
 
 

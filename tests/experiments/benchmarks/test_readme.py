@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from errors import refuses
 from measured import answer
 
-from cyclegan_ad.errors import UserError
 from experiments.benchmark import DEFAULTS, benchmark
 from experiments.benchmarks import readme
 from experiments.benchmarks.readme import BEGIN, END, fill_readme, insert
@@ -57,10 +57,10 @@ def test_written_from_the_records_and_compared_with_them(
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
 def test_a_readme_without_its_place(text: str) -> None:
-    with pytest.raises(UserError, match="has no place for the results"):
+    with refuses(file="README.md"):
         insert(text, "new", "README.md")
 
 
 def test_check_is_true_or_false() -> None:
-    with pytest.raises(UserError, match="check=maybe is not possible"):
+    with refuses(setting="check", value="maybe"):
         fill_readme(readme.DEFAULTS | {"check": "maybe"})
