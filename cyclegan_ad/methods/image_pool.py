@@ -1,6 +1,7 @@
 """Pool of past fakes: discriminators also judge images that the generators made earlier."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -82,6 +83,28 @@ class ImagePool:
         self.count = min(len(images), self.size)
         self.images = images.new_zeros((self.size, *images.shape[1:]), device=device)
         self.images[: self.count] = images[: self.count].to(device)
+
+
+def gather_states(pools: Sequence[ImagePool]) -> list[list[dict[str, Any]]]:
+    """Collect the states of the pools of all ranks; called on every rank."""
+    own = [pool.state_dict() for pool in pools]
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    states: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(states, own)
+    return states
+
+
+def load_state(
+    pools: Sequence[ImagePool],
+    states: list[list[dict[str, Any]]],
+    rank: int,
+    device: torch.device | str,
+) -> None:
+    """Restore the pools of a rank from what :func:`gather_states` returned, if it had any."""
+    if rank < len(states):
+        for pool, state in zip(pools, states[rank], strict=True):
+            pool.load_state_dict(state, device)
 
 
 def _positions(values: list[int], device: torch.device) -> Tensor:
