@@ -11,7 +11,6 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,9 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights, normalise
 from cyclegan_ad.pretrained.names import check_backbone_name, check_layers
-
-
-@dataclass(frozen=True)
-class EmbeddingResult:
-    """How far N images are from what a method has learnt of normal ones.
-
-    Attributes:
-        scores: (N,) float64 >= 0, higher for more abnormal.
-        maps: (N, H, W) float32 >= 0, where they are abnormal; None if the method does not tell.
-    """
-
-    scores: Tensor
-    maps: Tensor | None
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import Adam
 
-from cyclegan_ad.methods.embedding import EmbeddingResult, seeded
+from cyclegan_ad.methods.embedding import seeded
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
 from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 

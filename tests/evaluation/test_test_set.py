@@ -17,7 +17,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation import test_set as evaluation
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.evaluation.test_set import Evaluation, error_variance, evaluate
-from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.scores import Scores

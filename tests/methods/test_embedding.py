@@ -12,7 +12,8 @@ from baselines import batches, fit, images, padim, patchcore
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods import embedding
-from cyclegan_ad.methods.embedding import EmbeddingResult, available_bytes, seeded
+from cyclegan_ad.methods.embedding import available_bytes, seeded
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained import backbones
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
