@@ -66,11 +66,11 @@ class Objective:
 
 
 def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -> Tensor:
-    """How far a discriminator's prediction is from "real" or from "generated".
+    """Adversarial loss: how far predictions are from those for real or for generated images.
 
     Args:
         prediction: (N, 1, h, w) output of a discriminator, unbounded.
-        real: What it should have predicted.
+        real: Whether it should have predicted real.
         kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text; it
             takes predictions as logits).
 
@@ -89,14 +89,14 @@ def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -
 
 
 def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
-    """Cycle-consistency loss L_cyc of one domain (Sec. 2.2): there and back changes nothing.
+    """Cycle-consistency loss L_cyc of one domain (Sec. 2.2): translating twice restores an image.
 
     Args:
         cycled: (N, C, H, W) in [-1, 1], the images after both translations.
         real: (N, C, H, W) in [-1, 1], the images given.
 
     Returns:
-        Scalar, mean absolute error a pixel, >= 0.
+        Scalar, mean absolute error of the pixels, >= 0.
 
     Raises:
         ValueError: If the shapes differ.
@@ -105,24 +105,18 @@ def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
 
 
 def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
-    """Identity loss L_ide of one domain (Sec. 2.2): an image already there stays as it is.
+    """Identity loss L_ide of one domain (Sec. 2.2): an image of the domain stays as it is.
 
     Args:
-        identity: (N, C, H, W) in [-1, 1], the images passed through their own domain's generator.
+        identity: (N, C, H, W) in [-1, 1], the images translated into their own domain.
         real: (N, C, H, W) in [-1, 1], the images given.
 
-    Returns:
-        Scalar, mean absolute error a pixel, >= 0.
-
-    Raises:
-        ValueError: If the shapes differ.
+    Returns and raises as :func:`cycle_loss`.
     """
     return _mean_absolute_error(identity, real)
 
 
 def _mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
     if a.shape != b.shape:
-        raise ValueError(
-            f"images of one shape are needed, not {tuple(a.shape)} and {tuple(b.shape)}"
-        )
+        raise ValueError(f"expected images of one shape, not {tuple(a.shape)} and {tuple(b.shape)}")
     return functional.l1_loss(a, b)

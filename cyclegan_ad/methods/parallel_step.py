@@ -6,7 +6,7 @@ same time use the cores of a CPU better than one after the other on all cores: o
 20 % more pairs a second.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache, partial
 from typing import TypeVar
@@ -18,60 +18,6 @@ from cyclegan_ad.device import prepare_process
 from cyclegan_ad.methods.losses import Objective, cycle_loss, identity_loss
 
 Result = TypeVar("Result")
-
-
-class GeneratorStep:
-    """Losses and gradients of one generator, in three parts with an exchange after the first two.
-
-    Args:
-        objective: Weights and kind of the losses.
-        generator: Into this domain.
-        discriminator: Of this domain, frozen.
-        own: (N, C, H, W) real images of this domain, in [-1, 1].
-        other: (N, C, H, W) real images of the other domain, in [-1, 1].
-
-    Attributes:
-        losses: Scalars ``identity``, ``gan`` and ``cycle``, unweighted and without gradient, once
-            the parts are done.
-        fake: (N, C, H, W) the other domain's images translated into this one.
-    """
-
-    def __init__(
-        self,
-        objective: Objective,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        own: Tensor,
-        other: Tensor,
-    ) -> None:
-        self.objective, self.generator, self.discriminator = objective, generator, discriminator
-        self.own, self.other = own, other
-        self.losses: dict[str, Tensor] = {}
-        self.fake = self.identity = own
-        self.zero = own.new_zeros(())
-
-    def translate(self) -> Tensor:
-        """Translate both real batches into this domain; return the fakes, without gradient."""
-        images = self.generator(torch.cat([self.own, self.other]))
-        self.identity, self.fake = images.chunk(2)
-        return self.fake.detach()
-
-    def cycle(self, other_fake: Tensor) -> Tensor:
-        """Translate the other domain's fakes back into this one; return their gradient."""
-        other_fake.requires_grad_()
-        cycle = cycle_loss(self.generator(other_fake), self.own)
-        self.objective.weighted_sum(self.zero, self.zero, cycle).backward()
-        self.losses["cycle"] = cycle.detach()
-        assert other_fake.grad is not None
-        return other_fake.grad
-
-    def finish(self, gradient: Tensor) -> None:
-        """Add the gradients of the other losses, and that of the fakes in the other domain."""
-        identity = identity_loss(self.identity, self.own)
-        gan = self.objective.gan_loss(self.discriminator, self.fake)
-        loss = self.objective.weighted_sum(identity, gan, self.zero)
-        torch.autograd.backward([loss, self.fake], [None, gradient])
-        self.losses |= {"identity": identity.detach(), "gan": gan.detach()}
 
 
 def generators_backward(
@@ -93,18 +39,61 @@ def generators_backward(
     Returns:
         As :meth:`CycleGAN.generator_losses`; the losses are without gradient.
     """
-    first = GeneratorStep(objective, generators[0], discriminators[0], normal, abnormal)
-    second = GeneratorStep(objective, generators[1], discriminators[1], abnormal, normal)
-    fakes = run_both([first.translate, second.translate])
-    gradients = run_both([partial(first.cycle, fakes[1]), partial(second.cycle, fakes[0])])
-    run_both([partial(first.finish, gradients[1]), partial(second.finish, gradients[0])])
+    found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    first, second = (
+        _generator_backward(objective, generators[i], discriminators[i], own, other, found[i])
+        for i, (own, other) in enumerate([(normal, abnormal), (abnormal, normal)])
+    )
+    fakes = run_both([partial(next, first), partial(next, second)])
+    gradients = run_both([partial(first.send, fakes[1]), partial(second.send, fakes[0])])
+    fakes = run_both([partial(first.send, gradients[1]), partial(second.send, gradients[0])])
     losses = {
-        f"{name}_{domain}": step.losses[name]
+        f"{name}_{domain}": found[i][name]
         for name in ("identity", "gan", "cycle")
-        for domain, step in (("normal", first), ("abnormal", second))
+        for i, domain in enumerate(("normal", "abnormal"))
     }
     losses["generator"] = objective.of_generators(losses)
-    return losses, first.fake, second.fake
+    return losses, fakes[0], fakes[1]
+
+
+def _generator_backward(
+    objective: Objective,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    own: Tensor,
+    other: Tensor,
+    losses: dict[str, Tensor],
+) -> Generator[Tensor, Tensor, None]:
+    """Compute the losses of one generator and add the gradients to its parameters.
+
+    Args:
+        objective: Weights and kind of the losses.
+        generator: Into this domain.
+        discriminator: Of this domain, frozen.
+        own: (N, C, H, W) real images of this domain, in [-1, 1].
+        other: (N, C, H, W) real images of the other domain, in [-1, 1].
+        losses: Where scalars ``identity``, ``gan`` and ``cycle`` go, without gradient.
+
+    Yields:
+        Fakes, the other domain's images translated into this one, to be exchanged for the fakes of
+        the other domain; their gradient, to be exchanged for that of the own; the fakes once more.
+    """
+    zero = own.new_zeros(())
+    identity_images, fake = generator(torch.cat([own, other])).chunk(2)
+    other_fake = yield fake.detach()
+
+    other_fake.requires_grad_()
+    cycle = cycle_loss(generator(other_fake), own)
+    objective.weighted_sum(zero, zero, cycle).backward()
+    assert other_fake.grad is not None
+    gradient = yield other_fake.grad
+
+    identity = identity_loss(identity_images, own)
+    gan = objective.gan_loss(discriminator, fake)
+    loss = objective.weighted_sum(identity, gan, zero)
+    torch.autograd.backward([loss, fake], [None, gradient])
+    losses |= {"identity": identity.detach(), "gan": gan.detach(), "cycle": cycle.detach()}
+    yield fake
 
 
 def backward_both(losses: Sequence[Callable[[], Tensor]]) -> list[Tensor]:

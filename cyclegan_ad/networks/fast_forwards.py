@@ -40,7 +40,7 @@ def use_fast_forwards(network: nn.Module) -> None:
 class ReflectionPad(nn.ReflectionPad2d):
     """Reflection padding that leaves bfloat16 images as they are.
 
-    Autocast on a CPU would have them padded in float32, and every convolution turn them back.
+    Autocast on a CPU would pad them in float32, and each convolution would convert them back.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ class ReflectionPad(nn.ReflectionPad2d):
 class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm that keeps channels-last memory order.
 
-    torch's own turns the images to channels-first and back, which takes longer than the norm. An
-    image's batch norm is its instance norm, and batch norm knows both orders.
+    torch's own converts the images to channels-first and back, which takes longer than the norm.
+    Batch norm of a single image is its instance norm, and supports both orders.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,9 +64,9 @@ class InstanceNorm(nn.InstanceNorm2d):
 
 
 class UpConvolution(nn.ConvTranspose2d):
-    """Transposed convolution whose bias is added outside.
+    """Transposed convolution whose bias is added afterwards.
 
-    The gradient of a bias inside makes oneDNN's transposed convolution twice as slow.
+    The gradient of the bias makes oneDNN's transposed convolution twice as slow.
     """
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -83,9 +83,9 @@ class UpConvolution(nn.ConvTranspose2d):
 class ToImage(nn.Conv2d):
     """Convolution from many channels to the 1 or 3 of an image; square kernel, no padding.
 
-    A matrix product with 1 or 3 columns leaves most of a vector register empty. So the kernel's
-    columns become channels of one convolution with a kernel of width 1, and what belongs to
-    different columns is added up afterwards, shifted.
+    A matrix product with 1 or 3 columns leaves most of a vector register empty. So the columns of
+    the kernel become output channels of one convolution with a kernel of width 1, whose results
+    are shifted and added up.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class FromImage(nn.Conv2d):
 def _columns(x: Tensor, weight: Tensor) -> Tensor:
     """Convolve with each column of the kernels: (N, C, H, W) to (N, k * C', H - k + 1, W).
 
-    Channel j * C' + c is what column j of the kernel of output channel c gives.
+    Channel j * C' + c is the result of column j of the kernel of output channel c.
     """
     channels_out, channels_in, size, _ = weight.shape
     weight = weight.permute(3, 0, 1, 2).reshape(size * channels_out, channels_in, size, 1)
@@ -141,7 +141,7 @@ class _ImageByImage(torch.autograd.Function):
                 image, one, zero, None, None, True, 0.0, eps,
                 out=out, save_mean=statistics[0], save_invstd=statistics[1],
             )  # fmt: skip
-        _mend_cancelled(x, y, mean, inverse, eps)
+        _repair_cancelled(x, y, mean, inverse, eps)
         ctx.save_for_backward(x, mean, inverse, one)
         ctx.eps = eps
         return y
@@ -162,12 +162,12 @@ class _ImageByImage(torch.autograd.Function):
         return gradient_in, None
 
 
-# Batch norm on a CPU computes x * scale + shift, and adds up the mean pixel by pixel. Where
-# the mean is so many standard deviations from 0, too few digits are left of the result.
+# Batch norm on a CPU computes x * scale + shift, and adds up the mean pixel by pixel. Where the
+# mean is more standard deviations than this from 0, too few digits of the result are left.
 _LARGEST_MEAN_IN_STDS = 64.0
 
 
-def _mend_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: float) -> None:
+def _repair_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: float) -> None:
     """Normalise nearly flat channels again, in place, without cancellation.
 
     A flat channel must become exactly 0: with the smallest residue the ReLU behind it lets
@@ -175,8 +175,8 @@ def _mend_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: fl
     norm gives 0 in bfloat16, where that happened, but leaves about 1e-5 of a float32 channel.
 
     Args:
-        x: (N, C, H, W) what was normalised.
-        y: (N, C, H, W) the result.
+        x: (N, C, H, W) input of the norm.
+        y: (N, C, H, W) its result.
         mean: (N, C) of ``x``.
         inverse: (N, C) 1 / sqrt(variance + eps) of ``x``.
         eps: Added to the variance.

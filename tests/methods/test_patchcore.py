@@ -102,7 +102,7 @@ def test_memory_bank_is_drawn_from_the_seed() -> None:
 
 def test_coreset_of_nothing_is_refused() -> None:
     module = patchcore(coreset_ratio=0.01)
-    with pytest.raises(UserError, match=r"method.coreset_ratio=0.01 keeps none of the 64 patches"):
+    with pytest.raises(UserError, match=r"method.coreset_ratio=0.01 .* keeps none of 64 patches"):
         fit(module, batches(images(4)))
     module = patchcore(coreset_ratio=0.0157)  # as the message says
     fit(module, batches(images(4)))
