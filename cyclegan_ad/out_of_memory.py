@@ -111,7 +111,7 @@ def _training_tries(settings: Settings, place: str) -> list[str]:
     tries = []
     if dataset.batch_size > 1:
         tries.append(f"dataset.batch_size={dataset.batch_size // 2}")
-    if settings.method.name == "cyclegan" and not trainer.activation_checkpointing:
+    if settings.entry.checkpoints_activations and not trainer.activation_checkpointing:
         tries.append("trainer.activation_checkpointing=true")
     if "GPU" in place and dataset.images_on != "host":
         tries.append("dataset.images_on=host")

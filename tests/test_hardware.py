@@ -10,7 +10,17 @@ import torch
 from errors import refuses
 
 from cyclegan_ad import hardware
-from cyclegan_ad.hardware import claim_gpus, gpus_per_job, jobs_at_once, share_threads
+from cyclegan_ad.hardware import (
+    available_bytes,
+    claim_gpus,
+    gpus_per_job,
+    jobs_at_once,
+    share_threads,
+)
+
+
+def test_memory_of_this_machine_is_known() -> None:
+    assert available_bytes(torch.device("cpu")) > 1e6
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ from cyclegan_ad.evaluation.pictures import (
     write_examples,
 )
 from cyclegan_ad.evaluation.test_set import evaluate
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import departures_of
 from cyclegan_ad.runs.begin import check_split
@@ -77,7 +79,7 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
     files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
     if config.protocol.calibration_fraction > 0:
         files.append(run.calibration)
-    whole = config.method.name != "cyclegan" or run.detector.is_dir()
+    whole = not config.entry.saves_detector or run.detector.is_dir()
     return whole and all(file.is_file() for file in files)
 
 
@@ -154,7 +156,11 @@ def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule)
 
 
 def _write(
-    run: RunDirectory, settings: Settings, results: Results, pictures: Pictures, method: Any
+    run: RunDirectory,
+    settings: Settings,
+    results: Results,
+    pictures: Pictures,
+    method: TrainedMethod,
 ) -> None:
     """Write all files that follow from an evaluation, ``metrics.json`` last."""
     metrics = results.metrics
@@ -174,7 +180,7 @@ def _write(
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
-    if settings.method.name == "cyclegan":
+    if isinstance(method, CycleGAN):
         save_detector(
             run.detector,
             method.generator_to_normal,

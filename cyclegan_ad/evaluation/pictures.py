@@ -15,6 +15,7 @@ from cyclegan_ad.display.drawing import to_display
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.files import replacing
+from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
 from cyclegan_ad.metrics.critical import critical_images
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, FILE
 from cyclegan_ad.runs.results import Rows
@@ -22,7 +23,7 @@ from cyclegan_ad.scoring.parts import View
 
 
 def reconstruct_with_maps(
-    method: Any, images: Tensor, device: torch.device
+    method: TrainedMethod, images: Tensor, device: torch.device
 ) -> tuple[Tensor | None, Tensor]:
     """Reconstruct images and map their anomalies, for the eye: as they are, in float32.
 
@@ -37,7 +38,7 @@ def reconstruct_with_maps(
         The reconstructions, (N, C, H, W) float32 in [-1, 1], or None where the method makes none;
         the maps, (N, H, W) float32 >= 0. Both on the CPU.
     """
-    reconstructs = hasattr(method, "reconstruct")
+    reconstructs = isinstance(method, Reconstructs)
 
     def look(batch: list[int]) -> tuple[Tensor, Tensor]:
         view = View(method, images[batch].to(device))
@@ -69,7 +70,9 @@ class Pictures:
     even: int
 
 
-def examples_of(method: Any, data: AnomalyDataModule, rows: Rows, device: torch.device) -> Pictures:
+def examples_of(
+    method: TrainedMethod, data: AnomalyDataModule, rows: Rows, device: torch.device
+) -> Pictures:
     """Choose test images to be shown and reconstruct them.
 
     Args:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.map_batches import map_batches
+from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.metrics.torch_metrics import ImageDetection, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -57,7 +57,7 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     scores: Scores,
     *,
@@ -68,8 +68,7 @@ def evaluate(
     """Score every test image once (Sec. 2.3), and every calibration image.
 
     Args:
-        method: A trained method on ``device``, in eval mode; it has ``reconstruct(images)``,
-            ``embed(images)`` or both (see :class:`cyclegan_ad.scoring.scores.View`).
+        method: A trained method on ``device``, in eval mode.
         data: The data module, set up.
         scores: The scores asked for, on ``device``.
         device: Where to compute.
@@ -109,7 +108,7 @@ def evaluate(
 
 @torch.inference_mode()
 def error_variance(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     *,
     device: torch.device,
@@ -157,7 +156,7 @@ def error_variance(
 
 
 def _score(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     scores: Scores,
     device: torch.device,

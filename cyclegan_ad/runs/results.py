@@ -84,7 +84,8 @@ def paper_method_name(method: str, resolution: int) -> str:
     >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
     ('cyclegan-64', 'padim')
     """
-    return f"{method}-{resolution}" if method == "cyclegan" else method
+    entry = METHODS.get(method)
+    return f"{method}-{resolution}" if entry is not None and entry.row_per_resolution else method
 
 
 def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> PaperFigure | None:

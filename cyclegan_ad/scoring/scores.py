@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
+from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
@@ -110,7 +110,7 @@ class Scores(nn.Module):
 
     @torch.no_grad()
     def forward(
-        self, method: Any, images: Tensor, image_features: Features | None = None
+        self, method: TrainedMethod, images: Tensor, image_features: Features | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Score images with a method.
 
@@ -144,7 +144,7 @@ class Scores(nn.Module):
 
     def _view(
         self,
-        method: Any,
+        method: TrainedMethod,
         images: Tensor,
         variance: Tensor | None,
         image_features: Features | None = None,

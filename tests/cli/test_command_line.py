@@ -15,7 +15,7 @@ from errors import assert_error, message_of, refuses
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from states import SAME_ERROR
-from tiny import check_settings, setting
+from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
 from cyclegan_ad.composing import conf_dir

@@ -25,17 +25,17 @@ def run_both(ours: CycleGAN, dtype: torch.dtype) -> list[tuple[dict[str, float],
     return losses
 
 
-@pytest.mark.parametrize("side_by_side", [False, True])
+@pytest.mark.parametrize("parallel_step", [False, True])
 @pytest.mark.parametrize("kind", ["least_squares", "log"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])
 def test_losses_and_weights_are_the_same(
-    side_by_side: bool, kind: str, dtype: torch.dtype, tolerance: float
+    parallel_step: bool, kind: str, dtype: torch.dtype, tolerance: float
 ) -> None:
     torch.manual_seed(2)
     ours = small_cyclegan(channels=3, residual_blocks=2, adversarial_loss=kind, pool_size=3).to(
         dtype
     )
-    ours.side_by_side = side_by_side
+    ours.parallel_step = parallel_step
     for step, expected in run_both(ours, dtype):
         assert step == pytest.approx(expected, rel=tolerance)
 
@@ -44,5 +44,7 @@ def test_the_reference_has_torchs_own_layers_and_order() -> None:
     plain = textbook_method(small_cyclegan())
     modules = list(plain.generator_to_normal.modules())
     assert sum(type(module) is torch.nn.InstanceNorm2d for module in modules) == 7
-    assert not any("cyclegan_ad.networks.layers" in type(module).__module__ for module in modules)
+    assert not any(
+        "cyclegan_ad.networks.fast_forwards" in type(module).__module__ for module in modules
+    )
     assert all(weight.is_contiguous() for weight in plain.parameters())

@@ -25,7 +25,7 @@ from cyclegan_ad.build import build_data, build_method
 from cyclegan_ad.endings import Terminated, terminable
 from cyclegan_ad.job import run_job
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.networks.layers import InstanceNorm, ReflectionPad, ToImage
+from cyclegan_ad.networks.fast_forwards import InstanceNorm, ReflectionPad, ToImage
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.training import fit, speed
 from cyclegan_ad.training.speed import compile_networks, prepare_networks
@@ -383,19 +383,21 @@ def test_checkpointing_computes_the_same(
     assert_close(state, expected["state_dict"])
 
 
-def test_lanes_are_for_one_process_on_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_domains_in_parallel_are_for_one_process_on_several_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with torch.device("meta"):
         method = CycleGAN(**SMALL)
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     given = {"compile": "auto", "compile_mode": "default", "activation_checkpointing": False}
     prepare_networks(method, cpu, **given, processes=1)
-    assert method.side_by_side
+    assert method.parallel_step
     prepare_networks(method, cpu, **given, processes=2)
-    assert not method.side_by_side
+    assert not method.parallel_step
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     prepare_networks(method, cpu, **given, processes=1)
-    assert not method.side_by_side
+    assert not method.parallel_step
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")

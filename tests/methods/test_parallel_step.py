@@ -1,4 +1,4 @@
-"""Both domains side by side compute what they compute one after the other."""
+"""The two domains in parallel compute what they compute one after the other."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 from small_cyclegan import random_batches, small_cyclegan
 
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.methods.lanes import both
+from cyclegan_ad.methods.parallel_step import run_both
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +34,10 @@ def three_steps(method: CycleGAN, *, mixed: bool = False) -> list[dict[str, floa
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_three_steps_are_the_same(checkpointing: bool) -> None:
     methods = []
-    for side_by_side in (False, True):
+    for parallel_step in (False, True):
         torch.manual_seed(1)
         method = small_cyclegan(pool_size=3).double()
-        method.side_by_side = side_by_side
+        method.parallel_step = parallel_step
         method.generator_to_normal.checkpoint_activations = checkpointing
         methods.append(method)
     one_by_one, together = (three_steps(method) for method in methods)
@@ -56,7 +56,7 @@ def test_both_run_under_the_callers_autocast() -> None:
     torch.manual_seed(1)
     methods = [small_cyclegan(), small_cyclegan()]
     methods[1].load_state_dict(methods[0].state_dict())
-    methods[1].side_by_side = True
+    methods[1].parallel_step = True
     one_by_one, together = (three_steps(method, mixed=True) for method in methods)
     exact = three_steps(small_cyclegan())
     for one, other in zip(one_by_one, together, strict=True):
@@ -71,7 +71,7 @@ def test_each_has_half_of_the_threads_and_a_thread_of_its_own() -> None:
         met.wait(timeout=30)  # passed only if both run at the same time
         return torch.get_num_threads(), threading.current_thread().name
 
-    (threads, name), (other_threads, other_name) = both([tell, tell])
+    (threads, name), (other_threads, other_name) = run_both([tell, tell])
     assert threads == other_threads == 1
     assert name != other_name
     assert torch.get_num_threads() == 2
@@ -82,4 +82,4 @@ def test_an_error_is_passed_on() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        both([fail, lambda: None])
+        run_both([fail, lambda: None])
