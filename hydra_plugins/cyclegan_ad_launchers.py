@@ -1,6 +1,6 @@
 """Launchers of sweeps, behind ``conf/hydra/launcher``; Hydra looks for them in this folder only.
 
-They add to Hydra's own for joblib, submitit and Ray: a job that fails or dies is told of in one
+They add to Hydra's own for joblib and submitit: a job that fails or dies is told of in one
 line and leaves the others alone; jobs share a machine fairly; Ctrl-C ends them all. One whose
 packages are not installed does not exist, which the command line explains.
 """
@@ -245,24 +245,3 @@ def _outcome_of_submitted(job: Any) -> str | None:
     except UncompletedJobError:
         cause = f"killed, out of memory or out of time (state {job.state})"
         return f"ended without a result: {cause}; {GO_ON}"
-
-
-try:
-    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher as HydraRayLauncher
-except ImportError:
-    pass
-else:
-
-    class RayLauncher(HydraRayLauncher):
-        """Jobs of a Ray cluster. Settings: see ``ray_cluster.yaml``."""
-
-        def launch(
-            self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-        ) -> Sequence[JobReturn]:
-            """Run the jobs, and tell of them when all have ended."""
-            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
-            with environment_of_jobs():
-                results = super().launch(job_overrides, initial_job_idx)
-            for i, result in enumerate(results):
-                tally.add(i, outcome_of(result))
-            return [settled() for _ in results]

@@ -727,7 +727,7 @@ def test_missing_inception_weights_stop_before_training(
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("cyclegan_ad.pretrained.inception_weights.download", no_network)
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
     with pytest.raises(UserError, match=r"score=sse"):
         train(settings(root, tmp_path / "runs", "score=fid"))
     assert not (tmp_path / "runs").exists()

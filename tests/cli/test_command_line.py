@@ -423,11 +423,6 @@ def test_a_sweep_with_an_unknown_option_starts_no_job(command: Command) -> None:
     [
         ("local_parallel", "hydra_joblib_launcher", "this hydra/launcher needs further packages: "),
         ("slurm", "hydra_submitit_launcher", "hydra/launcher=slurm needs further packages: "),
-        (
-            "ray_cluster",
-            "hydra_ray_launcher",
-            "hydra/launcher=ray_cluster needs further packages: ",
-        ),
     ],
 )
 def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str, message: str) -> None:
@@ -445,8 +440,7 @@ def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str, message
     )
     result = run_python("-c", code)
     assert (result.returncode, result.stdout) == (1, "")
-    remedy = "hydra-ray-launcher" if launcher == "ray_cluster" else "'cyclegan-ad[launchers]'"
-    assert result.stderr == f"error: {message}pip install {remedy}\n"
+    assert result.stderr == f"error: {message}pip install 'cyclegan-ad[launchers]'\n"
 
 
 def test_explain_keeps_user_errors_and_says_something_of_any_other() -> None:
