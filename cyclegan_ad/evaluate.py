@@ -6,7 +6,7 @@ from typing import Any
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_scoring
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.out_of_memory import telling_of_memory
+from cyclegan_ad.out_of_memory import explain_out_of_memory
 from cyclegan_ad.path_settings import check_path
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
@@ -67,7 +67,7 @@ def evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     with importing():
         from cyclegan_ad.evaluation.evaluate_run import evaluate_again
 
-    with telling_of_memory(wanted, lambda: "scoring", again="accelerator=cpu"):
+    with explain_out_of_memory(wanted, lambda: "scoring", on_cpu="accelerator=cpu"):
         return evaluate_again(run, wanted)
 
 

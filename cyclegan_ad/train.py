@@ -4,7 +4,7 @@ from typing import Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_training, with_own_weights
-from cyclegan_ad.out_of_memory import phase_of, telling_of_memory
+from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import check_settings
 
@@ -28,7 +28,7 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
     with importing():
         from cyclegan_ad.job import run_job
 
-    with telling_of_memory(settings, lambda: phase_of(RunDirectory.of(settings))):
+    with explain_out_of_memory(settings, lambda: phase_of(RunDirectory.of(settings))):
         return run_job(settings)
 
 

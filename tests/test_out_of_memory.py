@@ -19,10 +19,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.out_of_memory import (
+    describe,
+    explain_out_of_memory,
     is_out_of_memory,
-    out_of_memory_in_training,
     phase_of,
-    telling_of_memory,
 )
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
@@ -75,34 +75,33 @@ def job_of(root: Path, *words: str, method: str = "cyclegan", **trainer: object)
 
 def test_training_names_the_batch_size_and_what_to_try_in_order(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    assert out_of_memory_in_training(job, "the GPU (79.10 GiB)") == (
-        "out of memory on the GPU (79.10 GiB) in training at dataset.batch_size=16; no epoch is "
-        "complete, so nothing is lost: type the same command with, in this order, "
-        "dataset.batch_size=8, trainer.activation_checkpointing=true, dataset.images_on=host, "
-        "trainer.precision=bf16-mixed, a resolution below 32; add overwrite=true this once"
+    assert describe(job, "training", "the GPU (79.10 GiB)") == (
+        "out of memory on the GPU (79.10 GiB) in training at dataset.batch_size=16; nothing "
+        "is lost: type the same command with, in this order, dataset.batch_size=8, "
+        "trainer.activation_checkpointing=true, dataset.images_on=host, "
+        "trainer.precision=bf16-mixed, a resolution below 32"
     )
 
 
 def test_what_is_in_use_already_is_not_advised(tmp_path: Path) -> None:
     words = ("dataset.batch_size=1", "dataset.images_on=host")
     tried = job_of(tmp_path, *words, activation_checkpointing=True)
-    said = out_of_memory_in_training(tried, "the GPU")
-    assert "in this order, trainer.precision=bf16-mixed, a resolution below 32;" in said
-    said = out_of_memory_in_training(job_of(tmp_path, precision="auto"), "the CPU")
+    said = describe(tried, "training", "the GPU")
+    assert "in this order, trainer.precision=bf16-mixed, a resolution below 32" in said
+    said = describe(job_of(tmp_path, precision="auto"), "training", "the CPU")
     assert "precision" not in said and "images_on" not in said
-    said = out_of_memory_in_training(job_of(tmp_path, method="patchcore"), "the CPU")
-    assert "order, dataset.batch_size=8, method.max_train_images=N, a resolution below 32;" in said
-    said = out_of_memory_in_training(job_of(tmp_path, method="ganomaly"), "the GPU")
+    said = describe(job_of(tmp_path, method="patchcore"), "training", "the CPU")
+    assert "order, dataset.batch_size=8, method.max_train_images=N, a resolution below 32" in said
+    said = describe(job_of(tmp_path, method="ganomaly"), "training", "the GPU")
     assert "checkpointing" not in said and "precision" not in said
 
 
 def test_a_run_with_complete_epochs_goes_on(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     run = start_run(job, finished=False)
-    said = out_of_memory_in_training(job, "the CPU")
-    assert "nothing is lost: the same command goes on after epoch 1" in said
-    assert said.index("run_name=NAME") < said.index("dataset.batch_size=8")
-    assert "overwrite" not in said
+    said = describe(job, "training", "the CPU")
+    assert "the run is kept as it was after epoch 1: type the same command with" in said
+    assert "dataset.batch_size=8 run_name=NAME, trainer.activation_checkpointing=true," in said
     assert phase_of(run) == "training"
 
 
@@ -113,7 +112,7 @@ def test_phases_follow_from_the_run_directory(tmp_path: Path) -> None:
 
 
 def told(job: dict[str, Any], phase: Any, error: Exception) -> str:
-    with pytest.raises(UserError) as caught, telling_of_memory(job, lambda: phase):
+    with pytest.raises(UserError) as caught, explain_out_of_memory(job, lambda: phase):
         raise error
     assert caught.value.__cause__ is error
     assert "\n" not in str(caught.value)
@@ -141,7 +140,7 @@ def test_reading_advises_the_disk(tmp_path: Path) -> None:
 
 def test_other_errors_pass(tmp_path: Path) -> None:
     for other in (RuntimeError("a defect"), OSError(errno.ENOSPC, "full"), UserError("a remedy")):
-        with pytest.raises(type(other)) as caught, telling_of_memory({}, lambda: "training"):
+        with pytest.raises(type(other)) as caught, explain_out_of_memory({}, lambda: "training"):
             raise other
         assert caught.value is other
 
@@ -156,7 +155,7 @@ def test_what_held_the_memory_is_let_go(tmp_path: Path) -> None:
 
     with (
         pytest.raises(UserError) as caught,
-        telling_of_memory(job_of(tmp_path), lambda: "training"),
+        explain_out_of_memory(job_of(tmp_path), lambda: "training"),
     ):
         step()
     assert caught.value.__cause__ is not None  # the error is still there, its tensors are not
@@ -191,7 +190,7 @@ def test_a_training_that_ran_out_of_memory_goes_on_from_its_last_epoch(
     monkeypatch.setattr(CycleGAN, "training_step", fail_in_second_epoch)
     with pytest.raises(UserError) as caught:
         train(job)
-    assert "in training at dataset.batch_size=2; nothing is lost: " in str(caught.value)
+    assert "in training at dataset.batch_size=2; the run is kept as it was" in str(caught.value)
     assert "after epoch 1" in str(caught.value)
     monkeypatch.setattr(CycleGAN, "training_step", plain)
     assert train(job)["scores"] == expected["scores"]

@@ -54,7 +54,7 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
             f"the masks of {len(mostly)} images mark more than half of them ({_name(mostly)}); a "
             "defect is what is not 0"
         )
-    leaked = data.leaked_images()
+    leaked = leaked_images(data)
     if leaked:
         judged = "test or calibration" if data.split.calibration else "test"
         yield (
@@ -71,6 +71,13 @@ def describe_passed_over(suffixes: Counter[str]) -> str:
     """
     kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
     return f"{suffixes.total()} files without the suffix of an image ({kinds})"
+
+
+def leaked_images(data: AnomalyDataModule) -> list[str]:
+    """Test and calibration images that are byte-identical to a training image, by path."""
+    train = {data.sha256[i] for label in data.trained_labels for i in data.train_indices(label)}
+    judged = (*data.split.test, *data.split.calibration)
+    return [data.samples[i].path for i in judged if data.sha256[i] in train]
 
 
 def _looks_like_mask(path: str) -> bool:

@@ -8,12 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cyclegan_ad.display.terminal import standard_output
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
 from cyclegan_ad.text import printable
-
-# Width of the output where there is no terminal to ask, and the least it must fit in.
-_PIPED_COLUMNS = 80
 
 
 def result_table(
@@ -83,10 +81,7 @@ def print_result(
         unlike: what was not as in the paper, from `departures_of`.
         console: where to; standard output by default.
     """
-    if console is None:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
+    console = console or standard_output()
     ascii_only = not console.encoding.lower().startswith("utf")
     console.print(result_table(metrics, unlike, ascii_only=ascii_only))
     decided = metrics["protocols"].get(metrics["protocol"], {})

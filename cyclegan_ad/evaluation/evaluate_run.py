@@ -21,7 +21,7 @@ from cyclegan_ad.evaluation.pictures import look_at, write_examples
 from cyclegan_ad.evaluation.test_set import evaluate
 from cyclegan_ad.evaluation.write_scores import all_scored, doubts, write_scores
 from cyclegan_ad.files import write_json
-from cyclegan_ad.metrics.critical import critical_images
+from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import departures_of
 from cyclegan_ad.runs.begin import check_split

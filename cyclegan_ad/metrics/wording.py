@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cyclegan_ad.metrics.protocols import miss_rate_upper_bound
+from cyclegan_ad.metrics.bounds import miss_rate_upper_bound
 
 PAPER_PROTOCOL = (
     "Both thresholds were set on these same test images, as in the paper: the two accuracies are "
@@ -31,7 +31,16 @@ def explain(decisions: Mapping[str, Any]) -> str:
     Example:
         >>> from cyclegan_ad.metrics.protocols import calibrated
         >>> print(
-        ...     explain(calibrated([2.0, 3.0], [1.0, 2.5], [0, 1], margin=0.0, confidence=0.95))
+        ...     explain(
+        ...         calibrated(
+        ...             [2.0, 3.0],
+        ...             [1.0, 2.5],
+        ...             [0, 1],
+        ...             calibration_groups=["a", "b"],
+        ...             margin=0.0,
+        ...             confidence=0.95,
+        ...         )
+        ...     )
         ... )  # doctest: +NORMALIZE_WHITESPACE
         Threshold 2 was set on 2 abnormal images kept out of training, at the smallest score: no
         abnormal image was missed among 2; this supports a miss rate below 77.6 % with 95 %

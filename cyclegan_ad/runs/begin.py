@@ -13,7 +13,7 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.decoding import Progress, hash_in_order
+from cyclegan_ad.data.images import Progress, hash_in_order
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError

@@ -20,7 +20,7 @@ from cyclegan_ad.files import write_text
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
-MODES = ("auto", "online", "offline", "disabled")
+MODES = ("online", "offline", "disabled")
 
 _INIT_TIMEOUT_S = 30.0
 
@@ -40,10 +40,9 @@ def choose_mode(mode: str) -> tuple[str, str]:
         ``online``, ``offline`` or ``disabled``, and the reason in plain words.
 
     Raises:
-        UserError: if the mode is unknown, or online is asked for without an account.
+        UserError: if WANDB_MODE or the settings file names no mode, or online is asked for without
+            an account.
     """
-    if mode not in MODES:
-        raise UserError(f"logger.mode={mode} is not possible; choose one of {', '.join(MODES)}")
     settings = _settings_files()
     said_by = f"logger.mode={mode}"
     if mode == "auto":
@@ -56,8 +55,8 @@ def choose_mode(mode: str) -> tuple[str, str]:
         else:
             return "offline", "no account is configured; `wandb login` sets one up"
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
-        if mode not in MODES[1:]:
-            raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES[1:])}")
+        if mode not in MODES:
+            raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES)}")
     if mode == "online" and not _account_configured(settings):
         raise UserError(
             f"{said_by}, but no W&B account is configured: run `wandb login` or set "

@@ -53,7 +53,7 @@ def _lost_another(error: Exception) -> bool:
 def _train(settings: dict[str, Any], parent: int) -> None:
     from cyclegan_ad.build import build_data
     from cyclegan_ad.device import prepare_process
-    from cyclegan_ad.out_of_memory import telling_of_memory
+    from cyclegan_ad.out_of_memory import explain_out_of_memory
     from cyclegan_ad.runs.directory import RunDirectory
     from cyclegan_ad.runs.lock import locked_by_process
     from cyclegan_ad.training.train_run import open_loggers, train_run
@@ -67,7 +67,7 @@ def _train(settings: dict[str, Any], parent: int) -> None:
         data.setup()
         with (
             open_loggers(settings, run) as loggers,
-            telling_of_memory(settings, lambda: "training"),
+            explain_out_of_memory(settings, lambda: "training"),
         ):
             train_run(settings, int(os.environ["WORLD_SIZE"]), data, loggers)
 

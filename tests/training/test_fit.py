@@ -400,6 +400,20 @@ def test_lanes_are_for_one_process_on_several_threads(monkeypatch: pytest.Monkey
     assert not method.side_by_side
 
 
+def test_a_network_that_cannot_be_compiled_is_told_in_a_line(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise torch._dynamo.exc.TorchDynamoException("no such operator\nin a long trace")
+
+    monkeypatch.setattr(preparation, "shutil", SimpleNamespace(which=str))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, mode: setattr(self, "_compiled_call_impl", fail)
+    )
+    with pytest.raises(UserError, match=r"failed \(no such operator\); .* trainer.compile=false$"):
+        weights_with("trainer.compile=true", uninterrupted[0], tmp_path)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_compiled_networks_compute_the_same() -> None:
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cyclegan_ad.metrics.wording import margin_is_lost
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, table2_row
-from cyclegan_ad.reporting.read.alike import Alike
+from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure
 
@@ -122,16 +122,16 @@ def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
     return asked.pop() if len(asked) == 1 and "None" not in asked else "paper"
 
 
-def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
+def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) -> Study:
     """Gather the values of all cells.
 
     Args:
         runs: runs that may stand together, as `choose_consistent` gives them.
         protocol: ``paper``, ``crossfit`` or ``calibrated``: where the accuracies come from.
-        alike: those of them that were decided alike; all count under the paper's protocol, which
-            has nothing to decide.
+        comparable: those of them that were decided alike; all count under the paper's protocol,
+            which has nothing to decide.
     """
-    cells, missing = _cells(runs, protocol, alike)
+    cells, missing = _cells(runs, protocol, comparable)
     entries = {}
     for (dataset, method, column), members in cells.items():
         statistics = {}
@@ -170,7 +170,7 @@ def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
 
 
 def _cells(
-    runs: Sequence[Run], protocol: str, alike: Alike
+    runs: Sequence[Run], protocol: str, comparable: ComparableRuns
 ) -> tuple[dict[tuple[str, Method, str], list[Run]], list[tuple[Run, str]]]:
     """The runs of each cell, and the runs and columns that the protocol has nothing for."""
     cells: dict[tuple[str, Method, str], list[Run]] = defaultdict(list)
@@ -178,7 +178,7 @@ def _cells(
     for run in sorted(runs, key=lambda run: run.seed):
         for column in run.scores:
             key = (run.dataset, run.method, column)
-            if protocol == "paper" or run in alike.cells.get((protocol, *key), []):
+            if protocol == "paper" or run in comparable.cells.get((protocol, *key), []):
                 cells[key].append(run)
             elif column not in run.metrics["protocols"].get(protocol, {}):
                 missing.append((run, column))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
 from cyclegan_ad.reporting.compute.aggregate import Study
-from cyclegan_ad.reporting.compute.versions import mixed_versions
+from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title, score_title
-from cyclegan_ad.reporting.show.table2 import Row, Wide
+from cyclegan_ad.reporting.show.table2 import Row, Table2
 
 FLAG = "†"
 EMBEDDING_MARK = "e"
@@ -62,7 +62,7 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
-def table2_notes(table: Wide, study: Study) -> list[str]:
+def table2_notes(table: Table2, study: Study) -> list[str]:
     """Notes to Table 2: only those that something in it needs."""
     blocks = [block for row in table.rows for block in row.blocks if block is not None]
     cells = [cell for block in blocks for cell in block.cells]
@@ -132,7 +132,7 @@ def _substitute_notes(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _mean_notes(table: Wide) -> list[str]:
+def _mean_notes(table: Table2) -> list[str]:
     if not any(row.mean for row in table.rows):
         return []
     notes = ["MEAN: for each metric, the mean over datasets of the better of SSE and FID."]

@@ -83,7 +83,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Wide:
+class Table2:
     """A table with the methods side by side."""
 
     methods: tuple[Method, ...]
@@ -91,7 +91,7 @@ class Wide:
     means: tuple[Mean, ...] = field(default=())
 
 
-def lay_out_table2(study: Study) -> Wide:
+def lay_out_table2(study: Study) -> Table2:
     """Lay out the paper's table: SSE and FID, or a method's one distance in the row of SSE."""
     rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
     means: list[Mean] = []
@@ -101,15 +101,15 @@ def lay_out_table2(study: Study) -> Wide:
         for method in study.methods
     }
     common = common_datasets(study)
-    alike = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
-    which = "" if alike else ", own datasets"
-    rows.append(_mean_row(study, which, study.datasets, alike, means))
-    if not alike and common:
+    same_datasets = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
+    which = "" if same_datasets else ", own datasets"
+    rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
+    if not same_datasets and common:
         rows.append(_mean_row(study, ", common datasets", common, True, means))
-    return Wide(tuple(study.methods), tuple(rows), tuple(means))
+    return Table2(tuple(study.methods), tuple(rows), tuple(means))
 
 
-def lay_out_extensions(study: Study) -> Wide | None:
+def lay_out_extensions(study: Study) -> Table2 | None:
     """Lay out every score of the methods that have an extension; None if none has any."""
     extended = [
         method
@@ -120,10 +120,10 @@ def lay_out_extensions(study: Study) -> Wide | None:
         return None
     columns = sorted({c for _, m, c in study.entries if m in extended}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, extended, paper=False)
-    return Wide(tuple(extended), tuple(rows))
+    return Table2(tuple(extended), tuple(rows))
 
 
-def lay_out_seeds(study: Study) -> Wide | None:
+def lay_out_seeds(study: Study) -> Table2 | None:
     """Lay out every score that several seeds have; None if none has."""
     several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
     if not several:
@@ -131,7 +131,7 @@ def lay_out_seeds(study: Study) -> Wide | None:
     study = replace(study, entries=several)
     columns = sorted({column for _, _, column in several}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, study.methods, paper=True)
-    return Wide(tuple(study.methods), tuple(rows))
+    return Table2(tuple(study.methods), tuple(rows))
 
 
 def _rows(
