@@ -10,77 +10,81 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.settings import CycleGAN as CycleGANSettings
+from cyclegan_ad.settings import GANomaly as GANomalySettings
+from cyclegan_ad.settings import PaDiM, PatchCore, Settings
 
 
-def build_data(settings: dict[str, Any]) -> AnomalyDataModule:
+def build_data(settings: Settings) -> AnomalyDataModule:
     """The data module of a job.
 
     Raises:
         UserError: If the dataset's folder is not found.
     """
-    dataset = settings["dataset"]
-    cache_dir = Path(settings["cache_dir"]).expanduser()
+    dataset = settings.dataset
     return AnomalyDataModule(
-        name=dataset["name"],
-        layout=dataset["layout"],
-        root=dataset_folder(settings),
-        channels=dataset["channels"],
-        size_px=settings["resolution"],
-        seed=settings["seed"],
-        batch_size=dataset["batch_size"],
-        copies_per_epoch=dataset["copies_per_epoch"],
-        augmentation=dataset["augmentation"],
-        sides=METHODS[settings["method"]["name"]].sides,
-        calibration_fraction=settings["protocol"]["calibration_fraction"],
-        exclude=images_left_out(dataset["exclude"]),
-        skip_unreadable=dataset["skip_unreadable"],
-        storage=dataset["storage"],
-        memory_limit_mib=dataset["memory_limit_mib"],
-        cache_dir=cache_dir / "images",
-        images_on=dataset["images_on"],
+        name=dataset.name,
+        layout=dataset.layout,
+        root=dataset_folder(dataset, settings.data_dir, settings.cache_dir),
+        channels=dataset.channels,
+        size_px=settings.resolution,
+        seed=settings.seed,
+        batch_size=dataset.batch_size,
+        copies_per_epoch=dataset.copies_per_epoch,
+        augmentation=dataset.augmentation,
+        sides=settings.entry.sides,
+        calibration_fraction=settings.protocol.calibration_fraction,
+        exclude=images_left_out(dataset.exclude),
+        skip_unreadable=dataset.skip_unreadable,
+        storage=dataset.storage,
+        memory_limit_mib=dataset.memory_limit_mib,
+        cache_dir=settings.cache_dir / "images",
+        images_on=dataset.images_on,
         progress=decoding_progress,
     )
 
 
-def ensure_method(settings: dict[str, Any]) -> None:
+def ensure_method(settings: Settings) -> None:
     """Make sure that the method can be built, before images are read.
 
     Raises:
         UserError: If a package or the weights of its backbone cannot be had.
     """
-    method = settings["method"]
-    if method["name"] == "cyclegan":
+    method = settings.method
+    if isinstance(method, CycleGANSettings):
         return
     from cyclegan_ad.pretrained.backbones import ensure_baseline
 
+    if isinstance(method, GANomalySettings):
+        ensure_baseline(method.name)
+        return
     ensure_baseline(
-        method["name"],
-        backbone=method.get("backbone"),
-        weights_path=method.get("weights_path"),
-        pretrained=method.get("pretrained", True),
+        method.name,
+        backbone=method.backbone,
+        weights_path=None if method.weights_path is None else str(method.weights_path),
+        pretrained=method.pretrained,
     )
 
 
-def build_method(settings: dict[str, Any]) -> pl.LightningModule:
+def build_method(settings: Settings) -> pl.LightningModule:
     """The method with fresh weights, a function of the seed."""
-    method, trainer, dataset = settings["method"], settings["trainer"], settings["dataset"]
-    pl.seed_everything(settings["seed"], verbose=False)
-    arguments: dict[str, Any] = {"channels": dataset["channels"], "seed": settings["seed"]}
-    if "betas" in method:
-        arguments["betas"] = tuple(method["betas"])
-    if method["name"] == "cyclegan":
+    pl.seed_everything(settings.seed, verbose=False)
+    method = settings.method
+    arguments: dict[str, Any] = {"channels": settings.dataset.channels, "seed": settings.seed}
+    if isinstance(method, CycleGANSettings):
         arguments |= {
-            "max_epochs": trainer["max_epochs"],
-            "base_channels": method["generator"]["base_channels"],
-            "residual_blocks": method["generator"]["residual_blocks"],
-            "discriminator_base_channels": method["discriminator"]["base_channels"],
+            "max_epochs": settings.trainer.max_epochs,
+            "base_channels": method.generator.base_channels,
+            "residual_blocks": method.generator.residual_blocks,
+            "discriminator_base_channels": method.discriminator.base_channels,
         }
     else:
-        arguments["size_px"] = settings["resolution"]
+        arguments["size_px"] = settings.resolution
     given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
-    arguments |= {name: value for name, value in method.items() if name not in given}
-    return method_class(method["name"])(**arguments)
+    arguments |= {name: value for name, value in method.as_dict().items() if name not in given}
+    if not isinstance(method, PaDiM | PatchCore):
+        arguments["betas"] = method.betas
+    return method_class(method.name)(**arguments)
 
 
 def load_method(name: str, checkpoint: Path, device: torch.device) -> Any:

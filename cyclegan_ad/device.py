@@ -1,11 +1,15 @@
 """The processor a command computes on."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import torch
 
 from cyclegan_ad.errors import UserError
+
+_COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 def prepare_process() -> None:
@@ -41,6 +45,13 @@ def describe_device(device: torch.device, processes: int = 1) -> str:
     count, unit = (torch.get_num_threads(), "thread") if processes == 1 else (processes, "process")
     plural = {"thread": "s", "process": "es"}[unit] if count != 1 else ""
     return f"CPU ({count} {unit}{plural})"
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """What torch.compile lacks to compile for a device; None if it has all."""
+    if device.type == "cpu":
+        return None if any(map(shutil.which, _COMPILERS)) else f"C++ ({', '.join(_COMPILERS)})"
+    return None if find_spec("triton") else "triton"
 
 
 def choose_precision(precision: str, device: torch.device, *, mixed: bool = True) -> str:

@@ -6,9 +6,9 @@ No torch here unless there may be GPUs: a job must get its share before torch st
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cyclegan_ad.errors import UserError
 
@@ -143,18 +143,16 @@ def _lock_some(folder: Path, names: Sequence[str], count: int) -> list[TextIO]:
     return []
 
 
-def share_threads(settings: Mapping[str, Any]) -> None:
+def share_threads(processes: int | str) -> None:
     """Give each process of a job its part of the CPUs that the job was given.
 
     OpenMP would otherwise start a thread for each CPU of the machine in each of them; threads that
     take turns on a CPU make training many times slower. ``OMP_NUM_THREADS`` wins where it is set.
 
     Args:
-        settings: All settings of the job.
+        processes: How many the job has; ``auto`` counts as one.
     """
     cpus = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get(JOB_CPUS)
     if cpus is not None:
-        trainer = settings.get("trainer", {})
-        several = trainer.get("strategy") == "ddp" and isinstance(trainer["devices"], int)
-        processes = trainer["devices"] if several else 1
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus) // processes)))
+        count = processes if isinstance(processes, int) else 1
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus) // count)))

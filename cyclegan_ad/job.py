@@ -22,24 +22,24 @@ from cyclegan_ad.evaluation.evaluate_run import (
     prepare_data,
     print_outcome,
 )
-from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
-from cyclegan_ad.runs.results import read_metrics, read_scores
+from cyclegan_ad.runs.results import Results, read_metrics
+from cyclegan_ad.settings import Settings, WandbLogger
 from cyclegan_ad.text import printable
 from cyclegan_ad.tracking.loggers import log_final
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
-from cyclegan_ad.training.ddp import process_count, train_in_processes
-from cyclegan_ad.training.fit import precision_of
+from cyclegan_ad.training.ddp import train_in_processes
 from cyclegan_ad.training.train_run import open_loggers, train_run
 
 
-def run_job(settings: dict[str, Any]) -> dict[str, Any]:
+def run_job(settings: Settings) -> dict[str, Any]:
     """Train unless it is done, evaluate unless that is done, print the table.
 
     Args:
-        settings: All settings of the job, resolved and checked.
+        settings: All settings of the job, checked.
 
     Returns:
         What ``metrics.json`` holds.
@@ -47,56 +47,45 @@ def run_job(settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If the data, the weights, the device or the run directory do not allow it.
     """
-    method, score = settings["method"]["name"], settings["score"]
-    processes = 1 if METHODS[method].fitted else process_count(settings["trainer"])
     run = RunDirectory.of(settings)
-    trainer = {"devices": processes, "precision": _precision(run, settings)}
-    settings = settings | {"trainer": settings["trainer"] | trainer}
+    goes_on = run.config.is_file() and not settings.overwrite
+    settings = resolve_auto(settings, run.read_config() if goes_on else None)
     state = run.claim(settings)
-    if state == "trained" and is_complete(run, score):
+    if state == "trained" and is_complete(run, settings.score):
         return _use_again(run, settings, run.locked())
     if state != "trained":
-        precision_of(settings)  # refuses what the device cannot do, which auto does not name
         ensure_method(settings)
-    if settings["logger"]["kind"] == "wandb" and settings["logger"]["mode"] != "disabled":
+    if isinstance(settings.logger, WandbLogger) and settings.logger.mode != "disabled":
         check_run(settings)
         check_variables()
     data = prepare_data(settings)
-    check_protocol(settings, data)
+    check_protocol(settings.protocol, data)
     with run.locked():
         # Asked again: another process may have worked here until now.
         state = run.claim(settings)
-        if state == "trained" and is_complete(run, score):
+        if state == "trained" and is_complete(run, settings.score):
             return _use_again(run, settings, nullcontext())
-        metrics = _train_and_evaluate(run, settings, data, state)
-    print_outcome(run, metrics)
-    return metrics
-
-
-def _precision(run: RunDirectory, settings: dict[str, Any]) -> str:
-    """What ``trainer.precision=auto`` means: of a run that goes on, what it began with."""
-    asked = str(settings["trainer"]["precision"])
-    if asked == "auto" and run.config.is_file() and not settings["overwrite"]:
-        return str(run.read_config()["trainer"]["precision"])
-    return precision_of(settings) if asked == "auto" else asked
+        results = _train_and_evaluate(run, settings, data, state)
+    print_outcome(run, results.metrics)
+    return results.metrics
 
 
 def _use_again(
-    run: RunDirectory, settings: dict[str, Any], lock: AbstractContextManager[None]
+    run: RunDirectory, settings: Settings, lock: AbstractContextManager[None]
 ) -> dict[str, Any]:
     """Print what a complete run holds; the lock is taken only to change something.
 
     Raises:
         UserError: If the images asked for are not those the run was made with.
     """
-    with decoding_progress(f"checking {settings['dataset']['name']}") as report:
+    with decoding_progress(f"checking {settings.dataset.name}") as report:
         check_images(run, settings, report)
     metrics = read_metrics(run.path)
-    asked = settings["protocol"]["name"], protocol_settings(settings)
+    asked = settings.protocol.name, protocol_settings(settings.protocol)
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
         with lock:
             metrics = decide_again(run, settings)
-        print(f"{run.path} is scored already; decided anew by protocol={asked[0]}")
+        print(f"{run.path} is scored already; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
     print_result(metrics, departures_of(run.path, metrics))
@@ -104,9 +93,9 @@ def _use_again(
 
 
 def _train_and_evaluate(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
-) -> dict[str, Any]:
-    processes = settings["trainer"]["devices"]
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule, state: State
+) -> Results:
+    processes = settings.trainer.processes
     if state != "new":
         try:
             check_split(run, data)
@@ -118,15 +107,15 @@ def _train_and_evaluate(
         write_start(run, settings, data)
     _announce(run, settings, data, state)
     if state != "trained" and processes > 1:
-        train_in_processes(settings, processes)
+        train_in_processes(settings)
     with open_loggers(settings, run) as loggers:
         if state != "trained" and processes == 1:
-            train_run(settings, 1, data, loggers)
-        metrics = evaluate_run(run, settings, data)
+            train_run(settings, data, loggers)
+        results = evaluate_run(run, settings, data)
         log_final(
             loggers,
-            metrics,
-            read_scores(run.path),
+            results.metrics,
+            results.rows,
             figures={
                 path.stem: path
                 for path in sorted(run.figures.glob("*.png"))
@@ -134,19 +123,17 @@ def _train_and_evaluate(
             },
             read_image=data.test_image_of_path,
         )
-    return metrics
+    return results
 
 
-def _announce(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule, state: State
-) -> None:
+def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, state: State) -> None:
     train = sum(len(data.train_indices(label)) for label in data.trained_labels)
     test = len(data.split.test)
     kept = len(data.split.calibration)
     calibrate = f", {kept} to calibrate" if kept else ""
     verb = {
         "new": "training",
-        "unfinished": f"going on after epoch {run.read_training()['epochs']}",
+        "unfinished": f"resuming after epoch {run.read_training()['epochs']}",
         "trained": "trained already; scoring",
     }[state]
     print(
@@ -154,9 +141,9 @@ def _announce(
         f"and {test} to test"
     )
     if state != "trained":
-        device = choose_device(settings["trainer"]["accelerator"])
-        computer = describe_device(device, settings["trainer"]["devices"])
-        mixed = settings["trainer"]["precision"] == "bf16-mixed"
+        trainer = settings.trainer
+        computer = describe_device(choose_device(trainer.accelerator), trainer.processes)
+        mixed = trainer.precision == "bf16-mixed"
         precision = ", precision bf16-mixed (trainer.precision=32-true computes in float32)"
         print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:

@@ -6,11 +6,11 @@ import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings, makes_another_training
 
 Phase = Literal["reading", "training", "scoring"]
 
@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(
-    settings: dict[str, Any], phase: Callable[[], Phase], on_cpu: str = "trainer.accelerator=cpu"
+    settings: Settings, phase: Callable[[], Phase], on_cpu: str = "trainer.accelerator=cpu"
 ) -> Iterator[None]:
     """Turn an out-of-memory error within the block into one line; what held the memory is let go.
 
@@ -72,7 +72,7 @@ def phase_of(run: RunDirectory) -> Phase:
 
 
 def describe(
-    settings: dict[str, Any], phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
+    settings: Settings, phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
 ) -> str:
     """Say in one line that memory ran out, what is kept, and what to try in order.
 
@@ -82,57 +82,56 @@ def describe(
         place: Whose memory it was, such as ``the GPU (79.10 GiB)``.
         on_cpu: How the command is told to score on the CPU.
     """
-    dataset = settings["dataset"]
+    dataset = settings.dataset
     doing = {
-        "reading": f"reading {dataset['name']} at resolution={settings['resolution']} "
-        f"(dataset.storage={dataset['storage']})",
-        "training": f"training at dataset.batch_size={dataset['batch_size']}",
-        "scoring": f"scoring at score.batch_size={settings['score']['batch_size']}",
+        "reading": f"reading {dataset.name} at resolution={settings.resolution} "
+        f"(dataset.storage={dataset.storage})",
+        "training": f"training at dataset.batch_size={dataset.batch_size}",
+        "scoring": f"scoring at score.batch_size={settings.score.batch_size}",
     }[phase]
     epochs = RunDirectory.of(settings).read_training()["epochs"] if phase == "training" else 0
     kept = "the training is kept" if phase == "scoring" else "nothing is lost"
+    tries = list(_remedies(settings, phase, place, on_cpu))
     if epochs:
         kept = f"the run is kept as it was after epoch {epochs}"
-    elsewhere = " run_name=NAME" if epochs else ""
-    tries = [
-        remedy if same_training else remedy + elsewhere
-        for remedy, same_training in _remedies(settings, phase, place, on_cpu)
-    ]
+        tries = [word if _keeps_training(word) else f"{word} run_name=NAME" for word in tries]
     return (
         f"out of memory on {place} in {doing}; {kept}: type the same command with, in this order, "
         f"{', '.join(tries)}"
     )
 
 
-def _remedies(
-    settings: dict[str, Any], phase: Phase, place: str, on_cpu: str
-) -> Iterator[tuple[str, bool]]:
-    """What to try, in order, and whether it leaves the training the same."""
-    dataset, trainer, score = settings["dataset"], settings["trainer"], settings["score"]
-    method, on_gpu = METHODS[settings["method"]["name"]], "GPU" in place
+def _remedies(settings: Settings, phase: Phase, place: str, on_cpu: str) -> Iterator[str]:
+    dataset, trainer, score = settings.dataset, settings.trainer, settings.score
+    on_gpu = "GPU" in place
     if phase == "training":
-        if dataset["batch_size"] > 1:
-            yield f"dataset.batch_size={dataset['batch_size'] // 2}", False
-        if settings["method"]["name"] == "cyclegan" and not trainer["activation_checkpointing"]:
-            yield "trainer.activation_checkpointing=true", True
-        if on_gpu and dataset["images_on"] != "host":
-            yield "dataset.images_on=host", True
-        if method.mixed_precision and trainer["precision"] in ("32-true", "64-true"):
-            yield "trainer.precision=bf16-mixed", False
-        if method.fitted:
-            yield "method.max_train_images=N", False
-        yield f"a resolution below {settings['resolution']}", False
+        if dataset.batch_size > 1:
+            yield f"dataset.batch_size={dataset.batch_size // 2}"
+        if settings.method.name == "cyclegan" and not trainer.activation_checkpointing:
+            yield "trainer.activation_checkpointing=true"
+        if on_gpu and dataset.images_on != "host":
+            yield "dataset.images_on=host"
+        if settings.entry.mixed_precision and trainer.precision in ("32-true", "64-true"):
+            yield "trainer.precision=bf16-mixed"
+        if settings.entry.fitted:
+            yield "method.max_train_images=N"
+        yield f"a resolution below {settings.resolution}"
         return
-    if phase == "reading" and dataset["storage"] != "disk":
-        yield "dataset.storage=disk", True
+    if phase == "reading" and dataset.storage != "disk":
+        yield "dataset.storage=disk"
     if phase == "scoring":
-        if score["batch_size"] > 1:
-            yield f"score.batch_size={score['batch_size'] // 2}", True
+        if score.batch_size > 1:
+            yield f"score.batch_size={score.batch_size // 2}"
         if on_gpu:
-            yield on_cpu, True
-        if len(score["names"]) > 1:
-            yield f"one score at a time, such as score={score['names'][0]}", True
-    yield "ending other programs", True
+            yield on_cpu
+        if len(score.names) > 1:
+            yield f"one score at a time, such as score={score.names[0]}"
+    yield "ending other programs"
+
+
+def _keeps_training(word: str) -> bool:
+    name, is_setting, _ = word.partition("=")
+    return bool(is_setting) and not makes_another_training(name)
 
 
 def _place(error: BaseException) -> str:

@@ -1,93 +1,71 @@
-"""What is wrong with the settings of a command, found before anything slow is imported."""
+"""The settings of the commands as typed, frozen trees, checked without looking at files.
 
-import sys
+Defaults stand in ``conf/`` alone. A field marked ``SAME_TRAINING`` may change without making a run
+another training; where the images lie does not count, as ``split.csv`` holds their hashes.
+"""
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, Field, model_validator
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.path_settings import check_folder_name, check_path
+from cyclegan_ad.methods.names import Method as MethodEntry
 from cyclegan_ad.pretrained.names import (
-    check_backbone_name,
-    check_embedding_settings,
-    check_extractor_name,
+    BACKBONES,
+    EXTRACTOR_NAMES,
+    check_features,
+    check_layers,
 )
 from cyclegan_ad.scoring.names import (
     SCORE_PRECISIONS,
     TTA_NAMES,
+    ScoreColumn,
     check_method_scores,
     check_score_names,
 )
+from cyclegan_ad.setting_types import (
+    SAME_TRAINING,
+    AboveZero,
+    Count,
+    FolderName,
+    Folds,
+    Group,
+    PathSetting,
+    Positive,
+    Ratio,
+    Seed,
+    Share,
+    ShareAboveZero,
+    Strings,
+    Weight,
+    choice,
+    expected,
+    fields_of,
+    read_settings,
+)
+from cyclegan_ad.text import as_typed
 
 SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
-LARGEST_SEED = 2**32 - 1  # what numpy's global generator takes
-_LARGEST_WHOLE = 2**31 - 1  # what every library underneath takes
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "method.name": tuple(METHODS),
-    "protocol.name": ("paper", "crossfit", "calibrated"),
-    "score.tta": TTA_NAMES,
-    "score.precision": SCORE_PRECISIONS,
-    "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
-    "dataset.channels": (1, 3),
-    "dataset.augmentation": ("dihedral", "flip", "none"),
-    "dataset.storage": ("auto", "memory", "disk"),
-    "dataset.images_on": ("auto", "device", "host"),
-    "method.adversarial_loss": ("least_squares", "log"),
-    "trainer.accelerator": ("auto", "cpu", "gpu"),
-    "trainer.strategy": ("auto", "ddp"),
-    "trainer.precision": ("auto", "32-true", "bf16-mixed", "16-mixed", "64-true"),
-    "trainer.compile": ("auto", True, False),
-    "trainer.compile_mode": ("default", "reduce-overhead", "max-autotune"),
-    "logger.kind": ("wandb", "csv", "tensorboard", "none"),
-    "logger.mode": ("auto", "online", "offline", "disabled"),
-}
-_SMALLEST_WHOLE = {
-    "seed": 0,
-    "dataset.copies_per_epoch": 1,
-    "dataset.batch_size": 1,
-    "dataset.memory_limit_mib": 0,
-    "method.generator.base_channels": 1,
-    "method.generator.residual_blocks": 1,
-    "method.discriminator.base_channels": 1,
-    "method.base_channels": 1,
-    "method.latent_size": 1,
-    "method.pool_size": 0,
-    "protocol.folds": 2,
-    "score.batch_size": 1,
-    "trainer.max_epochs": 1,
-    "trainer.log_every_n_steps": 1,
-    "trainer.checkpoint_every_n_epochs": 1,
-    "trainer.snapshot_every_n_epochs": 0,
-}
-_SMALLEST_NUMBER = {
-    "method.lambda_cyc": 0.0,
-    "method.lambda_ide": 0.0,
-    "method.lambda_adv": 0.0,
-    "method.lambda_con": 0.0,
-    "method.lambda_enc": 0.0,
-    "method.learning_rate": 0.0,
-}
-_SHARES = {  # name -> whether 0 is possible; all are below 1
-    "protocol.margin": True,
-    "protocol.calibration_fraction": True,
-    "protocol.confidence": False,
-}
-_BOOLEANS = (
-    "overwrite",
-    "dataset.skip_unreadable",
-    "trainer.activation_checkpointing",
-)
-_PATHS = ("runs", "data_dir", "cache_dir")
-_PATHS_OR_NULL = ("dataset.root", "dataset.exclude", "method.weights_path")
-_TEXTS = (*_PATHS, "dataset.name", "dataset.source", "logger.project")
-_TEXTS_OR_NULL = (*_PATHS_OR_NULL, "run_name", "logger.entity")
-_FOLDER_NAMES = ("run_name", "dataset.name")  # parts of a run's place
-# Settings whose value is one text, commas and all; those of the other commands, too.
-TEXTS = frozenset((*_TEXTS, *_TEXTS_OR_NULL, "run", "root", "out", "entity", "project", "name"))
-# What only some options of a group have.
-_OPTIONAL = ("method.", "logger.")
-_ABSENT = object()
+ProtocolName = Literal["paper", "crossfit", "calibrated"]
+Accelerator = Literal["auto", "cpu", "gpu"]
+if TYPE_CHECKING:
+    Extractor: TypeAlias = str
+    Tta: TypeAlias = str
+    Precision: TypeAlias = str
+    BackboneName: TypeAlias = str
+    Channels: TypeAlias = int
+    Compile: TypeAlias = Literal["auto"] | bool
+else:
+    Extractor = Literal[EXTRACTOR_NAMES]
+    Tta = Literal[TTA_NAMES]
+    Precision = Literal[SCORE_PRECISIONS]
+    BackboneName = Literal[tuple(BACKBONES)]
+    Channels = choice(1, 3)
+    Compile = choice("auto", True, False)
+ScoreNames = Annotated[Strings, AfterValidator(check_score_names)]
 
 
 def residual_blocks_at(resolution: int) -> int:
@@ -99,184 +77,403 @@ def residual_blocks_at(resolution: int) -> int:
     return 9 if resolution >= 256 else 6
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Check every setting that can be checked without looking at files.
+def _size(size_px: int) -> int:
+    if size_px % 4:
+        raise ValueError(
+            f"expected a multiple of 4 >= {SMALLEST_SIZE_PX} (the generator halves images twice)"
+        )
+    return size_px
+
+
+class Dataset(Group):
+    """``dataset.*``: which images, and how often and in what form they are shown."""
+
+    name: FolderName
+    layout: Literal["mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"]
+    root: Annotated[PathSetting | None, SAME_TRAINING]
+    folders: Annotated[Strings, SAME_TRAINING]
+    source: Annotated[str, SAME_TRAINING]
+    channels: Channels
+    augmentation: Literal["dihedral", "flip", "none"]
+    copies_per_epoch: Positive
+    batch_size: Positive
+    exclude: Annotated[PathSetting | None, SAME_TRAINING]
+    skip_unreadable: bool
+    storage: Annotated[Literal["auto", "memory", "disk"], SAME_TRAINING]
+    memory_limit_mib: Annotated[Count, SAME_TRAINING]
+    images_on: Annotated[Literal["auto", "device", "host"], SAME_TRAINING]
+    # Defaults of method.* and trainer.*, where they are compared.
+    max_epochs: Annotated[Positive, SAME_TRAINING]
+    base_channels: Annotated[Positive, SAME_TRAINING]
+    learning_rate: Annotated[Weight, SAME_TRAINING]
+    embedding_images: Annotated[Positive | None, SAME_TRAINING]
+    scores: Annotated[Strings, SAME_TRAINING]
+
+
+class Generator(Group):
+    """``method.generator.*``."""
+
+    base_channels: Positive
+    residual_blocks: Positive
+
+
+class Discriminator(Group):
+    """``method.discriminator.*``."""
+
+    base_channels: Positive
+
+
+class _Method(Group):
+    scores: Annotated[Strings, SAME_TRAINING]
+
+
+class _Gradient(_Method):
+    learning_rate: Weight
+    betas: Annotated[tuple[Share, Share], Field(strict=False)]
+
+
+class CycleGAN(_Gradient):
+    """``method.*`` with ``method=cyclegan``."""
+
+    name: Literal["cyclegan"]
+    generator: Generator
+    discriminator: Discriminator
+    adversarial_loss: Literal["least_squares", "log"]
+    lambda_cyc: Weight
+    lambda_ide: Weight
+    decay_start_epoch: Count | None
+    pool_size: Count
+
+
+class GANomaly(_Gradient):
+    """``method.*`` with ``method=ganomaly``."""
+
+    name: Literal["ganomaly"]
+    base_channels: Positive
+    latent_size: Positive
+    lambda_adv: Weight
+    lambda_con: Weight
+    lambda_enc: Weight
+
+
+class _Embedding(_Method):
+    backbone: BackboneName
+    layers: Strings | None
+    pretrained: bool
+    weights_path: PathSetting | None
+    max_train_images: Positive | None
+    # Not a setting: what the file of weights_path holds, recorded by cli.preflight.
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.layers is not None:
+            check_layers(BACKBONES[self.backbone], self.layers)
+        if self.weights_path is not None and not self.pretrained:
+            raise UserError(
+                f"method.weights_path={self.weights_path} and method.pretrained=false exclude "
+                "each other: leave one of them out"
+            )
+        return self
+
+
+class PaDiM(_Embedding):
+    """``method.*`` with ``method=padim``."""
+
+    name: Literal["padim"]
+    n_features: Positive | None
+
+    @model_validator(mode="after")
+    def _check_features(self) -> Self:
+        backbone = BACKBONES[self.backbone]
+        check_features(backbone, self.layers or backbone.padim_layers, self.n_features)
+        return self
+
+
+class PatchCore(_Embedding):
+    """``method.*`` with ``method=patchcore``."""
+
+    name: Literal["patchcore"]
+    coreset_ratio: Ratio
+    n_neighbors: Positive
+
+
+class Score(Group):
+    """``score.*``: how image and reconstruction are compared."""
+
+    names: ScoreNames
+    extractor: Extractor
+    peak_sigma_px: AboveZero
+    tta: Tta
+    precision: Precision
+    batch_size: Positive
+
+    @property
+    def columns(self) -> tuple[ScoreColumn, ...]:
+        """The columns that are asked for."""
+        return tuple(
+            ScoreColumn.of(
+                name,
+                extractor=self.extractor,
+                peak_sigma_px=self.peak_sigma_px,
+                tta=self.tta,
+                precision=self.precision,
+            )
+            for name in self.names
+        )
+
+
+class Protocol(Group):
+    """``protocol.*``: which images the threshold is set on."""
+
+    name: Annotated[ProtocolName, SAME_TRAINING]
+    folds: Annotated[Folds, SAME_TRAINING]
+    margin: Annotated[Share, SAME_TRAINING]
+    confidence: Annotated[ShareAboveZero, SAME_TRAINING]
+    calibration_fraction: Share
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name == "calibrated" and self.calibration_fraction == 0:
+            raise UserError(
+                "invalid protocol.calibration_fraction=0: protocol=calibrated needs images to "
+                "calibrate with; expected a number > 0 and < 1"
+            )
+        if self.name == "paper" and self.margin > 0:
+            raise UserError(
+                f"invalid protocol.margin={as_typed(self.margin)}: the thresholds of "
+                "protocol=paper have no margin; use protocol=crossfit or protocol=calibrated"
+            )
+        return self
+
+
+class Trainer(Group):
+    """``trainer.*``: how long, on what and in which arithmetic a method is trained."""
+
+    max_epochs: Positive
+    accelerator: Annotated[Accelerator, SAME_TRAINING]
+    devices: Literal["auto"] | Positive
+    strategy: Annotated[Literal["auto", "ddp"], SAME_TRAINING]
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-true"]
+    compile: Annotated[Compile, SAME_TRAINING]
+    compile_mode: Annotated[Literal["default", "reduce-overhead", "max-autotune"], SAME_TRAINING]
+    activation_checkpointing: Annotated[bool, SAME_TRAINING]
+    log_every_n_steps: Annotated[Positive, SAME_TRAINING]
+    checkpoint_every_n_epochs: Annotated[Positive, SAME_TRAINING]
+    snapshot_every_n_epochs: Annotated[Count, SAME_TRAINING]
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together, once ``auto`` is resolved."""
+        assert self.devices != "auto"
+        return self.devices
+
+
+class WandbLogger(Group):
+    """``logger.*`` with ``logger=wandb``."""
+
+    kind: Literal["wandb"]
+    project: str
+    entity: str | None
+    mode: Literal["auto", "online", "offline", "disabled"]
+
+
+class LocalLogger(Group):
+    """``logger.*`` of the loggers that need no more than the run directory."""
+
+    kind: Literal["csv", "tensorboard", "none"]
+
+
+class Settings(Group):
+    """All settings of a training command (``conf/train.yaml``).
+
+    ``null`` values that stand for a method's own default are filled in, so that a default that is
+    spelt out makes the same training.
+    """
+
+    resolution: Annotated[int, Field(ge=SMALLEST_SIZE_PX, le=2**31 - 1), AfterValidator(_size)]
+    seed: Seed
+    data_dir: Annotated[PathSetting, SAME_TRAINING]
+    cache_dir: Annotated[PathSetting, SAME_TRAINING]
+    runs: Annotated[PathSetting, SAME_TRAINING]
+    run_name: Annotated[FolderName | int | None, SAME_TRAINING]
+    backbone: Annotated[BackboneName | None, SAME_TRAINING]
+    overwrite: Annotated[bool, SAME_TRAINING]
+    dataset: Dataset
+    score: Annotated[Score, SAME_TRAINING]
+    protocol: Protocol
+    trainer: Trainer
+    method: Annotated[CycleGAN | GANomaly | PaDiM | PatchCore, Field(discriminator="name")]
+    logger: Annotated[WandbLogger | LocalLogger, Field(discriminator="kind"), SAME_TRAINING]
+
+    @property
+    def entry(self) -> MethodEntry:
+        """What the program knows of the method."""
+        return METHODS[self.method.name]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        trainer, name = self.trainer, self.method.name
+        check_method_scores(name, self.score.names)
+        if self.score.peak_sigma_px > self.resolution:
+            raise UserError(
+                f"invalid score.peak_sigma_px={as_typed(self.score.peak_sigma_px)}: expected a "
+                f"number > 0 and <= resolution={self.resolution}"
+            )
+        if self.entry.fitted and trainer.max_epochs != 1:
+            raise UserError(
+                f"invalid trainer.max_epochs={trainer.max_epochs}: method={name} is fitted in one "
+                "pass; leave it out"
+            )
+        may_have_several = self.entry.fitted or trainer.strategy == "ddp"
+        if not may_have_several and trainer.devices not in ("auto", 1):
+            raise UserError(
+                f"invalid trainer.devices={trainer.devices}: several devices need several "
+                "processes; add trainer=ddp"
+            )
+        if trainer.accelerator == "cpu" and trainer.precision == "16-mixed":
+            raise UserError(
+                "invalid trainer.precision=16-mixed: it needs a GPU; use bf16-mixed or 32-true"
+            )
+        if isinstance(self.method, CycleGAN):
+            start = self.method.decay_start_epoch
+            if start is not None and start > trainer.max_epochs:
+                raise UserError(
+                    f"invalid method.decay_start_epoch={start}: expected null (the middle) or an "
+                    f"integer from 0 to trainer.max_epochs={trainer.max_epochs}"
+                )
+        return self._with_defaults_of_method()
+
+    def _with_defaults_of_method(self) -> Self:
+        changes: dict[str, Any] = {}
+        match self.method:
+            case CycleGAN(decay_start_epoch=None):
+                changes = {"decay_start_epoch": self.trainer.max_epochs // 2}
+            case PaDiM(backbone=backbone, layers=layers, n_features=n_features):
+                layers = layers or BACKBONES[backbone].padim_layers
+                n_features = check_features(BACKBONES[backbone], layers, n_features)
+                changes = {"layers": layers, "n_features": n_features}
+            case PatchCore(backbone=backbone, layers=None):
+                changes = {"layers": BACKBONES[backbone].patchcore_layers}
+        if not changes:
+            return self
+        return self.model_copy(update={"method": self.method.model_copy(update=changes)})
+
+    def training(self) -> dict[str, Any]:
+        """The settings that make a training what it is: dotted name -> value."""
+        return {name: value for name, value in self.flat().items() if name in _TRAINING}
+
+
+_TRAINING = frozenset(name for name, _, training in fields_of(Settings) if training)
+
+
+def makes_another_training(name: str) -> bool:
+    """Whether another value of a setting makes another training.
+
+    >>> makes_another_training("seed"), makes_another_training("trainer.compile")
+    (True, False)
+    """
+    return name in _TRAINING
+
+
+def training_differences(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[tuple[str, object, object]]:
+    """Settings in which two trainings differ, as (name, old value, new value).
 
     Args:
-        settings: All settings of a training command, resolved, as nested dictionaries.
+        old: As :meth:`Settings.training` gives it.
+        new: Likewise.
+    """
+    return [
+        (key, old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+class ScoreChanges(Group):
+    """``score.*`` of ``evaluate``; null: as the run was made with."""
+
+    names: ScoreNames | None
+    extractor: Extractor | None
+    peak_sigma_px: AboveZero | None
+    tta: Tta | None
+    precision: Precision | None
+    batch_size: Positive | None
+
+
+class ProtocolChanges(Group):
+    """``protocol.*`` of ``evaluate``; null: as the run was made with."""
+
+    name: ProtocolName | None
+    folds: Folds | None
+    margin: Share | None
+    confidence: ShareAboveZero | None
+    calibration_fraction: Share | None
+
+
+class EvaluateSettings(Group):
+    """All settings of ``conf/evaluate.yaml``."""
+
+    run: PathSetting
+    data_dir: PathSetting | None
+    root: PathSetting | None
+    cache_dir: PathSetting | None
+    accelerator: Accelerator
+    score: ScoreChanges
+    protocol: ProtocolChanges
+
+
+class ReportProtocol(Group):
+    """``protocol.*`` of ``report``."""
+
+    name: ProtocolName | None
+
+
+class ReportSettings(Group):
+    """All settings of ``conf/report.yaml``."""
+
+    runs: PathSetting
+    out: PathSetting
+    protocol: ReportProtocol
+
+
+class DashboardSettings(Group):
+    """All settings of ``conf/dashboard.yaml``."""
+
+    entity: str | None
+    project: str
+    name: Annotated[str, Field(min_length=1)]
+    columns: Annotated[Strings, Field(min_length=1)]
+    dry_run: bool
+
+
+COMMANDS: dict[str, type[Group]] = {
+    "train": Settings,
+    "evaluate": EvaluateSettings,
+    "report": ReportSettings,
+    "dashboard": DashboardSettings,
+}
+
+
+def read_command(name: str, raw: Mapping[str, Any]) -> Group:
+    """Check the settings of a command.
+
+    Args:
+        name: Of ``COMMANDS``.
+        raw: Its settings as nested dictionaries, resolved.
 
     Raises:
-        UserError: Naming the first wrong setting, its value and what it may be.
+        UserError: Naming the first wrong setting, its value and what was expected.
     """
-    _check_size(_look_up(settings, "resolution"))
-    for name, choices in _CHOICES.items():
-        value = _look_up(settings, name)
-        if value is not _ABSENT and (type(value), value) not in [(type(c), c) for c in choices]:
-            listed = ", ".join(str(choice) for choice in choices)
-            raise UserError(f"{name}={value} is not possible; choose one of {listed}")
-    for name, smallest in _SMALLEST_WHOLE.items():
-        value = _look_up(settings, name)
-        if value is not _ABSENT and not (_is_whole(value) and value >= smallest):
-            raise UserError(f"{name}={value} is not possible; it is a whole number >= {smallest}")
-        largest = LARGEST_SEED if name == "seed" else _LARGEST_WHOLE
-        if value is not _ABSENT and value > largest:
-            raise UserError(f"{name}={value} is not possible; it is at most {largest}")
-    for name, least in _SMALLEST_NUMBER.items():
-        value = _look_up(settings, name)
-        if value is not _ABSENT and not (_is_number(value) and value >= least):
-            raise UserError(f"{name}={value} is not possible; it is a number >= {least:g}")
-    for name in _BOOLEANS:
-        value = _look_up(settings, name)
-        if not isinstance(value, bool):
-            raise UserError(f"{name}={value} is not possible; use true or false")
-    for name, zero in _SHARES.items():
-        value = _look_up(settings, name)
-        if not (_is_number(value) and 0 <= value < 1 and (zero or value > 0)):
-            at_least = "at least" if zero else "above"
-            raise UserError(
-                f"{name}={value} is not possible; it is a number {at_least} 0 and below 1"
-            )
-    for name in (*_TEXTS, *_TEXTS_OR_NULL):
-        value = _look_up(settings, name)
-        null = value is _ABSENT or (value is None and name in _TEXTS_OR_NULL)
-        if not (null or isinstance(value, str) or (name == "run_name" and _is_whole(value))):
-            raise UserError(
-                f"{name}={value} is not possible; it is a text (a number needs quotes: "
-                f"{name}=\\'5\\')"
-            )
-    for name in (*_PATHS, *_PATHS_OR_NULL):
-        value = _look_up(settings, name)
-        if value is not _ABSENT and value is not None:
-            check_path(name, value)
-    for name in _FOLDER_NAMES:
-        value = _look_up(settings, name)
-        if value is not None:
-            check_folder_name(name, str(value))
-    _check_texts("dataset.folders", _look_up(settings, "dataset.folders"))
-    _check_texts("score.names", _look_up(settings, "score.names"))
-    _check_decay(settings)
-    _check_betas(settings)
-    _check_devices(_look_up(settings, "trainer.devices"))
-    _check_protocol(settings["protocol"])
-    _check_margin(settings["protocol"])
-    if settings.get("backbone") is not None:
-        check_backbone_name(settings["backbone"])
-    _check_fitted(settings)
-    sigma_px = _look_up(settings, "score.peak_sigma_px")
-    if not (_is_number(sigma_px) and 0 < sigma_px <= settings["resolution"]):
-        raise UserError(
-            f"score.peak_sigma_px={sigma_px} is not possible; it is a number above 0, at most the "
-            f"resolution ({settings['resolution']})"
-        )
-    names = check_score_names(settings["score"]["names"])
-    check_method_scores(settings["method"]["name"], names)
-    check_extractor_name(_look_up(settings, "score.extractor"))
+    return read_settings(COMMANDS[name], raw)
 
 
-def _check_size(size_px: Any) -> None:
-    if not _is_whole(size_px) or size_px % 4 or not SMALLEST_SIZE_PX <= size_px <= _LARGEST_WHOLE:
-        raise UserError(
-            f"resolution={size_px} is not possible; the generator halves an image twice, so "
-            f"it is a multiple of 4, at least {SMALLEST_SIZE_PX}"
-        )
-
-
-def _check_protocol(protocol: Mapping[str, Any]) -> None:
-    if protocol["name"] == "calibrated" and protocol["calibration_fraction"] == 0:
-        raise UserError(
-            "protocol.calibration_fraction=0 is not possible with protocol=calibrated: it needs "
-            "images to calibrate with; give a number above 0 and below 1"
-        )
-
-
-def _check_margin(protocol: Mapping[str, Any]) -> None:
-    if protocol["name"] == "paper" and protocol["margin"] > 0:
-        raise UserError(
-            f"protocol.margin={protocol['margin']} is not possible with protocol=paper, whose "
-            "thresholds have none; use protocol=crossfit or protocol=calibrated"
-        )
-
-
-def _check_fitted(settings: Mapping[str, Any]) -> None:
-    """Check what holds for methods that are fitted in one pass instead of trained."""
-    method, epochs = settings["method"], settings["trainer"]["max_epochs"]
-    if not METHODS[method["name"]].fitted:
-        return
-    check_embedding_settings(method)
-    if epochs != 1:
-        raise UserError(
-            f"trainer.max_epochs={epochs} is not possible with method={method['name']}: it is "
-            "fitted in one pass; leave it out"
-        )
-
-
-def _check_decay(settings: Mapping[str, Any]) -> None:
-    start = _look_up(settings, "method.decay_start_epoch")
-    epochs = settings["trainer"]["max_epochs"]
-    if (
-        start is not _ABSENT
-        and start is not None
-        and not (_is_whole(start) and 0 <= start <= epochs)
-    ):
-        raise UserError(
-            f"method.decay_start_epoch={start} is not possible; it is null (the middle) or a whole "
-            f"number from 0 to trainer.max_epochs={epochs}"
-        )
-
-
-def _check_betas(settings: Mapping[str, Any]) -> None:
-    betas = _look_up(settings, "method.betas")
-    if betas is not _ABSENT and not (
-        isinstance(betas, list)
-        and len(betas) == 2
-        and all(_is_number(beta) and 0 <= beta < 1 for beta in betas)
-    ):
-        raise UserError(f"method.betas={betas} is not possible; it is two numbers from 0 to 1")
-
-
-def check_processes(trainer: dict[str, Any]) -> None:
-    """Check that ``trainer.*`` asks for several processes where it names several devices.
-
-    Raises:
-        UserError: If not.
-    """
-    if trainer["strategy"] != "ddp" and trainer["devices"] not in ("auto", 1):
-        raise UserError(
-            f"trainer.devices={trainer['devices']} needs several processes; add trainer=ddp"
-        )
-
-
-def _check_devices(devices: Any) -> None:
-    if devices != "auto" and not (_is_whole(devices) and devices >= 1):
-        raise UserError(
-            f"trainer.devices={devices} is not possible; it is auto or a whole number >= 1"
-        )
-
-
-def _check_texts(name: str, value: Any) -> None:
-    if not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
-        raise UserError(f"{name}={value} is not possible; it is a list such as {name}=[a,b]")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) <= sys.float_info.max  # neither infinite, nor NaN, nor a longer integer
-    )
-
-
-def _look_up(settings: Mapping[str, Any], name: str) -> Any:
-    """Value of a dotted name; ``_ABSENT`` where the chosen group does not have it."""
-    value: Any = settings
-    for part in name.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            if name.startswith(_OPTIONAL):
-                return _ABSENT
-            raise UserError(f"{name} is missing; give it as {name}=VALUE")
-        value = value[part]
-    return value
+# Settings whose value is one string or path, commas and all.
+STRINGS = frozenset(
+    name
+    for model in COMMANDS.values()
+    for name, annotation, _ in fields_of(model)
+    if "a string" in expected(annotation) or "a path" in expected(annotation)
+)

@@ -87,3 +87,20 @@ def shortest(number: float) -> str:
     """
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))
+
+
+def as_typed(value: object) -> str:
+    """A value as it is typed on the command line.
+
+    >>> as_typed(None), as_typed(True), as_typed(10.0), as_typed([0.5, 0.999])
+    ('null', 'true', '10', '[0.5,0.999]')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return shortest(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)

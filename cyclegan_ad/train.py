@@ -6,14 +6,14 @@ from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_training, with_own_weights
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import check_settings
+from cyclegan_ad.settings import Settings
 
 
-def train(settings: dict[str, Any]) -> dict[str, Any]:
+def train(settings: Settings) -> dict[str, Any]:
     """Train, or continue, or re-use what is there; then score, decide and print the table.
 
     Args:
-        settings: All settings of one job (``conf/train.yaml``), resolved.
+        settings: All settings of one job (``conf/train.yaml``).
 
     Returns:
         What ``metrics.json`` holds.
@@ -22,7 +22,6 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
         UserError: If the settings, the data, the weights, the run directory or the memory do not
             allow it.
     """
-    check_settings(settings)
     settings = with_own_weights(settings)
     check_training(settings)
     with importing():

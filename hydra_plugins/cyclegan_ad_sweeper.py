@@ -13,7 +13,7 @@ from cyclegan_ad.cli.sweep import labels_of, print_seeds
 from cyclegan_ad.cli.sweep_checks import check_places
 from cyclegan_ad.composing import resolve
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import check_settings
+from cyclegan_ad.settings import Settings, read_settings
 
 
 class CheckingSweeper(BasicSweeper):
@@ -43,12 +43,11 @@ class CheckingSweeper(BasicSweeper):
         if not jobs:
             raise UserError("the sweep has no jobs: one of its settings has no value")
         self._kept: list[list[str]] = []
-        settings: list[dict[str, Any]] = []
+        settings: list[Settings] = []
         self.job.labels = labels_of(jobs)
         for number, words in enumerate(jobs):
-            composed = self._compose(words)
             try:
-                check_settings(composed)
+                composed = self._compose(words)
             except UserError as error:
                 self.job.fail(str(error), number)
             else:
@@ -73,9 +72,9 @@ class CheckingSweeper(BasicSweeper):
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Nothing: all jobs are composed in :meth:`sweep`."""
 
-    def _compose(self, words: Sequence[str]) -> dict[str, Any]:
+    def _compose(self, words: Sequence[str]) -> Settings:
         assert self.config is not None and self.hydra_context is not None
         loader = self.hydra_context.config_loader
         cfg = loader.load_sweep_config(self.config, list(words))
         names = [str(name) for name in cfg if name != "hydra"]
-        return resolve(OmegaConf.masked_copy(cfg, names))
+        return read_settings(Settings, resolve(OmegaConf.masked_copy(cfg, names)))

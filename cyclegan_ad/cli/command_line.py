@@ -30,7 +30,7 @@ from cyclegan_ad.text import never_fail_to_print, printable
 
 
 @ends_in_words
-def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> None:
+def run_command(task: Callable[[Any], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
     In a sweep (``-m``) a failing job is reported and the others go on, wherever the launcher lets
@@ -38,7 +38,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
     starts again in Python's UTF-8 mode.
 
     Args:
-        task: What to do with the settings of one job, resolved, as nested dictionaries.
+        task: What to do with the settings of one job, checked.
         config_name: Name of the command's file under ``conf``.
     """
     _enter_utf8_mode()
@@ -53,7 +53,7 @@ def run_command(task: Callable[[dict[str, Any]], object], config_name: str) -> N
         check_flags(flags, words)
         if "--shell-completion" not in flags:
             check_words(words, _groups(), known)
-        job = Job(task)
+        job = Job(task, config_name)
     except UserError as error:
         _print_error(error)
         sys.exit(1)
@@ -131,6 +131,7 @@ class Job:
 
     Args:
         task: What to do with the settings of a job.
+        config_name: Name of the command's file under ``conf``.
 
     Attributes:
         labels: Of the jobs of a sweep, one a job.
@@ -138,8 +139,8 @@ class Job:
         began: Whether a job was started in this process.
     """
 
-    def __init__(self, task: Callable[[dict[str, Any]], object]) -> None:
-        self.task = task
+    def __init__(self, task: Callable[[Any], object], config_name: str) -> None:
+        self.task, self.config_name = task, config_name
         self.labels: Sequence[str] = ()
         self.failures: list[int] = []
         self.began = False
@@ -169,9 +170,12 @@ class Job:
         number, self._count = self._count, self._count + 1
         try:
             self._settle()
-            settings = resolve(cfg)
+            from cyclegan_ad.settings import Settings, read_command  # --help need not wait for it
+
+            settings = read_command(self.config_name, resolve(cfg))
             if away:
-                share_threads(settings)
+                ddp = isinstance(settings, Settings) and settings.trainer.strategy == "ddp"
+                share_threads(settings.trainer.devices if ddp else 1)  # type: ignore[attr-defined]
             with telling_of_files():
                 self.task(settings)
         except (UserError, OmegaConfBaseException) as error:

@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.cli.setting_names import nearest_option, nearest_settings
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import TEXTS
+from cyclegan_ad.settings import STRINGS
 
 # How Hydra words two mistakes for which it has no exception class.
 _NOT_AN_OPTION = "Config group override must be"
@@ -206,7 +206,7 @@ def _no_option(group: str, option: str, options: Sequence[str]) -> str:
 
 
 def _several_values(word: str, name: str, value: str) -> str:
-    if name in TEXTS:
+    if name in STRINGS:
         return (
             f"{word}: a value with a comma needs quotes: {name}=\\'...\\', "
             f"with blanks \"{name}='{value}'\""

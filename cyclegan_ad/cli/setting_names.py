@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cyclegan_ad.runs.directory import flatten
+from cyclegan_ad.setting_types import flatten
 
 # What the same is called by other programs; each with our names for it, the likeliest first.
 _ELSEWHERE = {

@@ -9,13 +9,13 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.hardware import JOB_CPUS, cpu_count
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings
 
 GO_ON = "type the same command again to go on"
 
@@ -61,13 +61,13 @@ class Tally:
             self.job.fail(error, self.first + index, self.labels[index], where)
 
 
-def print_seeds(jobs: Sequence[dict[str, Any]]) -> None:
+def print_seeds(jobs: Sequence[Settings]) -> None:
     """Print the means over seeds of a sweep that has several, and how to see more.
 
     Args:
         jobs: Settings of the jobs that ended well.
     """
-    runs = {RunDirectory.of(settings).path: settings["runs"] for settings in jobs}
+    runs = {RunDirectory.of(settings).path: str(settings.runs) for settings in jobs}
     places = [place for place in runs if (place / "metrics.json").is_file()]
     if len({place.parent for place in places}) == len(places):
         return  # no two of them differ in their seed

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.runs.directory import RunDirectory, flatten, run_name, training_differences
+from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.settings import Settings, training_differences
 
 # Of two jobs with one run directory, which must see the same images.
 _IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
 
 
-def check_places(jobs: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+def check_places(jobs: Sequence[Settings], labels: Sequence[str]) -> None:
     """Make sure that no two jobs train differently in one run directory.
 
     Args:
-        jobs: Settings of each job, past :func:`cyclegan_ad.settings.check_settings`.
+        jobs: Settings of each job, checked.
         labels: How to call each.
 
     Raises:
@@ -34,28 +35,28 @@ def check_places(jobs: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
                 f"{labels[j]} and {labels[i]} train differently but have one run directory, "
                 f"{place}; {_remedy(jobs, names)}"
             )
-        if settings["overwrite"]:
+        if settings.overwrite:
             raise UserError(
                 f"{labels[j]} and {labels[i]} have one run directory, {place}, and "
                 "overwrite=true deletes what the first one did; leave it out"
             )
 
 
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    found = [name for name, _, _ in training_differences(one, other)]
+def _differences(one: Settings, other: Settings) -> list[str]:
+    found = [name for name, _, _ in training_differences(one.training(), other.training())]
     # Where a dataset has a folder of its own, that of all datasets does not matter.
-    asked = _IMAGES if one["dataset"]["root"] is not None else (*_IMAGES, "data_dir")
-    values, others = dict(flatten(one)), dict(flatten(other))
+    asked = _IMAGES if one.dataset.root is not None else (*_IMAGES, "data_dir")
+    values, others = one.flat(), other.flat()
     found += [name for name in asked if _place(values[name]) != _place(others[name])]
     return found
 
 
 def _place(value: Any) -> Any:
-    return Path(value).expanduser().resolve() if isinstance(value, str) else value
+    return Path(value).resolve() if isinstance(value, str) else value
 
 
-def _remedy(jobs: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    values = [dict(flatten(settings)).get(name) for settings in jobs for name in names]
+def _remedy(jobs: Sequence[Settings], names: Sequence[str]) -> str:
+    values = [settings.flat().get(name) for settings in jobs for name in names]
     if not all(re.fullmatch(r"[\w.+-]+", str(value)) for value in values):
         return (
             "give each job in a command of its own, with run_name=NAME (one value with a comma "

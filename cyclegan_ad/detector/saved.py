@@ -14,7 +14,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing, write_json
 
 FILE = "detector.json"
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "generator.safetensors"
 
 
@@ -119,6 +119,7 @@ def _decisions(metrics: dict[str, Any]) -> dict[str, Any]:
         "protocol": metrics["protocol"],
         "scores": {
             column: {
+                "computed_by": metrics["columns"][column],
                 "zfn_threshold": row["zfn_threshold"],
                 "max_accuracy_threshold": row["max_accuracy_threshold"],
                 "set_on": "the test images of this run (optimistic)",

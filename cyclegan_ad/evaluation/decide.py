@@ -9,28 +9,26 @@ import numpy as np
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.protocols import calibrated, crossfit, fewest_groups
-from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SplitRow, read_scores, read_split
+from cyclegan_ad.runs.results import Rows, SplitRow
+from cyclegan_ad.settings import Protocol
 
 if TYPE_CHECKING:  # it brings torch, which the report does without
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-Rows = Sequence[dict[str, Any]]  # as `read_scores` gives them
-
 LEAST_GROUPS = 2  # of different images a class, one to set a threshold on and one to judge
 
 
-def check_protocol(settings: dict[str, Any], data: AnomalyDataModule) -> None:
+def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
     """Make sure, before hours are spent on a training, that the protocol can be applied.
 
     Args:
-        settings: All settings of the job.
-        data: Its data, set up.
+        protocol: ``protocol.*``.
+        data: The data of the job, set up.
 
     Raises:
         UserError: If not.
     """
-    if settings["protocol"]["name"] == "crossfit":
+    if protocol.name == "crossfit":
         test = data.split.test
         _require(
             [data.samples[i].label for i in test],
@@ -39,12 +37,24 @@ def check_protocol(settings: dict[str, Any], data: AnomalyDataModule) -> None:
         )
 
 
-def decide(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
-    """Set thresholds on other images than those they are judged on, from the scores on disk.
+def decide(
+    rows: Rows,
+    kept: Rows,
+    split: Sequence[SplitRow],
+    protocol: Protocol,
+    *,
+    seed: int,
+    where: str,
+) -> dict[str, Any]:
+    """Set thresholds on other images than those they are judged on.
 
     Args:
-        run: A run with ``scores.csv``, ``split.csv`` and maybe ``calibration.csv``.
-        settings: Its settings, with the protocol asked for.
+        rows: Of ``scores.csv``, the test images.
+        kept: Of ``calibration.csv``; may be empty.
+        split: Of ``split.csv``.
+        protocol: ``protocol.*``, with the protocol asked for.
+        seed: That of the run.
+        where: How to call the run in a message.
 
     Returns:
         ``protocol`` (the name asked for), ``protocol_settings`` and ``protocols``: the name of an
@@ -53,27 +63,16 @@ def decide(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If the protocol asked for cannot be applied to this run.
     """
-    wanted = settings["protocol"]["name"]
-    rows, split = read_scores(run.path), read_split(run.path)
-    kept: Rows = ()
-    if run.calibration.is_file():
-        kept = read_scores(run.path, run.calibration.name)
-    elif wanted == "calibrated":
-        raise UserError(
-            f"{run.calibration} is gone; score the run again: "
-            f"python -m cyclegan_ad.evaluate run={run.path}"
-        )
-    if wanted == "crossfit":
-        hashes = {row.path: row.sha256 for row in split}
-        groups = [hashes.get(row["path"], "") for row in rows]
-        _require([row["label"] for row in rows], groups, str(run.path))
-    chosen = protocol_settings(settings)
+    if protocol.name == "crossfit":
+        groups = _hashes(rows, split, "test", "scores.csv")
+        _require([row["label"] for row in rows], groups, where)
+    chosen = protocol_settings(protocol)
     decided = {}
-    if by_crossfit := decide_by_crossfit(rows, split, seed=settings["seed"], **chosen):
+    if by_crossfit := decide_by_crossfit(rows, split, seed=seed, **chosen):
         decided["crossfit"] = by_crossfit
     if kept:
         decided["calibrated"] = decide_by_calibration(rows, kept, split, **chosen)
-    return {"protocol": wanted, "protocol_settings": chosen, "protocols": decided}
+    return {"protocol": protocol.name, "protocol_settings": chosen, "protocols": decided}
 
 
 def decide_by_crossfit(
@@ -144,9 +143,13 @@ def score_columns_of(rows: Rows) -> list[str]:
     return [name for name in rows[0] if name not in ("path", "label")]
 
 
-def protocol_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the decisions depend on beside the scores."""
-    return {name: settings["protocol"][name] for name in ("folds", "margin", "confidence")}
+def protocol_settings(protocol: Protocol) -> dict[str, Any]:
+    """What the decisions depend on beside the scores, as ``metrics.json`` holds it."""
+    return {
+        "folds": protocol.folds,
+        "margin": protocol.margin,
+        "confidence": protocol.confidence,
+    }
 
 
 def _require(labels: list[int], groups: list[str], where: str) -> None:

@@ -1,63 +1,70 @@
 """Scores the test set of a trained run and writes all that follows from the scores."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.examples import examples_at, spread_evenly
 from cyclegan_ad.detector.saved import detector_fingerprint, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
-from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
+from cyclegan_ad.display.reconstruction_figure import score_figure
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.combine import all_scored, combine, doubts
 from cyclegan_ad.evaluation.decide import decide
-from cyclegan_ad.evaluation.pictures import look_at, write_examples
+from cyclegan_ad.evaluation.pictures import (
+    Pictures,
+    draw_examples,
+    examples_of,
+    write_examples,
+)
 from cyclegan_ad.evaluation.test_set import evaluate
-from cyclegan_ad.evaluation.write_scores import all_scored, doubts, write_scores
-from cyclegan_ad.files import write_json
-from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import departures_of
 from cyclegan_ad.runs.begin import check_split
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, examples_fingerprint
 from cyclegan_ad.runs.examples import FILE as EXAMPLES
-from cyclegan_ad.runs.results import read_metrics, read_scores
-from cyclegan_ad.scoring.names import needs_extractor, score_columns
+from cyclegan_ad.runs.examples import examples_fingerprint
+from cyclegan_ad.runs.results import (
+    Results,
+    Rows,
+    read_metrics,
+    read_scores,
+    read_split,
+    write_metrics,
+    write_scores,
+)
+from cyclegan_ad.scoring.names import needs_extractor
 from cyclegan_ad.scoring.scores import build_scores
+from cyclegan_ad.settings import Score, Settings
 from cyclegan_ad.text import printable
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
 
-def prepare_data(settings: dict[str, Any]) -> AnomalyDataModule:
+def prepare_data(settings: Settings) -> AnomalyDataModule:
     """What training and evaluation begin with: weights of the scores, device, images.
 
     Raises:
         UserError: If the images or the weights of a network behind a score cannot be had.
     """
     prepare_process()
-    if needs_extractor(settings["score"]["names"]):
-        ensure_weights(settings["score"]["extractor"])
-    choose_device(settings["trainer"]["accelerator"])
+    if needs_extractor(settings.score.names):
+        ensure_weights(settings.score.extractor)
     data = build_data(settings)
     data.setup()
     return data
 
 
-def is_complete(run: RunDirectory, score: Mapping[str, Any]) -> bool:
+def is_complete(run: RunDirectory, score: Score) -> bool:
     """Whether a trained run has the scores asked for and every file that follows from scores.
 
     Args:
         run: The run.
-        score: The settings ``score.*``.
+        score: ``score.*``.
     """
     if not all_scored(run, score):
         return False
@@ -67,14 +74,14 @@ def is_complete(run: RunDirectory, score: Mapping[str, Any]) -> bool:
     if not examples or examples != written:
         return False
     files = [run.figures / "reconstruction.png"]
-    files += [run.figures / f"scores_{column}.png" for column in score_columns(score)]
-    if config["protocol"]["calibration_fraction"] > 0:
+    files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
+    if config.protocol.calibration_fraction > 0:
         files.append(run.calibration)
-    whole = config["method"]["name"] != "cyclegan" or run.detector.is_dir()
+    whole = config.method.name != "cyclegan" or run.detector.is_dir()
     return whole and all(file.is_file() for file in files)
 
 
-def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
+def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     """Score the test set of a trained run, write the results and print the table.
 
     Args:
@@ -90,9 +97,9 @@ def evaluate_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any
     data = prepare_data(settings)
     with run.locked():
         check_split(run, data)
-        metrics = evaluate_run(run, settings, data)
-    print_outcome(run, metrics)
-    return metrics
+        results = evaluate_run(run, settings, data)
+    print_outcome(run, results.metrics)
+    return results.metrics
 
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
@@ -102,12 +109,10 @@ def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     print(f"{kept}: {run.path}")
 
 
-def evaluate_run(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> dict[str, Any]:
+def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
     """Score the test set with the run's last weights and write all that follows.
 
-    Scores that the run has already stay; the ones asked for are computed anew.
+    Scores that the run has already stay; the ones asked for are computed again.
 
     Args:
         run: A trained run.
@@ -115,53 +120,79 @@ def evaluate_run(
         data: Its data, set up.
 
     Returns:
-        What ``metrics.json`` holds.
+        What was written.
 
     Raises:
         UserError: If its last checkpoint is damaged or not that of this run's last epoch.
     """
     for line in doubts(run):
         print(f"{printable(line)}; scored again, without other scores that are in doubt")
-    device = choose_device(settings["trainer"]["accelerator"])
-    epochs = check_checkpoint(run, identity_of(settings, data))
-    if epochs != settings["trainer"]["max_epochs"]:
+    device = choose_device(settings.trainer.accelerator)
+    epochs = check_checkpoint(run, identity_of(settings.training(), data))
+    if epochs != settings.trainer.max_epochs:
         raise UserError(
             f"{run.checkpoint} is of epoch {epochs}, but {run.training} says that the training is "
             f"finished; put back the last one, or delete {run.training.name} and train again to "
             f"resume after epoch {epochs}"
         )
-    method = load_method(settings["method"]["name"], run.checkpoint, device)
-    features_dir = Path(settings["cache_dir"]).expanduser() / "features"
-    scores = build_scores(settings["score"], features_dir).to(device)
-    batch_size = settings["score"]["batch_size"]
+    method = load_method(settings.method.name, run.checkpoint, device)
+    scores = build_scores(settings.score.columns, settings.cache_dir / "features").to(device)
     print(f"scoring on {describe_device(device)}", flush=True)
     with decoding_progress("Scoring images") as progress:
         found = evaluate(
-            method, data, scores, device=device, batch_size=batch_size, progress=progress
+            method,
+            data,
+            scores,
+            device=device,
+            batch_size=settings.score.batch_size,
+            progress=progress,
         )
-    metrics = write_scores(run, settings, data, found)
-    _write_examples(run, method, data, device)
+    results = combine(run, settings, data, found)
+    pictures = examples_of(method, data, results.rows, device)
+    _write(run, settings, results, pictures, method)
+    return results
+
+
+def _write(
+    run: RunDirectory, settings: Settings, results: Results, pictures: Pictures, method: Any
+) -> None:
+    """Write all files that follow from an evaluation, ``metrics.json`` last."""
+    metrics = results.metrics
+    write_scores(run.path, results.rows)
+    if results.kept:
+        write_scores(run.path, results.kept, run.calibration.name)
+    labels = np.array([row["label"] for row in results.rows])
+    for column in settings.score.columns:
+        name, row = column.column, metrics["scores"][column.column]
+        score_figure(
+            np.array([row[name] for row in results.rows]),
+            labels,
+            {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]},
+            name,
+            run.figures / f"scores_{name}.png",
+        )
+    write_examples(run.path, pictures)
+    draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
-    if settings["method"]["name"] == "cyclegan":
+    if settings.method.name == "cyclegan":
         save_detector(
             run.detector,
             method.generator_to_normal,
             network={name: method.hparams[name] for name in NETWORK_SETTINGS},
             preprocessing={
-                "channels": data.channels,
-                "size_px": data.size_px,
+                "channels": settings.dataset.channels,
+                "size_px": settings.resolution,
                 "resize": "bicubic",
                 "range": [-1.0, 1.0],
             },
             metrics=metrics,
         )
         metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
-    write_json(run.metrics, metrics)
-    return metrics
+    write_metrics(run.path, metrics)
 
 
-def decide_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
-    """Apply another protocol to the scores of a complete run; no network is asked again.
+def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
+    """Apply another protocol to the scores of a complete run, without computing scores again.
 
     Args:
         run: The run, locked by the caller.
@@ -173,44 +204,23 @@ def decide_again(run: RunDirectory, settings: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If the protocol cannot be applied to this run.
     """
-    metrics = read_metrics(run.path) | decide(run, settings)
+    kept: Rows = ()
+    if run.calibration.is_file():
+        kept = read_scores(run.path, run.calibration.name)
+    elif settings.protocol.name == "calibrated":
+        raise UserError(
+            f"{run.calibration} is gone; score the run again: "
+            f"python -m cyclegan_ad.evaluate run={run.path}"
+        )
+    metrics = read_metrics(run.path) | decide(
+        read_scores(run.path),
+        kept,
+        read_split(run.path),
+        settings.protocol,
+        seed=settings.seed,
+        where=str(run.path),
+    )
     if run.detector.is_dir():
         write_decisions(run.detector, metrics)
-    write_json(run.metrics, metrics)
+    write_metrics(run.path, metrics)
     return metrics
-
-
-def _write_examples(
-    run: RunDirectory, method: Any, data: AnomalyDataModule, device: torch.device
-) -> None:
-    """Draw some test images, and keep them with the ones that the thresholds hang on."""
-    even = spread_evenly(data, FIGURE_IMAGES)
-    shown = examples_at(data, [*even, *_critical(run, data)])
-    reconstructions, maps = look_at(method, shown.images, device)
-    write_examples(
-        run.path, shown, reconstructions, maps, np.arange(len(shown.images)) >= len(even)
-    )
-    n = len(even)
-    reconstruction_figure(
-        shown.images[:n],
-        None if reconstructions is None else reconstructions[:n],
-        maps[:n],
-        shown.labels[:n],
-        shown.captions[:n],
-        run.figures / "reconstruction.png",
-        masks=shown.masks[:n],
-    )
-
-
-def _critical(run: RunDirectory, data: AnomalyDataModule) -> list[int]:
-    """Images on which the thresholds of any of the run's scores hang, as indices of samples."""
-    rows = read_scores(run.path)
-    labels = [row["label"] for row in rows]
-    positions: dict[int, None] = {}
-    for name in rows[0]:
-        if name in ("path", "label"):
-            continue
-        found = critical_images([row[name] for row in rows], labels, CRITICAL_IMAGES)
-        positions |= dict.fromkeys(found)
-    index = {data.samples[i].path: i for i in data.split.test}
-    return [index[rows[position]["path"]] for position in positions]

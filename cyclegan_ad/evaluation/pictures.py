@@ -1,5 +1,6 @@
 """Reconstructions and anomaly maps of a few images, kept with the run to be looked at later."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cyclegan_ad.data.examples import Examples
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.examples import Examples, examples_at, spread_evenly
 from cyclegan_ad.display.drawing import to_display
+from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.files import replacing
-from cyclegan_ad.runs.examples import FILE
+from cyclegan_ad.metrics.thresholds import critical_images
+from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, FILE
+from cyclegan_ad.runs.results import Rows
 from cyclegan_ad.scoring.parts import View
 
 
-def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor | None, Tensor]:
+def reconstruct_with_maps(
+    method: Any, images: Tensor, device: torch.device
+) -> tuple[Tensor | None, Tensor]:
     """Reconstruct images and map their anomalies, for the eye: as they are, in float32.
 
     Neither ``score.tta`` nor ``score.precision`` matters, as the pictures belong to all scores.
@@ -45,25 +52,79 @@ def look_at(method: Any, images: Tensor, device: torch.device) -> tuple[Tensor |
     return reconstructions if reconstructs else None, maps
 
 
-def write_examples(
-    run_dir: Path,
-    shown: Examples,
-    reconstructions: Tensor | None,
-    maps: Tensor,
-    critical: NDArray[np.bool_],
-) -> None:
+@dataclass(frozen=True)
+class Pictures:
+    """Some test images with what the method makes of them, N images.
+
+    Attributes:
+        shown: The images, those spread evenly over the test set first.
+        reconstructions: (N, C, H, W) float32 in [-1, 1]; None where the method makes none.
+        maps: (N, H, W) float32 >= 0, anomaly maps.
+        even: How many are spread evenly; the others are those that thresholds depend on.
+    """
+
+    shown: Examples
+    reconstructions: Tensor | None
+    maps: Tensor
+    even: int
+
+
+def examples_of(method: Any, data: AnomalyDataModule, rows: Rows, device: torch.device) -> Pictures:
+    """Choose test images to be shown and reconstruct them.
+
+    Args:
+        method: A trained method on ``device``, in eval mode.
+        data: Its data, set up.
+        rows: Scores of the test images.
+        device: Where to compute.
+    """
+    even = spread_evenly(data, FIGURE_IMAGES)
+    shown = examples_at(data, [*even, *_critical(rows, data)])
+    reconstructions, maps = reconstruct_with_maps(method, shown.images, device)
+    return Pictures(shown, reconstructions, maps, len(even))
+
+
+def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
+    """Images on which the thresholds of any score depend, as indices of samples."""
+    labels = [row["label"] for row in rows]
+    positions: dict[int, None] = {}
+    for name in rows[0]:
+        if name not in ("path", "label"):
+            found = critical_images([row[name] for row in rows], labels, CRITICAL_IMAGES)
+            positions |= dict.fromkeys(found)
+    index = {data.samples[i].path: i for i in data.split.test}
+    return [index[rows[position]["path"]] for position in positions]
+
+
+def draw_examples(pictures: Pictures, path: Path) -> None:
+    """Draw the images that are spread evenly over the test set."""
+    shown, n = pictures.shown, pictures.even
+    reconstructions = pictures.reconstructions
+    reconstruction_figure(
+        shown.images[:n],
+        None if reconstructions is None else reconstructions[:n],
+        pictures.maps[:n],
+        shown.labels[:n],
+        shown.captions[:n],
+        path,
+        masks=shown.masks[:n],
+    )
+
+
+def write_examples(run_dir: Path, pictures: Pictures) -> None:
     """Write ``examples.npz``; see :class:`cyclegan_ad.runs.examples.SavedExamples`."""
+    shown = pictures.shown
     arrays: dict[str, Any] = {
         "images": _pixels(shown.images),
-        "maps": maps.numpy().astype(np.float32),
+        "maps": pictures.maps.numpy().astype(np.float32),
         "masks": shown.masks.numpy(),
         "labels": np.array(shown.labels, np.int64),
         # Paths need not be valid UTF-8.
         "paths": np.array([caption.encode(errors="surrogateescape") for caption in shown.captions]),
-        "critical": critical,
+        "critical": np.arange(len(shown.images)) >= pictures.even,
     }
-    if reconstructions is not None:
-        arrays["reconstructions"] = _pixels(reconstructions)
+    if pictures.reconstructions is not None:
+        arrays["reconstructions"] = _pixels(pictures.reconstructions)
     with replacing(run_dir / FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

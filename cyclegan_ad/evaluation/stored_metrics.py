@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import shown
 
 PROTOCOLS = ("paper", "crossfit", "calibrated")
@@ -33,6 +34,8 @@ def check_values(metrics: Mapping[str, Any]) -> None:
     protocols = metrics.get("protocols")
     if not (isinstance(protocols, dict) and all(isinstance(v, dict) for v in protocols.values())):
         wrong = "protocols"
+    if not _are_columns(metrics.get("columns"), metrics["scores"]):
+        wrong = "columns"
     localisation = metrics.get("localisation", "")
     if localisation is not None and not (
         isinstance(localisation, dict)
@@ -60,27 +63,20 @@ def check_values(metrics: Mapping[str, Any]) -> None:
         )
 
 
-def check_identity(
-    metrics: Mapping[str, Any], config: Mapping[str, Any], run: RunDirectory
-) -> None:
+def check_identity(metrics: Mapping[str, Any], config: Settings, run: RunDirectory) -> None:
     """Check that metrics, settings and training are those of one run.
 
     Raises:
         UserError: naming what they disagree in.
     """
-    if config["method"].get("name") not in list(METHODS):
-        raise UserError(
-            f"config.yaml is damaged: method.name is {shown(config['method'].get('name'))}; make "
-            "the run anew"
-        )
     training = run.read_training()
     for name, value, file in (
-        ("method", config["method"]["name"], "config.yaml"),
-        ("dataset", config["dataset"].get("name"), "config.yaml"),
-        ("resolution", config["resolution"], "config.yaml"),
-        ("seed", config["seed"], "config.yaml"),
-        ("epochs", config["trainer"].get("max_epochs"), "config.yaml"),
-        ("run", _name_of(config), "config.yaml"),
+        ("method", config.method.name, "config.yaml"),
+        ("dataset", config.dataset.name, "config.yaml"),
+        ("resolution", config.resolution, "config.yaml"),
+        ("seed", config.seed, "config.yaml"),
+        ("epochs", config.trainer.max_epochs, "config.yaml"),
+        ("run", run_name(config), "config.yaml"),
         ("training_seconds", round(training["seconds"], 1), "training.json"),
     ):
         found = metrics.get(name)
@@ -96,11 +92,14 @@ def check_identity(
         )
 
 
-def _name_of(config: Mapping[str, Any]) -> str | None:
+def _are_columns(columns: object, scores: Mapping[str, Any]) -> bool:
+    """Whether each score is described, and by its own name."""
+    if not isinstance(columns, dict) or columns.keys() != scores.keys():
+        return False
     try:
-        return run_name(dict(config))
-    except (KeyError, TypeError):
-        return None
+        return all(ScoreColumn.parse(fields).column == name for name, fields in columns.items())
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_count(value: Any) -> bool:

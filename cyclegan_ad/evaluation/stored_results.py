@@ -17,15 +17,15 @@ import numpy as np
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import (
-    Rows,
     decide_by_calibration,
     decide_by_crossfit,
     score_columns_of,
 )
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise
-from cyclegan_ad.runs.directory import RunDirectory, training_settings
-from cyclegan_ad.runs.results import SplitRow, read_metrics, read_scores, read_split
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import Rows, SplitRow, read_metrics, read_scores, read_split
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import shown, shown_name
 
 _AGAIN = "evaluate the run again"
@@ -57,7 +57,7 @@ class StoredResults:
     unused: tuple[str, ...]
 
 
-def read_stored(run: RunDirectory, config: Mapping[str, Any]) -> StoredResults:
+def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     """Read the results of a run and compute again what can be.
 
     Args:
@@ -138,16 +138,14 @@ def fingerprints(rows: Rows) -> dict[str, str]:
     return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
 
 
-def digests_of_training(
-    config: Mapping[str, Any], split: Sequence[SplitRow]
-) -> dict[str, dict[str, str]]:
+def digests_of_training(config: Settings, split: Sequence[SplitRow]) -> dict[str, dict[str, str]]:
     """SHA-256 of what a run was trained on, by which later changes are noticed: file -> what.
 
     Args:
         config: Settings of the run.
         split: Rows of its ``split.csv``.
     """
-    settings = sorted(training_settings(dict(config)).items())
+    settings = sorted(config.training().items())
     return {
         "config.yaml": {"training": digest_of(settings)},
         "split.csv": {"images": digest_of(sorted(map(tuple, split)))},

@@ -178,7 +178,7 @@ def _score(
         except NonFiniteScoreError as error:
             return error
 
-    scored: dict[str, dict[str, float]] = {column: {} for column in scores.columns}
+    scored: dict[str, dict[str, float]] = {column.column: {} for column in scores.columns}
     unusable: dict[str, list[str]] = {}
     done = 0
     for batch, found in map_batches(

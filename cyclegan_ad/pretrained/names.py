@@ -1,4 +1,4 @@
-"""The pretrained networks behind PaDiM and PatchCore, and what is wrong with a setting of theirs.
+"""The pretrained networks: backbones of PaDiM and PatchCore, and feature extractors.
 
 No torch here: a command checks its settings before it loads anything slow.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import as_typed
 
 
 @dataclass(frozen=True)
@@ -90,45 +91,8 @@ def check_backbone_name(name: Any) -> Backbone:
         UserError: If there is none of this name.
     """
     if not isinstance(name, str) or name not in BACKBONES:
-        raise UserError(f"backbone={name} is not possible; choose one of {', '.join(BACKBONES)}")
+        raise UserError(f"invalid backbone={name}: expected one of {', '.join(BACKBONES)}")
     return BACKBONES[name]
-
-
-def check_embedding_settings(method: Mapping[str, Any]) -> None:
-    """Check the settings of PaDiM or PatchCore, all that need no file.
-
-    Args:
-        method: ``method.*``, resolved.
-
-    Raises:
-        UserError: Naming the first wrong setting, its value and what it may be.
-    """
-    backbone = check_backbone_name(method["backbone"])
-    layers = method["layers"]
-    if layers is not None:
-        check_layers(backbone, layers)
-    pretrained, path = method["pretrained"], method["weights_path"]
-    if not isinstance(pretrained, bool):
-        raise UserError(f"method.pretrained={pretrained} is not possible; use true or false")
-    if path is not None and not isinstance(path, str):
-        raise UserError(f"method.weights_path={path} is not possible; it names a file")
-    if path is not None and not pretrained:
-        raise UserError(
-            f"method.weights_path={path} and method.pretrained=false exclude each other; "
-            "leave one of them out"
-        )
-    for name, null in (("max_train_images", True), ("n_features", True), ("n_neighbors", False)):
-        value = method.get(name, 1)
-        if not (_is_whole(value) and value >= 1) and not (null and value is None):
-            least = "null or a whole number" if null else "a whole number"
-            raise UserError(f"method.{name}={value} is not possible; it is {least} >= 1")
-    if method["name"] == "padim":
-        check_features(backbone, layers or backbone.padim_layers, method["n_features"])
-    ratio = method.get("coreset_ratio", 1.0)
-    if not (isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 < ratio <= 1):
-        raise UserError(
-            f"method.coreset_ratio={ratio} is not possible; it is a number above 0, at most 1"
-        )
 
 
 def check_layers(backbone: Backbone, layers: Any) -> None:
@@ -143,8 +107,8 @@ def check_layers(backbone: Backbone, layers: Any) -> None:
     in_order = isinstance(layers, Sequence) and [name for name in known if name in layers]
     if not in_order or in_order != list(layers):
         raise UserError(
-            f"method.layers={layers} is not possible; for this backbone it is null or some of "
-            f"[{','.join(known)}], in this order"
+            f"invalid method.layers={as_typed(layers)}: expected null or some of "
+            f"[{','.join(known)}] in this order, for this backbone"
         )
 
 
@@ -167,14 +131,10 @@ def check_features(backbone: Backbone, layers: Sequence[str], n_features: int | 
         return min(backbone.padim_features, total)
     if n_features > total:
         raise UserError(
-            f"method.n_features={n_features} is not possible; method.layers={list(layers)} have "
-            f"{total} channels together"
+            f"invalid method.n_features={n_features}: expected at most {total}, the channels of "
+            f"method.layers={as_typed(layers)}"
         )
     return n_features
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_extractor_name(extractor: str) -> str:
@@ -189,7 +149,6 @@ def check_extractor_name(extractor: str) -> str:
     """
     if extractor not in EXTRACTOR_NAMES:
         raise UserError(
-            f"unknown feature extractor '{extractor}': score.extractor is one of "
-            f"{', '.join(EXTRACTOR_NAMES)}"
+            f"invalid score.extractor={extractor}: expected one of {', '.join(EXTRACTOR_NAMES)}"
         )
     return extractor

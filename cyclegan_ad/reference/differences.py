@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
-from cyclegan_ad.runs.directory import RunDirectory, training_differences
+from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import (
     PAPER_METRICS,
     SplitRow,
@@ -16,7 +16,8 @@ from cyclegan_ad.runs.results import (
     paper_method_name,
     read_split,
 )
-from cyclegan_ad.text import printable, shortest, shown_name
+from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.text import as_typed, printable, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
 # method.weights_path is told.
@@ -24,7 +25,7 @@ _NO_DEPARTURE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
 _LONGEST = 40
 
 
-def departures(config: Mapping[str, Any], split: Iterable[SplitRow]) -> tuple[str, ...]:
+def departures(config: Settings, split: Iterable[SplitRow]) -> tuple[str, ...]:
     """Name all that makes a run another training or test than the paper's.
 
     Every setting that makes another training (`training_differences`) is compared with the
@@ -38,13 +39,13 @@ def departures(config: Mapping[str, Any], split: Iterable[SplitRow]) -> tuple[st
         E.g. ``("method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 59 + 59)")``; none
         for a dataset that the paper has not.
     """
-    dataset = config["dataset"]["name"]
+    dataset = config.dataset.name
     if dataset not in paper_table1():
         return ()
-    theirs = paper_settings(config["method"]["name"], dataset, config["resolution"])
+    theirs = paper_settings(config.method.name, dataset, config.resolution)
     found = [
         f"{shown_name(name)}={_told(ours)} (paper: {_told(paper)})"
-        for name, paper, ours in training_differences(theirs, dict(config))
+        for name, paper, ours in training_differences(theirs.training(), config.training())
         if name not in _NO_DEPARTURE
     ]
     return (*found, *_of_images(dataset, split))
@@ -92,18 +93,6 @@ def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
 
 
 def _told(value: object) -> str:
-    """A value as it is typed, short and fit to print.
-
-    >>> _told(None), _told(True), _told(10.0), _told([0.5, 0.999])
-    ('null', 'true', '10', '[0.5,0.999]')
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return shortest(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(_told, value))}]"
-    text = printable(str(value))
+    """A value as it is typed, short and fit to print."""
+    text = printable(as_typed(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

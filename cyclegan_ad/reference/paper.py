@@ -1,11 +1,11 @@
 """How the paper trained: sizes of its datasets (Table 1) and the settings behind its figures."""
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+
+from cyclegan_ad.settings import Settings, read_settings
 
 # Of all methods but CycleGAN, which the paper has at two.
 _RESOLUTION_PX = 256
@@ -52,7 +52,8 @@ def paper_table1() -> dict[str, PaperSizes]:
     }
 
 
-def paper_settings(method: str, dataset: str, resolution: int) -> dict[str, Any]:
+@cache
+def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
     """All settings of a training as the paper did it, composed from ``conf/``.
 
     The defaults there are the paper's and, where its text is silent or says otherwise, those of
@@ -64,17 +65,10 @@ def paper_settings(method: str, dataset: str, resolution: int) -> dict[str, Any]
         resolution: Side of the images in pixels; of CycleGAN only, the others have 256.
     """
     size_px = resolution if method == "cyclegan" else _RESOLUTION_PX
-    settings: dict[str, Any] = json.loads(_composed(method, dataset, size_px))
-    return settings
-
-
-@cache
-def _composed(method: str, dataset: str, size_px: int) -> str:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import OmegaConf
 
-    from cyclegan_ad.composing import conf_dir, register_resolvers
+    from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
 
     register_resolvers()
     words = [f"method={method}", f"dataset={dataset}", f"resolution={size_px}"]
@@ -83,7 +77,7 @@ def _composed(method: str, dataset: str, size_px: int) -> str:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), job_name="train", version_base="1.3"):
-            settings = compose("train", [*words, *_OTHER_THAN_DEFAULT])
+            composed = compose("train", [*words, *_OTHER_THAN_DEFAULT])
     finally:
         GlobalHydra.instance().hydra = of_command
-    return json.dumps(OmegaConf.to_container(settings, resolve=True))
+    return read_settings(Settings, resolve(composed))

@@ -63,7 +63,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             "runs with it, or leave protocol out"
         )
     left_out += [
-        LeftOut(f"{run.shown}, score {printable(column)}", f"not evaluated with {study.protocol}")
+        LeftOut(f"{run.shown}, score {column.column}", f"not evaluated with {study.protocol}")
         for run, column in study.without_protocol
     ]
     honest = gather_honest(comparable)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.runs.results import paper_method_name
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.settings import PaDiM, PatchCore, Settings
 from cyclegan_ad.text import printable
 
 # In the paper's order.
@@ -29,8 +29,9 @@ METRIC_TITLES = {
 }
 
 # Stands in for FID where the Inception weights cannot be had.
-FID_SUBSTITUTE = "fid_efficientnet_lite0"
-TABLE2_ROWS = ("sse", "fid", FID_SUBSTITUTE)
+FID_SUBSTITUTE = ScoreColumn("fid", "efficientnet_lite0")
+FID = ScoreColumn("fid", "inception")
+TABLE2_ROWS = (ScoreColumn("sse"), FID, FID_SUBSTITUTE)
 
 # Their one score is a distance of embeddings, which the paper lists under SSE.
 EMBEDDING_METHODS = tuple(name for name, method in METHODS.items() if method.scores == (EMBEDDING,))
@@ -92,24 +93,14 @@ def backbone_title(backbone: str) -> str:
     return _BACKBONE_TITLES.get(backbone, printable(backbone))
 
 
-def other_backbone(settings: Mapping[str, Any]) -> str:
-    """Title of a method's network where it is not its own with ImageNet weights; else empty.
-
-    Args:
-        settings: group ``method`` of ``config.yaml``.
-
-    >>> other_backbone({"name": "padim", "backbone": "resnet18"})
-    ''
-    >>> other_backbone({"name": "padim", "backbone": "efficientnet_lite0", "pretrained": False})
-    'EfficientNet-Lite0 with random weights'
-    """
-    own = OWN_BACKBONES.get(str(settings.get("name")))
-    if own is None:
+def other_backbone(settings: Settings) -> str:
+    """Title of a method's network where it is not its own with ImageNet weights; else empty."""
+    method = settings.method
+    if not isinstance(method, PaDiM | PatchCore):
         return ""
-    backbone, pretrained = str(settings.get("backbone", own)), settings.get("pretrained", True)
-    if backbone == own and pretrained:
+    if method.backbone == OWN_BACKBONES[method.name] and method.pretrained:
         return ""
-    return backbone_title(backbone) + ("" if pretrained else " with random weights")
+    return backbone_title(method.backbone) + ("" if method.pretrained else " with random weights")
 
 
 def dataset_title(dataset: str) -> str:
@@ -123,44 +114,23 @@ def dataset_order(dataset: str) -> tuple[int, str]:
     return (known.index(dataset) if dataset in known else len(known), dataset)
 
 
-def table2_row(column: str, method: str) -> str | None:
-    """Row of Table 2 that a score column belongs to; None for an extension.
+def table2_row(column: ScoreColumn, method: str) -> ScoreColumn | None:
+    """Row of Table 2 that a score belongs to; None for an extension.
 
-    >>> table2_row("sse", "cyclegan"), table2_row("embedding", "padim")
-    ('sse', 'sse')
-    >>> table2_row("embedding", "ganomaly") is None, table2_row("peak_2px", "cyclegan") is None
-    (True, True)
+    >>> table2_row(ScoreColumn("embedding"), "padim").title
+    'SSE'
+    >>> table2_row(ScoreColumn("embedding"), "ganomaly") is None
+    True
     """
-    if column == EMBEDDING and method in EMBEDDING_METHODS:
-        return "sse"
+    if column == ScoreColumn(EMBEDDING) and method in EMBEDDING_METHODS:
+        return ScoreColumn("sse")
     return column if column in TABLE2_ROWS else None
 
 
-def score_title(column: str) -> str:
-    """Title of a score column.
-
-    >>> score_title("fid_efficientnet_lite0"), score_title("peak_2px_tta")
-    ('FID (EfficientNet-Lite0)', 'peak 2px, 8 symmetries')
-    >>> score_title("sse_bf16")
-    'SSE, bf16'
-    """
-    added = ", 8 symmetries" if column.endswith("_tta") else ""
-    base = column.removesuffix("_tta")
-    if base.endswith("_bf16"):
-        base, added = base.removesuffix("_bf16"), ", bf16" + added
-    if base == "sse":
-        return f"SSE{added}"
-    for stem, title in (("fid_spatial", "spatial FID"), ("fid", "FID")):
-        if base == stem or base.startswith(f"{stem}_"):
-            extractor = base[len(stem) + 1 :]
-            extractor = {"efficientnet_lite0": "EfficientNet-Lite0"}.get(extractor, extractor)
-            return title + (f" ({extractor})" if extractor else "") + added
-    return printable(base.replace("_", " ")) + added
-
-
-def score_order(column: str) -> tuple[int, str]:
+def score_order(column: ScoreColumn) -> tuple[int, str]:
     """Sorts the paper's scores first."""
-    return (TABLE2_ROWS.index(column) if column in TABLE2_ROWS else len(TABLE2_ROWS), column)
+    place = TABLE2_ROWS.index(column) if column in TABLE2_ROWS else len(TABLE2_ROWS)
+    return (place, column.column)
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

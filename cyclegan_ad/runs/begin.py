@@ -17,38 +17,33 @@ from cyclegan_ad.data.images import Progress, hash_in_order
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_json, write_rows, write_text
+from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SplitRow, read_split
+from cyclegan_ad.runs.results import SplitRow, read_split, write_split
+from cyclegan_ad.settings import Settings
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 
-def write_start(run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule) -> None:
+def write_start(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> None:
     """Begin a run: delete what was there, write its split, environment and settings.
 
     ``config.yaml`` comes last: with it the directory counts as a run.
     """
     run.clear()
-    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
+    write_split(run.path, [SplitRow(*row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
-    root = settings["dataset"]["root"]
-    exclude = settings["dataset"]["exclude"]
-    kept = settings | {
-        "overwrite": False,
-        "data_dir": _absolute(settings["data_dir"]),
-        "cache_dir": _absolute(settings["cache_dir"]),
-        "dataset": settings["dataset"]
-        | {
-            "root": None if root is None else _absolute(root),
-            "exclude": None if exclude is None else _absolute(exclude),
-        },
-    }
-    write_text(run.config, yaml.safe_dump(kept, sort_keys=False))
+    places = ("data_dir", "cache_dir", "dataset.root", "dataset.exclude")
+    given = settings.flat()
+    kept = settings.replaced(
+        {"overwrite": False}
+        | {name: _absolute(given[name]) for name in places if given[name] is not None}
+    )
+    write_text(run.config, yaml.safe_dump(kept.as_dict(), sort_keys=False))
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
+    return str(Path(path).resolve())
 
 
 def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
@@ -62,9 +57,7 @@ def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
     _refuse_changed({row[0] for row in before ^ now}, run, data.root)
 
 
-def check_images(
-    run: RunDirectory, settings: dict[str, Any], progress: Progress | None = None
-) -> None:
+def check_images(run: RunDirectory, settings: Settings, progress: Progress | None = None) -> None:
     """Make sure, without decoding, that a run's results are about the images asked for.
 
     The contents of all images, and of the masks of test images, are hashed and compared with
@@ -79,11 +72,10 @@ def check_images(
         UserError: If the dataset's folder is gone, or an image or mask was added, removed or
             changed.
     """
-    dataset = settings["dataset"]
+    dataset = settings.dataset
     try:
-        root = dataset_folder(settings)
-        exclude = images_left_out(dataset["exclude"])
-        samples = list_samples(dataset["layout"], root, exclude=exclude)
+        root = dataset_folder(dataset, settings.data_dir, settings.cache_dir)
+        samples = list_samples(dataset.layout, root, exclude=images_left_out(dataset.exclude))
     except UserError as error:
         raise UserError(
             f"cannot check that {run.path} was made with the images asked for: {error}; to see the "

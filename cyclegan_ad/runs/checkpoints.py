@@ -3,6 +3,7 @@
 import hashlib
 import io
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
-from cyclegan_ad.runs.directory import RunDirectory, training_differences, training_settings
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import training_differences
+from cyclegan_ad.text import as_typed
 
 IDENTITY = "run"  # where a checkpoint says which run it belongs to
 _SPLIT = "split.csv"
@@ -54,11 +57,11 @@ class WholeCheckpoints(TorchCheckpointIO):
             temporary.write_bytes(buffer.getbuffer())
 
 
-def identity_of(settings: dict[str, Any], data: AnomalyDataModule) -> dict[str, Any]:
+def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[str, Any]:
     """What tells the training of a run from any other: its settings and its images.
 
     Args:
-        settings: All settings of the job; or only those of the training, flat.
+        training: As :meth:`cyclegan_ad.settings.Settings.training` gives it.
         data: Its data, set up.
 
     Returns:
@@ -68,7 +71,7 @@ def identity_of(settings: dict[str, Any], data: AnomalyDataModule) -> dict[str, 
     for path, sha256, label, subset in data.split_rows():
         if subset not in ("unreadable", "mask"):
             digest.update(f"{sha256} {label} {subset} {path}\n".encode(errors="surrogateescape"))
-    return training_settings(settings) | {_SPLIT: digest.hexdigest()}
+    return dict(training) | {_SPLIT: digest.hexdigest()}
 
 
 def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
@@ -103,7 +106,7 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
         different.append(("epochs", epochs, f"at most {identity['trainer.max_epochs']}"))
     if different:
         listed = ", ".join(
-            "other images" if name == _SPLIT else f"{name}={old} (here {new})"
+            "other images" if name == _SPLIT else f"{name}={as_typed(old)} (here {as_typed(new)})"
             for name, old, new in different
         )
         raise UserError(

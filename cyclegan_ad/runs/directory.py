@@ -12,7 +12,6 @@ Every file is written to a temporary name and renamed, so a reader never sees ha
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -21,66 +20,10 @@ import yaml
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.lock import locked_by_command
+from cyclegan_ad.settings import Settings, read_settings, training_differences
+from cyclegan_ad.text import as_typed
 
 State = Literal["new", "unfinished", "trained"]
-
-# Settings that may change without making it another training. Where the images lie does not count:
-# split.csv holds their hashes.
-NOT_TRAINING = (
-    "score.",
-    "method.scores",
-    "logger.",
-    # But for protocol.calibration_fraction: images kept out of training make it another one.
-    "protocol.name",
-    "protocol.folds",
-    "protocol.margin",
-    "protocol.confidence",
-    "runs",
-    "run_name",
-    "overwrite",
-    "data_dir",
-    "cache_dir",
-    "dataset.scores",
-    # Only defaults of method.* and trainer.*, where they are compared.
-    "backbone",
-    "dataset.base_channels",
-    "dataset.embedding_images",
-    "dataset.learning_rate",
-    "dataset.max_epochs",
-    "dataset.root",
-    "dataset.exclude",
-    "dataset.folders",
-    "dataset.source",
-    "dataset.storage",
-    "dataset.memory_limit_mib",
-    "dataset.images_on",
-    "trainer.accelerator",
-    "trainer.activation_checkpointing",
-    "trainer.channels_last",  # of earlier versions
-    "trainer.compile",
-    "trainer.strategy",
-    "trainer.log_every_n_steps",
-    "trainer.checkpoint_every_n_epochs",
-    "trainer.snapshot_every_n_epochs",
-)
-
-
-# Settings that runs of earlier versions do not name, with what those versions did.
-_ADDED: dict[str, dict[str, Any]] = {
-    "dataset": {"images_on": "auto"},
-    "protocol": {
-        "name": "paper",
-        "folds": 5,
-        "margin": 0.0,
-        "confidence": 0.95,
-        "calibration_fraction": 0.0,
-    },
-    "score": {"peak_sigma_px": 2, "tta": "none", "precision": "float32"},
-    "trainer": {"compile_mode": "default", "activation_checkpointing": False},
-}
-
-_GROUPS = ("dataset", "method", "protocol", "score", "trainer")
-_NEEDED = {"seed", "resolution", "runs", "run_name", "dataset", "method", "trainer", "score"}
 
 
 class RunDirectory:
@@ -107,13 +50,12 @@ class RunDirectory:
         self._written_first = (*first, *(f".{name}." for name in first))
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> "RunDirectory":
+    def of(cls, settings: Settings) -> "RunDirectory":
         """The directory that belongs to the settings of a command."""
-        name = run_name(settings)
-        dataset, seed = settings["dataset"]["name"], settings["seed"]
-        return cls(Path(settings["runs"]).expanduser() / name / dataset / f"seed{seed}")
+        folder = settings.runs / run_name(settings) / settings.dataset.name
+        return cls(folder / f"seed{settings.seed}")
 
-    def read_config(self) -> dict[str, Any]:
+    def read_config(self) -> Settings:
         """The settings the run was made with.
 
         Raises:
@@ -124,28 +66,20 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no config.yaml; name one that "
                 "`python -m cyclegan_ad.train` made, such as runs/cyclegan-64/brain_mri/seed0"
             )
+        again = "make the run again with overwrite=true or choose another run_name"
         try:
-            settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-            flat = dict(flatten(settings))
-        except Exception:  # PyYAML raises all kinds of errors on values that are not of their type
-            settings, flat = None, {}
-        if not (
-            isinstance(settings, dict)
-            and settings.keys() >= _NEEDED
-            and all(isinstance(settings.get(name, {}), dict) for name in _GROUPS)
-            and all(map(_is_value, flat.values()))
-        ):
-            raise UserError(
-                f"{self.config} is damaged; make the run anew with overwrite=true or choose "
-                "another run_name"
-            )
-        return settings | {name: added | settings.get(name, {}) for name, added in _ADDED.items()}
+            content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            return read_settings(Settings, content)
+        except UserError as error:
+            raise UserError(f"{self.config} is damaged ({error}); {again}") from error
+        except Exception as error:  # PyYAML raises all kinds of errors on what is no YAML
+            raise UserError(f"{self.config} is damaged; {again}") from error
 
-    def claim(self, settings: dict[str, Any]) -> State:
+    def claim(self, settings: Settings) -> State:
         """Say how a command with these settings goes on here. Changes nothing.
 
         Args:
-            settings: All settings of the command, resolved.
+            settings: All settings of the command.
 
         Returns:
             ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
@@ -167,18 +101,20 @@ class RunDirectory:
                 f"{self.path} holds files but no config.yaml, so no run of this program made it; "
                 "choose another place with runs=PATH or run_name=NAME"
             )
-        if settings["overwrite"]:
+        if settings.overwrite:
             return "new"
-        different = training_differences(self.read_config(), settings)
+        different = training_differences(self.read_config().training(), settings.training())
         if different and self.only_started():
             return "new"  # refused or cut short before its first epoch: there is nothing to lose
         if different:
-            listed = ", ".join(f"{key}={old} (now {new})" for key, old, new in different)
+            listed = ", ".join(
+                f"{key}={as_typed(old)} (now {as_typed(new)})" for key, old, new in different
+            )
             raise UserError(
                 f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
                 "replace the old one with overwrite=true"
             )
-        training, max_epochs = self.read_training(), settings["trainer"]["max_epochs"]
+        training, max_epochs = self.read_training(), settings.trainer.max_epochs
         epochs, finished = training["epochs"], training["finished"]
         if epochs > max_epochs or finished is not (epochs == max_epochs):
             raise UserError(
@@ -223,16 +159,15 @@ class RunDirectory:
             ) from error
 
 
-def run_name(settings: dict[str, Any]) -> str:
+def run_name(settings: Settings) -> str:
     """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``.
 
     With images kept out of training for calibration, it is ``<method>-<resolution>-calibrated``.
     """
-    if settings["run_name"] is not None:
-        return str(settings["run_name"])
-    kept = settings.get("protocol", {}).get("calibration_fraction", 0.0) > 0
-    name = f"{settings['method']['name']}-{settings['resolution']}"
-    return f"{name}-calibrated" if kept else name
+    if settings.run_name is not None:
+        return str(settings.run_name)
+    name = f"{settings.method.name}-{settings.resolution}"
+    return f"{name}-calibrated" if settings.protocol.calibration_fraction > 0 else name
 
 
 def _is_progress(epochs: object, steps: object, seconds: object, finished: object) -> bool:
@@ -243,35 +178,3 @@ def _is_progress(epochs: object, steps: object, seconds: object, finished: objec
         and 0 <= seconds < 3.2e9
         and isinstance(finished, bool)
     )
-
-
-def training_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that make another training, flat: dotted name -> value."""
-    return {name: value for name, value in flatten(settings) if not name.startswith(NOT_TRAINING)}
-
-
-def training_differences(
-    old: dict[str, Any], new: dict[str, Any]
-) -> list[tuple[str, object, object]]:
-    """Settings that make another training, as (name, old value, new value)."""
-    before, after = training_settings(old), training_settings(new)
-    return [
-        (key, before.get(key), after.get(key))
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _is_value(value: object) -> bool:
-    """Whether it is what a setting can be: a number, a text, null, or a list of such."""
-    listed = value if isinstance(value, list) else [value]
-    return all(isinstance(item, str | int | float | None) for item in listed)
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of each setting in nested dictionaries."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

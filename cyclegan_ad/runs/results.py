@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,13 +11,32 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT
+from cyclegan_ad.files import PATH_TEXT, write_json, write_rows
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.text import shown, shown_name
 
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
-METRICS_FORMAT = 2
+METRICS_FORMAT = 3
 SUBSETS = ("train", "test", "calibration")
+
+
+Rows = Sequence[dict[str, Any]]
+"""Of ``scores.csv`` or ``calibration.csv``: ``path``, ``label`` (0 normal, 1 abnormal), scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What the evaluation of a run found.
+
+    Attributes:
+        metrics: What ``metrics.json`` holds.
+        rows: Of the test images.
+        kept: Of the abnormal images kept out of training to calibrate with; may be empty.
+    """
+
+    metrics: dict[str, Any]
+    rows: Rows
+    kept: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +161,11 @@ class SplitRow(NamedTuple):
     subset: str
 
 
+def write_split(run_dir: Path, rows: Sequence[SplitRow]) -> None:
+    """Write ``split.csv`` of a run."""
+    write_rows(run_dir / "split.csv", list(SplitRow._fields), [list(row) for row in rows])
+
+
 def read_split(run_dir: Path) -> list[SplitRow]:
     """Read ``split.csv`` of a run: which images train, test and calibrate.
 
@@ -169,6 +194,23 @@ def read_split(run_dir: Path) -> list[SplitRow]:
     if any(row.subset in SUBSETS and row.label not in (0, 1) for row in rows):
         raise UserError(f"{path} is damaged (a label is neither 0 nor 1); {again}")
     return rows
+
+
+def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
+    """Write ``scores.csv`` or ``calibration.csv`` of a run.
+
+    Args:
+        run_dir: The run's directory.
+        rows: One an image, with the same columns; at least one.
+        name: Which of the two files.
+    """
+    header = list(rows[0])
+    write_rows(run_dir / name, header, [[row[column] for column in header] for row in rows])
+
+
+def write_metrics(run_dir: Path, metrics: dict[str, Any]) -> None:
+    """Write ``metrics.json`` of a run; last of all, as with it the run is complete."""
+    write_json(run_dir / "metrics.json", metrics)
 
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:

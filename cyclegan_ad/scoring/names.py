@@ -1,57 +1,157 @@
-"""The names of scores and feature extractors, and what is wrong with a wrong one.
-
-No torch here: a command checks its settings before it loads anything slow.
-"""
+"""Scores by name, and the columns that they become in the files of a run; without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
-from cyclegan_ad.pretrained.names import check_extractor_name
-from cyclegan_ad.text import shortest
+from cyclegan_ad.text import as_typed, shortest
 
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
 TTA_NAMES = ("none", "dihedral")
 SCORE_PRECISIONS = ("float32", "bf16")
 
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
+_PAPER_EXTRACTOR = "inception"
+_EXTRACTOR_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0"}
+_TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A score and how it is computed: all that two equal columns must share.
+
+    Attributes:
+        name: One of ``SCORE_NAMES``.
+        extractor: Network whose features ``fid`` and ``fid_spatial`` compare; None of the others.
+        peak_sigma_px: Width of the smoothing of ``peak`` in pixels; None of the others.
+        tta: ``none``, or ``dihedral`` for the mean over the 8 symmetries of the image.
+        precision: Arithmetic of the reconstruction and of the extractor, ``float32`` or ``bf16``;
+            of ``embedding`` always ``float32``.
+    """
+
+    name: str
+    extractor: str | None = None
+    peak_sigma_px: float | None = None
+    tta: str = "none"
+    precision: str = "float32"
+
+    @classmethod
+    def of(
+        cls, name: str, *, extractor: str, peak_sigma_px: float, tta: str, precision: str
+    ) -> Self:
+        """The column of a score under the settings ``score.*``; what does not matter is dropped."""
+        return cls(
+            name,
+            extractor=extractor if name in _EXTRACTOR_SCORES else None,
+            peak_sigma_px=float(peak_sigma_px) if name == "peak" else None,
+            tta=tta,
+            precision="float32" if name == EMBEDDING else precision,
+        )
+
+    @property
+    def column(self) -> str:
+        """Its name in ``scores.csv``, ``metrics.json`` and dashboards.
+
+        >>> ScoreColumn("fid", "inception").column, ScoreColumn("sse", precision="bf16").column
+        ('fid', 'sse_bf16')
+        >>> ScoreColumn("peak", peak_sigma_px=2.0, tta="dihedral").column
+        'peak_2px_tta'
+        """
+        column = self.name
+        if self.extractor not in (None, _PAPER_EXTRACTOR):
+            column += f"_{self.extractor}"
+        if self.peak_sigma_px is not None:
+            column += f"_{shortest(self.peak_sigma_px)}px"
+        if self.precision != "float32":
+            column += f"_{self.precision}"
+        return column if self.tta == "none" else f"{column}_tta"
+
+    @property
+    def title(self) -> str:
+        """What tables and figures call it.
+
+        >>> ScoreColumn("fid", "efficientnet_lite0").title
+        'FID (EfficientNet-Lite0)'
+        >>> ScoreColumn("peak", peak_sigma_px=2.0, tta="dihedral").title
+        'peak 2 px, 8 symmetries'
+        """
+        title = _TITLES.get(self.name, self.name)
+        if self.extractor not in (None, _PAPER_EXTRACTOR):
+            title += f" ({_EXTRACTOR_TITLES.get(str(self.extractor), self.extractor)})"
+        if self.peak_sigma_px is not None:
+            title += f" {shortest(self.peak_sigma_px)} px"
+        if self.precision != "float32":
+            title += f", {self.precision}"
+        return title if self.tta == "none" else f"{title}, 8 symmetries"
+
+    @property
+    def in_paper(self) -> bool:
+        """Whether the paper has this score, computed so."""
+        return self in (ScoreColumn("sse"), ScoreColumn("fid", _PAPER_EXTRACTOR))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, as ``metrics.json`` and ``detector.json`` hold them."""
+        return asdict(self)
+
+    @classmethod
+    def parse(cls, fields: object) -> Self:
+        """Read what :meth:`as_dict` wrote.
+
+        Raises:
+            ValueError: If it is none.
+
+        >>> ScoreColumn.parse(ScoreColumn("sse").as_dict())
+        ScoreColumn(name='sse', extractor=None, peak_sigma_px=None, tta='none', precision='float32')
+        """
+        if not isinstance(fields, dict) or fields.keys() != cls.__dataclass_fields__.keys():
+            raise ValueError("not a score column")
+        found = cls(**fields)
+        sigma_px = found.peak_sigma_px
+        if (
+            found.name not in SCORE_NAMES
+            or found.tta not in TTA_NAMES
+            or found.precision not in SCORE_PRECISIONS
+            or (found.extractor is None) is (found.name in _EXTRACTOR_SCORES)
+            or not isinstance(found.extractor, str | None)
+            or (type(sigma_px) is float and sigma_px > 0) is not (found.name == "peak")
+        ):
+            raise ValueError("not a score column")
+        return found
 
 
 def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
     """Check the scores that were asked for.
 
     Args:
-        names: score names, in the order wanted; a repeated one counts once.
+        names: Score names, in the order wanted; a repeated one counts once.
 
     Returns:
         The names without repeats, in the same order.
 
     Raises:
-        UserError: if a name is unknown or there is none.
+        UserError: If a name is unknown or there is none.
 
-    Example:
-        >>> check_score_names(["fid", "sse", "fid"])
-        ('fid', 'sse')
+    >>> check_score_names(["fid", "sse", "fid"])
+    ('fid', 'sse')
     """
     unique = tuple(dict.fromkeys(names))
-    choices = ", ".join(SCORE_NAMES)
-    for name in unique:
-        if name not in SCORE_NAMES:
-            raise UserError(f"unknown score '{name}': score takes one or more of {choices}")
-    if not unique:
-        raise UserError(f"no score was asked for: score takes one or more of {choices}")
+    if not unique or not set(unique) <= set(SCORE_NAMES):
+        raise UserError(
+            f"invalid score.names={as_typed(unique)}: expected one or more of "
+            f"{', '.join(SCORE_NAMES)}"
+        )
     return unique
 
 
 def needs_extractor(names: Iterable[str]) -> bool:
     """Tell whether any of the scores compares deep features.
 
-    Example:
-        >>> needs_extractor(["sse"]), needs_extractor(["sse", "fid"])
-        (False, True)
+    >>> needs_extractor(["sse"]), needs_extractor(["sse", "fid"])
+    (False, True)
     """
     return any(name in _EXTRACTOR_SCORES for name in names)
 
@@ -60,74 +160,18 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
     """Check that a method has the scores that were asked for.
 
     Args:
-        method: one of ``METHODS``.
-        names: any of ``SCORE_NAMES``.
+        method: One of ``METHODS``.
+        names: Any of ``SCORE_NAMES``.
 
     Raises:
-        UserError: if it has not all of them.
+        UserError: If it has not all of them.
     """
     possible = METHODS[method].scores
     for name in names:
         if name not in possible:
             reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
             raise UserError(
-                f"method={method} {reason}, so it has no score '{name}': leave score out, or "
-                f"take score.names=[{','.join(possible)}] or some of it"
+                f"invalid score.names={as_typed(tuple(names))}: method={method} {reason}, so it "
+                f"has no score {name}; leave score out, or use some of "
+                f"score.names=[{','.join(possible)}]"
             )
-
-
-def score_columns(score: Mapping[str, Any]) -> list[str]:
-    """Name the columns that the settings ``score.*`` ask for.
-
-    >>> options = {"extractor": "inception", "peak_sigma_px": 2, "tta": "none"}
-    >>> score_columns({"names": ["sse", "fid"], "precision": "float32", **options})
-    ['sse', 'fid']
-    """
-    options = {name: score[name] for name in ("extractor", "peak_sigma_px", "tta", "precision")}
-    return [score_column(name, **options) for name in check_score_names(score["names"])]
-
-
-def score_column(
-    name: str,
-    extractor: str,
-    *,
-    peak_sigma_px: float | None = None,
-    tta: str = "none",
-    precision: str = "float32",
-) -> str:
-    """Name the column that a score has in ``scores.csv`` and ``metrics.json``.
-
-    Figures that were not computed alike must never share a column, so the extractor (but for the
-    paper's own), the width of the smoothing, bfloat16 and test-time augmentation are part of its
-    name.
-
-    Args:
-        name: one of ``SCORE_NAMES``.
-        extractor: one of ``EXTRACTOR_NAMES``; counts for ``fid`` and ``fid_spatial``.
-        peak_sigma_px: width of the smoothing in pixels, for ``peak``.
-        tta: one of ``TTA_NAMES``.
-        precision: one of ``SCORE_PRECISIONS``; ``embedding`` is computed as the method does it.
-
-    Raises:
-        UserError: if a name is unknown.
-        ValueError: if ``peak`` is given no width.
-
-    Example:
-        >>> score_column("fid", "efficientnet_lite0")
-        'fid_efficientnet_lite0'
-        >>> score_column("peak", "inception", peak_sigma_px=2, tta="dihedral")
-        'peak_2px_tta'
-        >>> score_column("sse", "inception", precision="bf16")
-        'sse_bf16'
-    """
-    check_score_names([name])
-    column = name
-    if name in _EXTRACTOR_SCORES and check_extractor_name(extractor) != "inception":
-        column = f"{name}_{extractor}"
-    if name == "peak":
-        if peak_sigma_px is None:
-            raise ValueError("peak needs the width of its smoothing")
-        column = f"peak_{shortest(peak_sigma_px)}px"
-    if precision != "float32" and name != EMBEDDING:
-        column = f"{column}_{precision}"
-    return column if tta == "none" else f"{column}_tta"

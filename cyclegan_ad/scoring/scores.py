@@ -6,7 +6,7 @@ that image and its reconstruction alone: nothing is rescaled over a batch or a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
-from cyclegan_ad.scoring.names import check_score_names, needs_extractor, score_column
+from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
 from cyclegan_ad.scoring.parts import View, check_shapes
 
 
@@ -67,53 +67,44 @@ class Scores(nn.Module):
     in every checkpoint.
 
     Args:
-        names: any of ``SCORE_NAMES``.
+        columns: what to compute; all with one extractor, ``tta`` and precision (but that of
+            ``embedding``).
         extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
-        peak_sigma_px: width of the smoothing of ``peak``, in pixels; needed for it alone.
-        tta: ``none``, or ``dihedral`` to average scores and maps over the 8 symmetries of an image.
-        precision: ``float32``, or ``bf16`` for reconstructions in bfloat16; the extractor has its
-            own.
         feature_cache: where ``fid`` looks for the features of images before it computes them.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
             ``standardised``; may be set later.
 
-    Attributes:
-        columns: the names that the scores go by in tables, in the order of ``names``.
-
     Raises:
-        UserError: if a name is unknown.
-        ValueError: if a score needs an extractor and there is none.
+        ValueError: if a score needs an extractor and there is another one or none.
     """
 
     variance: Tensor | None
 
     def __init__(
         self,
-        names: Iterable[str],
+        columns: Sequence[ScoreColumn],
         extractor: FeatureExtractor | None,
         *,
-        peak_sigma_px: float | None = None,
-        tta: str = "none",
-        precision: str = "float32",
         feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.names = check_score_names(names)
-        if extractor is None and needs_extractor(self.names):
-            raise ValueError(f"scores {', '.join(self.names)} need a feature extractor")
+        self.columns = tuple(columns)
         self.extractor = extractor
-        self.peak_sigma_px, self.tta, self.precision = peak_sigma_px, tta, precision
+        name = None if extractor is None else extractor.name
+        if any(column.extractor not in (None, name) for column in self.columns):
+            raise ValueError(f"scores {', '.join(self.names)} need their feature extractor")
+        [self.tta] = {column.tta for column in self.columns}
+        others = [column.precision for column in self.columns if column.name != EMBEDDING]
+        [self.precision] = {*others} or {"float32"}
         # The maps behind fid_spatial are too large to be kept, and give the pooled features too.
         self.feature_cache = None if "fid_spatial" in self.names else feature_cache
         self.register_buffer("variance", variance)
-        extractor_name = "inception" if extractor is None else extractor.name
-        self.columns = tuple(
-            score_column(
-                name, extractor_name, peak_sigma_px=peak_sigma_px, tta=tta, precision=precision
-            )
-            for name in self.names
-        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the scores, in order."""
+        return tuple(column.name for column in self.columns)
 
     @torch.no_grad()
     def forward(self, method: Any, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -124,8 +115,8 @@ class Scores(nn.Module):
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
 
         Returns:
-            For each of ``columns``, in order, (N,) float64 scores on the device of the images; and
-            the anomaly maps, (N, H, W) float32 >= 0; both averaged over the symmetries with
+            For the name of each column, in order, (N,) float64 scores on the device of the images;
+            and the anomaly maps, (N, H, W) float32 >= 0; both averaged over the symmetries with
             ``tta=dihedral``, the maps after they were turned back.
 
         Raises:
@@ -157,12 +148,12 @@ class Scores(nn.Module):
 
     def _scores(self, view: View) -> dict[str, Tensor]:
         return {
-            column: _finite(self._score(name, view), column)
-            for name, column in zip(self.names, self.columns, strict=True)
+            column.column: _finite(self._score(column, view), column.column)
+            for column in self.columns
         }
 
-    def _score(self, name: str, view: View) -> Tensor:
-        match name:
+    def _score(self, column: ScoreColumn, view: View) -> Tensor:
+        match column.name:
             case "sse":
                 return sse(view.images, view.reconstructions)
             case "fid":
@@ -171,8 +162,8 @@ class Scores(nn.Module):
                 before, after = view.features
                 return spatial_frechet(before.spatial, after.spatial)
             case "peak":
-                assert self.peak_sigma_px is not None
-                return peak(view.anomaly_map, self.peak_sigma_px)
+                assert column.peak_sigma_px is not None
+                return peak(view.anomaly_map, column.peak_sigma_px)
             case "standardised":
                 if view.variance is None:
                     raise ValueError("the score standardised needs the variance of the errors")
@@ -186,31 +177,23 @@ def _turn(images: Tensor, symmetry: int) -> Tensor:
     return dihedral(images, torch.full((len(images),), symmetry, device=images.device))
 
 
-def build_scores(score: Mapping[str, Any], features_dir: Path | None = None) -> Scores:
+def build_scores(columns: Sequence[ScoreColumn], features_dir: Path | None = None) -> Scores:
     """Build the scores that were asked for, with a feature extractor only if one needs it.
 
     Args:
-        score: the settings ``score.*``: ``names``, ``extractor``, ``peak_sigma_px``, ``tta`` and
-            ``precision``.
+        columns: what to compute.
         features_dir: folder of a :class:`FeatureCache`; None to keep no features.
 
     Raises:
-        UserError: if a name is unknown or the extractor's weights cannot be had or read.
+        UserError: if the extractor's weights cannot be had or read.
     """
-    unique, precision = check_score_names(score["names"]), score["precision"]
     extractor = feature_cache = None
-    if needs_extractor(unique):
-        extractor = build_extractor(score["extractor"], precision)
-        if features_dir is not None:
-            feature_cache = FeatureCache(extractor, features_dir)
-    return Scores(
-        unique,
-        extractor,
-        peak_sigma_px=score["peak_sigma_px"],
-        tta=score["tta"],
-        precision=precision,
-        feature_cache=feature_cache,
-    )
+    for column in columns:
+        if column.extractor is not None and extractor is None:
+            extractor = build_extractor(column.extractor, column.precision)
+    if extractor is not None and features_dir is not None:
+        feature_cache = FeatureCache(extractor, features_dir)
+    return Scores(columns, extractor, feature_cache=feature_cache)
 
 
 def _finite(score: Tensor, column: str) -> Tensor:

@@ -12,28 +12,23 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import ensure_tensorboard
+from cyclegan_ad.settings import LocalLogger
+from cyclegan_ad.settings import WandbLogger as WandbLoggerSettings
 from cyclegan_ad.text import printable
+from cyclegan_ad.tracking.wandb_checks import RunLabels
 from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run
-
-KINDS = ("wandb", "csv", "tensorboard", "none")
 
 _TABLE_ROWS = 200
 _THUMBNAIL_PX = 128
 
 
 def build_loggers(
-    kind: str,
+    logger: WandbLoggerSettings | LocalLogger,
     run_dir: Path,
     *,
     config: Mapping[str, Any],
-    group: str,
-    name: str,
-    tags: Sequence[str],
-    project: str = "cyclegan_ad",
-    entity: str | None = None,
-    mode: str = "auto",
+    labels: RunLabels,
 ) -> list[Logger]:
     """Open the loggers of one job. Close them with `finish_loggers`, on an error too.
 
@@ -41,25 +36,18 @@ def build_loggers(
     file is a new one, ``logs/version_<k>/metrics.csv``, beside the earlier ones.
 
     Args:
-        kind: ``wandb``, ``csv``, ``tensorboard`` or ``none``. All but ``none`` write the CSV file.
-        run_dir: the run's directory; everything is written in it.
-        config: the resolved settings, plain containers.
-        group: what a W&B dashboard groups by.
-        name: name of the run in W&B.
-        tags: labels of the run in W&B.
-        project: W&B project.
-        entity: W&B user or team, None for the account's default.
-        mode: for W&B: ``auto`` (online if an account is configured, else offline), ``online``,
-            ``offline`` or ``disabled``.
+        logger: ``logger.*``. All kinds but ``none`` write the CSV file.
+        run_dir: The run's directory; everything is written in it.
+        config: All settings, plain containers.
+        labels: How W&B is to call the run.
 
     Returns:
         The loggers for a Lightning trainer; an empty list for ``none``.
 
     Raises:
-        UserError: if a setting is wrong or a package is missing.
+        UserError: If a package or an account is missing.
     """
-    if kind not in KINDS:
-        raise UserError(f"logger={kind} is not possible; choose one of {', '.join(KINDS)}")
+    kind = logger.kind
     if kind == "none":
         return []
     run_dir, shown = Path(run_dir), {name: _printable(part) for name, part in config.items()}
@@ -70,22 +58,22 @@ def build_loggers(
         board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
         board.log_hyperparams(shown)
         loggers.append(board)
-    if kind == "wandb":
-        chosen, reason = choose_mode(mode)
+    if isinstance(logger, WandbLoggerSettings):
+        chosen, reason = choose_mode(logger.mode)
         if chosen != "disabled":
             # Other ranks get a logger without a run, which Lightning never lets log.
             run = rank_zero_only(start_wandb_run)(
                 run_dir,
                 mode=chosen,
                 reason=reason,
-                project=project,
-                entity=entity,
-                group=group,
-                name=name,
-                tags=tags,
+                project=logger.project,
+                entity=logger.entity,
+                group=labels.group,
+                name=labels.name,
+                tags=labels.tags,
                 config=shown,
             )
-            loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=project))
+            loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=logger.project))
     return loggers
 
 

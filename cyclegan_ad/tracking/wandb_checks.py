@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import run_name
+from cyclegan_ad.settings import Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_run import cause_of, choose_mode
 
 _LONGEST_TAG = 64
@@ -14,19 +14,27 @@ _LONGEST_NAME = 128
 _SHOWN = 60
 
 
-def labels_of_run(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """How W&B is to call the run of a job: ``group``, ``name`` and ``tags``."""
-    method, dataset, seed = (
-        settings["method"]["name"],
-        settings["dataset"]["name"],
-        settings["seed"],
-    )
-    group = f"{run_name(dict(settings))}/{dataset}"
-    return {
-        "group": group,
-        "name": f"{group}/seed{seed}",
-        "tags": [method, dataset, f"{settings['resolution']}px", f"seed{seed}"],
-    }
+@dataclass(frozen=True)
+class RunLabels:
+    """How W&B is to call a run.
+
+    Attributes:
+        group: What dashboards group by.
+        name: Shown name of the run.
+        tags: Labels to filter by.
+    """
+
+    group: str
+    name: str
+    tags: tuple[str, ...]
+
+
+def labels_of_run(settings: Settings) -> RunLabels:
+    """How W&B is to call the run of a job."""
+    dataset, seed = settings.dataset.name, f"seed{settings.seed}"
+    group = f"{run_name(settings)}/{dataset}"
+    tags = (settings.method.name, dataset, f"{settings.resolution}px", seed)
+    return RunLabels(group, f"{group}/{seed}", tags)
 
 
 def check_place(prefix: str, project: str, entity: str | None) -> None:
@@ -53,7 +61,7 @@ def check_place(prefix: str, project: str, entity: str | None) -> None:
         )
 
 
-def check_run(settings: Mapping[str, Any]) -> None:
+def check_run(settings: Settings) -> None:
     """Check how W&B is to call the run of a job and where it puts it, without contacting anything.
 
     Args:
@@ -62,21 +70,22 @@ def check_run(settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: Naming the setting.
     """
-    mode, _ = choose_mode(settings["logger"]["mode"])
+    logger, labels = settings.logger, labels_of_run(settings)
+    assert isinstance(logger, WandbLogger)
+    mode, _ = choose_mode(logger.mode)
     if mode == "disabled":
         return
-    logger, labels = settings["logger"], labels_of_run(settings)
-    check_place("logger.", logger["project"], logger["entity"])
-    dataset = settings["dataset"]["name"]
+    check_place("logger.", logger.project, logger.entity)
+    dataset = settings.dataset.name
     if len(dataset) > _LONGEST_TAG:
         raise UserError(
             f"dataset.name={_short(dataset)} is not possible with logger=wandb; it becomes a tag, "
             f"which may have {_LONGEST_TAG} characters: shorten it, or use logger=csv"
         )
-    if len(labels["name"]) > _LONGEST_NAME:
+    if len(labels.name) > _LONGEST_NAME:
         raise UserError(
-            f"run_name={_short(run_name(dict(settings)))} is not possible with logger=wandb; the "
-            f"name of its run, {_short(labels['name'])}, may have {_LONGEST_NAME} characters: "
+            f"run_name={_short(run_name(settings))} is not possible with logger=wandb; the "
+            f"name of its run, {_short(labels.name)}, may have {_LONGEST_NAME} characters: "
             "shorten it, or use logger=csv"
         )
 

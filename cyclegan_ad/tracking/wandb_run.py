@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MODES = ("online", "offline", "disabled")
 
+_NO_ACCOUNT = "no account is configured; `wandb login` sets one up"
+
 _INIT_TIMEOUT_S = 30.0
 
 # How long the end of a run waits for uploads that do not get through; the data stays on disk.
@@ -53,10 +55,16 @@ def choose_mode(mode: str) -> tuple[str, str]:
         elif _account_configured(settings):
             return "online", "an account is configured"
         else:
-            return "offline", "no account is configured; `wandb login` sets one up"
+            return "offline", _NO_ACCOUNT
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
         if mode not in MODES:
             raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES)}")
+    if mode == "offline" and said_by == "logger.mode=offline":  # perhaps of auto, resolved before
+        said = os.environ.get("WANDB_MODE")
+        if said in ("offline", "dryrun"):
+            said_by = f"WANDB_MODE={said}"
+        elif not _account_configured(settings):
+            said_by = _NO_ACCOUNT
     if mode == "online" and not _account_configured(settings):
         raise UserError(
             f"{said_by}, but no W&B account is configured: run `wandb login` or set "

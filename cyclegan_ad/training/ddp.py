@@ -14,16 +14,13 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from cyclegan_ad import out_of_memory
 from cyclegan_ad.endings import ending_by
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import check_processes
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.training.ddp_worker import ERROR_FILE
 
 # The launcher puts its own handlers on these and leaves them there.
@@ -35,29 +32,11 @@ _SIGNALS = [
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-def process_count(trainer: dict[str, Any]) -> int:
-    """How many processes ``trainer.*`` asks for: one, or with ``strategy=ddp`` one a device.
-
-    Raises:
-        UserError: If there are fewer GPUs than asked for, or several devices without ``ddp``.
-    """
-    devices = trainer["devices"]
-    gpus = 0 if trainer["accelerator"] == "cpu" else torch.cuda.device_count()
-    if trainer["strategy"] != "ddp":
-        check_processes(trainer)
-        return 1
-    count = max(1, gpus) if devices == "auto" else int(devices)
-    if gpus and count > gpus:
-        raise UserError(f"trainer.devices={count}: this machine has {gpus} GPUs")
-    return count
-
-
-def train_in_processes(settings: dict[str, Any], processes: int) -> None:
+def train_in_processes(settings: Settings) -> None:
     """Train one job in several processes and wait for them.
 
     Args:
-        settings: All settings of the job; its run directory is prepared.
-        processes: How many.
+        settings: All settings of the job, without ``auto``; its run directory is prepared.
 
     Raises:
         UserError: What went wrong in the first process that failed.
@@ -66,13 +45,14 @@ def train_in_processes(settings: dict[str, Any], processes: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    processes = settings.trainer.processes
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     heard = [number.name for number in _SIGNALS if handlers[number] != signal.SIG_IGN]
     # The system's folder may be full, and nobody clears it after a kill.
     place = RunDirectory.of(settings).path
     with tempfile.TemporaryDirectory(dir=place, prefix=".ddp.", suffix=PARTIAL) as folder:
         job = Path(folder) / "settings.json"
-        job.write_text(json.dumps(settings), encoding="utf-8")
+        job.write_text(json.dumps(settings.as_dict()), encoding="utf-8")
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from cyclegan_ad.endings import end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import telling_of_files
+from cyclegan_ad.settings import Settings, read_settings
 
 ERROR_FILE = "error.txt"
 
@@ -26,7 +26,7 @@ def work(job: Path, parent: int) -> None:
     """
     try:
         with telling_of_files():
-            _train(json.loads(job.read_text(encoding="utf-8")), parent)
+            _train(read_settings(Settings, json.loads(job.read_text(encoding="utf-8"))), parent)
     except UserError as error:
         try:
             job.with_name(ERROR_FILE).write_text(str(error), encoding="utf-8")
@@ -50,7 +50,7 @@ def _lost_another(error: Exception) -> bool:
     return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
-def _train(settings: dict[str, Any], parent: int) -> None:
+def _train(settings: Settings, parent: int) -> None:
     from cyclegan_ad.build import build_data
     from cyclegan_ad.device import prepare_process
     from cyclegan_ad.out_of_memory import explain_out_of_memory
@@ -69,7 +69,7 @@ def _train(settings: dict[str, Any], parent: int) -> None:
             open_loggers(settings, run) as loggers,
             explain_out_of_memory(settings, lambda: "training"),
         ):
-            train_run(settings, int(os.environ["WORLD_SIZE"]), data, loggers)
+            train_run(settings, data, loggers)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,14 +16,14 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.device import arithmetic, choose_device, choose_precision
+from cyclegan_ad.device import arithmetic, choose_device
 from cyclegan_ad.endings import Terminated
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.methods.loss_watch import NonFiniteLossError
-from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.runs.checkpoints import IDENTITY, WholeCheckpoints, check_checkpoint, identity_of
-from cyclegan_ad.runs.directory import RunDirectory, training_settings
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.training.speed import prepare_networks
 
 # The order in which DDP sees the two turns of a step differs from that of its parameters.
@@ -92,17 +92,8 @@ def fit(
     module: pl.LightningModule,
     data: AnomalyDataModule,
     run: RunDirectory,
+    settings: Settings,
     *,
-    accelerator: str,
-    devices: int,
-    precision: str,
-    max_epochs: int,
-    compile: bool | Literal["auto"],
-    compile_mode: str,
-    activation_checkpointing: bool,
-    log_every_n_steps: int,
-    checkpoint_every_n_epochs: int,
-    made_with: dict[str, Any],
     loggers: Sequence[Logger],
     callbacks: Sequence[pl.Callback],
 ) -> None:
@@ -112,18 +103,8 @@ def fit(
         module: The method, with fresh weights.
         data: The data module.
         run: Where checkpoints are written.
-        accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: Processes that train together; more than 1 only in a process started by
-            :func:`cyclegan_ad.training.ddp.train_in_processes`.
-        precision: Lightning's name of a precision, such as ``32-true``.
-        max_epochs: Length of the training.
-        compile: See :func:`prepare_networks`, as the following two.
-        compile_mode: Of torch.compile.
-        activation_checkpointing: Less memory for more arithmetic.
-        log_every_n_steps: Losses are logged every so many steps.
-        checkpoint_every_n_epochs: See :class:`SaveLast`.
-        made_with: Settings that make it this training, see
-            :func:`cyclegan_ad.runs.directory.training_settings`.
+        settings: All settings of the job, without ``auto``. Several ``trainer.devices`` only in a
+            process started by :func:`cyclegan_ad.training.ddp.train_in_processes`.
         loggers: Lightning loggers.
         callbacks: Further callbacks.
 
@@ -131,36 +112,37 @@ def fit(
         UserError: If there is no such device, the last checkpoint is damaged, gone or of another
             run, a loss becomes NaN or infinite, or a network cannot be compiled.
     """
-    device = choose_device(accelerator)
+    chosen = settings.trainer
+    device = choose_device(chosen.accelerator)
     prepare_networks(
         module,
         device,
-        compile=compile,
-        compile_mode=compile_mode,
-        activation_checkpointing=activation_checkpointing,
-        processes=devices,
+        compile=chosen.compile is True,
+        compile_mode=chosen.compile_mode,
+        activation_checkpointing=chosen.activation_checkpointing,
+        processes=chosen.processes,
     )
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for told_otherwise in _NOT_NEWS:
         warnings.filterwarnings("ignore", message=told_otherwise)
-    identity = identity_of(made_with, data)
-    save_last = SaveLast(run, checkpoint_every_n_epochs, identity)
+    identity = identity_of(settings.training(), data)
+    save_last = SaveLast(run, chosen.checkpoint_every_n_epochs, identity)
     trainer = pl.Trainer(
         accelerator=device.type,
-        devices=devices,
-        strategy=DDP_STRATEGY if devices > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=max_epochs,
+        devices=chosen.processes,
+        strategy=DDP_STRATEGY if chosen.processes > 1 else "auto",
+        precision=chosen.precision,  # type: ignore[arg-type]
+        max_epochs=chosen.max_epochs,
         logger=list(loggers),
         callbacks=[*callbacks, save_last],
-        log_every_n_steps=log_every_n_steps,
+        log_every_n_steps=chosen.log_every_n_steps,
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         default_root_dir=run.path,
         # Who started the processes is known; Lightning would guess it from SLURM's variables.
         plugins=[
-            TorchElasticEnvironment() if devices > 1 else LightningEnvironment(),
+            TorchElasticEnvironment() if chosen.processes > 1 else LightningEnvironment(),
             WholeCheckpoints(),
         ],
     )
@@ -170,7 +152,7 @@ def fit(
         checkpoint, epochs = run.checkpoint, check_checkpoint(run, identity)
         if epochs != noted and trainer.is_global_zero:
             print(f"{run.checkpoint} is of epoch {epochs}: resuming after it", flush=True)
-    exact = arithmetic(device, "float32") if precision == "32-true" else nullcontext()
+    exact = arithmetic(device, "float32") if chosen.precision == "32-true" else nullcontext()
     try:
         with exact:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -195,32 +177,3 @@ def fit(
     if trainer.is_global_zero and not run.read_training()["finished"]:
         # Killed between the last checkpoint and its note: nothing was left to train.
         save_last.write_progress(trainer, trainer.current_epoch)
-
-
-def training_arguments(settings: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of :func:`fit` that come from ``trainer.*``."""
-    trainer = settings["trainer"]
-    own = {"precision": precision_of(settings), "made_with": training_settings(settings)}
-    return own | {
-        name: trainer[name]
-        for name in (
-            "accelerator",
-            "max_epochs",
-            "compile",
-            "compile_mode",
-            "activation_checkpointing",
-            "log_every_n_steps",
-            "checkpoint_every_n_epochs",
-        )
-    }
-
-
-def precision_of(settings: dict[str, Any]) -> str:
-    """The precision a job trains in on this machine, as Lightning calls it.
-
-    Raises:
-        UserError: If the device cannot compute in the one asked for.
-    """
-    trainer, method = settings["trainer"], METHODS[settings["method"]["name"]]
-    device = choose_device(trainer["accelerator"])
-    return choose_precision(trainer["precision"], device, mixed=method.mixed_precision)

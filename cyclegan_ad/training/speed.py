@@ -1,22 +1,17 @@
 """Networks made ready to be trained fast: compiled, checkpointed or side by side."""
 
-import shutil
-from importlib.util import find_spec
-from typing import Literal
-
 import pytorch_lightning as pl
 import torch
 
+from cyclegan_ad.device import missing_compiler
 from cyclegan_ad.methods.cyclegan import CycleGAN
-
-_COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 def prepare_networks(
     module: pl.LightningModule,
     device: torch.device,
     *,
-    compile: bool | Literal["auto"],
+    compile: bool,
     compile_mode: str,
     activation_checkpointing: bool,
     processes: int,
@@ -26,15 +21,13 @@ def prepare_networks(
     Args:
         module: The method, with its weights.
         device: Where it is going to be trained.
-        compile: Compile the networks; ``auto``: on a GPU.
+        compile: Compile the networks.
         compile_mode: Of torch.compile; ``reduce-overhead`` takes CUDA graphs.
         activation_checkpointing: Generators compute their activations again in the backward pass:
             less than half the memory, a third more arithmetic.
         processes: How many processes train together.
     """
-    compiled = (device.type == "cuda") if compile == "auto" else compile
-    if compiled:
-        compiled = compile_networks(module, device, compile_mode, asked=compile is True)
+    compiled = compile and compile_networks(module, device, compile_mode)
     if isinstance(module, CycleGAN):
         for generator in (module.generator_to_normal, module.generator_to_abnormal):
             generator.checkpoint_activations = activation_checkpointing
@@ -43,9 +36,7 @@ def prepare_networks(
         )
 
 
-def compile_networks(
-    module: torch.nn.Module, device: torch.device, mode: str, *, asked: bool
-) -> bool:
+def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -> bool:
     """Compile each network of a method; where there is no compiler, go on uncompiled.
 
     The names of the weights stay as they are, so checkpoints fit either way.
@@ -54,18 +45,12 @@ def compile_networks(
         module: The method.
         device: Where it is going to be trained.
         mode: Of torch.compile.
-        asked: Whether the user wants it, so that they are told if it cannot be.
 
     Returns:
         Whether the networks are going to be compiled.
     """
-    if device.type == "cpu":
-        missing = None if any(map(shutil.which, _COMPILERS)) else f"C++ ({', '.join(_COMPILERS)})"
-    else:
-        missing = None if find_spec("triton") else "triton"
-    if missing:
-        if asked:
-            print(f"trainer.compile=true: no compiler: {missing}; not compiled")
+    if missing := missing_compiler(device):
+        print(f"trainer.compile=true: no compiler: {missing}; not compiled")
         return False
     # Four networks, frozen or not, at several batch sizes.
     torch._dynamo.config.recompile_limit = 64

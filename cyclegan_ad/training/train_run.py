@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import Logger
@@ -10,11 +9,11 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import choose_examples
-from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
-from cyclegan_ad.training.fit import fit, training_arguments
+from cyclegan_ad.training.fit import fit
 from cyclegan_ad.training.progress import TrainingProgress
 from cyclegan_ad.training.snapshots import ReconstructionSnapshots
 
@@ -22,16 +21,13 @@ SNAPSHOT_IMAGES = 3  # of each class
 
 
 @contextmanager
-def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequence[Logger]]:
+def open_loggers(settings: Settings, run: RunDirectory) -> Iterator[Sequence[Logger]]:
     """The loggers of a job, closed at its end, also when it fails."""
-    logger = settings["logger"]
-    wandb = {key: logger[key] for key in ("project", "entity", "mode") if key in logger}
     loggers = build_loggers(
-        logger["kind"],
+        settings.logger,
         run.path,
-        config=settings,
-        **labels_of_run(settings),
-        **wandb,
+        config=settings.as_dict(),
+        labels=labels_of_run(settings),
     )
     exit_code = 1
     try:
@@ -41,25 +37,18 @@ def open_loggers(settings: dict[str, Any], run: RunDirectory) -> Iterator[Sequen
         finish_loggers(loggers, exit_code)
 
 
-def train_run(
-    settings: dict[str, Any], processes: int, data: AnomalyDataModule, loggers: Sequence[Logger]
-) -> None:
+def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Logger]) -> None:
     """Build the method and fit it; with several processes, each of them calls this.
 
     Args:
-        settings: All settings of the job; its run directory is prepared.
-        processes: How many processes train together.
+        settings: All settings of the job, without ``auto``; its run directory is prepared.
         data: The data module, set up.
         loggers: Where losses and pictures go.
     """
     run = RunDirectory.of(settings)
-    every = settings["trainer"]["snapshot_every_n_epochs"]
-    name = settings["method"]["name"]
-    arguments = training_arguments(settings)
-    if METHODS[name].fitted:
-        arguments["compile"] = False  # one pass over the images is over before it were compiled
+    every = settings.trainer.snapshot_every_n_epochs
     callbacks: list[Callback] = [TrainingProgress()]
-    if every > 0 and not METHODS[name].fitted:
+    if every > 0 and not settings.entry.fitted:
         shown = choose_examples(data, SNAPSHOT_IMAGES)
         callbacks.append(
             ReconstructionSnapshots(
@@ -75,8 +64,7 @@ def train_run(
         build_method(settings),
         data,
         run,
-        devices=processes,
+        settings,
         loggers=loggers,
         callbacks=callbacks,
-        **arguments,
     )

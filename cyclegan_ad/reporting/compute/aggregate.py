@@ -12,6 +12,7 @@ from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, tab
 from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Entry:
 
     dataset: str
     method: Method
-    column: str
+    column: ScoreColumn
     seeds: tuple[int, ...]
     statistics: dict[str, Statistic]
     paper: dict[str, PaperFigure]
@@ -105,10 +106,10 @@ class Study:
     runs: list[Run]
     datasets: list[str]
     methods: list[Method]
-    entries: dict[tuple[str, Method, str], Entry]
-    without_protocol: list[tuple[Run, str]] = field(default_factory=list)
+    entries: dict[tuple[str, Method, ScoreColumn], Entry]
+    without_protocol: list[tuple[Run, ScoreColumn]] = field(default_factory=list)
 
-    def columns(self, dataset: str) -> list[str]:
+    def columns(self, dataset: str) -> list[ScoreColumn]:
         """Score columns of a dataset, the paper's first."""
         found = {column for name, _, column in self.entries if name == dataset}
         return sorted(found, key=score_order)
@@ -141,11 +142,11 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
             known = tuple(value for value in values if value is not None)
             if len(known) == len(values):
                 statistics[metric] = Statistic(known)
-            figure = paper_figure(dataset, method.in_paper, column, metric)
+            figure = paper_figure(dataset, method.in_paper, column.column, metric)
             if figure is not None:
                 paper[metric] = figure
         first = members[0]
-        honest = [run.metrics["protocols"].get(protocol, {}).get(column) for run in members]
+        honest = [run.metrics["protocols"].get(protocol, {}).get(column.column) for run in members]
         entries[dataset, method, column] = Entry(
             dataset=dataset,
             method=method,
@@ -156,7 +157,7 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
             departures=first.departures if paper else (),
             margin=None
             if protocol == "paper"
-            else float(first.metrics["protocols"][protocol][column]["margin"]),
+            else float(first.metrics["protocols"][protocol][column.column]["margin"]),
             margin_is_lost=any(row is not None and margin_is_lost(row) for row in honest),
         )
     return Study(
@@ -171,30 +172,30 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
 
 def _cells(
     runs: Sequence[Run], protocol: str, comparable: ComparableRuns
-) -> tuple[dict[tuple[str, Method, str], list[Run]], list[tuple[Run, str]]]:
+) -> tuple[dict[tuple[str, Method, ScoreColumn], list[Run]], list[tuple[Run, ScoreColumn]]]:
     """The runs of each cell, and the runs and columns that the protocol has nothing for."""
-    cells: dict[tuple[str, Method, str], list[Run]] = defaultdict(list)
+    cells: dict[tuple[str, Method, ScoreColumn], list[Run]] = defaultdict(list)
     missing = []
     for run in sorted(runs, key=lambda run: run.seed):
         for column in run.scores:
             key = (run.dataset, run.method, column)
             if protocol == "paper" or run in comparable.cells.get((protocol, *key), []):
                 cells[key].append(run)
-            elif column not in run.metrics["protocols"].get(protocol, {}):
+            elif column.column not in run.metrics["protocols"].get(protocol, {}):
                 missing.append((run, column))
     return cells, missing
 
 
-def _value(run: Run, column: str, metric: str, protocol: str) -> float | None:
+def _value(run: Run, column: ScoreColumn, metric: str, protocol: str) -> float | None:
     if protocol == "paper" or metric == "auroc":
-        value = run.metrics["scores"][column][metric]
+        value = run.metrics["scores"][column.column][metric]
     else:
         name = "accuracy" if metric == "zfn_accuracy" else "max_accuracy"
-        value = run.metrics["protocols"][protocol][column].get(name)
+        value = run.metrics["protocols"][protocol][column.column].get(name)
     return None if value is None else float(value)
 
 
-def best_of(entries: Sequence[Entry], metric: str) -> set[tuple[Method, str]]:
+def best_of(entries: Sequence[Entry], metric: str) -> set[tuple[Method, ScoreColumn]]:
     """Find the (method, score column) with the highest mean, as the reader sees it.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import Any
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
 from cyclegan_ad.reporting.read.choose_runs import HONEST_PROTOCOLS, ComparableRuns
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Honest:
     protocol: str
     dataset: str
     method: Method
-    column: str
+    column: ScoreColumn
     seeds: tuple[int, ...]
     decisions: dict[str, Any]
     accuracy: Statistic
@@ -52,7 +53,7 @@ def gather_honest(comparable: ComparableRuns) -> list[Honest]:
 
     rows: list[Honest] = []
     for (protocol, dataset, method, column), members in comparable.cells.items():
-        each = [run.metrics["protocols"][protocol][column] for run in members]
+        each = [run.metrics["protocols"][protocol][column.column] for run in members]
         best = [row.get("max_accuracy") for row in each]
         rows.append(
             Honest(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, of_table2
-from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID_SUBSTITUTE, Method, table2_row
+from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID, FID_SUBSTITUTE, Method, table2_row
 from cyclegan_ad.runs.results import paper_figure
 
 
@@ -96,7 +96,7 @@ def _candidates(entries: list[Entry], metric: str) -> list[Entry]:
         if metric in entry.statistics
         and (row := table2_row(entry.column, entry.method.name)) is not None
     }
-    if "fid" in known:
+    if FID in known:
         known.pop(FID_SUBSTITUTE, None)
     return list(known.values())
 

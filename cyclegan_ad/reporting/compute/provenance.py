@@ -8,8 +8,7 @@ from typing import Any
 from cyclegan_ad.display.terminal import duration
 from cyclegan_ad.reporting.labels import NOTHING, Method, dataset_order, dataset_title
 from cyclegan_ad.reporting.read.read_run import Run
-from cyclegan_ad.runs.directory import training_differences
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import as_typed, printable
 
 _COMMIT_LETTERS = 12
 
@@ -48,10 +47,9 @@ def settings_of_methods(runs: Sequence[Run]) -> list[dict[str, object]]:
     """
     cells: dict[Any, dict[str, dict[str, str]]] = {}
     for run in runs:
-        # Against nothing, every setting of the training differs.
         values = {
-            printable(name): printable(str(value))
-            for name, _, value in training_differences({}, run.config)
+            name: printable(as_typed(value))
+            for name, value in run.config.training().items()
             if name not in ("seed", "dataset.name")
         }
         cells.setdefault(run.method, {}).setdefault(run.dataset, values)

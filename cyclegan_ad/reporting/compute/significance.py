@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.labels import Method, score_order, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
+from cyclegan_ad.scoring.names import ScoreColumn
 
 ALPHA = 0.05
 METRICS = ("auroc", "zfn_accuracy")
@@ -38,8 +39,8 @@ class Comparison:
     """
 
     metric: str
-    first: tuple[Method, str]
-    second: tuple[Method, str]
+    first: tuple[Method, ScoreColumn]
+    second: tuple[Method, ScoreColumn]
     difference: float
     pairs: int
     datasets: int
@@ -111,7 +112,7 @@ def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
     Returns:
         The comparisons, and the runs left out of them because the test images of one seed differ.
     """
-    table: dict[tuple[Method, str], dict[tuple[str, int], Run]] = {}
+    table: dict[tuple[Method, ScoreColumn], dict[tuple[str, int], Run]] = {}
     for run in study.runs:
         for column in run.scores:
             if table2_row(column, run.method.name) is not None:
@@ -155,14 +156,15 @@ def _other_splits(runs: Sequence[Run]) -> list[LeftOut]:
 
 def _compare(
     metric: str,
-    first: tuple[Method, str],
-    second: tuple[Method, str],
+    first: tuple[Method, ScoreColumn],
+    second: tuple[Method, ScoreColumn],
     shared: list[tuple[Run, Run]],
 ) -> Comparison:
     by_dataset: dict[str, list[float]] = {}
     for one, other in shared:
         difference = (
-            one.metrics["scores"][first[1]][metric] - other.metrics["scores"][second[1]][metric]
+            one.metrics["scores"][first[1].column][metric]
+            - other.metrics["scores"][second[1].column][metric]
         )
         by_dataset.setdefault(one.dataset, []).append(difference)
     differences = [value for values in by_dataset.values() for value in values]

@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cyclegan_ad.reporting.labels import Method, score_title
+from cyclegan_ad.reporting.labels import Method, score_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
-from cyclegan_ad.runs.directory import training_differences
-from cyclegan_ad.text import printable
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.settings import training_differences
+from cyclegan_ad.text import as_typed, printable
 
 HONEST_PROTOCOLS = ("crossfit", "calibrated")
 
-CellKey = tuple[str, str, Method, str]
+CellKey = tuple[str, str, Method, ScoreColumn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def _group(runs: list[Run]) -> list[list[Run]]:
 def _differences(one: Run, other: Run) -> list[str]:
     """What sets two runs apart beside the seed, as ``setting=value (kept ones: value)``."""
     found = [
-        f"{name}={new} (kept: {old})"
-        for name, old, new in training_differences(one.config, other.config)
+        f"{name}={as_typed(new)} (kept: {as_typed(old)})"
+        for name, old, new in training_differences(one.config.training(), other.config.training())
         if name != "seed"
     ]
     if one.images != other.images:
@@ -111,16 +112,16 @@ def _missing_columns(runs: list[Run]) -> list[LeftOut]:
     columns = {column for run in runs for column in run.scores}
     return [
         LeftOut(
-            f"{run.shown}, score {printable(column)}",
-            f"this run has no {score_title(column)}, others of its cell have: evaluate it again "
+            f"{run.shown}, score {column.column}",
+            f"this run has no {column.title}, others of its cell have: evaluate it again "
             f"with this score; its cell counts {_count(runs, column)} of {len(runs)} seeds",
         )
         for run in runs
-        for column in sorted(columns - run.scores.keys())
+        for column in sorted(columns - run.scores.keys(), key=score_order)
     ]
 
 
-def _count(runs: list[Run], column: str) -> int:
+def _count(runs: list[Run], column: ScoreColumn) -> int:
     return sum(column in run.scores for run in runs)
 
 
@@ -135,7 +136,7 @@ def choose_comparable(runs: Sequence[Run]) -> ComparableRuns:
         for protocol in HONEST_PROTOCOLS:
             decided = run.metrics["protocols"].get(protocol, {})
             for column in run.scores:
-                if column in decided:
+                if column.column in decided:
                     found[protocol, run.dataset, run.method, column].append(run)
     cells: dict[CellKey, list[Run]] = {}
     left_out: dict[str, LeftOut] = {}
@@ -149,12 +150,12 @@ def choose_comparable(runs: Sequence[Run]) -> ComparableRuns:
 
 
 def _largest(
-    runs: list[Run], protocol: str, column: str
+    runs: list[Run], protocol: str, column: ScoreColumn
 ) -> tuple[list[Run], list[tuple[Run, str]]]:
     """The largest group with one margin, confidence and number of thresholds; and the others."""
     groups: dict[tuple[float, float, int], list[Run]] = defaultdict(list)
     for run in runs:
-        row = run.metrics["protocols"][protocol][column]
+        row = run.metrics["protocols"][protocol][column.column]
         groups[row["margin"], row["confidence"], len(row["thresholds"])].append(run)
     best = max(groups, key=lambda key: len(groups[key]))  # of equal ones, the lowest seed's
     others = [

@@ -17,6 +17,8 @@ from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.reference.differences import departures
 from cyclegan_ad.reporting.labels import Method, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import shown_name
 
 
@@ -54,11 +56,11 @@ class Run:
     path: Path
     shown: str
     metrics: dict[str, Any]
-    config: dict[str, Any]
+    config: Settings
     environment: dict[str, Any]
     image_paths: tuple[str, ...]
     labels: NDArray[np.int64]
-    scores: dict[str, NDArray[np.float64]]
+    scores: dict[ScoreColumn, NDArray[np.float64]]
     departures: tuple[str, ...]
     test_set: str
     images: str
@@ -81,7 +83,7 @@ class Run:
             run=str(row["run"]),
             name=str(row["method"]),
             resolution=int(row["resolution"]),
-            backbone=other_backbone(self.config["method"]),
+            backbone=other_backbone(self.config),
         )
 
 
@@ -129,7 +131,9 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
         image_paths=tuple(row["path"] for row in rows),
         labels=np.array([row["label"] for row in rows], dtype=np.int64),
         scores={
-            name: np.array([row[name] for row in rows], dtype=np.float64)
+            ScoreColumn.parse(stored.metrics["columns"][name]): np.array(
+                [row[name] for row in rows], dtype=np.float64
+            )
             for name in stored.metrics["scores"]
         },
         departures=departures(config, stored.split),

@@ -15,7 +15,6 @@ from cyclegan_ad.reporting.labels import (
     dataset_title,
     percent,
     score_order,
-    score_title,
     signed,
     table2_row,
 )
@@ -32,6 +31,7 @@ from cyclegan_ad.runs.examples import (
     SavedExamples,
     read_examples,
 )
+from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
 
 _THUMBNAIL_PX = 96
@@ -102,20 +102,20 @@ def _tiles(examples: SavedExamples) -> list[Shown]:
     ]
 
 
-def _distribution(run: Run, column: str) -> Shown:
-    row = run.metrics["scores"][column]
+def _distribution(run: Run, column: ScoreColumn) -> Shown:
+    row = run.metrics["scores"][column.column]
     thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
     return {
-        "score": score_title(column),
-        "uri": histogram_uri(run.scores[column], run.labels, thresholds, column),
-        "alt": f"Histograms of the {score_title(column)} of normal and abnormal test images; "
+        "score": column.title,
+        "uri": histogram_uri(run.scores[column], run.labels, thresholds, column.column),
+        "alt": f"Histograms of the {column.title} of normal and abnormal test images; "
         f"ZFN threshold {row['zfn_threshold']:.6g}, ACC {row['max_accuracy_threshold']:.6g}",
     }
 
 
-def _critical(run: Run, column: str, examples: SavedExamples | None) -> Shown:
+def _critical(run: Run, column: ScoreColumn, examples: SavedExamples | None) -> Shown:
     """The images that the result of a run hangs on under one score."""
-    scores, row = run.scores[column], run.metrics["scores"][column]
+    scores, row = run.scores[column], run.metrics["scores"][column.column]
     saved = {} if examples is None else {path: i for i, path in enumerate(examples.paths)}
     images = []
     for position in critical_images(scores, run.labels, CRITICAL_IMAGES):
@@ -141,7 +141,7 @@ def _critical(run: Run, column: str, examples: SavedExamples | None) -> Shown:
             }
         )
     return _named(run) | {
-        "score": score_title(column),
+        "score": column.title,
         "threshold": f"{row['zfn_threshold']:.6g}",
         "zfn_accuracy": percent(row["zfn_accuracy"]),
         "images": images,

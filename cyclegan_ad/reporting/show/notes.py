@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
-from cyclegan_ad.reporting.labels import Method, dataset_title, score_title
+from cyclegan_ad.reporting.labels import Method, dataset_title
 from cyclegan_ad.reporting.show.table2 import Row, Table2
 
 FLAG = "†"
@@ -53,7 +53,7 @@ def protocol_notes(study: Study) -> list[str]:
             f"means do not compare: {each}."
         )
     lost = {
-        f"{dataset_title(entry.dataset)}, {entry.method.title}, {score_title(entry.column)}"
+        f"{dataset_title(entry.dataset)}, {entry.method.title}, {entry.column.title}"
         for entry in study.entries.values()
         if entry.margin_is_lost
     }

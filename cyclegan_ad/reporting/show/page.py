@@ -7,7 +7,7 @@ from importlib import resources
 from itertools import groupby
 
 from cyclegan_ad import __version__
-from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title, score_title
+from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title
 from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
 
 
@@ -40,7 +40,6 @@ def render_page(**contents: object) -> str:
         ],
         by_run=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r["run"])],
         dataset_title=dataset_title,
-        score_title=score_title,
     )
 
 

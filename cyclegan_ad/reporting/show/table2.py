@@ -19,12 +19,11 @@ from cyclegan_ad.reporting.labels import (
     mean_and_std,
     percent,
     score_order,
-    score_title,
     signed,
     table2_row,
 )
 from cyclegan_ad.runs.results import PAPER_METRICS
-from cyclegan_ad.scoring.names import EMBEDDING
+from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,8 @@ def lay_out_seeds(study: Study) -> Table2 | None:
 
 def _rows(
     study: Study,
-    row_of: Callable[[str, str], str | None],
-    names: Sequence[str],
+    row_of: Callable[[ScoreColumn, str], ScoreColumn | None],
+    names: Sequence[ScoreColumn],
     methods: Sequence[Method],
     *,
     paper: bool,
@@ -159,7 +158,7 @@ def _rows(
             rows.append(
                 Row(
                     dataset=dataset_title(dataset),
-                    score=score_title(name),
+                    score=name.title,
                     blocks=tuple(None if e is None else _block(e, best, paper) for e in entries),
                     substitute=name == FID_SUBSTITUTE and paper,
                 )
@@ -167,7 +166,7 @@ def _rows(
     return rows
 
 
-def _block(entry: Entry, best: dict[str, set[tuple[Method, str]]], paper: bool) -> Block:
+def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper: bool) -> Block:
     cells = []
     for metric in PAPER_METRICS:
         statistic = entry.statistics.get(metric)
@@ -188,7 +187,7 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, str]]], paper: bool) 
     return Block(
         (cells[0], cells[1], cells[2]),
         behind=f"{seeds} seed{'s' * (seeds != 1)}",
-        embedding=paper and entry.column == EMBEDDING,
+        embedding=paper and entry.column.name == EMBEDDING,
     )
 
 

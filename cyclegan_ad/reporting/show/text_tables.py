@@ -15,7 +15,6 @@ from cyclegan_ad.reporting.labels import (
     mean_and_std,
     percent,
     probability,
-    score_title,
     signed,
 )
 from cyclegan_ad.reporting.show.notes import (
@@ -28,6 +27,7 @@ from cyclegan_ad.reporting.show.notes import (
     UNLIKE,
 )
 from cyclegan_ad.reporting.show.table2 import Cell, Table2
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def honest_text(rows: Sequence[Honest]) -> TextTable:
                 Text(row.protocol),
                 Text(dataset_title(row.dataset)),
                 Text(row.method.title),
-                Text(score_title(row.column)),
+                Text(row.column.title),
                 Text(f"{found['misses']} of {found['abnormal']}"),
                 Text(percent(found["miss_rate"])),
                 Text(percent(found["miss_rate_bound"], 1)),
@@ -173,9 +173,9 @@ def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
     return TextTable("significance", title, (), header, tuple(lines), tuple(SIGNIFICANCE_NOTES), 3)
 
 
-def entry_title(method: Method, column: str) -> str:
+def entry_title(method: Method, column: ScoreColumn) -> str:
     """Title of a method with one of its scores."""
-    return f"{method.title}, {score_title(column)}"
+    return f"{method.title}, {column.title}"
 
 
 def verdict(comparison: Comparison) -> str:

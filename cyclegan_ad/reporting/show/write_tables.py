@@ -162,7 +162,7 @@ def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
                     continue
                 for metric in PAPER_METRICS:
                     ours, paper = entry.statistics.get(metric), entry.paper.get(metric)
-                    row = [dataset, *_named(method), column, shown, metric, study.protocol]
+                    row = [dataset, *_named(method), column.column, shown, metric, study.protocol]
                     row.append(" ".join(str(seed) for seed in entry.seeds))
                     row += [None, None] if ours is None else [_100(ours.mean), _100(ours.std)]
                     row += (
@@ -181,7 +181,7 @@ def _honest_row(row: Honest) -> list[Any]:
         row.protocol,
         row.dataset,
         *_named(row.method),
-        row.column,
+        row.column.column,
         " ".join(str(seed) for seed in row.seeds),
         *(row.decisions[name] for name in (*_COUNTED, *_ALARMS)),
         row.accuracy.mean,
@@ -194,7 +194,7 @@ def _honest_row(row: Honest) -> list[Any]:
 def _comparison_row(row: Comparison) -> list[Any]:
     (first, one), (second, other) = row.first, row.second
     found = [_100(row.difference), row.pairs, row.datasets, row.datasets_ahead, row.p, row.p_holm]
-    return [row.metric, first.run, one, second.run, other, *found]
+    return [row.metric, first.run, one.column, second.run, other.column, *found]
 
 
 def _named(method: Method) -> tuple[str, str, int]:
