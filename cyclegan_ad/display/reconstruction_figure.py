@@ -1,4 +1,4 @@
-"""Pictures of a run: images, their reconstructions and anomaly maps; histograms of the scores."""
+"""Pictures of a run: images, their reconstructions and anomaly maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +18,9 @@ from cyclegan_ad.display.drawing import (
     to_display,
     to_numpy,
 )
-from cyclegan_ad.display.histogram import score_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-__all__ = ["reconstruction_figure", "score_figure"]
 
 # The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
 _MAP_SCALE_PERCENTILE = 99.8

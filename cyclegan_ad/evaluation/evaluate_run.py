@@ -8,7 +8,8 @@ from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import detector_fingerprint, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
-from cyclegan_ad.display.reconstruction_figure import score_figure
+from cyclegan_ad.display.drawing import save_figure
+from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
@@ -164,13 +165,10 @@ def _write(
     labels = np.array([row["label"] for row in results.rows])
     for column in settings.score.columns:
         name, row = column.column, metrics["scores"][column.column]
-        score_figure(
-            np.array([row[name] for row in results.rows]),
-            labels,
-            {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]},
-            name,
-            run.figures / f"scores_{name}.png",
-        )
+        scores = np.array([row[name] for row in results.rows])
+        thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
+        figure = score_figure(scores, labels, thresholds, name)
+        save_figure(figure, run.figures / f"scores_{name}.png")
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)

@@ -162,13 +162,17 @@ def test_a_fitted_method_takes_one_device_whatever_is_asked(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "method", "message"),
     [
-        (("logger=tensorboard",), "cyclegan", "logger=tensorboard needs the package tensorboard"),
+        (
+            ("logger=tensorboard",),
+            "cyclegan",
+            "logger=tensorboard needs tensorboard, not installed: ",
+        ),
         (
             ("score=fid", "score.extractor=efficientnet_lite0"),
             "cyclegan",
-            "score.extractor=efficientnet_lite0: not installed: efficientnet_lite_pytorch, ",
+            "score.extractor=efficientnet_lite0 needs efficientnet_lite_pytorch, ",
         ),
-        ((), "ganomaly", "method=ganomaly needs anomalib, which is not installed: "),
+        ((), "ganomaly", "method=ganomaly needs anomalib, not installed: "),
     ],
 )
 def test_a_package_that_is_missing(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Statistic:
     @property
     def mean(self) -> float:
         """Arithmetic mean."""
-        return math.fsum(self.values) / len(self.values)
+        return statistics.fmean(self.values)
 
     @property
     def std(self) -> float | None:
@@ -41,12 +41,7 @@ class Statistic:
         PaDiM's ZFN accuracy of 50.41 can only come from 3 of 50.00 and 2 of 51.02, whose
         deviation is 0.50 divided by n, as printed, and 0.56 divided by n - 1.
         """
-        if len(self.values) < 2:
-            return None
-        mean = self.mean
-        return math.sqrt(
-            math.fsum((value - mean) ** 2 for value in self.values) / (len(self.values) - 1)
-        )
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,10 +67,10 @@ def histogram_uri(
         thresholds: name -> value.
         name: what is on the axis.
     """
-    from cyclegan_ad.display.histogram import histograms
+    from cyclegan_ad.display.histogram import score_figure
 
     buffer = io.BytesIO()
-    histograms(scores, labels, thresholds, name).savefig(buffer, format="png")
+    score_figure(scores, labels, thresholds, name).savefig(buffer, format="png")
     return _uri("png", buffer.getvalue())
 
 

@@ -105,18 +105,8 @@ def marked(cell: Cell) -> str:
 def honest_text(rows: Sequence[Honest]) -> TextTable:
     """Lay out the honest protocols, a row a method and score."""
     header = (
-        "Protocol",
-        "Dataset",
-        "Method",
-        "Score",
-        "Missed",
-        "Miss rate %",
-        "Upper bound %",
-        "False alarms",
-        "False alarm rate %",
-        "Accuracy %",
-        "Best accuracy %",
-        "Seeds",
+        *("Protocol", "Dataset", "Method", "Score", "Missed", "Miss rate %", "Upper bound %"),
+        *("False alarms", "False alarm rate %", "Accuracy %", "Best accuracy %", "Seeds"),
     )
     lines = []
     for row in rows:
@@ -145,15 +135,8 @@ def honest_text(rows: Sequence[Honest]) -> TextTable:
 def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
     """Lay out the comparisons of methods."""
     header = (
-        "Metric",
-        "First",
-        "Second",
-        "First minus second",
-        "Pairs",
-        "Datasets ahead",
-        "p",
-        "p (Holm)",
-        "Result",
+        *("Metric", "First", "Second", "First minus second", "Pairs", "Datasets ahead"),
+        *("p", "p (Holm)", "Result"),
     )
     lines = [
         (
