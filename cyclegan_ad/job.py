@@ -28,7 +28,7 @@ from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import Results, read_metrics
 from cyclegan_ad.settings import Settings, WandbLogger
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 from cyclegan_ad.tracking.loggers import log_final
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 from cyclegan_ad.training.ddp import train_in_processes
@@ -137,8 +137,8 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
         "trained": "trained already; scoring",
     }[state]
     print(
-        f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
-        f"and {test} to test"
+        f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} to train"
+        f"{calibrate} and {test} to test"
     )
     if state != "trained":
         trainer = settings.trainer
@@ -147,6 +147,7 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
         precision = ", precision bf16-mixed (trainer.precision=32-true computes in float32)"
         print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:
-        print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
+        files = counted(len(data.unreadable), "unreadable file is", "unreadable files are")
+        print(f"{files} left out (named in {run.split})")
     for note in data.notes():
         print(f"note: {printable(note)}")

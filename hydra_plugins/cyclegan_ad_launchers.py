@@ -30,6 +30,7 @@ from cyclegan_ad.cli.sweep import (
 from cyclegan_ad.endings import Terminated, end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import claim_gpus, cpu_count, visible_gpus
+from cyclegan_ad.text import counted
 
 _POLL_S = 0.5
 
@@ -70,7 +71,9 @@ else:
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
             tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
-            share = f"{each} of {len(gpus)} GPUs" if gpus else f"{cpus} of {cpu_count()} CPUs"
+            share = f"{cpus} of {counted(cpu_count(), 'CPU')}"
+            if gpus:
+                share = f"{each} of {counted(len(gpus), 'GPU')}"
             print(f"{len(outputs)} jobs, {n_jobs} at a time with {share} each", flush=True)
             calls = [
                 delayed(_run_in_worker)(
@@ -174,7 +177,7 @@ else:
             tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
-            print(f"{len(waiting)} jobs submitted; their output: {folder}", flush=True)
+            print(f"{counted(len(waiting), 'job')} submitted; their output: {folder}", flush=True)
             try:
                 while waiting:
                     for i in [i for i, job in waiting.items() if job.done()]:

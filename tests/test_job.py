@@ -165,8 +165,8 @@ def empty_masks(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (add_image, r"^1 files of .*normal/99\.png"),
-        (exchange_bytes, r"^1 files of .*normal/00\.png"),
+        (add_image, r"^1 file of .*normal/99\.png"),
+        (exchange_bytes, r"^1 file of .*normal/00\.png"),
         (empty_masks, r"^3 files of .*masks/\d\d\.png"),
         (lambda root: shutil.rmtree(root / "masks"), r"^3 files of .*masks/\d\d\.png"),
         (lambda root: (root / "normal/00.png").rename(root / "abnormal/xx.png"), r"abnormal/xx"),
@@ -191,14 +191,14 @@ def test_a_finished_run_does_not_answer_for_another_folder_or_list(
     root, runs, _ = copy
     other = shutil.copytree(root, tmp_path / "other")
     (other / "normal" / "07.png").unlink()
-    with pytest.raises(UserError, match=rf"^1 files of {other} differ.*normal/07\.png"):
+    with pytest.raises(UserError, match=rf"^1 file of {other} differs.*normal/07\.png"):
         train(settings(other, runs))
     shutil.rmtree(other)
     draw_folder(other, normal=2, abnormal=2, size_px=40)
     with pytest.raises(UserError, match=rf"^1\d files of {other} differ"):
         train(settings(other, runs))
     (tmp_path / "list").write_text("normal/03.png\n")
-    with pytest.raises(UserError, match=r"^1 files of .*normal/03\.png"):
+    with pytest.raises(UserError, match=r"^1 file of .*normal/03\.png"):
         train(settings(root, runs, f"dataset.exclude={tmp_path / 'list'}"))
     moved = root.rename(tmp_path / "moved")  # the same images elsewhere are the same
     train(settings(moved, runs))

@@ -11,7 +11,7 @@ from rich.text import Text
 from cyclegan_ad.display.terminal import standard_output
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 
 
 def result_table(
@@ -96,7 +96,7 @@ def print_result(
 def _title(metrics: Mapping[str, Any]) -> str:
     return printable(
         f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
-        f"{metrics['epochs']} epochs"
+        f"{counted(metrics['epochs'], 'epoch')}"
     )
 
 
@@ -107,7 +107,7 @@ def _caption(
     ascii_only: bool,
 ) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
-    lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
+    lines = [f"{counted(normal + abnormal, 'test image')}: {normal} normal, {abnormal} abnormal."]
     lines.append(
         f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
         "one with the most correct decisions."
@@ -127,7 +127,8 @@ def _caption(
         computed = ", averaged over 8 symmetries," if by["tta"] == "dihedral" else ""
         computed += " in bf16" if by["precision"] == "bf16" else ""
         lines.append(
-            f"Anomaly maps{computed} against the masks of {found['masked_images']} images: pixel "
+            f"Anomaly maps{computed} against the masks of "
+            f"{counted(found['masked_images'], 'image')}: pixel "
             f"AUROC {_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
         )
     return "\n".join(lines)

@@ -221,7 +221,7 @@ def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     if not np.isfinite(scores_).all():
         positions = np.flatnonzero(~np.isfinite(scores_))
         raise ValueError(
-            f"{positions.size} of {scores_.size} scores are not finite, the first at position "
+            f"not finite: {positions.size} of {scores_.size} scores, the first at position "
             f"{positions[0]}"
         )
     return scores_, abnormal

@@ -17,7 +17,7 @@ from cyclegan_ad.runs.results import (
     read_split,
 )
 from cyclegan_ad.settings import Settings, training_differences
-from cyclegan_ad.text import as_typed, printable, shown_name
+from cyclegan_ad.text import as_typed, counted, printable, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
 # method.weights_path is told.
@@ -88,7 +88,7 @@ def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
     if test != [of_class, of_class]:
         found.append(f"{test[0]} + {test[1]} test images (paper: {of_class} + {of_class})")
     if unreadable := sum(n for (subset, _), n in subsets.items() if subset == "unreadable"):
-        found.append(f"{unreadable} unreadable file{'s' * (unreadable != 1)} left out")
+        found.append(f"{counted(unreadable, 'unreadable file')} left out")
     return found
 
 

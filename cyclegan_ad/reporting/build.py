@@ -25,7 +25,7 @@ from cyclegan_ad.reporting.show.text_tables import (
     table2_text,
 )
 from cyclegan_ad.reporting.show.write_tables import write_documents, write_numbers
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
 
@@ -106,5 +106,5 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             f"{out} cannot be written ({error.strerror}); choose another folder with out=PATH"
         ) from error
     print_study(table2, notes, left_out)
-    print(f"\n{len(runs)} runs: {ascii(str(out / PAGE))[1:-1]}")
+    print(f"\n{counted(len(runs), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study

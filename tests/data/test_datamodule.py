@@ -593,7 +593,9 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
             inverted = ~read_mask(root / sample.mask[0], 32)
             Image.fromarray(inverted).save(root / sample.mask[0])
     (note,) = read(root).notes()
-    assert note.startswith("the masks of 6 images mark more than half of them (abnormal/00.png, ")
+    assert note.startswith(
+        "the masks of 6 images mark more than half of the image (abnormal/00.png, "
+    )
 
 
 def test_notes_on_images(root: Path) -> None:
@@ -607,7 +609,7 @@ def test_notes_on_images(root: Path) -> None:
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
     others, unread, named, dark, both, leaked = read(root).notes()
     assert unread == "not read, as layout folder has no such folders: Masks"
-    assert named.startswith("1 images are called like masks (abnormal/copy_mask.png)")
+    assert named.startswith("1 image is called like a mask (abnormal/copy_mask.png)")
     assert others == "1 files without the suffix of an image (.heic 1) are not read"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
     assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")

@@ -100,7 +100,7 @@ def test_order_of_the_images_does_not_matter() -> None:
         ([1.0, 2.0], [1, 1], "no normal image"),
         ([1.0, 2.0], [0, 0], "no abnormal image"),
         ([], [], "no abnormal image"),
-        ([1.0, np.nan, 2.0], [0, 1, 1], "1 of 3 scores are not finite, the first at position 1"),
+        ([1.0, np.nan, 2.0], [0, 1, 1], "not finite: 1 of 3 scores, the first at position 1"),
         ([1.0, np.inf], [0, 1], "not finite"),
         ([1.0, 2.0], [0, 2], "labels must be 0"),
         ([1.0, 2.0, 3.0], [0, 1], "one length"),

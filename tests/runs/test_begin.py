@@ -21,6 +21,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs import begin as run_files
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.text import counted
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ def test_an_image_that_differs_is_named(
     assert str(run.split) in message
     assert "restore them" in message and "overwrite=true" in message
     assert "\n" not in message
-    assert message.startswith(f"{len(differ)} files of ")
+    assert message.startswith(f"{counted(len(differ), 'file')} of ")
     assert f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})" in message
     if change is repaint:
         assert differ == [named]
@@ -250,7 +251,7 @@ def test_a_run_with_unreadable_masks_answers_for_its_images(
     check_images(run, going_on)
     Image.new("L", (32, 32), 255).save(root / trained[0])
     for check in (lambda: check_images(run, going_on), lambda: check_split(run, read(going_on))):
-        with pytest.raises(UserError, match=rf"^1 files of .*\({trained[0]}\)"):
+        with pytest.raises(UserError, match=rf"^1 file of .*\({trained[0]}\)"):
             check()
 
 
@@ -271,7 +272,7 @@ def test_images_kept_for_calibration_are_named_in_the_split(
     }
     check_split(run, read(calibrated))
     more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
-    with pytest.raises(UserError, match=r"^1 files of .* differ from those"):
+    with pytest.raises(UserError, match=r"^1 file of .* differs from those"):
         check_split(run, read(more))
 
 

@@ -111,7 +111,7 @@ def _versions(made: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def _listed(seeds: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(
         f"{'not recorded' if value == NOTHING else value} "
-        f"(seed{'s' * (len(those) > 1)} {', '.join(those)})"
+        f"({'seed' if len(those) == 1 else 'seeds'} {', '.join(those)})"
         for value, those in seeds.items()
     )
 

@@ -10,7 +10,7 @@ from cyclegan_ad.reporting.labels import Method, score_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import training_differences
-from cyclegan_ad.text import as_typed, printable
+from cyclegan_ad.text import as_typed, counted, printable
 
 HONEST_PROTOCOLS = ("crossfit", "calibrated")
 
@@ -114,7 +114,8 @@ def _missing_columns(runs: list[Run]) -> list[LeftOut]:
         LeftOut(
             f"{run.shown}, score {column.column}",
             f"this run has no {column.title}, others of its cell have: evaluate it again "
-            f"with this score; its cell counts {_count(runs, column)} of {len(runs)} seeds",
+            f"with this score; its cell counts {_count(runs, column)} of "
+            f"{counted(len(runs), 'seed')}",
         )
         for run in runs
         for column in sorted(columns - run.scores.keys(), key=score_order)
@@ -161,9 +162,9 @@ def _largest(
     others = [
         (
             run,
-            f"decided with margin {margin:g}, confidence {confidence:g} and {folds} thresholds, "
-            f"the other runs of the cell with {best[0]:g}, {best[1]:g} and {best[2]}; evaluate it "
-            "again",
+            f"decided with margin {margin:g}, confidence {confidence:g} and "
+            f"{counted(folds, 'threshold')}, the other runs of the cell with {best[0]:g}, "
+            f"{best[1]:g} and {best[2]}; evaluate it again",
         )
         for (margin, confidence, folds), members in groups.items()
         if (margin, confidence, folds) != best

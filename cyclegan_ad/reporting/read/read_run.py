@@ -19,7 +19,7 @@ from cyclegan_ad.reporting.labels import Method, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import Settings
-from cyclegan_ad.text import shown_name
+from cyclegan_ad.text import counted, shown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
     training = directory.read_training()
     if not training["finished"]:
         raise UserError(
-            f"not finished: {training['epochs']} epochs are trained; the train command that "
-            "started it goes on with it"
+            f"not finished: {counted(training['epochs'], 'epoch is', 'epochs are')} trained; the "
+            "train command that started it resumes it"
         )
     stored = read_stored(directory, config)
     rows = stored.rows

@@ -9,6 +9,7 @@ from itertools import groupby
 from cyclegan_ad import __version__
 from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title
 from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
+from cyclegan_ad.text import counted
 
 
 def render_page(**contents: object) -> str:
@@ -39,6 +40,7 @@ def render_page(**contents: object) -> str:
             (k, list(v)) for k, v in groupby(rows, key=lambda r: r["dataset"])
         ],
         by_run=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r["run"])],
+        counted=counted,
         dataset_title=dataset_title,
     )
 

@@ -24,6 +24,7 @@ from cyclegan_ad.reporting.labels import (
 )
 from cyclegan_ad.runs.results import PAPER_METRICS
 from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
+from cyclegan_ad.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +184,9 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
                 difference=signed(entry.difference(metric)) if paper else "",
             )
         )
-    seeds = len(entry.seeds)
     return Block(
         (cells[0], cells[1], cells[2]),
-        behind=f"{seeds} seed{'s' * (seeds != 1)}",
+        behind=counted(len(entry.seeds), "seed"),
         embedding=paper and entry.column.name == EMBEDDING,
     )
 
@@ -215,8 +215,8 @@ def _mean_row(
             _mean_cell(mean, top) if mean is not None else Cell(NOTHING)
             for mean, top in zip(row, highest, strict=True)
         ]
-        count = len(known[0].datasets)
-        blocks.append(Block((cells[0], cells[1], cells[2]), f"{count} dataset{'s' * (count != 1)}"))
+        behind = counted(len(known[0].datasets), "dataset")
+        blocks.append(Block((cells[0], cells[1], cells[2]), behind))
     return Row(f"MEAN{which}", "better of SSE and FID", tuple(blocks), mean=True)
 
 

@@ -141,7 +141,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_lost_image_is_noticed(tmp_path: Path) -> None:
     draw_demo(tmp_path / "demo", size_px=16)
     (tmp_path / "demo" / "normal" / "tile_042.png").unlink()
-    with pytest.raises(UserError, match=r"lacks 1 images, such as normal/tile_042\.png"):
+    with pytest.raises(UserError, match=r"lacks 1 image, such as normal/tile_042\.png"):
         draw_demo(tmp_path / "demo", size_px=16)
 
 
