@@ -22,7 +22,7 @@ from cyclegan_ad.evaluation.evaluate_run import (
     prepare_data,
     print_outcome,
 )
-from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
@@ -88,7 +88,7 @@ def _use_again(
         print(f"{run.path} is scored already; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
-    print_result(metrics, departures_of(run.path, metrics))
+    print_result(metrics, differences_of_run(run.path, metrics))
     return metrics
 
 

@@ -24,7 +24,7 @@ def result_table(
 
     Args:
         metrics: content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
-        unlike: what was not as in the paper, from `departures_of`.
+        unlike: what was not as in the paper, from `differences_of_run`.
         ascii_only: spell plus-minus and the footnote mark in ASCII.
 
     Returns:
@@ -78,7 +78,7 @@ def print_result(
 
     Args:
         metrics: content of ``metrics.json``.
-        unlike: what was not as in the paper, from `departures_of`.
+        unlike: what was not as in the paper, from `differences_of_run`.
         console: where to; standard output by default.
     """
     console = console or standard_output()

@@ -23,7 +23,7 @@ from cyclegan_ad.evaluation.pictures import (
 )
 from cyclegan_ad.evaluation.test_set import evaluate
 from cyclegan_ad.pretrained.features import ensure_weights
-from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.begin import check_split
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
@@ -105,7 +105,7 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the table of a run and say where the rest is."""
-    print_result(metrics, departures_of(run.path, metrics))
+    print_result(metrics, differences_of_run(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
 

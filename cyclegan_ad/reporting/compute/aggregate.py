@@ -55,7 +55,7 @@ class Entry:
         seeds: seeds behind it, ascending.
         statistics: metric -> values over the seeds; a metric that the protocol lacks is absent.
         paper: metric -> the paper's figure, where it has one.
-        departures: what was not as in the paper; empty where it has no figure.
+        unlike_paper: what was not as in the paper; empty where it has no figure.
         margin: how far below the smallest abnormal score the thresholds lie, as a part of it; None
             under the paper's protocol.
         margin_is_lost: whether a threshold is 0, of which no part can be taken.
@@ -67,7 +67,7 @@ class Entry:
     seeds: tuple[int, ...]
     statistics: dict[str, Statistic]
     paper: dict[str, PaperFigure]
-    departures: tuple[str, ...] = ()
+    unlike_paper: tuple[str, ...] = ()
     margin: float | None = None
     margin_is_lost: bool = False
 
@@ -149,7 +149,7 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
             seeds=tuple(run.seed for run in members),
             statistics=statistics,
             paper=paper,
-            departures=first.departures if paper else (),
+            unlike_paper=first.unlike_paper if paper else (),
             margin=None
             if protocol == "paper"
             else float(first.metrics["protocols"][protocol][column.column]["margin"]),

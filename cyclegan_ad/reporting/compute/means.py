@@ -64,7 +64,7 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         artefact = artefact or any(
             figure.artefact for entry in entries for figure in entry.paper.values()
         )
-        unlike = unlike or any(entry.departures for entry in entries)
+        unlike = unlike or any(entry.unlike_paper for entry in entries)
     if not best:
         return None
     theirs = [value for value in paper if value is not None]

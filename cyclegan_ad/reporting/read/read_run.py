@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.stored_results import read_stored
-from cyclegan_ad.reference.differences import departures
+from cyclegan_ad.reference.differences import differences_from_paper
 from cyclegan_ad.reporting.labels import Method, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -48,7 +48,7 @@ class Run:
         image_paths: N paths, in the order of ``scores.csv``.
         labels: (N,) int, 0 normal, 1 abnormal.
         scores: column -> (N,) float64, raw units.
-        departures: what was not as in the paper.
+        unlike_paper: what was not as in the paper.
         test_set: fingerprint of the test images: paths, contents and labels.
         images: fingerprint of all images of the dataset.
     """
@@ -61,7 +61,7 @@ class Run:
     image_paths: tuple[str, ...]
     labels: NDArray[np.int64]
     scores: dict[ScoreColumn, NDArray[np.float64]]
-    departures: tuple[str, ...]
+    unlike_paper: tuple[str, ...]
     test_set: str
     images: str
 
@@ -136,7 +136,7 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
             )
             for name in stored.metrics["scores"]
         },
-        departures=departures(config, stored.split),
+        unlike_paper=differences_from_paper(config, stored.split),
         test_set=_fingerprint(row[:3] for row in tested),
         images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
     )

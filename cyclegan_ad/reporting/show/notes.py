@@ -105,7 +105,7 @@ def _unlike_notes(study: Study) -> list[str]:
     found: dict[Method, dict[tuple[str, ...], list[str]]] = {}
     for entry in study.entries.values():
         if entry.paper:
-            datasets = found.setdefault(entry.method, {}).setdefault(entry.departures, [])
+            datasets = found.setdefault(entry.method, {}).setdefault(entry.unlike_paper, [])
             if entry.dataset not in datasets:
                 datasets.append(entry.dataset)
     told = [

@@ -180,7 +180,7 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
                 if figure is None
                 else f"{figure.mean_percent:.2f} ± {figure.std_percent:.2f}",
                 flagged=figure is not None and figure.artefact,
-                unlike=figure is not None and bool(entry.departures),
+                unlike=figure is not None and bool(entry.unlike_paper),
                 difference=signed(entry.difference(metric)) if paper else "",
             )
         )

@@ -170,8 +170,8 @@ def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
                         if paper is None
                         else [paper.mean_percent, paper.std_percent, paper.artefact]
                     )
-                    departed = "; ".join(entry.departures) if paper is not None else None
-                    rows.append([*row, _100(entry.difference(metric)), departed])
+                    unlike = "; ".join(entry.unlike_paper) if paper is not None else None
+                    rows.append([*row, _100(entry.difference(metric)), unlike])
     return rows
 
 
