@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cyclegan_ad.display.terminal import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title
 from cyclegan_ad.reporting.show.table2 import Row, Table2
 
-FLAG = "†"
 EMBEDDING_MARK = "e"
 SUBSTITUTE_MARK = "s"
-UNLIKE = "‡"
 
 OPTIMISTIC = (
     "Optimistic: both accuracies belong to thresholds that were set on the very test images they "

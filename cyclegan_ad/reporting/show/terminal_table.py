@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.display.terminal import standard_output
+from cyclegan_ad.display.terminal import in_ascii, says_ascii_only, standard_output
 from cyclegan_ad.reporting.labels import METRIC_TITLES
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
+from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, SUBSTITUTE_MARK
 from cyclegan_ad.reporting.show.table2 import Block, Row, Table2
 from cyclegan_ad.reporting.show.text_tables import marked
 
@@ -34,12 +34,10 @@ def print_study(
         title: what the table is called.
     """
     console = console or standard_output()
-    ascii_only = not console.encoding.lower().startswith("utf")
+    ascii_only = says_ascii_only(console)
 
     def text(words: str) -> Text:
-        if ascii_only:
-            words = words.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
-        return _encodable(words, console)
+        return _encodable(in_ascii(words) if ascii_only else words, console)
 
     console.print(_table(table, text, ascii_only, title))
     behind = ", in MEAN datasets" if any(row.mean for row in table.rows) else ""
