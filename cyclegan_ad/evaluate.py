@@ -45,7 +45,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     with importing():
         from cyclegan_ad.evaluation.evaluate_run import evaluate_again
 
-    with explain_out_of_memory(wanted, lambda: "scoring", again="accelerator=cpu"):
+    with explain_out_of_memory(wanted, lambda: "scoring", on_cpu="accelerator=cpu"):
         return evaluate_again(run, wanted)
 
 

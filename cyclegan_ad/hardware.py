@@ -129,7 +129,7 @@ def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[st
         raise UserError("hydra/launcher=local_parallel shares out GPUs on Linux and macOS only")
     if count > len(names):
         raise UserError(
-            f"a job asks for {count} GPUs and this machine has {len(names)}; give "
+            f"too few GPUs for a job: {count} asked for, {len(names)} on this machine; give "
             f"trainer.devices={len(names)} or fewer"
         )
     if not _held:

@@ -22,13 +22,13 @@ from cyclegan_ad.evaluation.evaluate_run import (
     prepare_data,
     print_outcome,
 )
-from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import Results, read_metrics
 from cyclegan_ad.settings import Settings, WandbLogger
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 from cyclegan_ad.tracking.loggers import log_final
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 from cyclegan_ad.training.ddp import train_in_processes
@@ -88,7 +88,7 @@ def _use_again(
         print(f"{run.path} is scored already; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
-    print_result(metrics, departures_of(run.path, metrics))
+    print_result(metrics, differences_of_run(run.path, metrics))
     return metrics
 
 
@@ -137,8 +137,8 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
         "trained": "trained already; scoring",
     }[state]
     print(
-        f"{run.path}: {verb}; {data.dataset_name} has {train} images to train{calibrate} "
-        f"and {test} to test"
+        f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} to train"
+        f"{calibrate} and {test} to test"
     )
     if state != "trained":
         trainer = settings.trainer
@@ -147,6 +147,7 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
         precision = ", precision bf16-mixed (trainer.precision=32-true computes in float32)"
         print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:
-        print(f"{len(data.unreadable)} unreadable files are left out (named in {run.split})")
+        files = counted(len(data.unreadable), "unreadable file is", "unreadable files are")
+        print(f"{files} left out (named in {run.split})")
     for note in data.notes():
         print(f"note: {printable(note)}")

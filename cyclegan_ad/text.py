@@ -104,3 +104,17 @@ def as_typed(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(as_typed, value))}]"
     return str(value)
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """A number and what is counted, with the verb if one follows.
+
+    Args:
+        number: How many.
+        singular: What is counted, if it is one.
+        plural: If it is another number; empty: the singular with an s.
+
+    >>> counted(1, "image"), counted(2, "image is", "images are")
+    ('1 image', '2 images are')
+    """
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

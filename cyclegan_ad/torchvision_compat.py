@@ -25,10 +25,8 @@ from typing import Any
 
 # The operators that torchvision describes to torch whether or not its library is there. One that a
 # version of torchvision does not have may be declared all the same: nothing calls it.
-_SIGNATURES = {
-    "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
+_OPERATORS = ("nms", "qnms")
+_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 # torch forgets the declarations when the object that made them goes.
 _declarations: list[Any] = []
@@ -39,9 +37,8 @@ def install_import_hook() -> None:
 
     Does nothing on other systems than Linux, if torchvision is there already, or if called again.
     """
-    if sys.platform != "linux" or "torchvision" in sys.modules:
-        return
-    if not any(isinstance(finder, _OperatorFinder) for finder in sys.meta_path):
+    there = any(isinstance(finder, _OperatorFinder) for finder in sys.meta_path)
+    if sys.platform == "linux" and "torchvision" not in sys.modules and not there:
         sys.meta_path.insert(0, _OperatorFinder())
 
 
@@ -67,8 +64,8 @@ def _declare_missing_operators() -> None:
     if torch.version.cuda is not None or torch.version.hip is not None:
         return
     # Declaring an operator twice ends the process, hence the question for each.
-    missing = {n: s for n, s in _SIGNATURES.items() if not hasattr(torch.ops.torchvision, n)}
+    missing = [name for name in _OPERATORS if not hasattr(torch.ops.torchvision, name)]
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for name, signature in missing.items():
-        library.define(name + signature)
+    for name in missing:
+        library.define(name + _SIGNATURE)
     _declarations.append(library)

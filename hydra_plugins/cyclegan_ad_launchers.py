@@ -1,6 +1,6 @@
 """Launchers of sweeps, behind ``conf/hydra/launcher``; Hydra looks for them in this folder only.
 
-They add to Hydra's own for joblib, submitit and Ray: a job that fails or dies is told of in one
+They add to Hydra's own for joblib and submitit: a job that fails or dies is told of in one
 line and leaves the others alone; jobs share a machine fairly; Ctrl-C ends them all. One whose
 packages are not installed does not exist, which the command line explains.
 """
@@ -30,6 +30,7 @@ from cyclegan_ad.cli.sweep import (
 from cyclegan_ad.endings import Terminated, end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import claim_gpus, cpu_count, visible_gpus
+from cyclegan_ad.text import counted
 
 _POLL_S = 0.5
 
@@ -70,7 +71,9 @@ else:
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
             tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
-            share = f"{each} of {len(gpus)} GPUs" if gpus else f"{cpus} of {cpu_count()} CPUs"
+            share = f"{cpus} of {counted(cpu_count(), 'CPU')}"
+            if gpus:
+                share = f"{each} of {counted(len(gpus), 'GPU')}"
             print(f"{len(outputs)} jobs, {n_jobs} at a time with {share} each", flush=True)
             calls = [
                 delayed(_run_in_worker)(
@@ -174,7 +177,7 @@ else:
             tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
             waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
-            print(f"{len(waiting)} jobs submitted; their output: {folder}", flush=True)
+            print(f"{counted(len(waiting), 'job')} submitted; their output: {folder}", flush=True)
             try:
                 while waiting:
                     for i in [i for i, job in waiting.items() if job.done()]:
@@ -245,24 +248,3 @@ def _outcome_of_submitted(job: Any) -> str | None:
     except UncompletedJobError:
         cause = f"killed, out of memory or out of time (state {job.state})"
         return f"ended without a result: {cause}; {GO_ON}"
-
-
-try:
-    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher as HydraRayLauncher
-except ImportError:
-    pass
-else:
-
-    class RayLauncher(HydraRayLauncher):
-        """Jobs of a Ray cluster. Settings: see ``ray_cluster.yaml``."""
-
-        def launch(
-            self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-        ) -> Sequence[JobReturn]:
-            """Run the jobs, and tell of them when all have ended."""
-            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
-            with environment_of_jobs():
-                results = super().launch(job_overrides, initial_job_idx)
-            for i, result in enumerate(results):
-                tally.add(i, outcome_of(result))
-            return [settled() for _ in results]

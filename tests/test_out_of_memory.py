@@ -20,10 +20,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.out_of_memory import (
+    describe,
+    explain_out_of_memory,
     is_out_of_memory,
-    out_of_memory_in_training,
     phase_of,
-    telling_of_memory,
 )
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
@@ -81,7 +81,7 @@ def assert_in_order(said: str, *remedies: str) -> None:
 
 def test_training_names_the_batch_size_and_what_to_try_in_order(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    said = out_of_memory_in_training(job, "the GPU (79.10 GiB)")
+    said = describe(job, "training", "the GPU (79.10 GiB)")
     assert_error(said, setting="dataset.batch_size", value=16, facts="the GPU (79.10 GiB)")
     assert_in_order(
         said,
@@ -97,23 +97,23 @@ def test_training_names_the_batch_size_and_what_to_try_in_order(tmp_path: Path) 
 def test_what_is_in_use_already_is_not_advised(tmp_path: Path) -> None:
     words = ("dataset.batch_size=1", "dataset.images_on=host")
     tried = job_of(tmp_path, *words, activation_checkpointing=True)
-    said = out_of_memory_in_training(tried, "the GPU")
+    said = describe(tried, "training", "the GPU")
     assert_in_order(said, "trainer.precision=bf16-mixed", "resolution below 32")
     assert not any(tried in said for tried in ("batch_size=0", "checkpointing", "images_on"))
-    said = out_of_memory_in_training(job_of(tmp_path, precision="auto"), "the CPU")
+    said = describe(job_of(tmp_path, precision="auto"), "training", "the CPU")
     assert "precision" not in said and "images_on" not in said
-    said = out_of_memory_in_training(job_of(tmp_path, method="patchcore"), "the CPU")
+    said = describe(job_of(tmp_path, method="patchcore"), "training", "the CPU")
     assert_in_order(
         said, "dataset.batch_size=8", "method.max_train_images=N", "resolution below 32"
     )
-    said = out_of_memory_in_training(job_of(tmp_path, method="ganomaly"), "the GPU")
+    said = describe(job_of(tmp_path, method="ganomaly"), "training", "the GPU")
     assert "checkpointing" not in said and "precision" not in said
 
 
 def test_a_run_with_complete_epochs_goes_on(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     run = start_run(job, finished=False)
-    said = out_of_memory_in_training(job, "the CPU")
+    said = describe(job, "training", "the CPU")
     assert_error(said, facts="epoch 1", remedy="same command")
     assert_in_order(said, "run_name=NAME", "dataset.batch_size=8")
     assert "overwrite" not in said
@@ -127,7 +127,7 @@ def test_phases_follow_from_the_run_directory(tmp_path: Path) -> None:
 
 
 def told(job: dict[str, Any], phase: Any, error: Exception) -> str:
-    with refuses(facts="out of memory") as caught, telling_of_memory(job, lambda: phase):
+    with refuses(facts="out of memory") as caught, explain_out_of_memory(job, lambda: phase):
         raise error
     assert caught.value.__cause__ is error
     return message_of(caught.value)
@@ -153,7 +153,7 @@ def test_reading_advises_the_disk(tmp_path: Path) -> None:
 
 def test_other_errors_pass(tmp_path: Path) -> None:
     for other in (RuntimeError("a defect"), OSError(errno.ENOSPC, "full"), UserError("a remedy")):
-        with pytest.raises(type(other)) as caught, telling_of_memory({}, lambda: "training"):
+        with pytest.raises(type(other)) as caught, explain_out_of_memory({}, lambda: "training"):
             raise other
         assert caught.value is other
 
@@ -168,7 +168,7 @@ def test_what_held_the_memory_is_let_go(tmp_path: Path) -> None:
 
     with (
         refuses(facts="out of memory") as caught,
-        telling_of_memory(job_of(tmp_path), lambda: "training"),
+        explain_out_of_memory(job_of(tmp_path), lambda: "training"),
     ):
         step()
     assert caught.value.__cause__ is not None  # the error is still there, its tensors are not

@@ -6,30 +6,15 @@ from collections.abc import Callable, Sequence
 from cyclegan_ad.cli.setting_names import nearest_settings
 from cyclegan_ad.errors import UserError
 
-# Spellings of flags that take no value, and of those that take one.
+_LONG = {
+    **{"-h": "--help", "-m": "--multirun", "-r": "--run", "-sc": "--shell-completion"},
+    **{"-c": "--cfg", "-i": "--info", "-p": "--package", "-cd": "--config-dir"},
+}
 _PLAIN = {
-    "--help": "--help",
-    "-h": "--help",
-    "--hydra-help": "--hydra-help",
-    "--version": "--version",
-    "--multirun": "--multirun",
-    "-m": "--multirun",
-    "--run": "--run",
-    "-r": "--run",
-    "--resolve": "--resolve",
-    "--shell-completion": "--shell-completion",
-    "-sc": "--shell-completion",
+    *("--help", "--hydra-help", "--version", "--multirun", "--run"),
+    *("--resolve", "--shell-completion"),
 }
-_WITH_VALUE = {
-    "--cfg": "--cfg",
-    "-c": "--cfg",
-    "--info": "--info",
-    "-i": "--info",
-    "--package": "--package",
-    "-p": "--package",
-    "--config-dir": "--config-dir",
-    "-cd": "--config-dir",
-}
+_WITH_VALUE = {"--cfg", "--info", "--package", "--config-dir"}
 _CHOICES = {
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
@@ -63,12 +48,12 @@ def split_flags(
     while rest:
         word = rest.pop(0)
         name, has_value, value = word.partition("=")
+        flag = _LONG.get(name, name)
         if not word.startswith("-") or word == "-":
             settings.append(word)
-        elif word in _PLAIN:
-            flags.append(_PLAIN[word])
-        elif name in _WITH_VALUE:
-            flag = _WITH_VALUE[name]
+        elif flag in _PLAIN and not has_value:
+            flags.append(flag)
+        elif flag in _WITH_VALUE:
             if not has_value:
                 value = _value_of(flag, rest)
             _check_value(flag, value)

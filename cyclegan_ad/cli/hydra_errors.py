@@ -26,7 +26,6 @@ _OURS = {
     "joblib": "local_parallel",
     "submitit_slurm": "slurm",
     "submitit_local": "slurm_local",
-    "ray": "ray_cluster",
 }
 
 
@@ -158,9 +157,8 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
     if found := re.search(r"Could not override '([^']+)'", text):
         return UserError(_no_setting(found[1], known()))
     if found := re.search(r"In 'hydra/launcher/(\w+)': Could not|" + _NO_LAUNCHER, text):
-        package = "hydra-ray-launcher" if found[1] == "ray_cluster" else "'cyclegan-ad[launchers]'"
         name = "this hydra/launcher" if found[1] is None else f"hydra/launcher={found[1]}"
-        return UserError(f"{name} needs further packages: pip install {package}")
+        return UserError(f"{name} needs further packages: pip install 'cyclegan-ad[launchers]'")
     if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         options = error.options if isinstance(error, MissingConfigException) else None
         return UserError(_no_option(found[1], found[2], sorted(options or [])))

@@ -6,40 +6,21 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
 
-from cyclegan_ad.data.cache_files import Kept, digest, read_kept, write_kept
-from cyclegan_ad.data.decoding import Progress, decode_in_order, hash_in_order
+from cyclegan_ad.data.cache_files import ImageCache, digest, read_cache, write_cache
+from cyclegan_ad.data.images import Progress, decode_in_order, hash_in_order
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
 
-STORAGES = ("auto", "memory", "disk")
 _FORMAT_VERSION = 3
 _MIB = 2**20
 _WORTH_KEEPING_BYTES = 16 * _MIB  # of files: below, decoding them again takes about a second
 _ABANDONED_S = 3600.0  # a writer touches its temporary file far more often than that
-
-
-@dataclass(slots=True)
-class ImageCache:
-    """The decoded images of a dataset, in the order of its paths.
-
-    Attributes:
-        images: (N, S, S, C) uint8, 0 to 255: an array, or a read-only memory map. Indexing it
-            with a list of indices gives an ordinary array.
-        sha256: SHA-256 of each file's contents, hexadecimal; empty if it could not be read at all.
-        unreadable: Index of each file without a usable image -> short reason. Its pixels are 0.
-    """
-
-    images: NDArray[np.uint8]
-    sha256: list[str]
-    unreadable: dict[int, str]
 
 
 def load_images(
@@ -80,12 +61,7 @@ def load_images(
 
     Raises:
         UserError: ``cache_dir`` cannot be written, or has too little space.
-        ValueError: ``storage`` or ``channels`` is unknown.
     """
-    if storage not in STORAGES:
-        raise ValueError(f"storage={storage!r} is unknown: choose one of {', '.join(STORAGES)}")
-    if channels not in (1, 3):
-        raise ValueError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
     shape = (len(paths), size_px, size_px, channels)
     n_bytes = len(paths) * size_px * size_px * channels
     fits = storage == "auto" and n_bytes <= memory_limit_mib * _MIB
@@ -137,12 +113,12 @@ def _load_from_disk(
     _, size_px, _, channels = shape
     stem = f"images-{size_px}px-{channels}ch-{_key(paths, size_px, channels)[:20]}"
     pixel_file, index_file = cache_dir / f"{stem}.npy", cache_dir / f"{stem}.json"
-    kept = read_kept(pixel_file, index_file, shape)
+    kept = read_cache(pixel_file, index_file, shape)
     known = [False] * len(paths)
     if kept is not None:
         known = _still_true(kept, paths, size_px, channels, progress)
         if all(known):
-            return ImageCache(kept.images, kept.sha256, kept.unreadable)
+            return kept
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cache_dir)
@@ -159,13 +135,12 @@ def _load_from_disk(
             kept.part(i) if kept is not None and is_known else next(decoding)
             for i, is_known in enumerate(known)
         )
-        written = write_kept(pixel_file, index_file, shape, parts)
+        return write_cache(pixel_file, index_file, shape, parts)
     except OSError as error:
         raise UserError(
             f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
             "folder that can be, with cache_dir=PATH, or set dataset.storage=memory"
         ) from error
-    return ImageCache(written.images, written.sha256, written.unreadable)
 
 
 def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
@@ -178,7 +153,7 @@ def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
 
 
 def _still_true(
-    kept: Kept, paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
+    kept: ImageCache, paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
 ) -> list[bool]:
     """Of each file, whether its contents, and its pixels in the cache, are what was written.
 

@@ -8,6 +8,7 @@ from cyclegan_ad.data.notes import describe_passed_over
 from cyclegan_ad.data.samples import Sample
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import counted
 
 
 def refuse_unreadable(unreadable: Mapping[str, str], count: int, what: str, root: Path) -> None:
@@ -58,7 +59,7 @@ def require_both_classes(
         if found < 2:
             skipped = f" ({listed - found} unreadable skipped)" if listed > found else ""
             raise UserError(
-                f"dataset {dataset} has {found} {word} image{'s' * (found != 1)} "
+                f"dataset {dataset} has {counted(found, f'{word} image')} "
                 f"under {root}{skipped}{others}, but each class needs at least 2, one to train "
                 "and one to test: add images or name another folder with dataset.root=PATH"
             )

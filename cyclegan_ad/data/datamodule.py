@@ -15,8 +15,8 @@ from torch import Tensor
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import refuse_unreadable, require_both_classes, split_or_refuse
-from cyclegan_ad.data.decoding import hash_in_order
 from cyclegan_ad.data.device_batches import Batch, batches_for
+from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.masks import Masks, read_masks
 from cyclegan_ad.data.notes import notes_on
 from cyclegan_ad.data.pairing import PairSampler
@@ -168,12 +168,6 @@ class AnomalyDataModule(pl.LightningDataModule):
         """What a user should know of the images, a line each; none for most datasets."""
         return notes_on(self)
 
-    def leaked_images(self) -> list[str]:
-        """Test and calibration images that are byte-identical to a training image, by path."""
-        train = {self.sha256[i] for label in self.trained_labels for i in self.train_indices(label)}
-        judged = (*self.split.test, *self.split.calibration)
-        return [self.samples[i].path for i in judged if self.sha256[i] in train]
-
     @property
     def trained_labels(self) -> list[int]:
         """Labels of the classes that training batches hold."""
@@ -238,24 +232,6 @@ class AnomalyDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         dtype: Any = self.trainer.lightning_module.dtype  # float64 with trainer.precision=64-true
         return self.augment(batch, dtype)
-
-    def batches(
-        self, indices: Sequence[int], batch_size: int
-    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Images in the given order, without augmentation.
-
-        Args:
-            indices: Into ``samples``, such as ``split.test``.
-            batch_size: Images a batch; the last may be smaller.
-
-        Yields:
-            Indices into ``samples`` (N,) int64, images (N, C, H, W) float32 in [-1, 1], labels
-            (N,) int64.
-        """
-        for start in range(0, len(indices), batch_size):
-            batch = indices[start : start + batch_size]
-            labels = torch.tensor([self.samples[i].label for i in batch])
-            yield torch.tensor(batch), self.images_at(batch), labels
 
     def images_at(self, indices: Collection[int]) -> Tensor:
         """Images by index into ``samples``: (N, C, H, W) float32 in [-1, 1]."""

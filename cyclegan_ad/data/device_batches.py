@@ -14,8 +14,6 @@ from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import PairedImages
 from cyclegan_ad.errors import UserError
 
-PLACES = ("auto", "device", "host")
-
 # Of the memory that is free once the weights are there; activations and Adam need the rest.
 SHARE_OF_FREE_MEMORY = 0.25
 
@@ -48,10 +46,7 @@ def batches_for(
 
     Raises:
         UserError: With ``device``, if the images do not fit.
-        ValueError: ``place`` is unknown.
     """
-    if place not in PLACES:
-        raise ValueError(f"images_on={place!r} is unknown: choose one of {', '.join(PLACES)}")
     if device.type == "cpu":
         loader = DataLoader(PairedImages(images, rows), sampler=sampler, batch_size=None)
         return loader, ""

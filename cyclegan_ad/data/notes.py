@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from cyclegan_ad.data.unread import not_read
+from cyclegan_ad.text import counted
 
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -32,7 +33,8 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
         yield f"not read, as layout {data.layout} has no such folders: {_name(folders)}"
     masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
     if masks:
-        yield f"{len(masks)} images are called like masks ({_name(masks)}); should they be images?"
+        called = counted(len(masks), "image is called like a mask", "images are called like masks")
+        yield f"{called} ({_name(masks)}); are they images to train and test on?"
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
@@ -41,25 +43,26 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
         )
     both = _with_both_labels(data)
     if both:
-        yield f"{len(both)} files are in both classes, byte for byte ({_name(both)})"
+        files = counted(len(both), "file is", "files are")
+        yield f"{files} in both classes, byte for byte ({_name(both)})"
     empty = [data.samples[i].path for i in data.masks.empty]
     if empty:
         yield (
-            f"the masks of {len(empty)} abnormal images are empty, all black ({_name(empty)}); "
-            "these count as images without a mask"
+            f"the masks of {counted(len(empty), 'abnormal image')} are empty, all black "
+            f"({_name(empty)}); they count as if there were none"
         )
     mostly = [data.samples[i].path for i in data.masks.mostly]
     if mostly:
         yield (
-            f"the masks of {len(mostly)} images mark more than half of them ({_name(mostly)}); a "
-            "defect is what is not 0"
+            f"the masks of {counted(len(mostly), 'image')} mark more than half of the image "
+            f"({_name(mostly)}); a defect is what is not 0"
         )
-    leaked = data.leaked_images()
+    leaked = leaked_images(data)
     if leaked:
         judged = "test or calibration" if data.split.calibration else "test"
         yield (
-            f"{len(leaked)} {judged} images are byte-identical to a training image, so the "
-            f"figures are flattered ({_name(leaked)})"
+            f"{counted(len(leaked), f'{judged} image is', f'{judged} images are')} byte-identical "
+            f"to a training image, so the figures are flattered ({_name(leaked)})"
         )
 
 
@@ -70,7 +73,14 @@ def describe_passed_over(suffixes: Counter[str]) -> str:
     '13 files without the suffix of an image (.heic 12, no suffix 1)'
     """
     kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
-    return f"{suffixes.total()} files without the suffix of an image ({kinds})"
+    return f"{counted(suffixes.total(), 'file')} without the suffix of an image ({kinds})"
+
+
+def leaked_images(data: AnomalyDataModule) -> list[str]:
+    """Test and calibration images that are byte-identical to a training image, by path."""
+    train = {data.sha256[i] for label in data.trained_labels for i in data.train_indices(label)}
+    judged = (*data.split.test, *data.split.calibration)
+    return [data.samples[i].path for i in judged if data.sha256[i] in train]
 
 
 def _looks_like_mask(path: str) -> bool:

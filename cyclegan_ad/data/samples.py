@@ -66,9 +66,7 @@ def find_root(
 
     Raises:
         UserError: None of them has the layout. The message lists every place looked in.
-        ValueError: The layout is unknown.
     """
-    _check_layout(layout)
     looked_in = [data_dir / folder for folder in folders]
     for candidate in looked_in:
         if has_layout(layout, candidate):
@@ -86,9 +84,7 @@ def has_layout(layout: str, root: Path) -> bool:
 
     Raises:
         UserError: The folder exists but cannot be listed.
-        ValueError: The layout is unknown.
     """
-    _check_layout(layout)
     if layout == "retina_oct":
         return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     folders = _REQUIRED[layout].split(" and ")
@@ -116,7 +112,6 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
     Raises:
         UserError: The folder lacks the layout or cannot be listed, a mask belongs to no image
             (``mvtec``, ``folder``), or ``exclude`` names an image that is not there.
-        ValueError: The layout is unknown.
     """
     if not has_layout(layout, root):
         raise UserError(
@@ -133,11 +128,6 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
     samples = sorted(listers[layout](root), key=lambda sample: sample.path)
     left_out = find_excluded(exclude, [sample.path for sample in samples], root)
     return [sample for sample in samples if sample.path not in left_out]
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in _REQUIRED:
-        raise ValueError(f"layout={layout!r} is unknown: choose one of {', '.join(_REQUIRED)}")
 
 
 def _list_mvtec(root: Path) -> Iterator[Sample]:

@@ -5,6 +5,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cyclegan_ad.text import counted
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -59,7 +61,9 @@ def split_samples(
         Split(train=(1, 2, 4), test=(0, 3), calibration=())
     """
     if len(paths) != len(labels):
-        raise ValueError(f"{len(paths)} paths but {len(labels)} labels: give one label a path")
+        raise ValueError(
+            f"{counted(len(paths), 'path')} for {counted(len(labels), 'label')}: give each path one"
+        )
     if len(set(paths)) != len(paths):
         raise ValueError("a path occurs twice: list each image once")
     if not set(labels) <= {0, 1}:
@@ -93,8 +97,8 @@ def _kept(
     possible = [index for index in abnormal if hashes[index] not in tested]
     if len(abnormal) < 2 or not possible:
         raise ValueError(
-            f"{len(possible)} abnormal image{'s' * (len(possible) != 1)} beside the test set; one "
-            "is needed to train and one to calibrate"
+            f"{counted(len(possible), 'abnormal image')} beside the test set; one is "
+            "needed to train and one to calibrate"
         )
     count = min(max(1, round(fraction * len(abnormal))), len(abnormal) - 1)
     kept = set(possible[:count])

@@ -1,13 +1,12 @@
 """Histograms of the scores of both classes, with the thresholds."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure, to_numpy
+from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, to_numpy
 from cyclegan_ad.text import printable
 
 if TYPE_CHECKING:
@@ -21,28 +20,6 @@ OPTIMISTIC = "Both thresholds were set on these test images: what they give here
 
 
 def score_figure(
-    scores: Any,
-    labels: Any,
-    thresholds: Mapping[str, float],
-    score_name: str,
-    path: Path,
-) -> Path:
-    """Write what :func:`histograms` draws to a PNG file.
-
-    Args:
-        scores: see :func:`histograms`, as the following three.
-        labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: name to value.
-        score_name: what is on the axis, e.g. ``sse``.
-        path: the file; its folder is made.
-
-    Returns:
-        ``path``.
-    """
-    return save_figure(histograms(scores, labels, thresholds, score_name), path)
-
-
-def histograms(
     scores: Any, labels: Any, thresholds: Mapping[str, float], score_name: str
 ) -> "Figure":
     """Draw the histograms of both classes' scores, with the thresholds.

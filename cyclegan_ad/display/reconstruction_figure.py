@@ -1,8 +1,8 @@
-"""Pictures of a run: images, their reconstructions and anomaly maps; histograms of the scores."""
+"""Pictures of a run: images, their reconstructions and anomaly maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,6 @@ from cyclegan_ad.display.drawing import (
     to_display,
     to_numpy,
 )
-from cyclegan_ad.display.histogram import score_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["reconstruction_figure", "score_figure"]
 
 # The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
 _MAP_SCALE_PERCENTILE = 99.8
@@ -58,6 +52,7 @@ def reconstruction_figure(
         ValueError: if N is 0, the shapes do not fit together, or a value is not finite.
     """
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
     images = to_numpy(images)
@@ -66,63 +61,57 @@ def reconstruction_figure(
     outlines = None if masks is None else to_numpy(masks).astype(bool)
     _check_shapes(images, reconstructions, maps, labels, captions, outlines)
 
-    normal = [int(i) for i in np.flatnonzero(labels == 0)]
-    abnormal = [int(i) for i in np.flatnonzero(labels == 1)]
-    blocks = [(name, b) for name, b in zip(CLASS_NAMES, (normal, abnormal), strict=True) if b]
-    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE))
-    scale = scale if scale > 0 else 1.0
+    normal, abnormal = (np.flatnonzero(labels == label).tolist() for label in (0, 1))
+    # The blocks of the classes have a narrow column between them.
+    columns: list[int | None] = [*normal, *([None] if normal and abnormal else []), *abnormal]
+    ratios = [0.23 if i is None else 1.0 for i in columns]
+    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) or 1.0
     outlined = outlines is not None and bool(outlines.any())
+    kinds = {"Image": images, "Reconstruction": reconstructions, "Anomaly map": maps}
+    rows = {name: pictures for name, pictures in kinds.items() if pictures is not None}
 
-    # In inches. The gap between the blocks is a column of its own, narrow.
-    tile, gap, left, right, top, bottom = 1.5, 0.35, 0.45, 1.05, 0.42, 0.6 if outlined else 0.36
-    columns = len(normal) + len(abnormal)
-    row_names = ["Image", "Anomaly map"]
-    if reconstructions is not None:
-        row_names.insert(1, "Reconstruction")
-    rows = len(row_names)
-    width = left + columns * tile + (len(blocks) - 1) * gap + right
-    height = top + rows * tile + bottom
+    # In inches.
+    tile, left, right, top, bottom = 1.5, 0.45, 1.05, 0.42, 0.6 if outlined else 0.36
+    width, height = left + tile * sum(ratios) + right, top + tile * len(rows) + bottom
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-
-    x = left
-    for block_number, (name, members) in enumerate(blocks):
-        x += gap if block_number else 0.0
-        _title_block(figure, name, len(members), x / width, len(members) * tile / width, height)
-        for i in members:
-            pictures = [to_display(images[i]), maps[i]]
-            if reconstructions is not None:
-                pictures.insert(1, to_display(reconstructions[i]))
-            for row, picture in enumerate(pictures):
-                y = bottom + (rows - 1 - row) * tile
-                pad = 0.03
-                axes = figure.add_axes(
-                    (
-                        (x + pad) / width,
-                        (y + pad) / height,
-                        (tile - 2 * pad) / width,
-                        (tile - 2 * pad) / height,
-                    )
-                )
-                colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
-                if row == rows - 1:
-                    colours = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
-                drawn = axes.imshow(picture, interpolation="nearest", **colours)
-                axes.set_xticks([])
-                axes.set_yticks([])
-                for spine in axes.spines.values():
-                    spine.set_visible(False)
-                if outlines is not None and row_names[row] != "Reconstruction":
-                    outline(axes, outlines[i])
-                if x == left:
-                    axes.set_ylabel(row_names[row], fontsize=10)
-                if row == rows - 1:
-                    label = axes.set_xlabel(caption(captions[i]), fontsize=8, labelpad=3)
-                    label.set_parse_math(False)  # a $ is a part of a name
-            x += tile
-
-    bar_axes = figure.add_axes(
-        ((x + 0.12) / width, (bottom + 0.03) / height, 0.12 / width, (tile - 0.06) / height)
+    grid = figure.add_gridspec(
+        len(rows),
+        len(columns),
+        width_ratios=ratios,
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=0.04,
+        hspace=0.04,
     )
+    places = {}  # of the first row: image -> its left and right end
+    for column, i in enumerate(columns):
+        if i is None:
+            continue
+        for row, (name, pictures) in enumerate(rows.items()):
+            axes = figure.add_subplot(grid[row, column], xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if pictures is maps:
+                drawn = axes.imshow(maps[i], cmap="inferno", vmin=0.0, vmax=scale)
+                axes.set_xlabel(caption(captions[i]), fontsize=8, labelpad=3, parse_math=False)
+            else:
+                axes.imshow(to_display(pictures[i]), cmap="gray", vmin=0, vmax=255)
+            if outlines is not None and name != "Reconstruction":
+                outline(axes, outlines[i])
+            if column == 0:
+                axes.set_ylabel(name, fontsize=10)
+        places[i] = axes.get_position().intervalx
+    for name, colour, members in zip(CLASS_NAMES, CLASS_COLOURS, (normal, abnormal), strict=True):
+        if members:
+            start, end = places[members[0]][0], places[members[-1]][1]
+            y = 1.0 - 0.36 / height
+            figure.add_artist(Line2D([start, end], [y, y], color=colour, linewidth=2))
+            middle, above = (start + end) / 2, y + 0.05 / height
+            figure.text(middle, above, name.capitalize(), ha="center", fontsize=11)
+
+    last = axes.get_position()
+    bar_axes = figure.add_axes((last.x1 + 0.15 / width, last.y0, 0.12 / width, last.height))
     bar = figure.colorbar(drawn, cax=bar_axes, extend="max")
     bar.set_label("distance" if reconstructions is None else "squared difference", fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -163,26 +152,3 @@ def _check_shapes(
     arrays = [array for array in (images, reconstructions, maps) if array is not None]
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError("images, reconstructions and anomaly_maps must be finite")
-
-
-def _title_block(
-    figure: "Figure", name: str, count: int, x: float, width: float, height_inches: float
-) -> None:
-    """Write the class over its block of columns, with a bar in the colour of the class."""
-    from matplotlib.lines import Line2D
-
-    y = 1.0 - 0.36 / height_inches
-    inset = 0.02 * width / count
-    colour = CLASS_COLOURS[CLASS_NAMES.index(name)]
-    figure.add_artist(
-        Line2D(
-            [x + inset, x + width - inset],
-            [y, y],
-            color=colour,
-            linewidth=2,
-            transform=figure.transFigure,
-        )
-    )
-    figure.text(
-        x + width / 2, y + 0.05 / height_inches, name.capitalize(), ha="center", fontsize=11
-    )

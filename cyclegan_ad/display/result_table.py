@@ -8,12 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cyclegan_ad.display.terminal import (
+    FLAG,
+    UNLIKE,
+    in_ascii,
+    says_ascii_only,
+    standard_output,
+)
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
-from cyclegan_ad.text import printable
-
-# Width of the output where there is no terminal to ask, and the least it must fit in.
-_PIPED_COLUMNS = 80
+from cyclegan_ad.text import counted, printable
 
 
 def result_table(
@@ -26,7 +30,7 @@ def result_table(
 
     Args:
         metrics: content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
-        unlike: what was not as in the paper, from `departures_of`.
+        unlike: what was not as in the paper, from `differences_of_run`.
         ascii_only: spell plus-minus and the footnote mark in ASCII.
 
     Returns:
@@ -43,9 +47,12 @@ def result_table(
     }
     published = [figure for row in paper.values() for figure in row.values() if figure is not None]
 
+    def text(words: str) -> Text:
+        return Text(in_ascii(words) if ascii_only else words)
+
     table = Table(
         title=Text(_title(metrics), style="bold"),
-        caption=Text(_caption(metrics, published, unlike, ascii_only)),
+        caption=text(_caption(metrics, published, unlike)),
         title_justify="left",
         caption_justify="left",
         caption_style="",
@@ -59,11 +66,11 @@ def result_table(
     table.add_column("Threshold", justify="right", no_wrap=True)
     for score, row in scores.items():
         in_paper = any(figure is not None for figure in paper[score].values())
-        mark = _unlike_mark(ascii_only) if unlike else ""
+        mark = UNLIKE if unlike else ""
         name = printable(score)
-        cells = [Text(f"{name}\n  paper{mark}" if in_paper else name)]
+        cells = [text(f"{name}\n  paper{mark}" if in_paper else name)]
         cells += [
-            Text(f"{_percent(row[metric])}\n{_published(paper[score][metric], ascii_only)}")
+            text(f"{_percent(row[metric])}\n{_published(paper[score][metric])}")
             for metric in PAPER_METRICS
         ]
         cells.append(
@@ -80,15 +87,11 @@ def print_result(
 
     Args:
         metrics: content of ``metrics.json``.
-        unlike: what was not as in the paper, from `departures_of`.
+        unlike: what was not as in the paper, from `differences_of_run`.
         console: where to; standard output by default.
     """
-    if console is None:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
-    ascii_only = not console.encoding.lower().startswith("utf")
-    console.print(result_table(metrics, unlike, ascii_only=ascii_only))
+    console = console or standard_output()
+    console.print(result_table(metrics, unlike, ascii_only=says_ascii_only(console)))
     decided = metrics["protocols"].get(metrics["protocol"], {})
     for column, decisions in decided.items():
         console.print(
@@ -101,7 +104,7 @@ def print_result(
 def _title(metrics: Mapping[str, Any]) -> str:
     return printable(
         f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
-        f"{metrics['epochs']} epochs"
+        f"{counted(metrics['epochs'], 'epoch')}"
     )
 
 
@@ -109,10 +112,9 @@ def _caption(
     metrics: Mapping[str, Any],
     published: list[PaperFigure],
     unlike: Sequence[str],
-    ascii_only: bool,
 ) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
-    lines = [f"{normal + abnormal} test images: {normal} normal, {abnormal} abnormal."]
+    lines = [f"{counted(normal + abnormal, 'test image')}: {normal} normal, {abnormal} abnormal."]
     lines.append(
         f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
         "one with the most correct decisions."
@@ -120,10 +122,10 @@ def _caption(
     if published:
         lines.append("Paper: mean and standard deviation over 5 splits.")
     if published and unlike:
-        lines.append(f"{_unlike_mark(ascii_only)} Not as in the paper: {', '.join(unlike)}.")
+        lines.append(f"{UNLIKE} Not as in the paper: {', '.join(unlike)}.")
     if any(figure.artefact for figure in published):
         lines.append(
-            f"{_mark(ascii_only)} The paper's figures for this method come from an error in its "
+            f"{FLAG} The paper's figures for this method come from an error in its "
             "code (one score shared by each batch) and say nothing about the method."
         )
     if metrics["localisation"] is not None:
@@ -132,7 +134,8 @@ def _caption(
         computed = ", averaged over 8 symmetries," if by["tta"] == "dihedral" else ""
         computed += " in bf16" if by["precision"] == "bf16" else ""
         lines.append(
-            f"Anomaly maps{computed} against the masks of {found['masked_images']} images: pixel "
+            f"Anomaly maps{computed} against the masks of "
+            f"{counted(found['masked_images'], 'image')}: pixel "
             f"AUROC {_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
         )
     return "\n".join(lines)
@@ -142,17 +145,8 @@ def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.2f}"
 
 
-def _published(figure: PaperFigure | None, ascii_only: bool) -> str:
+def _published(figure: PaperFigure | None) -> str:
     if figure is None:
         return ""
-    plus_minus = "+-" if ascii_only else "±"
-    mark = _mark(ascii_only) if figure.artefact else ""
-    return f"{figure.mean_percent:.2f}{plus_minus}{figure.std_percent:.2f}{mark}"
-
-
-def _unlike_mark(ascii_only: bool) -> str:
-    return "#" if ascii_only else "‡"
-
-
-def _mark(ascii_only: bool) -> str:
-    return "*" if ascii_only else "†"
+    mark = FLAG if figure.artefact else ""
+    return f"{figure.mean_percent:.2f}±{figure.std_percent:.2f}{mark}"

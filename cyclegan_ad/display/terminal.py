@@ -1,19 +1,21 @@
-"""What progress on the terminal is made of, and the bar for slow preparations.
+"""Progress on the terminal: a bar for a task, or plain lines where there is no terminal.
 
-Without a terminal (a pipe, a CI job) a bar becomes a plain line about every tenth of the way, the
-first within 10 s and then one a minute at least. Both go to standard error, which leaves standard
-output to results.
+Into a pipe or the log of a CI job goes a line about every tenth of the way, the first within 10 s
+and then one a minute at least. Both go to standard error, which leaves standard output to results.
 """
 
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress, ProgressColumn
+
+# Marks of the paper's figures: says nothing about the method; ours was made with other settings.
+FLAG, UNLIKE = "†", "‡"
 
 REFRESH_S = 0.5
 
@@ -27,10 +29,34 @@ LINE_EVERY_S = 60.0
 # The speed is that of the last minute: a slow first step (compilation) is soon forgotten.
 _SPEED_WINDOW_S = 60.0
 
+_PIPED_COLUMNS = 80
+
 
 def standard_error() -> Console:
     """Open the console that progress goes to."""
     return Console(stderr=True, highlight=False)
+
+
+def standard_output() -> Console:
+    """Open the console that results go to; piped output is taken as 80 columns wide or more."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
+
+
+def says_ascii_only(console: Console) -> bool:
+    """Whether a console may lack the signs of a table: its frame, plus-minus and the marks."""
+    return not console.encoding.lower().startswith("utf")
+
+
+def in_ascii(text: str) -> str:
+    """Spell plus-minus and the marks of the paper's figures in ASCII.
+
+    >>> in_ascii("97.14 ± 0.52†‡")
+    '97.14 +- 0.52*#'
+    """
+    return text.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
 
 
 def duration(seconds: float) -> str:
@@ -44,49 +70,13 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class Speed:
-    """Counts work done, and tells how fast it went of late.
-
-    Args:
-        clock: seconds, rising; for tests.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._start = clock()
-        self._samples: deque[tuple[float, float]] = deque([(self._start, 0.0)])
-        self._done = 0.0
-
-    def add(self, amount: float) -> None:
-        """Count an amount of work, done now."""
-        self._done += amount
-        now = self._clock()
-        # A sample a refresh is enough, and keeps the window short for fast steps.
-        if now - self._samples[-1][0] >= REFRESH_S:
-            self._samples.append((now, self._done))
-            while len(self._samples) > 2 and now - self._samples[1][0] >= _SPEED_WINDOW_S:
-                self._samples.popleft()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._start
-
-    @property
-    def per_second(self) -> float:
-        """Work a second over the last minute or so; 0 before any is known."""
-        since, before = self._samples[0]
-        seconds = self._clock() - since
-        return (self._done - before) / seconds if seconds > 0 else 0.0
-
-
 class Heartbeat:
     """Tells from a thread of its own that work goes on, wherever nobody else did for a while.
 
     Args:
-        tell: prints a line.
-        first_s: it is called when nothing was told for so long since the start.
-        every_s: and then, since the last line.
+        tell: Prints a line.
+        first_s: It is called when nothing was told for so long since the start.
+        every_s: And then, since the last line.
     """
 
     def __init__(
@@ -118,6 +108,91 @@ class Heartbeat:
             patience_s = self._every_s
 
 
+class TaskProgress(Progress):
+    """One task as a bar, or as lines where there is no terminal.
+
+    Args:
+        columns: Of the bar; none for rich's own.
+        description: What is going on.
+        total: All that is to be done; None if unknown.
+        done: What was done before.
+        delay_s: Nothing is shown before that many seconds.
+        console: Where to; None: standard error.
+        clock: Seconds, rising.
+        transient: Whether the bar vanishes at its end.
+        fields: What else columns show.
+    """
+
+    def __init__(
+        self,
+        *columns: ProgressColumn | str,
+        description: str,
+        total: float | None,
+        done: int = 0,
+        delay_s: float = 0.0,
+        console: Console | None,
+        clock: Callable[[], float],
+        transient: bool = False,
+        **fields: Any,
+    ) -> None:
+        super().__init__(
+            *columns,
+            console=console or standard_error(),
+            get_time=clock,
+            speed_estimate_period=_SPEED_WINDOW_S,
+            transient=transient,
+            expand=bool(columns),
+        )
+        self.add_task(description, total=total, completed=done, **fields)
+        self.task = self.tasks[0]
+        self._shown_s, self._delay_s = clock(), delay_s
+        self._line_s, self._line_share = clock() + FIRST_LINE_S, self._share() + PLAIN_SHARE
+        # A step, the first one above all, may take longer than a line may be waited for.
+        self._heartbeat = None if self.console.is_terminal else Heartbeat(self._print_line)
+
+    def line(self) -> str:
+        """What a line says of the task."""
+        task = self.task
+        so_far = f"{task.completed:.0f} of {task.total:.0f}, " if task.total else ""
+        return f"{task.description}: {so_far}{duration(task.elapsed or 0)} elapsed"
+
+    def advance_to(self, done: float, total: float | None = None) -> bool:
+        """Count what is done; tells whether it is time to :meth:`show` it."""
+        self.update(self.task.id, completed=done, total=total)
+        now = self.get_time()
+        if (self.task.elapsed or 0) < self._delay_s:
+            return False
+        if self._heartbeat is None:
+            late = not self.live.is_started or now - self._shown_s >= REFRESH_S
+            return self.task.finished or late
+        tenth = self.task.finished or self._share() >= self._line_share - 1e-9
+        return tenth or now >= self._line_s
+
+    def show(self, **fields: Any) -> None:
+        """Bring the bar up to date, or print a line."""
+        self.update(self.task.id, **fields)
+        self._shown_s = self.get_time()
+        if self._heartbeat is None:
+            self.start()
+            return
+        self._line_s, self._line_share = self._shown_s + LINE_EVERY_S, self._share() + PLAIN_SHARE
+        self._print_line()
+        self._heartbeat.told()
+
+    def stop(self) -> None:
+        """Leave the bar as it is and give the terminal back."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        else:
+            super().stop()
+
+    def _print_line(self) -> None:
+        self.console.print(self.line(), soft_wrap=True, markup=False)
+
+    def _share(self) -> float:
+        return self.task.percentage / 100
+
+
 @contextmanager
 def decoding_progress(
     description: str,
@@ -129,49 +204,28 @@ def decoding_progress(
     """Show the progress of a preparation, if it takes long enough to be worth it.
 
     Args:
-        description: what is going on, e.g. ``Reading images``.
-        delay_s: nothing is shown before that many seconds.
-        console: where to; standard error by default.
-        clock: seconds, rising; for tests.
+        description: What is going on, e.g. ``Reading images``.
+        delay_s: Nothing is shown before that many seconds.
+        console: Where to; standard error by default.
+        clock: Seconds, rising; for tests.
 
     Yields:
         A function to call with (done, total) now and then.
     """
-    console = console or standard_error()
-    start = clock()
-    next_share = 0.0
-    progress: Progress | None = None
-    task = TaskID(0)
-    come = 0, 0
-
-    def say() -> None:
-        done, total = come
-        so_far = f"{done} of {total}, " if total else ""
-        line = f"{description}: {so_far}{duration(clock() - start)} elapsed"
-        console.print(line, soft_wrap=True, markup=False)
+    progress = TaskProgress(
+        description=description,
+        total=None,
+        delay_s=delay_s,
+        console=console,
+        clock=clock,
+        transient=True,
+    )
 
     def report(done: int, total: int) -> None:
-        nonlocal next_share, progress, task, come
-        come = done, total
-        if clock() - start < delay_s:
-            return
-        if console.is_terminal:
-            if progress is None:
-                progress = Progress(console=console, transient=True)
-                task = progress.add_task(description, total=total)
-                progress.start()
-            progress.update(task, completed=done, total=total)
-        elif total and (done / total >= next_share or (done == total and next_share > 0)):
-            next_share = done / total + PLAIN_SHARE
-            say()
-            if heartbeat is not None:
-                heartbeat.told()
+        if progress.advance_to(done, total):
+            progress.show()
 
-    heartbeat = Heartbeat(say) if not console.is_terminal else None
     try:
         yield report
     finally:
-        if heartbeat is not None:
-            heartbeat.stop()
-        if progress is not None:
-            progress.stop()
+        progress.stop()

@@ -8,7 +8,8 @@ from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import detector_fingerprint, save_detector, write_decisions
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
-from cyclegan_ad.display.reconstruction_figure import score_figure
+from cyclegan_ad.display.drawing import save_figure
+from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
@@ -24,7 +25,7 @@ from cyclegan_ad.evaluation.test_set import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.features import ensure_weights
-from cyclegan_ad.reference.differences import departures_of
+from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.begin import check_split
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
@@ -106,7 +107,7 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the table of a run and say where the rest is."""
-    print_result(metrics, departures_of(run.path, metrics))
+    print_result(metrics, differences_of_run(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
 
@@ -170,13 +171,10 @@ def _write(
     labels = np.array([row["label"] for row in results.rows])
     for column in settings.score.columns:
         name, row = column.column, metrics["scores"][column.column]
-        score_figure(
-            np.array([row[name] for row in results.rows]),
-            labels,
-            {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]},
-            name,
-            run.figures / f"scores_{name}.png",
-        )
+        scores = np.array([row[name] for row in results.rows])
+        thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
+        figure = score_figure(scores, labels, thresholds, name)
+        save_figure(figure, run.figures / f"scores_{name}.png")
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)

@@ -10,7 +10,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import Settings
-from cyclegan_ad.text import shown
+from cyclegan_ad.text import counted, shown
 
 PROTOCOLS = ("paper", "crossfit", "calibrated")
 _AGAIN = "evaluate the run again"
@@ -87,7 +87,7 @@ def check_identity(metrics: Mapping[str, Any], config: Settings, run: RunDirecto
             )
     if training["finished"] and training["epochs"] != metrics["epochs"]:
         raise UserError(
-            f"metrics.json and training.json disagree: {metrics['epochs']} epochs and "
+            f"metrics.json and training.json disagree: {counted(metrics['epochs'], 'epoch')} and "
             f"{training['epochs']}; make the run anew"
         )
 

@@ -18,73 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cyclegan_ad.metrics.thresholds import max_accuracy_threshold, zfn_threshold
+from cyclegan_ad.metrics.bounds import calibration_bound
+from cyclegan_ad.metrics.thresholds import (
+    check_scores,
+    max_accuracy_threshold,
+    zfn_threshold,
+)
 
 Floats = NDArray[np.float64]
-
-
-def miss_rate_upper_bound(misses: int, images: int, confidence: float = 0.95) -> float:
-    """Bound the miss rate from misses counted on independent images (Clopper-Pearson, one-sided).
-
-    It is the rate at which so few misses would have a probability of ``1 - confidence`` only. The
-    threshold must not have been set on these images.
-
-    Args:
-        misses: abnormal images that passed as normal.
-        images: abnormal images judged, at least 1.
-        confidence: in (0, 1).
-
-    Returns:
-        Fraction in (0, 1]; 1 if every image was missed.
-
-    Raises:
-        ValueError: if a number is out of its range.
-
-    Example:
-        >>> round(miss_rate_upper_bound(0, 35), 4), round(miss_rate_upper_bound(2, 49), 4)
-        (0.082, 0.123)
-    """
-    if images < 1 or not 0 <= misses <= images:
-        raise ValueError(f"{misses} misses of {images} images are not possible")
-    _check_confidence(confidence)
-    if misses == images:
-        return 1.0
-    from scipy.special import betaincinv  # slow to load, and tables need only the words
-
-    return float(betaincinv(misses + 1, images - misses, confidence))
-
-
-def calibration_bound(images: int, confidence: float = 0.95) -> float:
-    """Bound the future miss rate of a threshold at the smallest of ``images`` abnormal scores.
-
-    A new abnormal image is missed if its score is below the threshold. At ``x``, the ``x``-quantile
-    of abnormal scores, a threshold misses a fraction of at most ``x``; it lies above that only if
-    all ``n`` independent scores do, which has the probability ``(1 - x)^n``. Setting this to
-    ``1 - confidence`` gives ``x = 1 - (1 - confidence)^(1/n)``. For continuous scores that is
-    exact, not an approximation. Equal scores make it conservative, as ``score >= threshold`` is not
-    missed; so does a threshold below the smallest score. It equals `miss_rate_upper_bound` of 0
-    misses, though the threshold was set on the very images: that they are not missed is no news,
-    how low the smallest of them reaches is.
-
-    Args:
-        images: abnormal images the threshold was set on, drawn independently of each other, of the
-            training and like future ones; at least 1.
-        confidence: in (0, 1): share of such calibrations in which the bound holds.
-
-    Returns:
-        Fraction in (0, 1).
-
-    Raises:
-        ValueError: if a number is out of its range.
-
-    Example:
-        >>> [round(calibration_bound(images), 4) for images in (1, 35, 299)]
-        [0.95, 0.082, 0.01]
-    """
-    if images < 1:
-        raise ValueError(f"a threshold set on {images} images supports no bound")
-    _check_confidence(confidence)
-    return float(-np.expm1(np.log1p(-confidence) / images))
 
 
 def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
@@ -101,21 +42,18 @@ def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
     return min(len({group for of, group in found if of == label}) for label in (0, 1))
 
 
-def lower(threshold: float, margin: float) -> float:
-    """Move a threshold down by a part of its size; one of 0 stays where it is.
+def apply_margin(threshold: float, margin: float) -> float:
+    """Lower a threshold by a part of its size; one of 0 stays where it is.
 
     Args:
         threshold: finite, in the unit of the scores.
         margin: in [0, 1); 0.05 is 5 % below.
 
-    Returns:
-        The lowered threshold; ``threshold`` itself at margin 0.
-
     Raises:
         ValueError: if the threshold is not finite or the margin outside [0, 1).
 
     Example:
-        >>> lower(8.0, 0.25)
+        >>> apply_margin(8.0, 0.25)
         6.0
     """
     if not math.isfinite(threshold):
@@ -159,13 +97,12 @@ def crossfit(
         ValueError: if the inputs do not fit together, a score is not finite, a class has fewer
             than 2 groups, or a setting is out of its range.
     """
-    zfn_threshold(scores, labels)  # refuses what are no scores and labels
-    scores_, abnormal = np.asarray(scores, dtype=np.float64), np.asarray(labels) == 1
+    scores_, abnormal = check_scores(scores, labels)
     fold_of = _assign_folds(groups, abnormal, folds, seed)
     zfn, best, calibration = [], [], []
     for fold in range(int(fold_of.max()) + 1):
         others = fold_of != fold
-        zfn.append(lower(zfn_threshold(scores_[others], abnormal[others]), margin))
+        zfn.append(apply_margin(zfn_threshold(scores_[others], abnormal[others]), margin))
         best.append(max_accuracy_threshold(scores_[others], abnormal[others]))
         calibration.append(len({groups[i] for i in np.flatnonzero(others & abnormal).tolist()}))
     decisions = _judge(scores_, abnormal, zfn, fold_of, min(calibration), margin, confidence)
@@ -178,9 +115,9 @@ def calibrated(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
+    calibration_groups: Sequence[str],
     margin: float,
     confidence: float,
-    calibration_groups: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Judge the test images with a threshold set on abnormal images kept out of training.
 
@@ -188,10 +125,10 @@ def calibrated(
         calibration_scores: (M,) finite, M >= 1, of the abnormal images kept out.
         scores: (N,) finite, of the test images.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+        calibration_groups: M names, such as the SHA-256 of the file: images of one name count once
+            for the bound.
         margin: part of the threshold, in [0, 1), by which it lies below the smallest score.
         confidence: of the bound, in (0, 1).
-        calibration_groups: M names, such as the SHA-256 of the file: images of one name count once
-            for the bound. None: all are different.
 
     Returns:
         As `crossfit`, with one threshold, and ``max_accuracy`` None.
@@ -203,12 +140,11 @@ def calibrated(
     kept = np.asarray(calibration_scores, dtype=np.float64)
     if kept.ndim != 1 or kept.size == 0 or not np.isfinite(kept).all():
         raise ValueError("the calibration scores must be a list of one or more finite numbers")
-    if calibration_groups is not None and len(calibration_groups) != kept.size:
+    if len(calibration_groups) != kept.size:
         raise ValueError(f"{len(calibration_groups)} groups for {kept.size} calibration scores")
-    zfn_threshold(scores, labels)  # refuses what are no scores and labels
-    scores_, abnormal = np.asarray(scores, dtype=np.float64), np.asarray(labels) == 1
-    different = kept.size if calibration_groups is None else len(set(calibration_groups))
-    threshold = lower(float(kept.min()), margin)
+    scores_, abnormal = check_scores(scores, labels)
+    different = len(set(calibration_groups))
+    threshold = apply_margin(float(kept.min()), margin)
     one_fold = np.zeros(scores_.size, dtype=np.int64)
     decisions = _judge(scores_, abnormal, [threshold], one_fold, different, margin, confidence)
     return decisions | {"max_accuracy": None}
@@ -273,8 +209,3 @@ def _assign_folds(
         fold_of[group] = min(range(folds), key=lambda fold: sum(dealt[fold][c] for c in counts))
         dealt[fold_of[group]] += counts
     return np.array([fold_of[group] for group in groups])
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"the confidence must be above 0 and below 1, not {confidence}")

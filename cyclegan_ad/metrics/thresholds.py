@@ -34,7 +34,7 @@ def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
         >>> zfn_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])
         2.0
     """
-    scores_, abnormal = _check(scores, labels)
+    scores_, abnormal = check_scores(scores, labels)
     return float(scores_[abnormal].min())
 
 
@@ -57,7 +57,7 @@ def accuracy_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float
         >>> accuracy_at([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], threshold=2.0)
         0.75
     """
-    scores_, abnormal = _check(scores, labels)
+    scores_, abnormal = check_scores(scores, labels)
     if not np.isfinite(threshold):
         raise ValueError(f"the threshold must be finite, not {threshold}")
     return int(np.count_nonzero((scores_ >= threshold) == abnormal)) / scores_.size
@@ -82,7 +82,7 @@ def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
         >>> max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])  # 2 and 4 are both 3/4 right
         2.0
     """
-    scores_, abnormal = _check(scores, labels)
+    scores_, abnormal = check_scores(scores, labels)
     candidates, group = np.unique(scores_, return_inverse=True)
     abnormal_in = np.bincount(group[abnormal], minlength=candidates.size)
     normal_in = np.bincount(group[~abnormal], minlength=candidates.size)
@@ -111,7 +111,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
         >>> auroc([1.0, 2.0, 2.0, 4.0], [0, 0, 1, 1])
         0.875
     """
-    scores_, abnormal = _check(scores, labels)
+    scores_, abnormal = check_scores(scores, labels)
     _, group, counts = np.unique(scores_, return_inverse=True, return_counts=True)
     last_rank = np.cumsum(counts)  # ranks run from 1
     average_rank = last_rank - (counts - 1) / 2
@@ -149,8 +149,62 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     }
 
 
-def _check(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
-    """Turn the inputs into (N,) float64 scores and (N,) bool, True for abnormal."""
+def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[int]:
+    """Find the abnormal images that look most normal, and the normal ones that look least so.
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+        count: how many of each class, at most.
+
+    Returns:
+        Positions in ``scores``: the ``count`` lowest-scoring abnormal images, the lowest first,
+        then the ``count`` highest-scoring normal ones, the highest first. Of equal scores, the
+        first in order comes first.
+
+    Raises:
+        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+
+    Example:
+        >>> critical_images([5.0, 1.0, 9.0, 2.0], [1, 0, 1, 0], count=1)
+        [0, 3]
+    """
+    scores_, is_abnormal = check_scores(scores, labels)
+    abnormal, normal = np.flatnonzero(is_abnormal), np.flatnonzero(~is_abnormal)
+    lowest = abnormal[np.argsort(scores_[abnormal], kind="stable")][:count]
+    highest = normal[np.argsort(-scores_[normal], kind="stable")][:count]
+    return [int(position) for position in (*lowest, *highest)]
+
+
+def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) -> float:
+    """Compute what the ZFN accuracy would be if one image were not in the test set.
+
+    Args:
+        scores: (N,) real, higher is more abnormal.
+        labels: (N,) integer or bool, 0 normal, 1 abnormal.
+        position: which image to drop.
+
+    Returns:
+        Fraction in [0, 1] of the other N - 1 images, at the threshold that they alone set.
+
+    Raises:
+        ValueError: if the image is the only one of its class, or the inputs do not fit together.
+
+    Example:
+        >>> zfn_accuracy_without([1.0, 2.0, 3.0, 4.0], [1, 0, 0, 1], position=0)
+        1.0
+    """
+    values = np.delete(np.asarray(scores, dtype=np.float64), position)
+    classes = np.delete(np.asarray(labels), position)
+    return accuracy_at(values, classes, zfn_threshold(values, classes))
+
+
+def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
+    """Turn scores and labels into (N,) float64 scores and (N,) bool, True for abnormal.
+
+    Raises:
+        ValueError: if they do not fit together, a class is empty or a score is not finite.
+    """
     scores_ = np.asarray(scores, dtype=np.float64)
     labels_: NDArray[Any] = np.asarray(labels)
     if scores_.ndim != 1 or scores_.shape != labels_.shape:
@@ -167,7 +221,7 @@ def _check(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     if not np.isfinite(scores_).all():
         positions = np.flatnonzero(~np.isfinite(scores_))
         raise ValueError(
-            f"{positions.size} of {scores_.size} scores are not finite, the first at position "
+            f"not finite: {positions.size} of {scores_.size} scores, the first at position "
             f"{positions[0]}"
         )
     return scores_, abnormal

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cyclegan_ad.metrics.protocols import miss_rate_upper_bound
+from cyclegan_ad.metrics.bounds import miss_rate_upper_bound
+from cyclegan_ad.text import counted
 
 PAPER_PROTOCOL = (
     "Both thresholds were set on these same test images, as in the paper: the two accuracies are "
@@ -31,7 +32,16 @@ def explain(decisions: Mapping[str, Any]) -> str:
     Example:
         >>> from cyclegan_ad.metrics.protocols import calibrated
         >>> print(
-        ...     explain(calibrated([2.0, 3.0], [1.0, 2.5], [0, 1], margin=0.0, confidence=0.95))
+        ...     explain(
+        ...         calibrated(
+        ...             [2.0, 3.0],
+        ...             [1.0, 2.5],
+        ...             [0, 1],
+        ...             calibration_groups=["a", "b"],
+        ...             margin=0.0,
+        ...             confidence=0.95,
+        ...         )
+        ...     )
         ... )  # doctest: +NORMALIZE_WHITESPACE
         Threshold 2 was set on 2 abnormal images kept out of training, at the smallest score: no
         abnormal image was missed among 2; this supports a miss rate below 77.6 % with 95 %
@@ -55,7 +65,7 @@ def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
     supports = "no bound" if alone == 1 else f"a rate below {_percent(alone)}"
     text = (
         f"Threshold {decisions['thresholds'][0]:.6g} was set on "
-        f"{_images(kept, 'abnormal image')} kept out of training, "
+        f"{counted(kept, 'abnormal image')} kept out of training, "
         f"{_place(decisions)} {where}{_unmoved(decisions)}: {missed}; this supports "
         f"{_bound(decisions)}, on images like these. "
         f"{_realised(decisions, f'; this count by itself supports {supports}')}"
@@ -79,7 +89,7 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
     text = (
         f"Each of {len(thresholds)} folds of the test images was judged with a threshold ({span}) "
         f"set on the other folds, {_place(decisions)} the smallest of at least "
-        f"{_images(kept, 'abnormal score')}{_unmoved(decisions)}. {_realised(decisions)}"
+        f"{counted(kept, 'abnormal score')}{_unmoved(decisions)}. {_realised(decisions)}"
     )
     if decisions["misses"] and (decisions["margin"] == 0 or margin_is_lost(decisions)):
         text += (
@@ -137,10 +147,6 @@ def _bound(decisions: Mapping[str, Any]) -> str:
         f"a miss rate below {_percent(decisions['miss_rate_bound'])} with "
         f"{100 * decisions['confidence']:g} % confidence"
     )
-
-
-def _images(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _percent(fraction: float) -> str:

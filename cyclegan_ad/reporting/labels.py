@@ -88,11 +88,6 @@ class Method:
         return (0 if usual else 1, place, -self.resolution, self.run, self.backbone)
 
 
-def backbone_title(backbone: str) -> str:
-    """Title of a network behind PaDiM or PatchCore."""
-    return _BACKBONE_TITLES.get(backbone, printable(backbone))
-
-
 def other_backbone(settings: Settings) -> str:
     """Title of a method's network where it is not its own with ImageNet weights; else empty."""
     method = settings.method
@@ -100,7 +95,8 @@ def other_backbone(settings: Settings) -> str:
         return ""
     if method.backbone == OWN_BACKBONES[method.name] and method.pretrained:
         return ""
-    return backbone_title(method.backbone) + ("" if method.pretrained else " with random weights")
+    title = _BACKBONE_TITLES.get(method.backbone, printable(method.backbone))
+    return title + ("" if method.pretrained else " with random weights")
 
 
 def dataset_title(dataset: str) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.decoding import Progress, hash_in_order
+from cyclegan_ad.data.images import Progress, hash_in_order
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
@@ -21,6 +21,7 @@ from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import SplitRow, read_split, write_split
 from cyclegan_ad.settings import Settings
+from cyclegan_ad.text import counted
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
@@ -101,7 +102,8 @@ def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:
         return
     few = ", ".join(sorted(changed)[:3]) + (", ..." if len(changed) > 3 else "")
     raise UserError(
-        f"{len(changed)} files of {root} differ from those that {run.split} names "
+        f"{counted(len(changed), f'file of {root} differs', f'files of {root} differ')} from those "
+        f"that {run.split} names "
         f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
         "overwrite=true"
     )

@@ -61,11 +61,11 @@ def read_examples(run_dir: Path, metrics: Mapping[str, Any] | None = None) -> Sa
     """
     path = Path(run_dir) / FILE
     again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
-    written = (metrics or {}).get("fingerprints", {}).get(FILE)
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
-        if written is not None and written != examples_fingerprint(run_dir):
+        written = examples_fingerprint(run_dir)
+        if metrics is not None and metrics["fingerprints"].get(FILE) != written:
             raise ValueError("not the pictures that were written with metrics.json")
         return SavedExamples(
             images=arrays["images"],

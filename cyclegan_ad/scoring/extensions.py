@@ -1,7 +1,6 @@
 """Scores of ours on an image and its reconstruction, beside the paper's two.
 
-Like the paper's, they are one float64 number an image, higher is more abnormal, in raw units, the
-same to the last bit whatever else is in the batch.
+Like the paper's, they are one float64 number an image, higher is more abnormal, in raw units.
 """
 
 from __future__ import annotations
@@ -9,12 +8,10 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from cyclegan_ad.scoring.parts import check_shapes
-
-# The kernel ends at four standard deviations, as in scipy: beyond are 6e-5 of its weight.
-_TRUNCATE = 4.0
 
 # A pixel that hardly ever varies must not decide the score alone. Its variance is raised by a part
 # of the mean over the image, and by that of rounding to 256 grey levels of [-1, 1] (step^2 / 12),
@@ -23,48 +20,16 @@ _FLOOR_SHARE = 0.01
 _ROUNDING_VARIANCE = (2 / 255) ** 2 / 12
 
 
-def gaussian_smooth(maps: Tensor, sigma_px: float) -> Tensor:
-    """Smooth maps with a Gaussian, one axis after the other.
-
-    Outside the image it goes on as its mirror image (``d c b a | a b c d | d c b a``), so that the
-    sum over the pixels stays, and no border pixel counts many times as it would if repeated.
-
-    Args:
-        maps: (N, H, W) float32 or float64, of any size, also smaller than the kernel.
-        sigma_px: standard deviation of the Gaussian, > 0; below 0.125 it changes nothing.
-
-    Returns:
-        (N, H, W) of the same type.
-
-    Raises:
-        ValueError: if the shape is not (N, H, W) with pixels or the width is not above 0.
-    """
-    if maps.ndim != 3 or 0 in maps.shape[1:]:
-        raise ValueError(f"maps must be (N, H, W), not {tuple(maps.shape)}")
-    if not (math.isfinite(sigma_px) and sigma_px > 0):
-        raise ValueError(f"sigma_px must be above 0, not {sigma_px}")
-    radius = int(_TRUNCATE * sigma_px + 0.5)
-    weights = [math.exp(-0.5 * (offset / sigma_px) ** 2) for offset in range(radius + 1)]
-    total = weights[0] + 2 * sum(weights[1:])
-    for axis in (1, 2):
-        size = maps.shape[axis]
-        place = torch.arange(-radius, size + radius, device=maps.device) % (2 * size)
-        padded = maps.index_select(axis, torch.minimum(place, 2 * size - 1 - place))
-        # Added one by one: what a convolution rounds depends on the size of the batch.
-        maps = padded.narrow(axis, radius, size) * (weights[0] / total)
-        for offset in range(1, radius + 1):
-            before = padded.narrow(axis, radius - offset, size)
-            after = padded.narrow(axis, radius + offset, size)
-            maps = maps + (before + after) * (weights[offset] / total)
-    return maps
-
-
 def peak(maps: Tensor, sigma_px: float) -> Tensor:
     """Maximum of the smoothed anomaly map: a small defect counts as much as a large one.
 
+    Outside the image it goes on as its mirror image (``d c b a | a b c d | d c b a``), so that no
+    border pixel counts many times as it would if repeated. The Gaussian ends at four standard
+    deviations; beyond are 6e-5 of its weight.
+
     Args:
-        maps: (N, H, W) real, anomaly maps.
-        sigma_px: standard deviation of the Gaussian, > 0.
+        maps: (N, H, W) real, anomaly maps, of any size, also smaller than the Gaussian.
+        sigma_px: standard deviation of the Gaussian, > 0; below 0.125 it changes nothing.
 
     Returns:
         (N,) float64, in the unit of the maps.
@@ -78,7 +43,13 @@ def peak(maps: Tensor, sigma_px: float) -> Tensor:
         >>> [round(score, 4) for score in peak(maps, sigma_px=2.0).tolist()]  # 1 / (2 pi 2^2)
         [0.0398, 0.0]
     """
-    return gaussian_smooth(maps.double(), sigma_px).amax(dim=(1, 2))
+    if maps.ndim != 3 or 0 in maps.shape[1:]:
+        raise ValueError(f"maps must be (N, H, W), not {tuple(maps.shape)}")
+    if not (math.isfinite(sigma_px) and sigma_px > 0):
+        raise ValueError(f"sigma_px must be above 0, not {sigma_px}")
+    plain = maps.double().cpu().numpy()
+    smooth = ndimage.gaussian_filter(plain, sigma_px, mode="reflect", truncate=4.0, axes=(1, 2))
+    return torch.from_numpy(smooth).amax(dim=(1, 2)).to(maps.device)
 
 
 class ErrorVariance:
@@ -141,41 +112,11 @@ class ErrorVariance:
         return variance + (_FLOOR_SHARE * mean + _ROUNDING_VARIANCE)
 
 
-def standardised_map(images: Tensor, reconstructions: Tensor, variance: Tensor) -> Tensor:
-    """Squared difference over the usual variance of the error there, summed over the channels.
-
-    Args:
-        images: (N, C, H, W) real in [-1, 1].
-        reconstructions: (N, C, H, W) real in [-1, 1].
-        variance: (C, H, W) > 0, from `ErrorVariance`.
-
-    Returns:
-        (N, H, W) float64 >= 0; about C where a reconstruction is as good as that of a normal image
-        and its errors have no bias.
-
-    Raises:
-        ValueError: if the shapes do not fit together or the variance is not positive and finite.
-    """
-    check_shapes(images, reconstructions)
-    if variance.shape != images.shape[1:]:
-        raise ValueError(
-            f"the variance must be {tuple(images.shape[1:])} as the images, not "
-            f"{tuple(variance.shape)}"
-        )
-    if not bool((torch.isfinite(variance) & (variance > 0)).all()):
-        raise ValueError("the variance must be positive and finite everywhere")
-    squares = (images.double() - reconstructions.double()).square() / variance.double()
-    # Channel by channel, for the reason given in gaussian_smooth.
-    total = squares[:, 0]
-    for channel in range(1, squares.shape[1]):
-        total = total + squares[:, channel]
-    return total
-
-
 def standardised(images: Tensor, reconstructions: Tensor, variance: Tensor) -> Tensor:
     """Sum over pixels and channels of the squared difference over the variance of the error there.
 
-    Where normal images are hard to reconstruct, an error says little.
+    Where normal images are hard to reconstruct, an error says little. An image that is as well
+    reconstructed as a normal one, its errors without a bias, scores about C H W.
 
     Args:
         images: (N, C, H, W) real in [-1, 1].
@@ -193,6 +134,13 @@ def standardised(images: Tensor, reconstructions: Tensor, variance: Tensor) -> T
         >>> standardised(image, reconstruction, torch.tensor([[[0.25, 0.125]]])).tolist()
         [3.0]
     """
-    maps = standardised_map(images, reconstructions, variance).contiguous()
-    # One sum an image: the order in which a batched sum adds depends on the size of the batch.
-    return torch.stack([one.sum() for one in maps]) if len(maps) else maps.new_empty(0)
+    check_shapes(images, reconstructions)
+    if variance.shape != images.shape[1:]:
+        raise ValueError(
+            f"the variance must be {tuple(images.shape[1:])} as the images, not "
+            f"{tuple(variance.shape)}"
+        )
+    if not bool((torch.isfinite(variance) & (variance > 0)).all()):
+        raise ValueError("the variance must be positive and finite everywhere")
+    squares = (images.double() - reconstructions.double()).square()
+    return (squares / variance.double()).sum(dim=(1, 2, 3))

@@ -1,13 +1,11 @@
 """Frechet distances between the deep features of one image and those of another.
 
-Both compute in float64: a distance is a small difference of large sums. The distance of a pair does
-not depend, to the last bit, on the other pairs of the batch.
+Both compute in float64: a distance is a small difference of large sums.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -41,7 +39,9 @@ def single_image_frechet(features: Tensor, other: Tensor) -> Tensor:
             f"two (N, D) tensors of one shape with D >= 2 are needed, not "
             f"{tuple(features.shape)} and {tuple(other.shape)}"
         )
-    return _each_image(_from_vectors, features, other)
+    f1, f2 = features.double(), other.double()
+    spread = f1.std(dim=1, correction=1) - f2.std(dim=1, correction=1)
+    return (f1 - f2).square().sum(dim=1) + spread.square()
 
 
 def spatial_frechet(maps: Tensor, other: Tensor) -> Tensor:
@@ -71,24 +71,9 @@ def spatial_frechet(maps: Tensor, other: Tensor) -> Tensor:
             f"two (N, C, h, w) tensors of one shape with h*w >= 2 are needed, not "
             f"{tuple(maps.shape)} and {tuple(other.shape)}"
         )
-    return _each_image(_from_samples, maps.flatten(2).mT, other.flatten(2).mT)
-
-
-def _each_image(distance: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
-    """Apply a distance image by image, in float64.
-
-    Not batched: the order in which a batched sum or product adds depends on the size of the batch,
-    and an image must score the same to the last bit in any.
-    """
-    if len(a) == 0:
-        return a.new_empty(0, dtype=torch.float64)
-    pairs = zip(a.double().contiguous(), b.double().contiguous(), strict=True)
-    return torch.stack([distance(x, y) for x, y in pairs])
-
-
-def _from_vectors(f1: Tensor, f2: Tensor) -> Tensor:
-    """Compare two (D,) vectors."""
-    return (f1 - f2).square().sum() + (f1.std(correction=1) - f2.std(correction=1)).square()
+    samples = zip(maps.double().flatten(2).mT, other.double().flatten(2).mT, strict=True)
+    # One by one: a non-finite image would spoil the factorisations of all.
+    return torch.stack([_from_samples(one, another) for one, another in samples])
 
 
 def _from_samples(s1: Tensor, s2: Tensor) -> Tensor:

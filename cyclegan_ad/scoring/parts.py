@@ -59,7 +59,6 @@ class View:
         method: a trained method in eval mode.
         images: (N, C, H, W) real in [-1, 1].
         extractor: network behind ``fid`` and ``fid_spatial``, or None.
-        image_features: what the extractor says of ``images``, where that is known already.
         feature_cache: where pooled features of images are kept, or None.
         variance: (C, H, W) variance of the method's reconstruction errors, or None.
         precision: arithmetic of the reconstruction, ``float32`` or ``bf16``.
@@ -71,13 +70,12 @@ class View:
         images: Tensor,
         *,
         extractor: FeatureExtractor | None = None,
-        image_features: Features | None = None,
         feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
         precision: str = "float32",
     ) -> None:
         self.method, self.images = method, images
-        self.extractor, self.known_features, self.variance = extractor, image_features, variance
+        self.extractor, self.variance = extractor, variance
         self.feature_cache, self.precision = feature_cache, precision
 
     @_once
@@ -106,14 +104,12 @@ class View:
     def features(self) -> tuple[Features, Features]:
         """Deep features of the images and of their reconstructions."""
         assert self.extractor is not None
-        known = self.known_features
-        before = self.extractor(self.images) if known is None else known
-        return before, self.extractor(self.reconstructions)
+        return self.extractor(self.images), self.extractor(self.reconstructions)
 
     @_once
     def pooled(self) -> tuple[Tensor, Tensor]:
         """Pooled features of the images and of their reconstructions, (N, D) float32 each."""
-        if self.feature_cache is None or self.known_features is not None:
+        if self.feature_cache is None:
             before, after = self.features
             return before.pooled, after.pooled
         assert self.extractor is not None

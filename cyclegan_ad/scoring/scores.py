@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
-from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor
+from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
@@ -47,7 +47,7 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
         reconstructions: (N, C, H, W) real in [-1, 1].
 
     Returns:
-        (N,) float64 in [0, 4 C H W], the same to the last bit whatever else is in the batch.
+        (N,) float64 in [0, 4 C H W].
 
     Raises:
         ValueError: if the shapes differ or are not (N, C, H, W).
@@ -57,9 +57,7 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
         [1.0]
     """
     check_shapes(images, reconstructions)
-    squares = (images.double() - reconstructions.double()).square().contiguous()
-    # One sum an image: the order in which a batched sum adds depends on the size of the batch.
-    return torch.stack([image.sum() for image in squares]) if len(squares) else squares.new_empty(0)
+    return (images.double() - reconstructions.double()).square().sum(dim=(1, 2, 3))
 
 
 class Scores(nn.Module):
@@ -109,16 +107,12 @@ class Scores(nn.Module):
         return tuple(column.name for column in self.columns)
 
     @torch.no_grad()
-    def forward(
-        self, method: TrainedMethod, images: Tensor, image_features: Features | None = None
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, method: TrainedMethod, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Score images with a method.
 
         Args:
             method: a trained method in eval mode, on the device of the images.
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
-            image_features: what this module's extractor said of ``images``, where that is known
-                already (it is the same for every model that is tried on them); halves the work.
 
         Returns:
             For the name of each column, in order, (N,) float64 scores on the device of the images;
@@ -129,7 +123,7 @@ class Scores(nn.Module):
             ValueError: if the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: if a score is not finite; says which images of the batch.
         """
-        view = self._view(method, images, self.variance, image_features)
+        view = self._view(method, images, self.variance)
         scores, maps = self._scores(view), view.anomaly_map
         if self.tta == "none":
             return scores, maps
@@ -142,18 +136,11 @@ class Scores(nn.Module):
         averages = {column: total / SYMMETRIES for column, total in scores.items()}
         return averages, maps / SYMMETRIES
 
-    def _view(
-        self,
-        method: TrainedMethod,
-        images: Tensor,
-        variance: Tensor | None,
-        image_features: Features | None = None,
-    ) -> View:
+    def _view(self, method: TrainedMethod, images: Tensor, variance: Tensor | None) -> View:
         return View(
             method,
             images,
             extractor=self.extractor,
-            image_features=image_features,
             feature_cache=self.feature_cache,
             variance=variance,
             precision=self.precision,

@@ -1,13 +1,12 @@
 """Where the record of a run goes: W&B, TensorBoard, and always a CSV file beside them."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -88,25 +87,24 @@ def _printable(part: Any) -> Any:
 
 
 @rank_zero_only
-def log_images(loggers: Sequence[Logger], key: str, image: Path | NDArray[Any], step: int) -> None:
+def log_images(loggers: Sequence[Logger], key: str, image: Path, step: int) -> None:
     """Send a picture to the loggers that show pictures.
 
     Args:
         loggers: as `build_loggers` gave them.
         key: name of the panel, e.g. ``reconstructions``.
-        image: a PNG file, or (H, W) or (H, W, 3) uint8.
+        image: a PNG file.
         step: optimisation step it belongs to.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
 
-            shown = str(image) if isinstance(image, Path) else image
-            logger.log_metrics({key: wandb.Image(shown)}, step)  # type: ignore[dict-item]
+            logger.log_metrics({key: wandb.Image(str(image))}, step)  # type: ignore[dict-item]
         elif isinstance(logger, TensorBoardLogger):
-            pixels = _read_rgb(image) if isinstance(image, Path) else image
-            layout = "HW" if pixels.ndim == 2 else "HWC"
-            logger.experiment.add_image(key, pixels, step, dataformats=layout)
+            with Image.open(image) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            logger.experiment.add_image(key, pixels, step, dataformats="HWC")
 
 
 @rank_zero_only
@@ -116,7 +114,7 @@ def log_final(
     score_rows: Sequence[Mapping[str, Any]],
     *,
     figures: Mapping[str, Path],
-    read_image: Callable[[str], Any] | None = None,
+    read_image: Callable[[str], Any],
 ) -> None:
     """Send the results of a run: metrics, figures, and for W&B a table of test images.
 
@@ -130,7 +128,7 @@ def log_final(
         metrics: content of ``metrics.json``.
         score_rows: rows of ``scores.csv`` as `cyclegan_ad.runs.results.read_scores` gives them.
         figures: name to PNG file, e.g. ``{"scores_sse": path}``.
-        read_image: gives the image of a row's path, (C, H, W) in [-1, 1]; None: no thumbnails.
+        read_image: gives the image of a row's path, (C, H, W) in [-1, 1].
     """
     flat = flatten_metrics(metrics)
     for logger in loggers:
@@ -139,15 +137,16 @@ def log_final(
 
             run = logger.experiment
             run.summary.update(flat)
-            with _staged_in(Path(logger.save_dir or ".") / "wandb"):
+            # W&B stages the files of tables in the run: an offline run can then be moved whole.
+            staged_in = str((Path(logger.save_dir or ".") / "wandb").resolve())
+            with patch.dict(os.environ, WANDB_DATA_DIR=staged_in):
                 pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
                 table = _image_table(metrics, score_rows, read_image)
                 run.log({**pictures, "test_images": table})
         elif isinstance(logger, TensorBoardLogger):
             logger.log_metrics(flat, metrics["epochs"])
-            log_images_of = {f"figures/{key}": path for key, path in figures.items()}
-            for key, path in log_images_of.items():
-                log_images([logger], key, path, metrics["epochs"])
+            for key, path in figures.items():
+                log_images([logger], f"figures/{key}", path, metrics["epochs"])
 
 
 @rank_zero_only
@@ -194,7 +193,7 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 def _image_table(
     metrics: Mapping[str, Any],
     score_rows: Sequence[Mapping[str, Any]],
-    read_image: Callable[[str], Any] | None,
+    read_image: Callable[[str], Any],
 ) -> Any:
     import wandb
 
@@ -203,44 +202,20 @@ def _image_table(
     if len(ordered) > _TABLE_ROWS:
         chosen = np.linspace(0, len(ordered) - 1, _TABLE_ROWS).round().astype(int)
         ordered = [ordered[i] for i in chosen]
-    columns: list[str | int] = ["image"] if read_image is not None else []
     decisions = [f"{score}: decision at ZFN (optimistic)" for score in scores]
-    columns += ["path", "class", *scores, *decisions]
-    table = wandb.Table(columns=columns)
+    table = wandb.Table(columns=["image", "path", "class", *scores, *decisions])
     for row in ordered:
-        cells: list[Any] = []
-        if read_image is not None:
-            cells.append(wandb.Image(_thumbnail(read_image(row["path"]))))
-        values = {score: float(row[score]) for score in scores}
-        cells += [printable(row["path"]), CLASS_NAMES[int(row["label"])], *values.values()]
-        cells += [
-            CLASS_NAMES[int(value >= metrics["scores"][score]["zfn_threshold"])]
-            for score, value in values.items()
+        picture = Image.fromarray(to_display(read_image(row["path"])))
+        picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        decided = [
+            CLASS_NAMES[int(row[score] >= metrics["scores"][score]["zfn_threshold"])]
+            for score in scores
         ]
-        table.add_data(*cells)
+        table.add_data(
+            wandb.Image(picture),
+            printable(row["path"]),
+            CLASS_NAMES[row["label"]],
+            *(row[score] for score in scores),
+            *decided,
+        )
     return table
-
-
-def _thumbnail(image: Any) -> Image.Image:
-    picture = Image.fromarray(to_display(image))
-    picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-    return picture
-
-
-def _read_rgb(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-@contextmanager
-def _staged_in(folder: Path) -> Iterator[None]:
-    """Let W&B stage the files of tables in the run: an offline run can then be moved whole."""
-    before = os.environ.get("WANDB_DATA_DIR")
-    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["WANDB_DATA_DIR"]
-        else:
-            os.environ["WANDB_DATA_DIR"] = before

@@ -20,9 +20,9 @@ from cyclegan_ad.files import write_text
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
 
-_NO_ACCOUNT = "no account is configured; `wandb login` sets one up"
+MODES = ("online", "offline", "disabled")
 
-MODES = ("auto", "online", "offline", "disabled")
+_NO_ACCOUNT = "no account is configured; `wandb login` sets one up"
 
 _INIT_TIMEOUT_S = 30.0
 
@@ -42,10 +42,9 @@ def choose_mode(mode: str) -> tuple[str, str]:
         ``online``, ``offline`` or ``disabled``, and the reason in plain words.
 
     Raises:
-        UserError: if the mode is unknown, or online is asked for without an account.
+        UserError: if WANDB_MODE or the settings file names no mode, or online is asked for without
+            an account.
     """
-    if mode not in MODES:
-        raise UserError(f"logger.mode={mode} is not possible; choose one of {', '.join(MODES)}")
     settings = _settings_files()
     said_by = f"logger.mode={mode}"
     if mode == "auto":
@@ -58,8 +57,8 @@ def choose_mode(mode: str) -> tuple[str, str]:
         else:
             return "offline", _NO_ACCOUNT
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
-        if mode not in MODES[1:]:
-            raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES[1:])}")
+        if mode not in MODES:
+            raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES)}")
     if mode == "offline" and said_by == "logger.mode=offline":  # perhaps of auto, resolved before
         said = os.environ.get("WANDB_MODE")
         if said in ("offline", "dryrun"):

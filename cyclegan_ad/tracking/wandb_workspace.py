@@ -4,8 +4,7 @@ The keys are those that `tracking.loggers` and the methods log; a test holds the
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyclegan_ad.errors import UserError
 
@@ -20,7 +19,8 @@ STEP = "trainer/global_step"
 SETTINGS = ("dataset.name", "method.name", "resolution", "seed")
 
 # Of each column of scores.csv, on the test images that the thresholds were set on ...
-OPTIMISTIC = {"zfn_accuracy": "ZFN accuracy", "auroc": "AUROC", "max_accuracy": "best accuracy"}
+ZFN = {"zfn_accuracy": "ZFN accuracy"}
+OTHERS = {"auroc": "AUROC", "max_accuracy": "best accuracy"}
 # ... and with thresholds from other images.
 HONEST = {
     "crossfit/accuracy": "accuracy",
@@ -43,11 +43,10 @@ LOSSES = {
 }
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """One panel.
 
-    Args:
+    Attributes:
         kind: ``bars`` (mean and deviation over the runs of a group), ``lines`` (over the training
             steps, mean over the runs of a group), ``pictures`` or ``table``.
         title: What stands above it.
@@ -59,11 +58,10 @@ class Panel:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Panels under one heading.
 
-    Args:
+    Attributes:
         title: The heading.
         panels: In order.
         is_open: Whether they show at once.
@@ -96,12 +94,10 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
         Panel("pictures", f"scores of the test images, {column}", (f"figures/scores_{column}",))
         for column in columns
     )
-    zfn = {key: shown for key, shown in OPTIMISTIC.items() if key == "zfn_accuracy"}
-    others = {key: shown for key, shown in OPTIMISTIC.items() if key not in zfn}
     return [
-        Section("Methods against datasets at ZFN (threshold set on the test images)", bars(zfn)),
+        Section("Methods against datasets at ZFN (threshold set on the test images)", bars(ZFN)),
         Section("Methods against datasets with thresholds from other images", bars(HONEST)),
-        Section("AUROC and best accuracy (threshold set on the test images)", bars(others)),
+        Section("AUROC and best accuracy (threshold set on the test images)", bars(OTHERS)),
         Section("Score histograms", histograms),
         Section(
             "Reconstructions",

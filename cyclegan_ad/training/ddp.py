@@ -15,10 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cyclegan_ad import out_of_memory
 from cyclegan_ad.endings import ending_by
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
-from cyclegan_ad.out_of_memory import out_of_memory_in_training
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
 from cyclegan_ad.training.ddp_worker import ERROR_FILE
@@ -86,7 +86,7 @@ def train_in_processes(settings: Settings) -> None:
                 raise UserError(message.read_text(encoding="utf-8")) from error
             rank, failure = error.get_first_failure()
             if failure.exitcode == -getattr(signal, "SIGKILL", 9):
-                advice = out_of_memory_in_training(settings, "the CPU")
+                advice = out_of_memory.describe(settings, "training", "the CPU")
                 raise UserError(
                     f"training process {rank} of {processes} was killed from outside, as the "
                     f"system does where memory runs short; in that case: {advice}"

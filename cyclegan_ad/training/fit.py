@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import Logger
@@ -109,7 +110,7 @@ def fit(
 
     Raises:
         UserError: If there is no such device, the last checkpoint is damaged, gone or of another
-            run, or a loss becomes NaN or infinite.
+            run, a loss becomes NaN or infinite, or a network cannot be compiled.
     """
     chosen = settings.trainer
     device = choose_device(chosen.accelerator)
@@ -159,6 +160,12 @@ def fit(
         epochs = run.read_training()["epochs"]
         kept = f"{run.checkpoint}, after epoch {epochs}" if epochs else "none yet"
         raise UserError(f"{error}; last good checkpoint: {kept}") from error
+    except torch._dynamo.exc.TorchDynamoException as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"trainer.compile: torch.compile failed ({first}); type the same command with "
+            "trainer.compile=false"
+        ) from error
     except SIGTERMException as stopped:
         # Where another program answers the signal (submitit), Lightning leaves with status 0.
         raise Terminated(signal.SIGTERM) from stopped

@@ -39,8 +39,7 @@ def prepare_networks(
 def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -> bool:
     """Compile each network of a method; where there is no compiler, go on uncompiled.
 
-    The names of the weights stay as they are, so checkpoints fit either way. What torch.compile
-    fails on runs uncompiled, too, and torch says so.
+    The names of the weights stay as they are, so checkpoints fit either way.
 
     Args:
         module: The method.
@@ -53,7 +52,6 @@ def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -
     if missing := missing_compiler(device):
         print(f"trainer.compile=true: no compiler: {missing}; not compiled")
         return False
-    torch._dynamo.config.suppress_errors = True
     # Four networks, frozen or not, at several batch sizes.
     torch._dynamo.config.recompile_limit = 64
     for network in module.children():

@@ -116,8 +116,3 @@ def test_random_symmetries_depend_on_the_generator_alone():
     other = random_symmetries(50, "dihedral", torch.Generator().manual_seed(8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_unknown_augmentation():
-    with pytest.raises(ValueError, match=r"augmentation='rotate'.*dihedral, flip, none"):
-        random_symmetries(1, "rotate", torch.Generator())

@@ -10,10 +10,10 @@ import pytest
 from errors import refuses
 from PIL import Image
 
-from cyclegan_ad.data import cache, decoding
+from cyclegan_ad.data import cache, images
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
-from cyclegan_ad.data.images import read_image
+from cyclegan_ad.data.images import decode_image
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def paths(tmp_path):
 def decodes(monkeypatch):
     """Records every decode."""
     calls = []
-    decode = decoding.decode_image
-    monkeypatch.setattr(decoding, "decode_image", lambda *args: calls.append(1) or decode(*args))
+    decode = images.decode_image
+    monkeypatch.setattr(images, "decode_image", lambda *args: calls.append(1) or decode(*args))
     return calls
 
 
@@ -66,7 +66,9 @@ def test_images_hashes_and_unreadable_files_in_order(paths, tmp_path, storage, c
         if index in loaded.unreadable:
             assert loaded.images[index].max() == 0
         else:
-            np.testing.assert_array_equal(loaded.images[index], read_image(path, 16, channels))
+            np.testing.assert_array_equal(
+                loaded.images[index], decode_image(path.read_bytes(), 16, channels)
+            )
         contents = path.read_bytes() if path.exists() else None
         expected = "" if contents is None else hashlib.sha256(contents).hexdigest()
         assert loaded.sha256[index] == expected
@@ -131,20 +133,20 @@ def test_changed_pixels_in_the_cache_are_decoded_again(paths, tmp_path, decodes)
 
 def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
     good = paths[:4]
-    decode_file = decoding.decode_file
+    decode_file = images.decode_file
 
     def refuse(path, *args):
         if path == good[1]:
-            return decoding.Decoded("", None, "cannot be read (Permission denied)")
+            return images.Decoded("", None, "cannot be read (Permission denied)")
         return decode_file(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "decode_file", refuse)
+        patch.setattr(images, "decode_file", refuse)
         assert list(load(good, tmp_path).unreadable) == [1]
         assert list(load(good, tmp_path).unreadable) == [1]
     mended = load(good, tmp_path)
     assert mended.unreadable == {}
-    np.testing.assert_array_equal(mended.images[1], read_image(good[1], 16, 3))
+    np.testing.assert_array_equal(mended.images[1], decode_image(good[1].read_bytes(), 16, 3))
 
 
 def test_an_image_that_another_installation_can_decode_is_read(paths, tmp_path, monkeypatch):
@@ -154,7 +156,7 @@ def test_an_image_that_another_installation_can_decode_is_read(paths, tmp_path, 
         raise UnreadableImage("LZW needs the package imagecodecs")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "decode_image", refuse)
+        patch.setattr(images, "decode_image", refuse)
         assert len(load(good, tmp_path).unreadable) == 4
     assert load(good, tmp_path).unreadable == {}
 
@@ -328,14 +330,14 @@ def test_only_a_few_files_are_in_flight(tmp_path, monkeypatch):
         nonlocal started
         with lock:
             started += 1
-        return decoding.Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
+        return images.Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
 
     def watch(done, total):
         nonlocal most_ahead
         with lock:
             most_ahead = max(most_ahead, started - done)
 
-    monkeypatch.setattr(decoding, "decode_file", decode_file)
+    monkeypatch.setattr(images, "decode_file", decode_file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     files = [tmp_path / f"{index}.png" for index in range(500)]
     load(files, tmp_path, size_px=4, progress=watch)
@@ -369,10 +371,3 @@ def test_a_disk_that_fills_up(paths, tmp_path, monkeypatch):
     with refuses(facts="No space left on device"):
         load(paths[:2], tmp_path)
     assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_wrong_settings(paths, tmp_path):
-    with pytest.raises(ValueError, match=r"storage='ram'.*auto, memory, disk"):
-        load(paths, tmp_path, storage="ram")
-    with pytest.raises(ValueError, match="channels=2"):
-        load(paths, tmp_path, channels=2)

@@ -22,7 +22,8 @@ from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
-from cyclegan_ad.data.images import read_image, read_mask
+from cyclegan_ad.data.images import decode_image, read_mask
+from cyclegan_ad.data.notes import leaked_images
 from cyclegan_ad.data.pairing import PairSampler
 
 pytestmark = [
@@ -98,24 +99,19 @@ def test_another_seed_splits_otherwise(root: Path) -> None:
     assert read(root, seed=0).split == read(root, seed=0, size_px=32, channels=1).split
 
 
-def test_test_batches_are_the_files_as_they_are(root: Path) -> None:
+def test_test_images_are_the_files_as_they_are(root: Path) -> None:
     data = read(root, augmentation="dihedral")
-    batches = list(data.batches(data.split.test, 4))
-    assert [len(index) for index, _, _ in batches] == [4, 2]
-    indices, images, labels = (torch.cat(column) for column in zip(*batches, strict=True))
-    assert tuple(indices.tolist()) == data.split.test
+    images = data.images_at(data.split.test)
     assert images.shape == (6, 3, 16, 16) and images.dtype == torch.float32
-    for i, image, label in zip(indices.tolist(), images, labels.tolist(), strict=True):
+    for i, image in zip(data.split.test, images, strict=True):
         sample = data.samples[i]
-        assert label == sample.label == int(sample.path.startswith("abnormal"))
-        pixels = torch.tensor(read_image(root / sample.path, 16, 3)).permute(2, 0, 1)
+        assert sample.label == int(sample.path.startswith("abnormal"))
+        content = (root / sample.path).read_bytes()
+        pixels = torch.tensor(decode_image(content, 16, 3)).permute(2, 0, 1)
         torch.testing.assert_close(image, pixels.double().div(127.5).sub(1).float())
         assert torch.equal(image, data.test_image_of_path(sample.path))
     assert images.min() >= -1 and images.max() <= 1
-    one_by_one = torch.cat([image for _, image, _ in data.batches(data.split.test, 1)])
-    assert torch.equal(images, one_by_one)
-    again = torch.cat([image for _, image, _ in data.batches(data.split.test, 4)])
-    assert torch.equal(images, again)
+    assert torch.equal(images, data.images_at(data.split.test))
 
 
 class Recorder(pl.LightningModule):
@@ -176,7 +172,8 @@ def test_training_sees_the_drawn_files_turned_and_scaled(root: Path) -> None:
             for side, label in (("normal", 0), ("abnormal", 1)):
                 assert {data.samples[i].label for i in drawn[side]} == {label}
                 assert set(drawn[side]) <= set(data.split.train)
-                files = [read_image(root / data.samples[i].path, 16, 3) for i in drawn[side]]
+                contents = [(root / data.samples[i].path).read_bytes() for i in drawn[side]]
+                files = [decode_image(content, 16, 3) for content in contents]
                 stack = torch.from_numpy(np.stack(files)).permute(0, 3, 1, 2)
                 turned = dihedral(stack, torch.from_numpy(drawn[f"{side}_symmetry"]))
                 assert batch[side].dtype == torch.float32
@@ -322,8 +319,7 @@ def test_disk_and_memory_give_the_same_batches(root: Path, channels: int) -> Non
     assert memory.sha256 == disk.sha256
     assert memory.split_rows() == disk.split_rows()
     test = memory.split.test
-    for one, other in zip(memory.batches(test, 4), disk.batches(test, 4), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert torch.equal(memory.images_at(test), disk.images_at(test))
     for one, other in zip(memory.train_dataloader(), disk.train_dataloader(), strict=True):
         assert one["normal"].shape[1:] == (channels, 16, 16)
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -357,7 +353,7 @@ def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
     assert len(data.split.test) == 4  # 7 normal and 5 abnormal are left
     for i in (*data.split.test, *data.split.train):
         path = root / data.samples[i].path
-        pixels = torch.tensor(read_image(path, 16, 3)).permute(2, 0, 1)
+        pixels = torch.tensor(decode_image(path.read_bytes(), 16, 3)).permute(2, 0, 1)
         torch.testing.assert_close(data.images_at([i])[0], pixels / 127.5 - 1)
     rows = {row[0]: row[1:] for row in data.split_rows()}
     assert len(rows) == 15 + 2  # the masks of two abnormal test images
@@ -396,22 +392,22 @@ def test_two_images_a_class_are_enough(tmp_path: Path) -> None:
 
 def test_test_images_that_are_also_trained_on(root: Path) -> None:
     clean = read(root)
-    assert clean.leaked_images() == []
+    assert leaked_images(clean) == []
     test, train = paths(clean, clean.split.test, 0), paths(clean, clean.split.train, 0)
     (root / test[1]).write_bytes((root / train[2]).read_bytes())
     (root / test[0]).write_bytes((root / test[2]).read_bytes())  # both in the test set: no leak
     (root / train[0]).write_bytes((root / train[1]).read_bytes())
     data = read(root)
     assert data.split == clean.split
-    assert data.leaked_images() == [test[1]]
+    assert leaked_images(data) == [test[1]]
 
 
 def test_images_of_a_class_that_does_not_train_are_not_leaked(root: Path) -> None:
     data = read(root)
     test, train = paths(data, data.split.test, 1)[0], paths(data, data.split.train, 1)[0]
     (root / test).write_bytes((root / train).read_bytes())
-    assert read(root).leaked_images() == [test]
-    assert read(root, sides=["normal"]).leaked_images() == []
+    assert leaked_images(read(root)) == [test]
+    assert leaked_images(read(root, sides=["normal"])) == []
 
 
 def test_calibration_images_neither_train_nor_test(root: Path) -> None:
@@ -448,16 +444,16 @@ def test_copies_of_calibration_images_do_not_train(root: Path) -> None:
     (root / kept).write_bytes((root / tested[0]).read_bytes())  # no threshold from a test image
     copied = read(root, calibration_fraction=0.3)
     assert kept not in paths(copied, copied.split.calibration)
-    assert copied.leaked_images() == [tested[0]]
+    assert leaked_images(copied) == [tested[0]]
     (root / kept).write_bytes((root / trained_on[0]).read_bytes())
     (root / tested[1]).write_bytes((root / trained_on[1]).read_bytes())
     data = read(root, calibration_fraction=0.3)
     assert paths(data, data.split.calibration) == sorted([kept, trained_on[0]])
     assert paths(data, data.split.train, 1) == [trained_on[1]]
-    assert data.leaked_images() == [tested[1]]
+    assert leaked_images(data) == [tested[1]]
     (root / trained_on[1]).write_bytes((root / kept).read_bytes())  # but one has to train
     data = read(root, calibration_fraction=0.3)
-    assert paths(data, data.split.calibration) == data.leaked_images() == [kept]
+    assert paths(data, data.split.calibration) == leaked_images(data) == [kept]
 
 
 def test_masks_of_the_test_set(root: Path) -> None:
@@ -581,7 +577,9 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
             inverted = ~read_mask(root / sample.mask[0], 32)
             Image.fromarray(inverted).save(root / sample.mask[0])
     (note,) = read(root).notes()
-    assert note.startswith("the masks of 6 images mark more than half of them (abnormal/00.png, ")
+    assert note.startswith(
+        "the masks of 6 images mark more than half of the image (abnormal/00.png, "
+    )
 
 
 def test_notes_on_images(root: Path) -> None:
@@ -595,7 +593,7 @@ def test_notes_on_images(root: Path) -> None:
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
     others, unread, named, dark, both, leaked = read(root).notes()
     assert unread == "not read, as layout folder has no such folders: Masks"
-    assert named.startswith("1 images are called like masks (abnormal/copy_mask.png)")
+    assert named.startswith("1 image is called like a mask (abnormal/copy_mask.png)")
     assert others == "1 files without the suffix of an image (.heic 1) are not read"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
     assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")

@@ -307,13 +307,6 @@ def test_listing_a_folder_without_the_layout_is_an_error(tmp_path, layout):
         list_samples(layout, tmp_path)
 
 
-def test_unknown_layout(tmp_path):
-    with pytest.raises(ValueError, match=r"layout='coco' is unknown: choose one of mvtec, "):
-        list_samples("coco", tmp_path)
-    with pytest.raises(ValueError, match="layout='coco'"):
-        find_root(tmp_path, ["."], "coco", dataset="x", source="")
-
-
 def test_find_root_prefers_the_first_folder(tmp_path):
     for folder in ("a", "b/c"):
         touch(tmp_path / folder, "no/0.png", "yes/0.png")

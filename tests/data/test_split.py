@@ -208,7 +208,7 @@ def test_too_few_images(labels, counts):
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="3 paths but 2 labels"):
+    with pytest.raises(ValueError, match="3 paths for 2 labels"):
         split_samples(["a", "b", "c"], [0, 1], 0)
     with pytest.raises(ValueError, match="occurs twice"):
         split_samples(["a", "a", "c", "d"], [0, 0, 1, 1], 0)

@@ -5,35 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
-from cyclegan_ad.display import histogram
+from cyclegan_ad.display.drawing import save_figure
 from cyclegan_ad.display.histogram import score_figure
 
 
-def drawn(
-    monkeypatch: pytest.MonkeyPatch, scores: object, labels: object, thresholds: dict[str, float]
-) -> Axes:
-    """Give the axes that would be saved."""
-    kept: list[Figure] = []
-
-    def keep(figure: Figure, path: Path) -> Path:
-        figure.draw_without_rendering()
-        kept.append(figure)
-        return path
-
-    monkeypatch.setattr(histogram, "save_figure", keep)
-    score_figure(scores, labels, thresholds, "sse", Path("unused.png"))
-    return kept[0].axes[0]
+def drawn(scores: object, labels: object, thresholds: dict[str, float]) -> Axes:
+    figure = score_figure(scores, labels, thresholds, "sse")
+    figure.draw_without_rendering()
+    return figure.axes[0]
 
 
-def test_every_image_is_counted_and_both_thresholds_are_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_every_image_is_counted_and_both_thresholds_are_named() -> None:
     scores = np.random.default_rng(0).normal(10, 2, 90)
     labels = np.arange(90) >= 60
-    axes = drawn(monkeypatch, scores, labels.astype(int), {"ZFN": 8.25, "ACC": 11.5})
+    axes = drawn(scores, labels.astype(int), {"ZFN": 8.25, "ACC": 11.5})
     bars = [sum(p.get_height() for p in c.patches) for c in axes.containers]  # type: ignore[attr-defined]
     assert bars == [60, 30]
     legend = axes.get_legend()
@@ -47,20 +34,18 @@ def test_every_image_is_counted_and_both_thresholds_are_named(
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.0, "log"), (-1e-9, "asinh")])
-def test_heavy_tails_spread_over_many_bins(
-    monkeypatch: pytest.MonkeyPatch, shift: float, scale: str
-) -> None:
+def test_heavy_tails_spread_over_many_bins(shift: float, scale: str) -> None:
     scores = np.exp(np.linspace(-8, 4, 200))
     scores[0] += shift - (scores[0] if shift else 0)
-    axes = drawn(monkeypatch, scores, np.arange(200) % 2, {"ZFN": 0.01, "ACC": 0.02})
+    axes = drawn(scores, np.arange(200) % 2, {"ZFN": 0.01, "ACC": 0.02})
     assert axes.get_xscale() == scale
     filled = [p for p in axes.containers[0].patches if p.get_height()]  # type: ignore[attr-defined]
     assert len(filled) > 8
     assert sum(p.get_height() for p in filled) == 100
 
 
-def test_names_of_equal_thresholds_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    axes = drawn(monkeypatch, [1.0, 2.0, 3.0], [0, 0, 1], {"ZFN": 3.0, "ACC": 3.0})
+def test_names_of_equal_thresholds_do_not_overlap() -> None:
+    axes = drawn([1.0, 2.0, 3.0], [0, 0, 1], {"ZFN": 3.0, "ACC": 3.0})
     boxes = [t.get_window_extent() for t in axes.texts]
     assert len(boxes) == 2
     assert not boxes[0].overlaps(boxes[1])
@@ -69,7 +54,8 @@ def test_names_of_equal_thresholds_do_not_overlap(monkeypatch: pytest.MonkeyPatc
 def test_identical_scores_and_one_class_are_drawn(tmp_path: Path) -> None:
     for name, value in (("a", 5.0), ("b", 0.0)):
         path = tmp_path / "new" / f"{name}.png"
-        assert score_figure([value] * 3, [1, 1, 1], {"ZFN": value}, "fid", path) == path
+        figure = score_figure([value] * 3, [1, 1, 1], {"ZFN": value}, "fid")
+        assert save_figure(figure, path) == path
         with Image.open(path) as picture:
             assert picture.format == "PNG"
 
@@ -84,8 +70,7 @@ def test_identical_scores_and_one_class_are_drawn(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_refused(
-    tmp_path: Path, scores: list[float], labels: list[int], thresholds: dict[str, float]
+    scores: list[float], labels: list[int], thresholds: dict[str, float]
 ) -> None:
     with pytest.raises(ValueError, match="scores"):
-        score_figure(scores, labels, thresholds, "sse", tmp_path / "a.png")
-    assert not list(tmp_path.iterdir())
+        score_figure(scores, labels, thresholds, "sse")

@@ -1,4 +1,4 @@
-"""Speed, and the bar for slow preparations."""
+"""The bar, and the lines, of slow preparations."""
 
 import io
 import threading
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cyclegan_ad.display import terminal
-from cyclegan_ad.display.terminal import Heartbeat, Speed, decoding_progress
+from cyclegan_ad.display.terminal import Heartbeat, decoding_progress
 
 
 class Clock:
@@ -18,20 +18,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def test_speed_is_that_of_the_last_minute() -> None:
-    clock = Clock()
-    speed = Speed(clock)
-    assert speed.per_second == 0.0
-    clock.now += 50
-    speed.add(1)
-    assert speed.per_second == pytest.approx(1 / 50)
-    for _ in range(100):
-        clock.now += 1
-        speed.add(4)
-    assert speed.per_second == pytest.approx(4)
-    assert speed.elapsed_s == 150
 
 
 def read_all(done_in_s: float, *, terminal: bool) -> str:
@@ -56,7 +42,7 @@ def test_what_is_slow_shows_a_bar_at_a_terminal() -> None:
 def test_what_is_slow_shows_some_plain_lines_in_a_pipe() -> None:
     lines = read_all(30, terminal=False).splitlines()
     assert 8 <= len(lines) <= 12
-    assert lines[0] == "Reading images: 7 of 100, 0:02 elapsed"
+    assert lines[0] == "Reading images: 10 of 100, 0:03 elapsed"
     assert lines[-1] == "Reading images: 100 of 100, 0:30 elapsed"
 
 

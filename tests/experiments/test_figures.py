@@ -213,7 +213,7 @@ def test_classes_keep_their_scores() -> None:
 
 
 def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
-    tmp_path: Path, kept: list[Figure], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kept: list[Figure]
 ) -> None:
     run_dir = make_run(tmp_path / "runs" / "cyclegan-256" / "screw" / "seed0")
     scores = [0.1, 0.2, 0.3, 0.5, 0.4, 0.6, 0.7, 900.0]
@@ -223,9 +223,9 @@ def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
         [[f"{i}.png", int(i >= 4), score] for i, score in enumerate(scores)],
     )
     figure4(DEFAULTS4 | places(tmp_path) | {"dataset": "screw"})
-    monkeypatch.setattr(histogram, "save_figure", strips.save_figure)
-    histogram.score_figure(scores, [0] * 4 + [1] * 4, {"ZFN": 0.4, "ACC": 0.4}, "sse", tmp_path)
-    driver, own = (figure.axes[0] for figure in kept)
+    thresholds = {"ZFN": 0.4, "ACC": 0.4}
+    own = histogram.score_figure(scores, [0] * 4 + [1] * 4, thresholds, "sse").axes[0]
+    driver = kept[0].axes[0]
     assert driver.get_xscale() == own.get_xscale() == "log"
     assert driver.get_xlim() == own.get_xlim()
     assert [text.get_text() for text in driver.texts] == [text.get_text() for text in own.texts]

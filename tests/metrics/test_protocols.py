@@ -5,31 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 
-from cyclegan_ad.metrics.protocols import (
-    _assign_folds,
-    calibrated,
-    calibration_bound,
-    crossfit,
-    lower,
-    miss_rate_upper_bound,
-)
+from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
+from cyclegan_ad.metrics.protocols import _assign_folds, apply_margin, calibrated, crossfit
 from cyclegan_ad.metrics.thresholds import accuracy_at, max_accuracy_threshold
 from cyclegan_ad.metrics.wording import PAPER_PROTOCOL, explain
-
-
-def bound_by_bisection(misses: int, images: int, confidence: float) -> float:
-    """The rate at which so few misses are as improbable as 1 - confidence, from the tail alone."""
-    low, high = misses / images, 1.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        tail = math.fsum(
-            math.comb(images, k) * middle**k * (1 - middle) ** (images - k)
-            for k in range(misses + 1)
-        )
-        low, high = (middle, high) if tail > 1 - confidence else (low, middle)
-    return low
 
 
 def names(count: int) -> list[str]:
@@ -42,99 +23,29 @@ def cross(scores: Any, labels: Any, groups: Any, **changed: Any) -> dict[str, An
 
 
 def calibrate(kept: Any, scores: Any, labels: Any, **changed: Any) -> dict[str, Any]:
-    return calibrated(kept, scores, labels, **({"margin": 0.0, "confidence": 0.95} | changed))
-
-
-# Bounds
-
-
-def test_bounds_of_the_issue() -> None:
-    assert miss_rate_upper_bound(0, 35) == pytest.approx(0.0820, abs=5e-5)
-    assert miss_rate_upper_bound(0, 299) == pytest.approx(0.00997, abs=5e-6)
-
-
-@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
-@pytest.mark.parametrize(("misses", "images"), [(0, 1), (0, 35), (1, 2), (2, 49), (48, 49)])
-def test_miss_rate_bound_is_that_of_the_binomial_tail(
-    misses: int, images: int, confidence: float
-) -> None:
-    bound = miss_rate_upper_bound(misses, images, confidence)
-    assert bound == pytest.approx(bound_by_bisection(misses, images, confidence), rel=1e-9)
-    # An exact interval of scipy's own, two-sided, of which each side has half of the rest.
-    two_sided = binomtest(misses, images).proportion_ci(confidence, method="exact").high
-    assert miss_rate_upper_bound(misses, images, (1 + confidence) / 2) == pytest.approx(two_sided)
-
-
-@pytest.mark.parametrize("images", [1, 3, 35, 299, 100_000])
-def test_without_misses_the_bound_has_a_closed_form(images: int) -> None:
-    closed = 1 - 0.05 ** (1 / images)
-    assert miss_rate_upper_bound(0, images) == pytest.approx(closed, rel=1e-9)
-    assert calibration_bound(images) == pytest.approx(closed, rel=1e-9)
-    assert calibration_bound(images, 0.8) == pytest.approx(miss_rate_upper_bound(0, images, 0.8))
-
-
-def test_no_bound_if_every_image_was_missed() -> None:
-    assert miss_rate_upper_bound(3, 3) == 1.0
-
-
-@pytest.mark.parametrize(("misses", "images"), [(0, 0), (-1, 3), (4, 3)])
-def test_impossible_counts_are_refused(misses: int, images: int) -> None:
-    with pytest.raises(ValueError, match=rf"{misses} misses of {images} images"):
-        miss_rate_upper_bound(misses, images)
-
-
-@pytest.mark.parametrize("confidence", [0.0, 1.0, -0.1, 95, float("nan")])
-def test_impossible_confidence_is_refused(confidence: float) -> None:
-    with pytest.raises(ValueError, match="confidence"):
-        miss_rate_upper_bound(0, 3, confidence)
-    with pytest.raises(ValueError, match="confidence"):
-        calibration_bound(3, confidence)
-
-
-def test_calibration_without_images_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 images"):
-        calibration_bound(0)
-
-
-@pytest.mark.parametrize("images", [1, 10, 35])
-def test_calibration_bound_holds_in_95_of_100_calibrations(images: int) -> None:
-    # Scores of a known distribution: the future miss rate is its distribution function.
-    trials = 20_000
-    drawn = np.random.default_rng(images).standard_exponential((trials, images)).min(axis=1)
-    miss_rate = -np.expm1(-drawn)
-    held = np.count_nonzero(miss_rate <= calibration_bound(images)) / trials
-    assert held == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / trials))
-
-
-def test_calibration_bound_is_conservative_with_ties_and_with_a_margin() -> None:
-    trials, images = 20_000, 10
-    whole = np.random.default_rng(0).geometric(0.2, (trials, images)).min(axis=1)
-    miss_rate = 1 - 0.8 ** (whole - 1)  # P(score < threshold)
-    held = np.count_nonzero(miss_rate <= calibration_bound(images)) / trials
-    assert held > 0.96
-    lowered = np.array([lower(float(value), 0.5) for value in whole])
-    assert np.all(1 - 0.8 ** (np.ceil(lowered) - 1) <= miss_rate)
+    settings = {"margin": 0.0, "confidence": 0.95, "calibration_groups": names(len(kept))}
+    return calibrated(kept, scores, labels, **(settings | changed))
 
 
 # Margin
 
 
 def test_margin_lowers_a_threshold_by_a_part_of_it() -> None:
-    assert lower(12.0, 0.25) == 9.0
-    assert lower(0.1, 0.0) == 0.1
-    assert lower(0.0, 0.5) == 0.0
-    assert lower(-4.0, 0.5) == -6.0  # lower, not nearer to 0
+    assert apply_margin(12.0, 0.25) == 9.0
+    assert apply_margin(0.1, 0.0) == 0.1
+    assert apply_margin(0.0, 0.5) == 0.0
+    assert apply_margin(-4.0, 0.5) == -6.0  # lower, not nearer to 0
 
 
 @pytest.mark.parametrize("margin", [-0.01, 1.0, float("nan")])
 def test_impossible_margin_is_refused(margin: float) -> None:
     with pytest.raises(ValueError, match="margin"):
-        lower(1.0, margin)
+        apply_margin(1.0, margin)
 
 
 def test_threshold_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
-        lower(float("inf"), 0.1)
+        apply_margin(float("inf"), 0.1)
 
 
 # Crossfit
@@ -417,7 +328,7 @@ def test_words_for_misses_and_a_margin() -> None:
     text = explain(counted(misses=2, false_alarms=0, margin=0.05, confidence=0.9))
     assert "kept out of training, 5 % below the smallest score: no" in text
     assert "below 6.4 % with 90 % confidence" in text  # 1 - 0.1 ** (1 / 35) = 0.0637
-    bound = 100 * bound_by_bisection(2, 49, 0.9)
+    bound = 100 * miss_rate_upper_bound(2, 49, 0.9)
     assert (
         f"2 of 49 abnormal test images were missed (4.1 %; this count by itself supports a "
         f"rate below {bound:.1f} %)" in text
@@ -487,7 +398,7 @@ def test_words_for_crossfit() -> None:
 
 
 def test_a_margin_of_a_score_of_0_is_not_called_below() -> None:
-    assert lower(0.0, 0.05) == 0.0
+    assert apply_margin(0.0, 0.05) == 0.0
     text = explain(counted(thresholds=[0.0], margin=0.05))
     assert "at the smallest score (which is 0: a margin of 5 % of 0 moves nothing): no" in text
     assert "below the smallest" not in text

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cyclegan_ad.metrics.thresholds import (
     accuracy_at,
     auroc,
+    critical_images,
     max_accuracy_threshold,
     summarise,
+    zfn_accuracy_without,
     zfn_threshold,
 )
 
@@ -98,7 +100,7 @@ def test_order_of_the_images_does_not_matter() -> None:
         ([1.0, 2.0], [1, 1], "no normal image"),
         ([1.0, 2.0], [0, 0], "no abnormal image"),
         ([], [], "no abnormal image"),
-        ([1.0, np.nan, 2.0], [0, 1, 1], "1 of 3 scores are not finite, the first at position 1"),
+        ([1.0, np.nan, 2.0], [0, 1, 1], "not finite: 1 of 3 scores, the first at position 1"),
         ([1.0, np.inf], [0, 1], "not finite"),
         ([1.0, 2.0], [0, 2], "labels must be 0"),
         ([1.0, 2.0, 3.0], [0, 1], "one length"),
@@ -113,3 +115,45 @@ def test_bad_input_is_refused(function, scores, labels, message) -> None:
 def test_threshold_must_be_finite() -> None:
     with pytest.raises(ValueError, match="threshold must be finite"):
         accuracy_at([1.0, 2.0], [0, 1], np.nan)
+
+
+SCORES = [4.0, 1.0, 7.0, 3.0, 9.0, 3.0]
+LABELS = [1, 0, 1, 0, 1, 0]
+
+
+def test_lowest_abnormal_come_first_then_highest_normal() -> None:
+    assert critical_images(SCORES, LABELS, count=2) == [0, 2, 3, 5]  # 3 and 5 score alike
+
+
+def test_fewer_critical_images_than_asked_for_and_none() -> None:
+    assert critical_images(SCORES, LABELS, count=9) == [0, 2, 4, 3, 5, 1]
+    assert critical_images(SCORES, LABELS, count=0) == []
+
+
+def test_critical_images_of_what_does_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="of one length"):
+        critical_images(SCORES, [1, 0], 1)
+
+
+def test_accuracy_without_an_image_worked_out_by_hand() -> None:
+    scores, labels = [2.0, 5.0, 1.0, 3.0, 4.0], [1, 1, 0, 0, 0]
+    # All: threshold 2, normal 3 and 4 are false alarms: 3 of 5. Without it: threshold 5, all right.
+    assert zfn_accuracy_without(scores, labels, 0) == 1.0
+    # Without a false alarm the threshold stays: one of 4 is wrong.
+    assert zfn_accuracy_without(scores, labels, 4) == 0.75
+
+
+def test_accuracy_without_each_image_against_sklearn() -> None:
+    random = np.random.default_rng(3)
+    labels = np.arange(30) % 2
+    scores = random.normal(labels, 1.0)
+    for position in range(30):
+        rest = [i for i in range(30) if i != position]
+        threshold = min(scores[i] for i in rest if labels[i] == 1)
+        expected = accuracy_score(labels[rest], scores[rest] >= threshold)
+        assert zfn_accuracy_without(scores, labels, position) == pytest.approx(expected)
+
+
+def test_the_only_abnormal_image_cannot_be_dropped() -> None:
+    with pytest.raises(ValueError, match="no abnormal image"):
+        zfn_accuracy_without([1.0, 2.0], [0, 1], 1)

@@ -1,7 +1,7 @@
 import hashlib
 import shutil
+import socket
 import urllib.error
-import urllib.request
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -32,11 +32,11 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
-    def refuse(url: Any, *, timeout: float) -> None:
-        assert 0 < timeout <= 15
+    def refuse(request: Any) -> None:
+        assert 0 < (socket.getdefaulttimeout() or 0) <= 15
         raise urllib.error.URLError("connection refused")
 
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(torch.hub, "urlopen", refuse)
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 

@@ -4,10 +4,16 @@ from pathlib import Path
 import pytest
 import torch
 from errors import refuses
-from torch import Tensor
+from torch import Tensor, nn
+from torchvision.models.inception import BasicConv2d
 
 from cyclegan_ad import optional_packages
-from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor, ensure_weights
+from cyclegan_ad.pretrained.features import (
+    FeatureExtractor,
+    build_extractor,
+    ensure_weights,
+    fold_batch_norms,
+)
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
 from experiments.random_inception import address_of
 
@@ -135,3 +141,36 @@ def test_weights_are_checked_by_name(
     for check in (ensure_weights, build_extractor):
         with refuses(file=file):
             check("inception")
+
+
+def test_a_folded_batch_norm_by_hand() -> None:
+    layer = BasicConv2d(1, 1, kernel_size=1).eval()
+    with torch.no_grad():
+        layer.conv.weight.fill_(3.0)
+        layer.bn.weight.fill_(4.0)
+        layer.bn.bias.fill_(5.0)
+        layer.bn.running_mean.fill_(1.0)
+        layer.bn.running_var.fill_(4.0 - layer.bn.eps)
+    fold_batch_norms(layer)
+    # 4 (3 x - 1) / 2 + 5 = 6 x + 3
+    assert layer.conv.weight.item() == pytest.approx(6, rel=1e-6)
+    assert layer.conv.bias.item() == pytest.approx(3, rel=1e-6)
+    assert layer(torch.full((1, 1, 1, 1), 2.0)).item() == pytest.approx(15, rel=1e-6)
+
+
+def test_folded_nested_layers_compute_the_same() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(BasicConv2d(2, 3, kernel_size=3), BasicConv2d(3, 4, kernel_size=1))
+    for _ in range(3):
+        network(torch.randn(8, 2, 6, 6))  # statistics of its own
+    network.eval()
+    x = torch.randn(2, 2, 6, 6)
+    expected = network(x)
+    fold_batch_norms(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_norm_that_stands_elsewhere_is_named() -> None:
+    with pytest.raises(ValueError, match=r"behind no convolution: 1$"):
+        fold_batch_norms(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(1)).eval())

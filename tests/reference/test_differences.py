@@ -8,7 +8,7 @@ import pytest
 from reporting.fake_runs import make_run
 from tiny import compose_settings
 
-from cyclegan_ad.reference.differences import departures, departures_of
+from cyclegan_ad.reference.differences import differences_from_paper, differences_of_run
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
 from cyclegan_ad.runs.directory import training_differences
 from cyclegan_ad.runs.results import SplitRow
@@ -51,9 +51,9 @@ def config_of(dataset: str, *words: str) -> dict[str, Any]:
 )
 def test_nothing_departs(dataset: str, words: list[str]) -> None:
     if dataset == "own":
-        assert departures(compose_settings("train", words), []) == ()
+        assert differences_from_paper(compose_settings("train", words), []) == ()
     else:
-        assert departures(config_of(dataset, *words), split_of(dataset)) == ()
+        assert differences_from_paper(config_of(dataset, *words), split_of(dataset)) == ()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_nothing_departs(dataset: str, words: list[str]) -> None:
     ],
 )
 def test_settings_that_are_not_the_papers(words: list[str], found: list[str]) -> None:
-    assert departures(config_of("screw", *words), split_of("screw")) == tuple(found)
+    assert differences_from_paper(config_of("screw", *words), split_of("screw")) == tuple(found)
 
 
 def test_whatever_makes_another_training_is_compared() -> None:
@@ -113,32 +113,36 @@ def test_whatever_makes_another_training_is_compared() -> None:
             at[last] = "x\x1b" * 100
             if name == "resolution" and method == "cyclegan":
                 continue  # the paper has it at several
-            (told,) = departures(changed, split_of("screw"))
+            (told,) = differences_from_paper(changed, split_of("screw"))
             assert told.startswith(f"{name}=x") and told.isprintable() and len(told) < 150
 
 
 def test_images_that_are_not_the_papers() -> None:
     config = config_of("screw")
-    assert departures(config, split_of("screw", test=12)) == (
+    assert differences_from_paper(config, split_of("screw", test=12)) == (
         "12 + 12 test images (paper: 59 + 59)",
     )
-    assert departures(config, split_of("screw")[1:]) == (
+    assert differences_from_paper(config, split_of("screw")[1:]) == (
         "360 normal and 119 abnormal images (paper: 361 and 119)",
         "58 + 59 test images (paper: 59 + 59)",
     )
-    assert departures(config, split_of("screw", unreadable=1, mask=9)) == (
+    assert differences_from_paper(config, split_of("screw", unreadable=1, mask=9)) == (
         "1 unreadable file left out",
     )
-    assert departures(config_of("screw"), split_of("tile"))[0].startswith("263 normal and 84")
+    assert differences_from_paper(config_of("screw"), split_of("tile"))[0].startswith(
+        "263 normal and 84"
+    )
 
 
 def test_a_run_on_disk(tmp_path: Path) -> None:
     path = make_run(tmp_path, "cyclegan", 64, "screw", 0, "method.lambda_ide=0", examples=False)
     metrics = json.loads((path / "metrics.json").read_text())
-    assert departures_of(path, metrics) == (
+    assert differences_of_run(path, metrics) == (
         "method.lambda_ide=0 (paper: 5)",
         "24 normal and 24 abnormal images (paper: 361 and 119)",
         "12 + 12 test images (paper: 59 + 59)",
     )
     alone = metrics | {"scores": {"sse_tta": {}}}
-    assert departures_of(tmp_path / "not there", alone) == ()  # no figure of the paper beside it
+    assert (
+        differences_of_run(tmp_path / "not there", alone) == ()
+    )  # no figure of the paper beside it

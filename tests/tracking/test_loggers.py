@@ -86,6 +86,11 @@ def picture(path: Path) -> Path:
     return path
 
 
+def black(path: str) -> np.ndarray:
+    """In place of the test image of a path."""
+    return np.zeros((1, 8, 8))
+
+
 def test_jobs_of_one_process_get_runs_of_their_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,12 +190,13 @@ def test_metrics_have_names_of_their_own() -> None:
 
 def test_the_table_shows_names_that_are_not_utf_8() -> None:
     rows = [row | {"path": f"\udce8\r{row['path']}"} for row in ROWS]
-    assert _image_table(METRICS, rows, None).data[0][0] == r"\udce8\r4.png"
+    assert _image_table(METRICS, rows, black).data[0][1] == r"\udce8\r4.png"
 
 
 def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
-    table = _image_table(METRICS, ROWS, None)
+    table = _image_table(METRICS, ROWS, black)
     assert table.columns == [
+        "image",
         "path",
         "class",
         "sse",
@@ -198,14 +204,14 @@ def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
         "sse: decision at ZFN (optimistic)",
         "fid: decision at ZFN (optimistic)",
     ]
-    assert table.data[0] == ["4.png", "abnormal", 4.0, 0.0, "abnormal", "normal"]
+    assert table.data[0][1:] == ["4.png", "abnormal", 4.0, 0.0, "abnormal", "normal"]
     # A score on the threshold is abnormal.
-    assert table.data[2] == ["2.png", "normal", 2.0, 10.0, "normal", "abnormal"]
+    assert table.data[2][1:] == ["2.png", "normal", 2.0, 10.0, "normal", "abnormal"]
 
 
 def test_a_large_test_set_is_thinned_evenly() -> None:
     rows = [{"path": str(i), "label": 0, "sse": float(i), "fid": 0.0} for i in range(1000)]
-    shown = [row[2] for row in _image_table(METRICS, rows, None).data]
+    shown = [row[3] for row in _image_table(METRICS, rows, black).data]
     assert len(shown) == 200
     assert (shown[0], shown[-1]) == (999.0, 0.0)
     assert max(np.abs(np.diff(shown))) <= 6
@@ -220,14 +226,14 @@ def test_tensorboard_gets_curves_pictures_and_metrics(tmp_path: Path) -> None:
         the(TensorBoardLogger, loggers).log_metrics({"loss": 0.5 * step}, step)
         finish_loggers(loggers)
     loggers = build("tensorboard", tmp_path)
-    log_images(loggers, "array", np.zeros((4, 4), np.uint8), 5)
-    log_final(loggers, METRICS, ROWS, figures={"scores_sse": figure})
+    log_images(loggers, "picture", figure, 5)
+    log_final(loggers, METRICS, ROWS, figures={"scores_sse": figure}, read_image=black)
     finish_loggers(loggers)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.value for event in events.Scalars("loss")] == [0.5, 1.0]
     assert events.Scalars("sse/auroc")[0].value == pytest.approx(0.9)
     assert events.Scalars("sse/crossfit/misses")[0].value == 1
-    assert set(events.Tags()["images"]) == {"array", "figures/scores_sse"}
+    assert set(events.Tags()["images"]) == {"picture", "figures/scores_sse"}
 
 
 def test_a_missing_tensorboard_is_told_with_the_remedy(
@@ -243,8 +249,8 @@ def test_csv_and_none_leave_wandb_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
     loggers = build("csv", tmp_path / "csv")
     assert [type(logger) for logger in loggers] == [CSVLogger]
-    log_images(loggers, "a", np.zeros((4, 4), np.uint8), 0)
-    log_final(loggers, METRICS, ROWS, figures={})
+    log_images(loggers, "a", picture(tmp_path / "a.png"), 0)
+    log_final(loggers, METRICS, ROWS, figures={}, read_image=black)
     finish_loggers(loggers)
     assert not (tmp_path / "csv" / "wandb").exists()
 
@@ -258,7 +264,7 @@ def test_other_ranks_start_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("cyclegan_ad.tracking.loggers.rank_zero_only.rank", 1)
     loggers = build("wandb", tmp_path)
     the(WandbLogger, loggers).log_metrics({"loss": 1.0}, 1)
-    log_final(loggers, METRICS, ROWS, figures={})
+    log_final(loggers, METRICS, ROWS, figures={}, read_image=black)
     finish_loggers(loggers)
     assert not list(tmp_path.glob("wandb/*"))
 

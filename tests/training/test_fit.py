@@ -23,6 +23,7 @@ from tiny import draw_folder, overrides, settings
 from cyclegan_ad import device
 from cyclegan_ad.build import build_data, build_method
 from cyclegan_ad.endings import Terminated, terminable
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.fast_forwards import InstanceNorm, ReflectionPad, ToImage
@@ -398,6 +399,20 @@ def test_domains_in_parallel_are_for_one_process_on_several_threads(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     prepare_networks(method, cpu, **given, processes=1)
     assert not method.parallel_step
+
+
+def test_a_network_that_cannot_be_compiled_is_told_in_a_line(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise torch._dynamo.exc.TorchDynamoException("no such operator\nin a long trace")
+
+    monkeypatch.setattr(preparation, "shutil", SimpleNamespace(which=str))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, mode: setattr(self, "_compiled_call_impl", fail)
+    )
+    with pytest.raises(UserError, match=r"failed \(no such operator\); .* trainer.compile=false$"):
+        weights_with("trainer.compile=true", uninterrupted[0], tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")

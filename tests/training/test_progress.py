@@ -16,8 +16,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cyclegan_ad.display import terminal
 from cyclegan_ad.display.terminal import Heartbeat
-from cyclegan_ad.training import progress
 from cyclegan_ad.training.progress import TrainingProgress
 
 BATCHES, BATCH_SIZE = 5, 4
@@ -133,7 +133,7 @@ def test_a_step_that_takes_long_is_told_of(tmp_path: Path, monkeypatch: pytest.M
     def wait(self: Tiny, batch: Any, batch_idx: int) -> None:
         assert told.wait(60)
 
-    monkeypatch.setattr(progress, "Heartbeat", beat)
+    monkeypatch.setattr(terminal, "Heartbeat", beat)
     monkeypatch.setattr(Tiny, "training_step", wait)
     text, _ = train(tmp_path, epochs=1, terminal=False)
     assert text.splitlines()[0].startswith("epoch 1/1 (0%), 0 pairs/s, 0:00 elapsed")
@@ -168,7 +168,7 @@ def test_a_terminal_gets_one_bar_within_80_columns(tmp_path: Path) -> None:
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).replace("\r", "\n")
     lines = [line.rstrip() for line in plain.splitlines() if line.strip()]
     assert max(map(len, lines)) <= 80
-    assert re.fullmatch(r"epoch 2/2 .* 100% 2 pairs/s, 0:20 elapsed, 0:00 left", lines[-2])
+    assert re.fullmatch(r"epoch 2/2 .* 100% 2 pairs/s 0:00:20 elapsed 0:00:00 left", lines[-2])
     assert lines[-1] == "losses: cycle 0.500  adversarial 0.500  discriminator 0.500"
     assert "a message" in lines
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1

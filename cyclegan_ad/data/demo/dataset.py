@@ -17,6 +17,7 @@ from PIL import Image
 
 from cyclegan_ad.data.demo.defects import KINDS, draw_tile
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import counted
 
 FORMAT = 1  # raise it whenever a change to the drawing changes a pixel
 NORMAL_IMAGES = 200
@@ -106,7 +107,8 @@ def _is_drawn(root: Path, marker: dict[str, int]) -> bool:
     wanted |= {f"{folder}/{name}.png" for folder in ("abnormal", "masks") for name in _names()}
     missing = wanted - {path.relative_to(root).as_posix() for path in root.glob("*/*.png")}
     if missing:
-        raise UserError(f"{root} lacks {len(missing)} images, such as {min(missing)}: {remedy}")
+        lacking = counted(len(missing), "image")
+        raise UserError(f"{root} lacks {lacking}, such as {min(missing)}: {remedy}")
     return True
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cyclegan_ad.metrics.wording import margin_is_lost
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, table2_row
-from cyclegan_ad.reporting.read.alike import Alike
+from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -31,7 +31,7 @@ class Statistic:
     @property
     def mean(self) -> float:
         """Arithmetic mean."""
-        return math.fsum(self.values) / len(self.values)
+        return statistics.fmean(self.values)
 
     @property
     def std(self) -> float | None:
@@ -41,12 +41,7 @@ class Statistic:
         PaDiM's ZFN accuracy of 50.41 can only come from 3 of 50.00 and 2 of 51.02, whose
         deviation is 0.50 divided by n, as printed, and 0.56 divided by n - 1.
         """
-        if len(self.values) < 2:
-            return None
-        mean = self.mean
-        return math.sqrt(
-            math.fsum((value - mean) ** 2 for value in self.values) / (len(self.values) - 1)
-        )
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class Entry:
         seeds: seeds behind it, ascending.
         statistics: metric -> values over the seeds; a metric that the protocol lacks is absent.
         paper: metric -> the paper's figure, where it has one.
-        departures: what was not as in the paper; empty where it has no figure.
+        unlike_paper: what was not as in the paper; empty where it has no figure.
         margin: how far below the smallest abnormal score the thresholds lie, as a part of it; None
             under the paper's protocol.
         margin_is_lost: whether a threshold is 0, of which no part can be taken.
@@ -72,7 +67,7 @@ class Entry:
     seeds: tuple[int, ...]
     statistics: dict[str, Statistic]
     paper: dict[str, PaperFigure]
-    departures: tuple[str, ...] = ()
+    unlike_paper: tuple[str, ...] = ()
     margin: float | None = None
     margin_is_lost: bool = False
 
@@ -123,16 +118,16 @@ def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
     return asked.pop() if len(asked) == 1 and "None" not in asked else "paper"
 
 
-def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
+def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) -> Study:
     """Gather the values of all cells.
 
     Args:
         runs: runs that may stand together, as `choose_consistent` gives them.
         protocol: ``paper``, ``crossfit`` or ``calibrated``: where the accuracies come from.
-        alike: those of them that were decided alike; all count under the paper's protocol, which
-            has nothing to decide.
+        comparable: those of them that were decided alike; all count under the paper's protocol,
+            which has nothing to decide.
     """
-    cells, missing = _cells(runs, protocol, alike)
+    cells, missing = _cells(runs, protocol, comparable)
     entries = {}
     for (dataset, method, column), members in cells.items():
         statistics = {}
@@ -154,7 +149,7 @@ def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
             seeds=tuple(run.seed for run in members),
             statistics=statistics,
             paper=paper,
-            departures=first.departures if paper else (),
+            unlike_paper=first.unlike_paper if paper else (),
             margin=None
             if protocol == "paper"
             else float(first.metrics["protocols"][protocol][column.column]["margin"]),
@@ -171,7 +166,7 @@ def build_study(runs: Sequence[Run], protocol: str, alike: Alike) -> Study:
 
 
 def _cells(
-    runs: Sequence[Run], protocol: str, alike: Alike
+    runs: Sequence[Run], protocol: str, comparable: ComparableRuns
 ) -> tuple[dict[tuple[str, Method, ScoreColumn], list[Run]], list[tuple[Run, ScoreColumn]]]:
     """The runs of each cell, and the runs and columns that the protocol has nothing for."""
     cells: dict[tuple[str, Method, ScoreColumn], list[Run]] = defaultdict(list)
@@ -179,7 +174,7 @@ def _cells(
     for run in sorted(runs, key=lambda run: run.seed):
         for column in run.scores:
             key = (run.dataset, run.method, column)
-            if protocol == "paper" or run in alike.cells.get((protocol, *key), []):
+            if protocol == "paper" or run in comparable.cells.get((protocol, *key), []):
                 cells[key].append(run)
             elif column.column not in run.metrics["protocols"].get(protocol, {}):
                 missing.append((run, column))

@@ -8,7 +8,7 @@ from typing import Any
 
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
-from cyclegan_ad.reporting.read.alike import HONEST_PROTOCOLS, Alike
+from cyclegan_ad.reporting.read.choose_runs import HONEST_PROTOCOLS, ComparableRuns
 from cyclegan_ad.scoring.names import ScoreColumn
 
 
@@ -40,11 +40,11 @@ class Honest:
     sentences: tuple[str, ...]
 
 
-def gather_honest(alike: Alike) -> list[Honest]:
+def gather_honest(comparable: ComparableRuns) -> list[Honest]:
     """Sum the decisions of the honest protocols over seeds.
 
     Args:
-        alike: runs that were decided alike.
+        comparable: runs that were decided alike.
 
     Returns:
         A row for each protocol, dataset, method and score that was evaluated so.
@@ -52,7 +52,7 @@ def gather_honest(alike: Alike) -> list[Honest]:
     from cyclegan_ad.metrics.wording import explain
 
     rows: list[Honest] = []
-    for (protocol, dataset, method, column), members in alike.cells.items():
+    for (protocol, dataset, method, column), members in comparable.cells.items():
         each = [run.metrics["protocols"][protocol][column.column] for run in members]
         best = [row.get("max_accuracy") for row in each]
         rows.append(

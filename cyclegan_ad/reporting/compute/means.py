@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, of_table2
 from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID, FID_SUBSTITUTE, Method, table2_row
@@ -64,14 +64,14 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         artefact = artefact or any(
             figure.artefact for entry in entries for figure in entry.paper.values()
         )
-        unlike = unlike or any(entry.departures for entry in entries)
+        unlike = unlike or any(entry.unlike_paper for entry in entries)
     if not best:
         return None
     theirs = [value for value in paper if value is not None]
     return Mean(
-        value=math.fsum(best) / len(best),
+        value=fmean(best),
         datasets=tuple(used),
-        paper=math.fsum(theirs) / len(theirs) / 100 if len(theirs) == len(best) else None,
+        paper=fmean(theirs) / 100 if len(theirs) == len(best) else None,
         artefact=artefact,
         unlike=unlike,
         substituted=tuple(substituted),

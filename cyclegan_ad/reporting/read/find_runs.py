@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cyclegan_ad.errors import UserError
@@ -71,9 +72,22 @@ def collect(root: Path) -> tuple[list[Run], list[LeftOut]]:
             f"{root} holds no run directories; make some with `python -m cyclegan_ad.train`, or "
             "give another folder as runs=PATH"
         )
-    runs = []
-    for path in found:
-        shown = show_path(path, root)
+    runs, others = read_runs((path, show_path(path, root)) for path in found)
+    return runs, left_out + others
+
+
+def read_runs(places: Iterable[tuple[Path, str]]) -> tuple[list[Run], list[LeftOut]]:
+    """Read run directories.
+
+    Args:
+        places: each directory, and how to call it.
+
+    Returns:
+        The finished runs, and what was left out.
+    """
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    for path, shown in places:
         try:
             run, columns = read_run(path, shown)
         except (UserError, OSError) as error:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.stored_results import read_stored
-from cyclegan_ad.reference.differences import departures
+from cyclegan_ad.reference.differences import differences_from_paper
 from cyclegan_ad.reporting.labels import Method, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import Settings
-from cyclegan_ad.text import shown_name
+from cyclegan_ad.text import counted, shown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Run:
         image_paths: N paths, in the order of ``scores.csv``.
         labels: (N,) int, 0 normal, 1 abnormal.
         scores: column -> (N,) float64, raw units.
-        departures: what was not as in the paper.
+        unlike_paper: what was not as in the paper.
         test_set: fingerprint of the test images: paths, contents and labels.
         images: fingerprint of all images of the dataset.
     """
@@ -61,7 +61,7 @@ class Run:
     image_paths: tuple[str, ...]
     labels: NDArray[np.int64]
     scores: dict[ScoreColumn, NDArray[np.float64]]
-    departures: tuple[str, ...]
+    unlike_paper: tuple[str, ...]
     test_set: str
     images: str
 
@@ -105,8 +105,8 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
     training = directory.read_training()
     if not training["finished"]:
         raise UserError(
-            f"not finished: {training['epochs']} epochs are trained; the train command that "
-            "started it goes on with it"
+            f"not finished: {counted(training['epochs'], 'epoch is', 'epochs are')} trained; the "
+            "train command that started it resumes it"
         )
     stored = read_stored(directory, config)
     rows = stored.rows
@@ -136,7 +136,7 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
             )
             for name in stored.metrics["scores"]
         },
-        departures=departures(config, stored.split),
+        unlike_paper=differences_from_paper(config, stored.split),
         test_set=_fingerprint(row[:3] for row in tested),
         images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
     )

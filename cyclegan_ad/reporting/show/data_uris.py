@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,41 +67,12 @@ def histogram_uri(
         thresholds: name -> value.
         name: what is on the axis.
     """
-    from cyclegan_ad.display.histogram import histograms
+    from cyclegan_ad.display.histogram import score_figure
 
     buffer = io.BytesIO()
-    histograms(scores, labels, thresholds, name).savefig(buffer, format="png")
+    score_figure(scores, labels, thresholds, name).savefig(buffer, format="png")
     return _uri("png", buffer.getvalue())
 
 
 def _uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def check_examples(examples: Any) -> None:
-    """Check that arrays of ``examples.npz`` fit together.
-
-    Raises:
-        ValueError: saying what does not.
-    """
-    images, maps = examples.images, examples.maps
-    count = len(examples.paths)
-    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] not in (1, 3):
-        raise ValueError(f"images are {images.dtype} {images.shape}")
-    if not images.size:
-        raise ValueError("there are no images")
-    if maps.shape != images.shape[:3] or maps.dtype != np.float32 or not np.isfinite(maps).all():
-        raise ValueError(
-            f"maps are {maps.dtype} {maps.shape} for images {images.shape}, or not finite"
-        )
-    if len(images) != count or examples.labels.shape != (count,):
-        raise ValueError(f"{len(images)} images, {examples.labels.shape} labels, {count} paths")
-    if examples.labels.dtype.kind not in "iu" or not np.isin(examples.labels, (0, 1)).all():
-        raise ValueError("a label is neither 0 nor 1")
-    if examples.critical.shape != (count,) or examples.critical.dtype != np.bool_:
-        raise ValueError(
-            f"critical is {examples.critical.dtype} {examples.critical.shape} for {count} images"
-        )
-    made = examples.reconstructions
-    if made is not None and (made.shape != images.shape or made.dtype != np.uint8):
-        raise ValueError(f"reconstructions are {made.dtype} {made.shape}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cyclegan_ad.display.terminal import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
 from cyclegan_ad.reporting.compute.aggregate import Study
-from cyclegan_ad.reporting.compute.versions import mixed_versions
+from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title
-from cyclegan_ad.reporting.show.table2 import Row, Wide
+from cyclegan_ad.reporting.show.table2 import Row, Table2
 
-FLAG = "†"
 EMBEDDING_MARK = "e"
 SUBSTITUTE_MARK = "s"
-UNLIKE = "‡"
 
 OPTIMISTIC = (
     "Optimistic: both accuracies belong to thresholds that were set on the very test images they "
@@ -62,7 +61,7 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
-def table2_notes(table: Wide, study: Study) -> list[str]:
+def table2_notes(table: Table2, study: Study) -> list[str]:
     """Notes to Table 2: only those that something in it needs."""
     blocks = [block for row in table.rows for block in row.blocks if block is not None]
     cells = [cell for block in blocks for cell in block.cells]
@@ -105,7 +104,7 @@ def _unlike_notes(study: Study) -> list[str]:
     found: dict[Method, dict[tuple[str, ...], list[str]]] = {}
     for entry in study.entries.values():
         if entry.paper:
-            datasets = found.setdefault(entry.method, {}).setdefault(entry.departures, [])
+            datasets = found.setdefault(entry.method, {}).setdefault(entry.unlike_paper, [])
             if entry.dataset not in datasets:
                 datasets.append(entry.dataset)
     told = [
@@ -132,7 +131,7 @@ def _substitute_notes(rows: Iterable[Row]) -> list[str]:
     ]
 
 
-def _mean_notes(table: Wide) -> list[str]:
+def _mean_notes(table: Table2) -> list[str]:
     if not any(row.mean for row in table.rows):
         return []
     notes = ["MEAN: for each metric, the mean over datasets of the better of SSE and FID."]

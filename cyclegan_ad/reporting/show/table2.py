@@ -24,6 +24,7 @@ from cyclegan_ad.reporting.labels import (
 )
 from cyclegan_ad.runs.results import PAPER_METRICS
 from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
+from cyclegan_ad.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Wide:
+class Table2:
     """A table with the methods side by side."""
 
     methods: tuple[Method, ...]
@@ -90,7 +91,7 @@ class Wide:
     means: tuple[Mean, ...] = field(default=())
 
 
-def lay_out_table2(study: Study) -> Wide:
+def lay_out_table2(study: Study) -> Table2:
     """Lay out the paper's table: SSE and FID, or a method's one distance in the row of SSE."""
     rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
     means: list[Mean] = []
@@ -100,15 +101,15 @@ def lay_out_table2(study: Study) -> Wide:
         for method in study.methods
     }
     common = common_datasets(study)
-    alike = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
-    which = "" if alike else ", own datasets"
-    rows.append(_mean_row(study, which, study.datasets, alike, means))
-    if not alike and common:
+    same_datasets = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
+    which = "" if same_datasets else ", own datasets"
+    rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
+    if not same_datasets and common:
         rows.append(_mean_row(study, ", common datasets", common, True, means))
-    return Wide(tuple(study.methods), tuple(rows), tuple(means))
+    return Table2(tuple(study.methods), tuple(rows), tuple(means))
 
 
-def lay_out_extensions(study: Study) -> Wide | None:
+def lay_out_extensions(study: Study) -> Table2 | None:
     """Lay out every score of the methods that have an extension; None if none has any."""
     extended = [
         method
@@ -119,10 +120,10 @@ def lay_out_extensions(study: Study) -> Wide | None:
         return None
     columns = sorted({c for _, m, c in study.entries if m in extended}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, extended, paper=False)
-    return Wide(tuple(extended), tuple(rows))
+    return Table2(tuple(extended), tuple(rows))
 
 
-def lay_out_seeds(study: Study) -> Wide | None:
+def lay_out_seeds(study: Study) -> Table2 | None:
     """Lay out every score that several seeds have; None if none has."""
     several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
     if not several:
@@ -130,7 +131,7 @@ def lay_out_seeds(study: Study) -> Wide | None:
     study = replace(study, entries=several)
     columns = sorted({column for _, _, column in several}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, study.methods, paper=True)
-    return Wide(tuple(study.methods), tuple(rows))
+    return Table2(tuple(study.methods), tuple(rows))
 
 
 def _rows(
@@ -179,14 +180,13 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
                 if figure is None
                 else f"{figure.mean_percent:.2f} ± {figure.std_percent:.2f}",
                 flagged=figure is not None and figure.artefact,
-                unlike=figure is not None and bool(entry.departures),
+                unlike=figure is not None and bool(entry.unlike_paper),
                 difference=signed(entry.difference(metric)) if paper else "",
             )
         )
-    seeds = len(entry.seeds)
     return Block(
         (cells[0], cells[1], cells[2]),
-        behind=f"{seeds} seed{'s' * (seeds != 1)}",
+        behind=counted(len(entry.seeds), "seed"),
         embedding=paper and entry.column.name == EMBEDDING,
     )
 
@@ -215,8 +215,8 @@ def _mean_row(
             _mean_cell(mean, top) if mean is not None else Cell(NOTHING)
             for mean, top in zip(row, highest, strict=True)
         ]
-        count = len(known[0].datasets)
-        blocks.append(Block((cells[0], cells[1], cells[2]), f"{count} dataset{'s' * (count != 1)}"))
+        behind = counted(len(known[0].datasets), "dataset")
+        blocks.append(Block((cells[0], cells[1], cells[2]), behind))
     return Row(f"MEAN{which}", "better of SSE and FID", tuple(blocks), mean=True)
 
 

@@ -9,17 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cyclegan_ad.display.terminal import in_ascii, says_ascii_only, standard_output
 from cyclegan_ad.reporting.labels import METRIC_TITLES
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
-from cyclegan_ad.reporting.show.table2 import Block, Row, Wide
+from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, SUBSTITUTE_MARK
+from cyclegan_ad.reporting.show.table2 import Block, Row, Table2
 from cyclegan_ad.reporting.show.text_tables import marked
-
-_PIPED_COLUMNS = 80
 
 
 def print_study(
-    table: Wide,
+    table: Table2,
     notes: Sequence[str],
     left_out: Sequence[LeftOut],
     console: Console | None = None,
@@ -34,14 +33,11 @@ def print_study(
         console: where to; standard output by default, taken as 80 columns wide if piped.
         title: what the table is called.
     """
-    if console is None:
-        console = _standard_output()
-    ascii_only = not console.encoding.lower().startswith("utf")
+    console = console or standard_output()
+    ascii_only = says_ascii_only(console)
 
     def text(words: str) -> Text:
-        if ascii_only:
-            words = words.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
-        return _encodable(words, console)
+        return _encodable(in_ascii(words) if ascii_only else words, console)
 
     console.print(_table(table, text, ascii_only, title))
     behind = ", in MEAN datasets" if any(row.mean for row in table.rows) else ""
@@ -54,7 +50,7 @@ def print_left_out(left_out: Sequence[LeftOut], console: Console | None = None) 
     """Print what was left out and why, if anything was."""
     if not left_out:
         return
-    console = console or _standard_output()
+    console = console or standard_output()
     console.print(f"\nLeft out ({len(left_out)}):")
     for row in left_out:
         console.print(_encodable(f"  {row.what}: {row.reason}", console), soft_wrap=True)
@@ -65,14 +61,7 @@ def _encodable(words: str, console: Console) -> Text:
     return Text(words.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _standard_output() -> Console:
-    console = Console(highlight=False)
-    if console.is_terminal:
-        return console
-    return Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
-
-
-def _table(table: Wide, text: Callable[[str], Text], ascii_only: bool, title: str) -> Table:
+def _table(table: Table2, text: Callable[[str], Text], ascii_only: bool, title: str) -> Table:
     drawn = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
     drawn.add_column(title, overflow="fold", max_width=29)
     for title in METRIC_TITLES.values():

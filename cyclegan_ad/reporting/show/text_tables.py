@@ -1,4 +1,4 @@
-"""The tables of the report as plain sheets of text, for Markdown and LaTeX."""
+"""The tables of the report as text, for Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cyclegan_ad.reporting.show.notes import (
     SUBSTITUTE_MARK,
     UNLIKE,
 )
-from cyclegan_ad.reporting.show.table2 import Cell, Wide
+from cyclegan_ad.reporting.show.table2 import Cell, Table2
 from cyclegan_ad.scoring.names import ScoreColumn
 
 
@@ -39,7 +39,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class TextTable:
     """A table to be written in several formats.
 
     Attributes:
@@ -61,7 +61,7 @@ class Sheet:
     text_columns: int = 2
 
 
-def wide_sheet(name: str, title: str, table: Wide, notes: Sequence[str]) -> Sheet:
+def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> TextTable:
     """Lay out a table with the methods side by side; the paper's figures in rows of their own."""
     groups = [("", 3)] + [(method.title, len(METRIC_TITLES) + 1) for method in table.methods]
     header = ["Dataset", "Score", ""]
@@ -83,7 +83,7 @@ def wide_sheet(name: str, title: str, table: Wide, notes: Sequence[str]) -> Shee
             rows.append(_second_line("paper", cells))
         if any(cell.difference for block in cells if block is not None for cell in block):
             rows.append(_second_line("difference", cells))
-    return Sheet(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
+    return TextTable(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
 
 
 def _second_line(what: str, blocks: list[tuple[Cell, Cell, Cell] | None]) -> tuple[Text, ...]:
@@ -102,21 +102,11 @@ def marked(cell: Cell) -> str:
     return cell.paper + (FLAG if cell.flagged else "") + (UNLIKE if cell.unlike else "")
 
 
-def honest_sheet(rows: Sequence[Honest]) -> Sheet:
+def honest_text(rows: Sequence[Honest]) -> TextTable:
     """Lay out the honest protocols, a row a method and score."""
     header = (
-        "Protocol",
-        "Dataset",
-        "Method",
-        "Score",
-        "Missed",
-        "Miss rate %",
-        "Upper bound %",
-        "False alarms",
-        "False alarm rate %",
-        "Accuracy %",
-        "Best accuracy %",
-        "Seeds",
+        *("Protocol", "Dataset", "Method", "Score", "Missed", "Miss rate %", "Upper bound %"),
+        *("False alarms", "False alarm rate %", "Accuracy %", "Best accuracy %", "Seeds"),
     )
     lines = []
     for row in rows:
@@ -139,21 +129,14 @@ def honest_sheet(rows: Sequence[Honest]) -> Sheet:
             )
         )
     title = "Honest protocols: thresholds judged on other images than they were set on"
-    return Sheet("protocols", title, (), header, tuple(lines), tuple(HONEST_NOTES), 4)
+    return TextTable("protocols", title, (), header, tuple(lines), tuple(HONEST_NOTES), 4)
 
 
-def significance_sheet(comparisons: Sequence[Comparison]) -> Sheet:
+def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
     """Lay out the comparisons of methods."""
     header = (
-        "Metric",
-        "First",
-        "Second",
-        "First minus second",
-        "Pairs",
-        "Datasets ahead",
-        "p",
-        "p (Holm)",
-        "Result",
+        *("Metric", "First", "Second", "First minus second", "Pairs", "Datasets ahead"),
+        *("p", "p (Holm)", "Result"),
     )
     lines = [
         (
@@ -170,7 +153,7 @@ def significance_sheet(comparisons: Sequence[Comparison]) -> Sheet:
         for c in comparisons
     ]
     title = "Methods compared on the splits they share"
-    return Sheet("significance", title, (), header, tuple(lines), tuple(SIGNIFICANCE_NOTES), 3)
+    return TextTable("significance", title, (), header, tuple(lines), tuple(SIGNIFICANCE_NOTES), 3)
 
 
 def entry_title(method: Method, column: ScoreColumn) -> str:
@@ -187,7 +170,7 @@ def verdict(comparison: Comparison) -> str:
     return "no difference shown"
 
 
-def extension_sheet(table: Wide | None, protocol_notes: Sequence[str]) -> Sheet:
+def extension_text(table: Table2 | None, protocol_notes: Sequence[str]) -> TextTable:
     """Lay out the extension scores; empty where there are none."""
     notes = [*protocol_notes, *EXTENSION_NOTES]
-    return wide_sheet("extensions", "Extension scores", table or Wide((), ()), notes)
+    return table2_text("extensions", "Extension scores", table or Table2((), ()), notes)

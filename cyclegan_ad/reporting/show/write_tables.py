@@ -12,7 +12,7 @@ from cyclegan_ad.reporting.compute.honest_protocols import Honest
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.text_tables import Sheet, Text
+from cyclegan_ad.reporting.show.text_tables import Text, TextTable
 from cyclegan_ad.runs.results import PAPER_METRICS
 from cyclegan_ad.text import printable
 
@@ -44,47 +44,47 @@ _COUNTED = ("misses", "abnormal", "miss_rate", "miss_rate_bound", "calibration_a
 _ALARMS = ("false_alarms", "normal", "false_alarm_rate", "margin", "confidence")
 
 
-def write_documents(folder: Path, sheets: Sequence[Sheet]) -> list[Path]:
-    """Write each sheet as ``<name>.md`` and ``<name>.tex``; gives the files."""
+def write_documents(folder: Path, tables: Sequence[TextTable]) -> list[Path]:
+    """Write each table as ``<name>.md`` and ``<name>.tex``; gives the files."""
     written = []
-    for sheet in sheets:
-        for ending, text in (("md", to_markdown(sheet)), ("tex", to_latex(sheet))):
-            written.append(folder / f"{sheet.name}.{ending}")
+    for table in tables:
+        for ending, text in (("md", to_markdown(table)), ("tex", to_latex(table))):
+            written.append(folder / f"{table.name}.{ending}")
             write_text(written[-1], text)
     return written
 
 
-def to_markdown(sheet: Sheet) -> str:
-    """Write a sheet as a Markdown table; headings of groups go into the header."""
-    header = [_escape(name) for name in sheet.header]
+def to_markdown(table: TextTable) -> str:
+    """Write a table as a Markdown table; headings of groups go into the header."""
+    header = [_escape(name) for name in table.header]
     start = 0
-    for heading, width in sheet.groups:
+    for heading, width in table.groups:
         for i in range(start, start + width):
             header[i] = f"{_escape(heading)}: {header[i]}" if heading else header[i]
         start += width
-    rule = [":--" if i < sheet.text_columns else "--:" for i in range(len(header))]
-    lines = [f"## {_escape(sheet.title)}", "", _line(header), _line(rule)]
-    for row in sheet.rows:
+    rule = [":--" if i < table.text_columns else "--:" for i in range(len(header))]
+    lines = [f"## {_escape(table.title)}", "", _line(header), _line(rule)]
+    for row in table.rows:
         lines.append(_line([f"**{_plain(cell)}**" if cell.bold else _plain(cell) for cell in row]))
-    lines += ["", *(f"- {_escape(note)}" for note in sheet.notes), ""]
+    lines += ["", *(f"- {_escape(note)}" for note in table.notes), ""]
     return "\n".join(lines)
 
 
-def to_latex(sheet: Sheet) -> str:
-    """Write a sheet as a LaTeX ``tabular`` that needs no packages."""
-    columns = "l" * sheet.text_columns + "r" * (len(sheet.header) - sheet.text_columns)
-    lines = [f"% {_ascii(sheet.title)}", rf"\begin{{tabular}}{{{columns}}}", r"\hline"]
-    if sheet.groups:
-        heads = [rf"\multicolumn{{{n}}}{{l}}{{{latex(head)}}}" for head, n in sheet.groups]
+def to_latex(table: TextTable) -> str:
+    """Write a table as a LaTeX ``tabular`` that needs no packages."""
+    columns = "l" * table.text_columns + "r" * (len(table.header) - table.text_columns)
+    lines = [f"% {_ascii(table.title)}", rf"\begin{{tabular}}{{{columns}}}", r"\hline"]
+    if table.groups:
+        heads = [rf"\multicolumn{{{n}}}{{l}}{{{latex(head)}}}" for head, n in table.groups]
         lines.append(" & ".join(heads) + r" \\")
-    lines += [" & ".join(latex(name) for name in sheet.header) + r" \\", r"\hline"]
-    for row in sheet.rows:
+    lines += [" & ".join(latex(name) for name in table.header) + r" \\", r"\hline"]
+    for row in table.rows:
         cells = [
             rf"\textbf{{{latex(cell.text)}}}" if cell.bold else latex(cell.text) for cell in row
         ]
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\hline", r"\end{tabular}", ""]
-    for note in sheet.notes:
+    for note in table.notes:
         lines += [r"\par\noindent " + latex(note)]
     return "\n".join(lines) + "\n"
 
@@ -170,8 +170,8 @@ def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
                         if paper is None
                         else [paper.mean_percent, paper.std_percent, paper.artefact]
                     )
-                    departed = "; ".join(entry.departures) if paper is not None else None
-                    rows.append([*row, _100(entry.difference(metric)), departed])
+                    unlike = "; ".join(entry.unlike_paper) if paper is not None else None
+                    rows.append([*row, _100(entry.difference(metric)), unlike])
     return rows
 
 

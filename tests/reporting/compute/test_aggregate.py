@@ -16,8 +16,7 @@ from cyclegan_ad.reporting.compute.aggregate import (
 )
 from cyclegan_ad.reporting.compute.means import common_datasets, mean_of_best
 from cyclegan_ad.reporting.labels import Method
-from cyclegan_ad.reporting.read.alike import choose_alike
-from cyclegan_ad.reporting.read.choose_runs import choose_consistent
+from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.notes import protocol_notes
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
@@ -28,7 +27,7 @@ CYCLEGAN = Method("cyclegan-64", "cyclegan", 64)
 
 def study_of(runs: Path, protocol: str = "paper") -> Study:
     kept = choose_consistent(collect(runs)[0])[0]
-    return build_study(kept, protocol, choose_alike(kept))
+    return build_study(kept, protocol, choose_comparable(kept))
 
 
 def test_one_value_has_no_deviation_and_several_have_the_sample_one() -> None:

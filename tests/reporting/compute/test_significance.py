@@ -10,7 +10,7 @@ from scipy import stats
 
 from cyclegan_ad.reporting.compute.aggregate import build_study
 from cyclegan_ad.reporting.compute.significance import compare_methods, holm, sign_flip_p_value
-from cyclegan_ad.reporting.read.alike import choose_alike
+from cyclegan_ad.reporting.read.choose_runs import choose_comparable
 from cyclegan_ad.reporting.read.find_runs import collect
 
 
@@ -72,7 +72,7 @@ def test_methods_are_paired_over_identical_test_sets(tmp_path: Path) -> None:
     make_run(tmp_path, "patchcore", 64, "screw", 6, columns=["embedding"], odd_names=True)
     runs, left_out = collect(tmp_path)
     assert not left_out
-    comparisons, others = compare_methods(build_study(runs, "paper", choose_alike(runs)))
+    comparisons, others = compare_methods(build_study(runs, "paper", choose_comparable(runs)))
     auroc, zfn = comparisons
     assert (auroc.metric, auroc.pairs, auroc.datasets) == ("auroc", 6, 2)
     by_place = {(run.dataset, run.seed, run.method.name): run for run in runs}
@@ -98,7 +98,7 @@ def test_five_pairs_are_too_few_and_do_not_count_for_holm(tmp_path: Path) -> Non
         if seed:
             make_run(tmp_path, "padim", 64, "screw", seed, columns=["embedding"], separation=9)
     runs = collect(tmp_path)[0]
-    comparisons, _ = compare_methods(build_study(runs, "paper", choose_alike(runs)))
+    comparisons, _ = compare_methods(build_study(runs, "paper", choose_comparable(runs)))
     of_auroc = {(c.first[0].name, c.second[0].name): c for c in comparisons if c.metric == "auroc"}
     padim = of_auroc["cyclegan", "padim"]
     assert (padim.pairs, padim.p, padim.p_holm, padim.too_few) == (5, 0.0625, None, True)

@@ -11,7 +11,7 @@ from reporting.fake_runs import make_run
 
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.data_uris import image_uri, map_scale, map_uri
-from cyclegan_ad.reporting.show.gallery import look_at_runs
+from cyclegan_ad.reporting.show.gallery import gather_pictures
 
 
 def opened(uri: str) -> Image.Image:
@@ -45,17 +45,17 @@ def test_maps_share_a_scale_from_black_to_bright() -> None:
 def test_critical_images_have_their_thumbnails_where_kept(tmp_path: Path) -> None:
     make_run(tmp_path, columns=["sse"])
     runs, _ = collect(tmp_path)
-    (shown,), (critical,), left_out = look_at_runs(runs)
+    (shown,), (critical,), left_out = gather_pictures(runs)
     assert left_out == []
-    assert [tile.label for tile in shown.tiles] == ["normal"] * 4 + ["abnormal"] * 4
-    assert opened(shown.distributions[0].uri).width > 400
+    assert [tile["label"] for tile in shown["tiles"]] == ["normal"] * 4 + ["abnormal"] * 4
+    assert opened(shown["distributions"][0]["uri"]).width > 400
     scores, labels = runs[0].scores["sse"], runs[0].labels
     lowest = int(np.flatnonzero(labels == 1)[scores[labels == 1].argmin()])
-    first = critical.images[0]
-    assert first.path == runs[0].image_paths[lowest]
-    assert critical.threshold == f"{scores[lowest]:.6g}"
-    assert [image.label for image in critical.images] == ["abnormal"] * 3 + ["normal"] * 3
-    assert {image.image is None for image in critical.images} == {True, False}
+    first = critical["images"][0]
+    assert first["path"] == runs[0].image_paths[lowest]
+    assert critical["threshold"] == f"{scores[lowest]:.6g}"
+    assert [image["label"] for image in critical["images"]] == ["abnormal"] * 3 + ["normal"] * 3
+    assert {image["image"] is None for image in critical["images"]} == {True, False}
 
 
 def test_damaged_examples_are_said_and_the_figures_stay(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_damaged_examples_are_said_and_the_figures_stay(tmp_path: Path) -> None:
     with np.load(second / "examples.npz") as file:
         arrays = {name: file[name] for name in file.files}
     np.savez(second / "examples.npz", **(arrays | {"maps": arrays["maps"][1:]}))
-    shown, critical, left_out = look_at_runs(collect(tmp_path)[0])
+    shown, critical, left_out = gather_pictures(collect(tmp_path)[0])
     assert [row.what for row in left_out] == [
         "cyclegan-64/screw/seed0, pictures",
         "cyclegan-64/screw/seed1, pictures",
     ]
     assert "damaged" in left_out[0].reason
-    assert "maps are" in left_out[1].reason
-    assert shown[0].tiles == ()
+    assert "not the pictures that were written" in left_out[1].reason
+    assert shown[0]["tiles"] == []
     assert len(critical) == 4

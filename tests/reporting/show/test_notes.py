@@ -6,9 +6,8 @@ from pathlib import Path
 from reporting.fake_runs import change_metrics, make_run
 
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study
-from cyclegan_ad.reporting.compute.versions import mixed_versions
-from cyclegan_ad.reporting.read.alike import choose_alike
-from cyclegan_ad.reporting.read.choose_runs import choose_consistent
+from cyclegan_ad.reporting.compute.provenance import mixed_versions
+from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.notes import UNLIKE, table2_notes
 from cyclegan_ad.reporting.show.table2 import lay_out_table2
@@ -16,7 +15,7 @@ from cyclegan_ad.reporting.show.table2 import lay_out_table2
 
 def study_of(runs: Path) -> Study:
     kept = choose_consistent(collect(runs)[0])[0]
-    return build_study(kept, "paper", choose_alike(kept))
+    return build_study(kept, "paper", choose_comparable(kept))
 
 
 def test_cells_are_marked_and_the_note_names_the_datasets(tmp_path: Path) -> None:

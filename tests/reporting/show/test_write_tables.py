@@ -8,7 +8,7 @@ import pytest
 from reporting.fake_runs import make_run
 
 from cyclegan_ad.reporting.build import write_report
-from cyclegan_ad.reporting.show.text_tables import Sheet, Text
+from cyclegan_ad.reporting.show.text_tables import Text, TextTable
 from cyclegan_ad.reporting.show.write_tables import latex, to_latex, to_markdown
 
 
@@ -29,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-SHEET = Sheet(
+TABLE = TextTable(
     name="x",
     title="Title 5 %",
     groups=(("", 1), ("A_b", 2)),
@@ -41,7 +41,7 @@ SHEET = Sheet(
 
 
 def test_markdown_escapes_and_marks_the_best() -> None:
-    lines = to_markdown(SHEET).splitlines()
+    lines = to_markdown(TABLE).splitlines()
     assert lines[0] == "## Title 5 %"
     assert lines[2] == r"| Name | A\_b: p | A\_b: q |"
     assert lines[3] == "| :-- | --: | --: |"
@@ -50,7 +50,7 @@ def test_markdown_escapes_and_marks_the_best() -> None:
 
 
 def test_latex_escapes_and_marks_the_best() -> None:
-    text = to_latex(SHEET)
+    text = to_latex(TABLE)
     assert r"\multicolumn{1}{l}{} & \multicolumn{2}{l}{A\_b} \\" in text
     assert r"a|b \& \textless{}i\textgreater{} & \textbf{1.00 $\pm$ 0.10} & 2$^\dagger$ \\" in text
     assert r"50 \% of \$x\_1\$" in text
