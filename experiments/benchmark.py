@@ -12,7 +12,7 @@ Writes benchmark_<machine>.json (every sample, with versions and processor), .md
 
 Settings (change with name=value):
   quick=false               the same as --quick
-  case=A,B,...              only these cases, and nothing is written; case=list names them
+  case=all                  A,B,...: only these, and nothing is written; list: print the names
   out=experiments/results   where the results are written
 """
 
@@ -23,14 +23,12 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from rich.markdown import Markdown
-
 from cyclegan_ad.display.terminal import standard_error
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import cpu_count
 from experiments.benchmarks.plan import limit_s, plan
 from experiments.benchmarks.runner import Ask, ask_worker, run_cases
-from experiments.driver import Settings, open_console, run_driver
+from experiments.driver import Settings, print_markdown, run_driver
 
 DEFAULTS = {"quick": "false", "case": "all", "out": "experiments/results"}
 
@@ -81,7 +79,7 @@ def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
         "cases": answers,
         "left_out": left_out,
     }
-    open_console().print(Markdown(f"{markdown_table(record)}\n{EXPLANATION}"))
+    print_markdown(f"{markdown_table(record)}\n{EXPLANATION}")
     if chosen == cases:
         path = write_record(Path(settings["out"]).expanduser(), record)
         print(f"Written to {path}, .md and .png")
