@@ -58,16 +58,16 @@ class Pictures:
     """Some test images with what the method makes of them, N images.
 
     Attributes:
-        shown: The images, those spread evenly over the test set first.
+        shown: The images.
         reconstructions: (N, C, H, W) float32 in [-1, 1]; None where the method makes none.
         maps: (N, H, W) float32 >= 0, anomaly maps.
-        even: How many are spread evenly; the others are those that thresholds depend on.
+        critical: (N,) bool. False: spread evenly over the test set; True: thresholds depend on it.
     """
 
     shown: Examples
     reconstructions: Tensor | None
     maps: Tensor
-    even: int
+    critical: NDArray[np.bool_]
 
 
 def examples_of(
@@ -84,7 +84,8 @@ def examples_of(
     even = spread_evenly(data, FIGURE_IMAGES)
     shown = examples_at(data, [*even, *_critical(rows, data)])
     reconstructions, maps = reconstruct_with_maps(method, shown.images, device)
-    return Pictures(shown, reconstructions, maps, len(even))
+    critical = np.arange(len(shown.images)) >= len(even)
+    return Pictures(shown, reconstructions, maps, critical)
 
 
 def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
@@ -101,7 +102,7 @@ def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
 
 def draw_examples(pictures: Pictures, path: Path) -> None:
     """Draw the images that are spread evenly over the test set."""
-    shown, n = pictures.shown, pictures.even
+    shown, n = pictures.shown, int((~pictures.critical).sum())  # which come first
     reconstructions = pictures.reconstructions
     reconstruction_figure(
         shown.images[:n],
@@ -124,7 +125,7 @@ def write_examples(run_dir: Path, pictures: Pictures) -> None:
         "labels": np.array(shown.labels, np.int64),
         # Paths need not be valid UTF-8.
         "paths": np.array([caption.encode(errors="surrogateescape") for caption in shown.captions]),
-        "critical": np.arange(len(shown.images)) >= pictures.even,
+        "critical": pictures.critical,
     }
     if pictures.reconstructions is not None:
         arrays["reconstructions"] = _pixels(pictures.reconstructions)

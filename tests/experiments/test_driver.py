@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +16,14 @@ from cyclegan_ad.runs.directory import RunDirectory
 from experiments.driver import (
     Settings,
     choose_datasets,
-    missing_run,
+    read_runs,
     read_words,
     run_driver,
-    training_command,
     whole_number,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-DRIVERS = ("table1", "figure3", "figure4", "batch_sum_artifact")
+DRIVERS = ("table1", "figure3", "figure4", "batch_sum_artifact", "benchmark", "benchmarks.readme")
 DEFAULTS = {"out": "tables", "seed": "0"}
 
 
@@ -118,38 +118,28 @@ def test_datasets_are_named_with_commas_each_once() -> None:
         choose_datasets({"dataset": "a,c"}, ["a", "b"])
 
 
-def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it() -> None:
-    settings = {"runs": "runs", "run_name": "cyclegan-256", "seed": "0"}
-    start = "python -m cyclegan_ad.train"
-    assert training_command(settings, "screw", "figure3") == (
-        f"{start} +experiment=figure3 dataset=screw"
-    )
-    other = {"runs": "my runs", "run_name": "cyclegan-64", "seed": "2"}
-    assert training_command(other, "screw", "figure4") == (
-        f"{start} +experiment=figure4 +column=cyclegan-64 dataset=screw seed=2 'runs=my runs'"
-    )
-    for name, words in (
-        ("cyclegan-128", ["method=cyclegan", "resolution=128"]),
-        (
-            "cyclegan-256-calibrated",
-            ["method=cyclegan", "resolution=256", "protocol=calibrated"],
-        ),
-        ("ganomaly-64", ["method=ganomaly", "resolution=64"]),
-    ):
-        found = training_command(settings | {"run_name": name}, "screw", "figure3")
-        assert found == " ".join([start, *words, "dataset=screw"])
-        made = compose_settings("train", [*words, "dataset=screw"])
-        assert RunDirectory.of(made).path == Path("runs") / name / "screw" / "seed0"
+def test_runs_that_are_missing_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    settings = {"dataset": "screw,wood", "runs": "my runs", "run_name": "cyclegan-64", "seed": "2"}
 
+    def read(run_dir: Path, dataset: str) -> str:
+        return dataset
 
-@pytest.mark.parametrize("name", ["mine", "cyclegan-063", "cyclegan-63", "cyclegan-64-crossfit"])
-def test_no_command_is_guessed_for_another_name(name: str) -> None:
-    settings = {"runs": "a/b", "run_name": name, "seed": "3"}
-    assert training_command(settings, "screw", "figure3") is None
-    assert str(missing_run(settings, "screw", "figure3")) == (
-        f"a/b/{name}/screw/seed3 holds no finished run; name others with run_name=NAME, seed=N or "
-        "runs=PATH"
+    found, [first, _] = read_runs(settings, "figure4", read)
+    assert found == []
+    command = "python -m cyclegan_ad.train +experiment=figure4 +column=cyclegan-64 dataset=screw"
+    assert str(first) == (
+        f"my runs/cyclegan-64/screw/seed2 holds no finished run; train it with: {command} seed=2 "
+        "'runs=my runs'"
     )
+    made = compose_settings("train", [*shlex.split(command)[3:], "seed=2", "runs=my runs"])
+    assert RunDirectory.of(made).path == Path("my runs/cyclegan-64/screw/seed2")
+    _, [first, _] = read_runs(settings | {"run_name": "mine"}, "figure4", read)
+    assert str(first).endswith("; choose others with run_name=NAME, seed=N or runs=PATH")
+    run_dir = tmp_path / "mine" / "wood" / "seed2"
+    run_dir.mkdir(parents=True)
+    (run_dir / "metrics.json").touch()
+    there = settings | {"run_name": "mine", "runs": str(tmp_path)}
+    assert read_runs(there, "figure4", read)[0] == ["wood"]
 
 
 def test_words_do_not_change_the_defaults() -> None:

@@ -26,7 +26,7 @@ def examples(channels: int = 3) -> Examples:
 def test_examples_come_back_as_they_were_written(tmp_path: Path, channels: int) -> None:
     shown = examples(channels)
     maps = torch.rand(2, 4, 4, generator=torch.Generator().manual_seed(0))
-    write_examples(tmp_path, Pictures(shown, -shown.images, maps, even=1))
+    write_examples(tmp_path, Pictures(shown, -shown.images, maps, np.array([False, True])))
     assert [path.name for path in tmp_path.iterdir()] == ["examples.npz"]
     found = read_examples(tmp_path)
     pixels = (np.arange(2 * channels * 16) % 256).reshape(2, channels, 4, 4).transpose(0, 2, 3, 1)
@@ -44,7 +44,7 @@ def test_examples_come_back_as_they_were_written(tmp_path: Path, channels: int) 
 
 
 def test_examples_without_reconstructions_come_back_without(tmp_path: Path) -> None:
-    write_examples(tmp_path, Pictures(examples(), None, torch.ones(2, 4, 4), even=2))
+    write_examples(tmp_path, Pictures(examples(), None, torch.ones(2, 4, 4), np.zeros(2, bool)))
     found = read_examples(tmp_path)
     assert found.reconstructions is None
     assert found.images.shape == (2, 4, 4, 3)
@@ -61,7 +61,7 @@ def test_pictures_of_another_run_are_not_shown(tmp_path: Path) -> None:
     for folder, value in ((own, 1.0), (other, 2.0)):
         folder.mkdir()
         maps = torch.full((2, 4, 4), value)
-        write_examples(folder, Pictures(examples(), None, maps, even=2))
+        write_examples(folder, Pictures(examples(), None, maps, np.zeros(2, bool)))
     metrics = {"fingerprints": {"examples.npz": examples_fingerprint(own)}}
     assert read_examples(own, metrics).maps.max() == 1
     (own / "examples.npz").write_bytes((other / "examples.npz").read_bytes())
@@ -71,7 +71,7 @@ def test_pictures_of_another_run_are_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["empty", "text", "half", "flipped", "incomplete", "pickled"])
 def test_damaged_examples_are_told_with_the_remedy(tmp_path: Path, damage: str) -> None:
-    write_examples(tmp_path, Pictures(examples(), None, torch.ones(2, 4, 4), even=2))
+    write_examples(tmp_path, Pictures(examples(), None, torch.ones(2, 4, 4), np.zeros(2, bool)))
     path = tmp_path / "examples.npz"
     whole = path.read_bytes()
     match damage:

@@ -407,7 +407,7 @@ def test_a_network_that_cannot_be_compiled_is_told_in_a_line(
     def fail(*_: Any) -> None:
         raise torch._dynamo.exc.TorchDynamoException("no such operator\nin a long trace")
 
-    monkeypatch.setattr(preparation, "shutil", SimpleNamespace(which=str))
+    monkeypatch.setattr(device, "shutil", SimpleNamespace(which=str))
     monkeypatch.setattr(
         torch.nn.Module, "compile", lambda self, mode: setattr(self, "_compiled_call_impl", fail)
     )

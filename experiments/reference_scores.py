@@ -1,4 +1,4 @@
-"""The paper's two scores as textbook code computes them: image by image, in float32.
+"""A common implementation of the paper's two scores: image by image, in float32.
 
 Nothing is batched, kept or shared: each image is reconstructed alone, and the Inception of
 pytorch-fid sees each image and each reconstruction alone. The benchmark measures against this, and
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Reconstruct = Callable[[Tensor], Tensor]
 
 
-def textbook_inception() -> nn.Module:
+def reference_inception() -> nn.Module:
     """pytorch-fid's Inception as it comes: (N, 3, H, W) in [0, 1] to [(N, 2048, 1, 1)].
 
     Raises:
@@ -32,7 +32,7 @@ def textbook_inception() -> nn.Module:
 
 
 @torch.no_grad()
-def textbook_sse(reconstruct: Reconstruct, images: Tensor) -> Floats:
+def reference_sse(reconstruct: Reconstruct, images: Tensor) -> Floats:
     """Sum of squared differences of each image and its reconstruction (Sec. 2.3).
 
     Args:
@@ -51,13 +51,13 @@ def textbook_sse(reconstruct: Reconstruct, images: Tensor) -> Floats:
 
 
 @torch.no_grad()
-def textbook_fid(reconstruct: Reconstruct, images: Tensor, inception: nn.Module) -> Floats:
+def reference_fid(reconstruct: Reconstruct, images: Tensor, inception: nn.Module) -> Floats:
     """Frechet Inception distance of each image and its reconstruction (Sec. 2.3).
 
     Args:
         reconstruct: (1, C, H, W) in [-1, 1] to the same, on the device of the images.
         images: (N, C, H, W) float32 in [-1, 1], C = 1 or 3.
-        inception: Of :func:`textbook_inception`, on the device of the images.
+        inception: Of :func:`reference_inception`, on the device of the images.
 
     Returns:
         (N,) >= 0 but for rounding.

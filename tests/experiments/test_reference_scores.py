@@ -1,4 +1,4 @@
-"""The textbook's scores are ours: the benchmark compares times of the same numbers."""
+"""The reference scores equal ours: the benchmark compares times of the same numbers."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
 from cyclegan_ad.scoring.scores import build_scores
 from experiments.random_inception import address_of, write_random_inception
-from experiments.textbook_scores import textbook_fid, textbook_inception, textbook_sse
+from experiments.reference_scores import reference_fid, reference_inception, reference_sse
 
 SCORE = {
     "names": ["sse", "fid"],
@@ -34,14 +34,14 @@ def images(n: int, channels: int) -> Tensor:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_ours_are_the_textbooks(channels: int, torch_home: Path, tmp_path: Path) -> None:
+def test_ours_are_the_references(channels: int, torch_home: Path, tmp_path: Path) -> None:
     method, x = Method(channels), images(3, channels)
     with torch.inference_mode():
         for _ in range(2):  # the second time with the features of the images from disk
             found, _ = build_scores(SCORE, tmp_path / "features")(method, x)
             expected = {
-                "sse": textbook_sse(method.reconstruct, x),
-                "fid": textbook_fid(method.reconstruct, x, textbook_inception()),
+                "sse": reference_sse(method.reconstruct, x),
+                "fid": reference_fid(method.reconstruct, x, reference_inception()),
             }
             assert list(found) == list(expected)
             for name, values in expected.items():
@@ -54,6 +54,6 @@ def test_random_weights_are_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", address_of(path))
     assert path == inception_weights_path()
-    features = textbook_inception()(torch.rand(2, 3, 16, 16))[0].flatten(1)
+    features = reference_inception()(torch.rand(2, 3, 16, 16))[0].flatten(1)
     assert features.shape == (2, 2048) and torch.isfinite(features).all()
     assert not torch.equal(features[0], features[1])

@@ -5,19 +5,21 @@ import torch
 from small_cyclegan import random_batches, small_cyclegan
 
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from experiments.textbook_step import textbook_method, textbook_optimizers, textbook_step
+from experiments.reference_step import reference_method, reference_optimizers, reference_step
 
 
-def run_both(ours: CycleGAN, dtype: torch.dtype) -> list[tuple[dict[str, float], dict[str, float]]]:
-    plain = textbook_method(ours)
+def run_both(ours: CycleGAN, dtype: torch.dtype) -> list[tuple[dict[str, float], ...]]:
+    plain = reference_method(ours)
     optimizers = ours.configure_optimizers()[0]
-    plain_optimizers = textbook_optimizers(plain)
+    plain_optimizers = reference_optimizers(plain)
     losses = []
     for batch in random_batches(4, size=2, channels=3):
         normal, abnormal = batch["normal"].to(dtype), batch["abnormal"].to(dtype)
         step = ours.optimise(normal, abnormal, *optimizers)
-        expected = textbook_step(plain, *plain_optimizers, normal, abnormal)
-        losses.append(({name: value.item() for name, value in step.items()}, expected))
+        expected = reference_step(plain, *plain_optimizers, normal, abnormal)
+        losses.append(
+            tuple({name: loss.item() for name, loss in found.items()} for found in (step, expected))
+        )
     for (name, one), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
         if name.endswith("weight"):
             exact = dtype == torch.float64
@@ -41,7 +43,7 @@ def test_losses_and_weights_are_the_same(
 
 
 def test_the_reference_has_torchs_own_layers_and_order() -> None:
-    plain = textbook_method(small_cyclegan())
+    plain = reference_method(small_cyclegan())
     modules = list(plain.generator_to_normal.modules())
     assert sum(type(module) is torch.nn.InstanceNorm2d for module in modules) == 7
     assert not any(

@@ -1,8 +1,8 @@
-"""The training step as a textbook writes it: what the benchmark compares ours with.
+"""A common implementation of the training step: what the benchmark compares ours with.
 
-Six generator passes of the batch's own size, gradients of the discriminators computed in the
-generators' turn and thrown away, every loss read by the host after each step. Its results are
-those of :meth:`cyclegan_ad.methods.cyclegan.CycleGAN.optimise` but for rounding.
+Six generator passes of the batch's own size; gradients of the discriminators are computed in the
+generators' turn and discarded. Its results are those of
+:meth:`cyclegan_ad.methods.cyclegan.CycleGAN.optimise` but for rounding.
 """
 
 import copy
@@ -16,14 +16,14 @@ from cyclegan_ad.methods.losses import adversarial_loss, cycle_loss, identity_lo
 from cyclegan_ad.networks import fast_forwards
 
 
-def textbook_method(method: CycleGAN) -> CycleGAN:
+def reference_method(method: CycleGAN) -> CycleGAN:
     """A copy with torch's own layers and weights in the usual memory order.
 
     Args:
         method: Weights and settings; left as it is.
 
     Returns:
-        A Cycle-GAN that computes the same, as a textbook's networks would.
+        A Cycle-GAN that computes the same.
     """
     plain = copy.deepcopy(method)
     for module in plain.modules():
@@ -32,7 +32,7 @@ def textbook_method(method: CycleGAN) -> CycleGAN:
     return plain.to(memory_format=torch.contiguous_format)
 
 
-def textbook_optimizers(method: CycleGAN) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+def reference_optimizers(method: CycleGAN) -> tuple[torch.optim.Adam, torch.optim.Adam]:
     """Adam as torch makes it, for both generators and for both discriminators."""
     domains = (
         (method.generator_to_normal, method.generator_to_abnormal),
@@ -49,13 +49,13 @@ def textbook_optimizers(method: CycleGAN) -> tuple[torch.optim.Adam, torch.optim
     return generators, discriminators
 
 
-def textbook_step(
+def reference_step(
     method: CycleGAN,
     generators: Optimizer,
     discriminators: Optimizer,
     normal: Tensor,
     abnormal: Tensor,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """One step of the generators, then one of the discriminators (Sec. 2.2).
 
     Args:
@@ -66,7 +66,7 @@ def textbook_step(
         abnormal: (N, C, H, W) in [-1, 1], unpaired.
 
     Returns:
-        Losses by the names of the method's own step.
+        Scalar losses by the names of the method's own step.
     """
     to_normal, to_abnormal = method.generator_to_normal, method.generator_to_abnormal
     of_normal, of_abnormal = method.discriminator_normal, method.discriminator_abnormal
@@ -103,4 +103,4 @@ def textbook_step(
         )
         losses[f"discriminator_{name}"].backward()
     discriminators.step()
-    return {name: loss.item() for name, loss in (losses | {"generator": total}).items()}
+    return losses | {"generator": total}
