@@ -28,19 +28,20 @@ INTRODUCTION = f"""\
 <!-- Written by `{COMMAND}` from the files in conf/; do not edit. -->
 # Settings
 
-Settings are given as `name=value`, in any order. A *group* is chosen with `group=option`, for example
-`dataset=screw`; the settings of the chosen option are then `group.name`, for example
+Settings are given as `name=value`, in any order. A *group* is chosen with `group=option`, such as
+`dataset=screw`; the settings of the chosen option are then `group.name`, such as
 `dataset.batch_size=8`. Several values separated by commas, together with `-m`, start a sweep.
 
-    python -m cyclegan_ad.train --help                                  # groups and the most used settings
-    python -m cyclegan_ad.train dataset=screw --cfg job --resolve       # every value of a command, without running it
+    python -m cyclegan_ad.train --help                              # the most used settings
+    python -m cyclegan_ad.train dataset=screw --cfg job --resolve   # every value of a command
 
-A list is written `[a,b]` and no value `null`. In a shell, quote values that contain spaces, brackets
-or commas: `'score.names=[sse,peak]'`. An unknown setting or an invalid value ends the command with one
-line that names the setting, the value and the remedy, before any image is read.
+Neither runs anything. A list is written `[a,b]` and no value `null`. In a shell, quote values that
+contain spaces, brackets or commas: `'score.names=[sse,peak]'`. An unknown setting or an invalid
+value ends the command with one line that names the setting, the value and the remedy, before any
+image is read.
 
-*New training* says whether another value makes another training. Where it does, a finished run in the
-same place is never reused: the command stops and asks for `run_name=NAME` or `overwrite=true`.
+*New training* says whether another value makes another training. Where it does, a finished run in
+the same place is never reused: the command stops and asks for `run_name=NAME` or `overwrite=true`.
 """
 
 _GROUPS = {

@@ -1,18 +1,19 @@
-"""Puts the recorded results of the benchmark into the README: table and figure of each machine.
+"""Puts the recorded results of the benchmark into docs/benchmark.md: table and figure a machine.
 
   python -m experiments.benchmarks.readme               writes the section and the figures
   python -m experiments.benchmarks.readme check=true    says whether the section is up to date
 
-The section stands between two comments and is written from the records alone, so the README cannot
+The section stands between two comments and is written from the records alone, so the page cannot
 say anything else than they do. Quick records are left out.
 
 Settings (change with name=value):
   results=experiments/results   where the records are
-  readme=README.md
+  readme=docs/benchmark.md
   figures=docs                  where the figures are written
   check=false                   only compare
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from experiments.driver import Settings, run_driver
 
 DEFAULTS = {
     "results": "experiments/results",
-    "readme": "README.md",
+    "readme": "docs/benchmark.md",
     "figures": "docs",
     "check": "false",
 }
@@ -45,7 +46,7 @@ def fill_readme(settings: Settings) -> list[UserError]:
         That the section is not the one that the records give, with ``check=true``.
 
     Raises:
-        UserError: If a record or the README cannot be used.
+        UserError: If a record or the page cannot be used.
     """
     if settings["check"] not in ("true", "false"):
         raise UserError(f"check={settings['check']} is not possible; choose true or false")
@@ -53,7 +54,8 @@ def fill_readme(settings: Settings) -> list[UserError]:
     figures = Path(settings["figures"]).expanduser()
     records = full_records(Path(settings["results"]).expanduser())
     text = readme.read_text(encoding="utf-8")
-    filled = insert(text, section(records, figures.as_posix()), str(readme))
+    beside = Path(os.path.relpath(figures, readme.parent)).as_posix()
+    filled = insert(text, section(records, beside), str(readme))
     if settings["check"] == "true":
         if filled == text:
             print(f"{readme} says what the {len(records)} records say")
@@ -72,11 +74,11 @@ def fill_readme(settings: Settings) -> list[UserError]:
 
 
 def section(records: Sequence[Mapping[str, Any]], figures: str) -> str:
-    """What the README says of the machines that were measured.
+    """What the page says of the machines that were measured.
 
     Args:
         records: See :mod:`experiments.benchmarks.record`.
-        figures: Folder of the figures, as the README names it.
+        figures: Folder of the figures, relative to the page.
 
     Returns:
         Markdown; empty without records.
