@@ -44,7 +44,7 @@ format: $(INSTALLED) ## mend what can be mended of style and formatting
 
 docs: $(DOCS_INSTALLED) ## write the reference of all settings and build the documentation, into site/
 	$(BIN)/python docs/build_settings.py
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: $(INSTALLED) ## build the source archive and, from it, the wheel, into dist/
 	rm -rf dist

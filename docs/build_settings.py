@@ -32,8 +32,10 @@ Settings are given as `name=value`, in any order. A *group* is chosen with `grou
 `dataset=screw`; the settings of the chosen option are then `group.name`, such as
 `dataset.batch_size=8`. Several values separated by commas, together with `-m`, start a sweep.
 
-    python -m cyclegan_ad.train --help                              # the most used settings
-    python -m cyclegan_ad.train dataset=screw --cfg job --resolve   # every value of a command
+    # the most used settings
+    python -m cyclegan_ad.train --help
+    # every value of a command
+    python -m cyclegan_ad.train dataset=screw --cfg job --resolve
 
 Neither runs anything. A list is written `[a,b]` and no value `null`. In a shell, quote values that
 contain spaces, brackets or commas: `'score.names=[sse,peak]'`. An unknown setting or an invalid
