@@ -6,20 +6,16 @@
 Names, defaults and meanings come from conf/: the meaning of a setting is the comment above it.
 """
 
-import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import yaml
-from hydra import compose, initialize_config_dir
+from conf_files import about, composed, options_of, read_comments, taken_from, values_written
 
-from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
-from cyclegan_ad.runs.directory import NOT_TRAINING, flatten
+from cyclegan_ad.composing import conf_dir
+from cyclegan_ad.runs.directory import NOT_TRAINING
 
 PAGE = Path(__file__).resolve().with_name("settings.md")
 COMMAND = "python docs/build_settings.py"
@@ -74,6 +70,7 @@ _LAUNCHERS = {
     "slurm": "Jobs of a SLURM cluster.",
     "slurm_local": "The same as `slurm` on this machine, without SLURM.",
 }
+_DATASET = f"dataset={_SHOWN['dataset']}"
 _COMPUTED = "see meaning"
 
 
@@ -105,30 +102,26 @@ def _groups() -> Iterator[str]:
     yield "## Groups\n"
     for group, meaning in _GROUPS.items():
         yield f"### {group}\n\n{meaning}\n"
-        rows = [[f"`{path.stem}`", about(path)] for path in _options(group)]
+        rows = [[f"`{path.stem}`", _markdown(about(path))] for path in options_of(group)]
         yield _table(["option", "meaning"], rows)
 
 
 def _train() -> Iterator[str]:
     yield "## Settings of train\n"
-    comments, raw = _comments_of_train(), _raw(conf_dir() / "train.yaml")
-    for group, option in _SHOWN.items():
-        raw = _prefixed(group, _raw(conf_dir() / group / f"{option}.yaml")) | raw
-    shared = _composed("train")
+    comments, raw = _of_train(read_comments), _of_train(values_written)
+    shared = composed("train", _DATASET)
     top_level = {name: value for name, value in shared.items() if "." not in name}
     yield "### General\n"
     yield _settings_table(top_level, comments, raw)
-    yield f"### dataset.*\n\nDefaults are those of `dataset={_SHOWN['dataset']}`.\n"
+    yield f"### dataset.*\n\nDefaults are those of `{_DATASET}`.\n"
     yield _settings_table(_of("dataset", shared), comments, raw)
     yield "Other datasets have defaults of their own:\n"
     yield _table(["dataset", "defaults"], list(_datasets()))
-    for path in _options("method"):
+    for path in options_of("method"):
         yield f"### method.* of {path.stem}\n"
-        in_file, about_file = _raw(path), read_comments(path)
-        if "method" not in yaml.safe_load(path.read_text(encoding="utf-8")):
-            in_file, about_file = _prefixed("method", in_file), _prefixed("method", about_file)
-        own = _of("method", _composed("train", f"method={path.stem}"))
-        yield _settings_table(own, about_file, in_file)
+        in_file = values_written(path, "method")
+        own = _of("method", composed("train", _DATASET, f"method={path.stem}"))
+        yield _settings_table(own, read_comments(path, "method"), in_file)
         others = [f"`{name}={_code(value)}`" for name, value in in_file.items() if name not in own]
         if others:
             yield f"It also sets {', '.join(others)}.\n"
@@ -140,10 +133,10 @@ def _train() -> Iterator[str]:
 def _other_commands() -> Iterator[str]:
     for command, meaning in _COMMANDS.items():
         path = conf_dir() / f"{command}.yaml"
-        values = _composed(command, *(["run=PATH"] if command == "evaluate" else []))
+        values = composed(command, *(["run=PATH"] if command == "evaluate" else []))
         yield f"## Settings of {command}\n\n{meaning}\n"
-        comments = _comments_of_train() | read_comments(path)
-        yield _settings_table(values, comments, _raw(path), training=False)
+        comments = _of_train(read_comments) | read_comments(path)
+        yield _settings_table(values, comments, values_written(path), training=False)
 
 
 def _launchers() -> Iterator[str]:
@@ -151,18 +144,17 @@ def _launchers() -> Iterator[str]:
     yield "Chosen with `hydra/launcher=`, see [clusters](clusters.md).\n"
     for name, meaning in _LAUNCHERS.items():
         path = conf_dir() / "hydra" / "launcher" / f"{name}.yaml"
-        values = {key: value for key, value in _raw(path).items() if key != "_target_"}
         yield f"### hydra/launcher={name}\n\n{meaning}\n"
-        comments = _prefixed("hydra.launcher", read_comments(path))
-        rows = _prefixed("hydra.launcher", values)
-        yield _settings_table(rows, comments, rows, training=False)
+        values = values_written(path, "hydra.launcher")
+        comments = read_comments(path, "hydra.launcher")
+        yield _settings_table(values, comments, values, training=False)
 
 
 def _datasets() -> Iterator[list[str]]:
-    for path in _options("dataset"):
+    for path in options_of("dataset"):
         own = {
             name: value
-            for name, value in _raw(path).items()
+            for name, value in values_written(path).items()
             if name not in ("name", "layout", "folders", "source")
         }
         yield [f"`{path.stem}`", " ".join(f"`{key}={_code(value)}`" for key, value in own.items())]
@@ -203,90 +195,15 @@ def _default(name: str, raw: object, value: object) -> str:
 
 
 def _is_training(name: str) -> bool:
-    return makes_another_training(name) or any(map(_is_training, _taken_from().get(name, ())))
+    return makes_another_training(name) or any(map(_is_training, taken_from().get(name, ())))
 
 
-@cache
-def _taken_from() -> dict[str, list[str]]:
-    """Setting -> the settings that take their default from it."""
-    found: dict[str, list[str]] = {}
-    for path in [conf_dir() / "train.yaml", *_options("method")]:
-        prefix = "" if path.stem in ("train", "padim", "patchcore") else "method"
-        for name, value in (_prefixed(prefix, _raw(path)) if prefix else _raw(path)).items():
-            for source in re.findall(r"\$\{([a-z_]+(?:\.[a-z_]+)*)\}", str(value)):
-                found.setdefault(source, []).append(name)
-    return found
-
-
-@cache
-def _composed(command: str, *words: str) -> dict[str, Any]:
-    """Dotted name -> default, on a machine where nothing is set in the environment."""
-    register_resolvers()
-    kept = {name: value for name, value in os.environ.items() if "CYCLEGAN_AD" not in name}
-    words = (f"dataset={_SHOWN['dataset']}", *words) if command == "train" else words
-    with (
-        patch.dict(os.environ, kept | {"HOME": "~"}, clear=True),
-        initialize_config_dir(str(conf_dir()), version_base="1.3"),
-    ):
-        return dict(flatten(resolve(compose(command, list(words)))))
-
-
-def _comments_of_train() -> dict[str, str]:
-    comments = read_comments(conf_dir() / "train.yaml")
+def _of_train(read: Callable[[Path, str], dict[str, Any]]) -> dict[str, Any]:
+    """What the files behind ``train`` say, of each group those of the option shown."""
+    found: dict[str, Any] = {}
     for group, option in _SHOWN.items():
-        own = read_comments(conf_dir() / group / f"{option}.yaml")
-        comments = _prefixed(group, own) | comments
-    return comments
-
-
-def read_comments(path: Path) -> dict[str, str]:
-    """Dotted name of each setting of a file -> the comment above it, in one line."""
-    found: dict[str, str] = {}
-    parents: list[tuple[int, str]] = []
-    comment: list[str] = []
-    for line in _body(path):
-        stripped = line.strip()
-        key = re.match(r"( *)([\w+]+):(?= |$)", line)
-        if stripped.startswith("#"):
-            comment.append(stripped.removeprefix("#").strip())
-            continue
-        if key is not None:
-            indent = len(key[1])
-            parents = [*(one for one in parents if one[0] < indent), (indent, key[2])]
-            found[".".join(name for _, name in parents)] = " ".join(comment)
-        comment = []
-    return {name: text for name, text in found.items() if text}
-
-
-def about(path: Path) -> str:
-    """The first paragraph of the comment that a file begins with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comment = lines[: len(lines) - len(_body(path))]
-    text = "\n".join(line.removeprefix("#").strip() for line in comment if "@package" not in line)
-    return _markdown(" ".join(text.partition("\n\n")[0].split()))
-
-
-def _body(path: Path) -> list[str]:
-    """The lines of a file without the comment that it begins with."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    while lines and lines[0].startswith("#"):
-        del lines[0]
-    return lines
-
-
-def _raw(path: Path) -> dict[str, Any]:
-    """Dotted name -> value as it stands in a file, interpolations and all."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kept = {name: value for name, value in content.items() if name not in ("defaults", "hydra")}
-    return dict(flatten(kept))
-
-
-def _options(group: str) -> list[Path]:
-    return sorted((conf_dir() / group).glob("*.yaml"))
-
-
-def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}.{name}": value for name, value in values.items()}
+        found |= read(conf_dir() / group / f"{option}.yaml", group)
+    return found | read(conf_dir() / "train.yaml", "")
 
 
 def _of(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
