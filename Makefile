@@ -52,7 +52,7 @@ wheel: $(INSTALLED) ## build the source archive and, from it, the wheel, into di
 
 clean: ## remove builds and caches (not .venv, data/ or runs/)
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache
-	find $(wildcard cyclegan_ad hydra_plugins tests experiments) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(wildcard cyclegan_ad docs hydra_plugins tests experiments) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose interpreter does not run, or whose installation broke off, is made anew.
 ifneq ($(shell $(BIN)/python -c 'import pip; print("ok")' 2>/dev/null),ok)
