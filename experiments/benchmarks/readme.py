@@ -6,8 +6,8 @@ The section stands between two comments of the page and is generated from the re
 records are left out.
 
 Settings (change with name=value):
-  page=README.md    page with the two comments
-  figures=docs      folder that the figures are written to
+  page=docs/benchmark.md    page with the two comments
+  figures=docs              folder that the figures are written to
 """
 
 import os
@@ -19,7 +19,7 @@ from cyclegan_ad.files import write_text
 from experiments.benchmarks.record import EXPLANATION, draw, markdown_table, read_records
 from experiments.driver import Settings, run_driver
 
-DEFAULTS = {"page": "README.md", "figures": "docs"}
+DEFAULTS = {"page": "docs/benchmark.md", "figures": "docs"}
 RESULTS = Path("experiments/results")
 
 BEGIN = "<!-- benchmark: written by python -m experiments.benchmarks.readme -->\n"
