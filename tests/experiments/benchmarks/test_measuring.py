@@ -91,6 +91,7 @@ def test_scoring_by_sse() -> None:
     assert list(facts["growth"]) == ["1", "4", "16"]
 
 
+@pytest.mark.slow
 def test_scoring_by_fid_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     address = "pytorch_fid.inception.FID_WEIGHTS_URL"
@@ -107,6 +108,7 @@ def test_demo_images() -> None:
     assert -1 <= images.min() < images.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_job_to_its_first_step(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data")
     words = overrides(root, tmp_path / "runs")
