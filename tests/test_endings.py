@@ -20,15 +20,16 @@ from cyclegan_ad.endings import Terminated, ends_in_words, terminable
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def processes_with(word: str) -> list[int]:
-    """Processes that have a word in their command line."""
+def workers_of(command: int) -> list[int]:
+    """Training processes that a command started, by its process id, whoever their parent is now."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if word.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+            words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         except OSError:
             continue  # it has ended
+        if b"cyclegan_ad.training.ddp_worker" in words and words[-1] == str(command).encode():
+            found.append(int(folder.name))
     return found
 
 
@@ -71,17 +72,11 @@ def test_processes_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     killed = start_training([*words, *ddp])
     wait_for(run / "checkpoints" / "last.ckpt", killed)
-    workers = [
-        pid for pid in processes_with("cyclegan_ad.training.ddp_worker") if pid != killed.pid
-    ]
-    assert len(workers) >= 2
+    assert len(workers_of(killed.pid)) == 2
     killed.kill()
     killed.communicate()
     deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
-        alive = [p for p in workers if p in processes_with("cyclegan_ad.training.ddp_worker")]
-        if not alive:
-            break
+    while alive := workers_of(killed.pid):
         assert time.monotonic() < deadline, alive
         time.sleep(0.1)
 

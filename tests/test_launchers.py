@@ -341,6 +341,7 @@ def train(words: list[str], cwd: Path, **more: str) -> tuple[int, str, list[str]
     return finish(start(["-m", "cyclegan_ad.train", *words], cwd, OMP_NUM_THREADS="1", **more))
 
 
+@pytest.mark.slow
 def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
     words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "-m", "score=sse,peak")
     parallel = ["hydra/launcher=local_parallel", "hydra.launcher.n_jobs=2"]
@@ -358,6 +359,7 @@ def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
     assert [(COMPLETE in path.read_text()) for path in outputs_of(out)] == [True, True]
 
 
+@pytest.mark.slow
 def test_real_jobs_of_several_seeds_end_with_their_means(tmp_path: Path) -> None:
     words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "trainer.max_epochs=1", "-m")
     parallel = ["hydra/launcher=local_parallel", "hydra.launcher.n_jobs=2", "score=sse,peak"]
@@ -377,7 +379,7 @@ def outputs_of(out: str) -> list[Path]:
     return [Path(line.partition("output: ")[2][:-1]) for line in out.splitlines()[1:]]
 
 
-@pytest.mark.parametrize("trainer", ["cpu", "ddp"])
+@pytest.mark.parametrize("trainer", ["cpu", pytest.param("ddp", marks=pytest.mark.slow)])
 def test_a_real_job_among_the_variables_of_slurm(
     tmp_path: Path, slurm: dict[str, str], trainer: str
 ) -> None:
@@ -393,6 +395,7 @@ def test_a_real_job_among_the_variables_of_slurm(
     assert (run / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the job through /proc")
 def test_a_preempted_job_is_queued_again_and_goes_on(tmp_path: Path) -> None:
     words = overrides(draw_folder(tmp_path / "data"), Path("runs"), "-m", "seed=0")

@@ -24,6 +24,7 @@ def state_of(run: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     root, place = draw_folder(tmp_path / "data"), tmp_path / "runs"
     words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2,3")

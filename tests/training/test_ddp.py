@@ -110,6 +110,7 @@ def test_impossible_process_counts(
         process_count(trainer)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes through /proc")
 def test_a_process_that_is_terminated_ends_the_command(tmp_path: Path) -> None:
     """The other one may wait for it, outside of Python, in a broadcast."""
