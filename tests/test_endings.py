@@ -28,7 +28,7 @@ def workers_of(command: int) -> list[int]:
             words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         except OSError:
             continue  # it has ended
-        if b"cyclegan_ad.training.ddp_worker" in words and words[-1] == str(command).encode():
+        if b"cyclegan_ad.processes.worker" in words and words[-1] == str(command).encode():
             found.append(int(folder.name))
     return found
 

@@ -12,7 +12,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.methods.interface import TrainedMethod
-from cyclegan_ad.metrics.torch_metrics import ImageDetection, PixelLocalisation
+from cyclegan_ad.metrics.torch_metrics import ImageDetection, ImageScores, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
@@ -55,6 +55,13 @@ class Evaluation:
     localisation: dict[str, float] | None
 
 
+def rank_and_processes() -> tuple[int, int]:
+    """Number of this process in its group, from 0, and how many there are."""
+    if not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
 @torch.inference_mode()
 def evaluate(
     method: TrainedMethod,
@@ -67,6 +74,8 @@ def evaluate(
 ) -> Evaluation:
     """Score every test image once (Sec. 2.3), and every calibration image.
 
+    In a group of processes each scores a part of the images, and each gets what all have found.
+
     Args:
         method: A trained method on ``device``, in eval mode.
         data: The data module, set up.
@@ -74,7 +83,8 @@ def evaluate(
         device: Where to compute.
         batch_size: Images at once on a GPU. On a CPU neither this nor the number of threads moves a
             score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
-        progress: Called with (done, total) after each batch, in images of different content.
+        progress: Called with (done, total) after each batch, in images of different content; of a
+            group of processes, in those of this process.
 
     Returns:
         Scores and what follows from them.
@@ -167,13 +177,15 @@ def _score(
     """Score test and calibration images, each content once; compare the maps of test images.
 
     Returns:
-        Column -> SHA-256 of an image -> score.
+        Column -> SHA-256 of an image -> score, gathered from all processes.
     """
     tested = set(data.split.test)
     copies: dict[str, list[int]] = {}
     for index in (*data.split.test, *data.split.calibration):
         copies.setdefault(data.sha256[index], []).append(index)
     firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
+    rank, processes = rank_and_processes()
+    mine = list(firsts)[rank::processes]
 
     def score(batch: list[int]) -> tuple[dict[str, Tensor], Tensor] | NonFiniteScoreError:
         try:
@@ -181,21 +193,21 @@ def _score(
         except NonFiniteScoreError as error:
             return error
 
-    scored: dict[str, dict[str, float]] = {column.column: {} for column in scores.columns}
+    scored = {column.column: ImageScores() for column in scores.columns}
     unusable: dict[str, list[str]] = {}
     done = 0
     for batch, found in map_batches(
-        score, list(firsts), device, batch_size=batch_size, size_px=data.size_px
+        score, mine, device, batch_size=batch_size, size_px=data.size_px
     ):
         done += len(batch)
-        progress(done, len(firsts))
+        progress(done, len(mine))
         if isinstance(found, NonFiniteScoreError):
             paths = [data.samples[batch[i]].path for i in found.positions]
             unusable.setdefault(found.column, []).extend(paths)
             continue
         values, maps = found
         for column, numbers in values.items():
-            scored[column] |= {firsts[i]: n for i, n in zip(batch, numbers.tolist(), strict=True)}
+            scored[column].update(torch.tensor(batch), numbers)
         if localisation is not None:
             for first, one_map in zip(batch, maps.cpu(), strict=True):
                 for index in tested.intersection(copies[firsts[first]]):
@@ -205,7 +217,10 @@ def _score(
             f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of this run "
             f"are not usable; {TRAIN_ANEW}"
         )
-    return scored
+    return {
+        column: {firsts[index]: score for index, score in metric.compute().items()}
+        for column, metric in scored.items()
+    }
 
 
 def _gather(

@@ -214,6 +214,16 @@ def write_metrics(run_dir: Path, metrics: dict[str, Any]) -> None:
     write_json(run_dir / "metrics.json", metrics)
 
 
+def read_results(run_dir: Path) -> Results:
+    """Read what the evaluation of a run found."""
+    kept = (run_dir / "calibration.csv").is_file()
+    return Results(
+        metrics=read_metrics(run_dir),
+        rows=read_scores(run_dir),
+        kept=read_scores(run_dir, "calibration.csv") if kept else (),
+    )
+
+
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
     """Read ``scores.csv`` or ``calibration.csv`` of a run.
 

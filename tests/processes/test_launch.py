@@ -1,4 +1,4 @@
-"""Two processes train what one process trains with twice the batch."""
+"""Two processes train what one trains with twice the batch, and find what one finds."""
 
 import os
 import signal
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from errors import assert_error, refuses
+from errors import assert_error
 from tiny import draw_folder, overrides, settings
 
+from cyclegan_ad.evaluation.evaluate_run import evaluate_run, prepare_data
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.training.ddp import process_count
+from cyclegan_ad.runs.results import read_metrics, read_scores
 
 # float64: Adam makes steps of full size out of gradients that are zero up to rounding.
 THREE_STEPS = ("trainer.max_epochs=1", "trainer.precision=64-true")
@@ -74,40 +75,24 @@ def test_failure_in_a_process_is_told_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
-@pytest.mark.parametrize(
-    ("trainer", "expected"),
-    [
-        ({"accelerator": "cpu", "strategy": "auto", "devices": 1}, 1),
-        ({"accelerator": "cpu", "strategy": "auto", "devices": "auto"}, 1),
-        ({"accelerator": "cpu", "strategy": "ddp", "devices": "auto"}, 1),
-        ({"accelerator": "cpu", "strategy": "ddp", "devices": 3}, 3),
-        ({"accelerator": "auto", "strategy": "ddp", "devices": "auto"}, 4),
-        ({"accelerator": "gpu", "strategy": "ddp", "devices": 2}, 2),
-    ],
-)
-def test_process_count(
-    trainer: dict[str, object], expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert process_count(trainer) == expected
-
-
-@pytest.mark.parametrize(
-    ("trainer", "facts", "remedy"),
-    [
-        ({"accelerator": "cpu", "strategy": "auto", "devices": 2}, (), "trainer=ddp"),
-        ({"accelerator": "gpu", "strategy": "ddp", "devices": 5}, "4 GPUs", ()),
-    ],
-)
-def test_impossible_process_counts(
-    trainer: dict[str, object],
-    facts: str,
-    remedy: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    with refuses(setting="trainer.devices", value=trainer["devices"], facts=facts, remedy=remedy):
-        process_count(trainer)
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    """The test set is scored by both, each image once; of an odd number one has more."""
+    root = draw_folder(tmp_path / "data", normal=13, abnormal=10)
+    (root / "normal" / "12.png").write_bytes((root / "normal" / "03.png").read_bytes())
+    words = ("trainer=ddp", "trainer.devices=2", *THREE_STEPS, "score=extensions", "seed=1")
+    job = settings(root, tmp_path / "runs", *words, "protocol=calibrated")
+    run_job(job)
+    run = RunDirectory.of(job)
+    assert len(read_scores(run.path)) + len(read_scores(run.path, "calibration.csv")) == 11
+    names = ("scores.csv", "calibration.csv")
+    files = {name: (run.path / name).read_bytes() for name in names}
+    metrics = read_metrics(run.path)
+    for name in (*names, "metrics.json"):
+        (run.path / name).unlink()
+    data = prepare_data(job)
+    evaluate_run(run, run.read_config(), data)  # in this process alone
+    assert {name: (run.path / name).read_bytes() for name in names} == files
+    assert read_metrics(run.path) == metrics
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""One of the processes of a training, ``-m cyclegan_ad.training.ddp_worker SETTINGS PARENT``.
+"""One of several processes of a job, ``-m cyclegan_ad.processes.worker JOB PARENT``.
 
 It begins to watch its parent before anything slow is imported, and ends with it.
 """
@@ -7,26 +7,34 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from cyclegan_ad.endings import end_with, terminable
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import telling_of_files
 from cyclegan_ad.settings import Settings, read_settings
 
+if TYPE_CHECKING:  # they bring torch
+    from cyclegan_ad.data.datamodule import AnomalyDataModule
+    from cyclegan_ad.runs.directory import RunDirectory
+
+Task = Literal["train", "score"]
 ERROR_FILE = "error.txt"
 
 
 def work(job: Path, parent: int) -> None:
-    """Build the data and the method, and fit.
+    """Do what the file of a job says.
 
     Args:
-        job: File of the settings of the job, whose run directory is prepared. What a user can mend
-            is written beside it.
+        job: File with ``task``, ``run`` (its directory) and ``settings``. What a user can fix is
+            written beside it.
         parent: Process id of the command.
     """
     try:
         with telling_of_files():
-            _train(read_settings(Settings, json.loads(job.read_text(encoding="utf-8"))), parent)
+            content = json.loads(job.read_text(encoding="utf-8"))
+            settings = read_settings(Settings, content["settings"])
+            _do(content["task"], Path(content["run"]), settings, parent)
     except UserError as error:
         try:
             job.with_name(ERROR_FILE).write_text(str(error), encoding="utf-8")
@@ -39,7 +47,7 @@ def work(job: Path, parent: int) -> None:
         if not _lost_another(error):
             raise
         # Whose end the command tells of.
-        print("a training process lost its connection to another one", file=sys.stderr, flush=True)
+        print("a process lost its connection to another one", file=sys.stderr, flush=True)
         sys.exit(1)
 
 
@@ -50,26 +58,49 @@ def _lost_another(error: Exception) -> bool:
     return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
-def _train(settings: Settings, parent: int) -> None:
+def _do(task: Task, place: Path, settings: Settings, parent: int) -> None:
     from cyclegan_ad.build import build_data
     from cyclegan_ad.device import prepare_process
     from cyclegan_ad.out_of_memory import explain_out_of_memory
     from cyclegan_ad.runs.directory import RunDirectory
     from cyclegan_ad.runs.lock import locked_by_process
-    from cyclegan_ad.training.train_run import open_loggers, train_run
 
-    run = RunDirectory.of(settings)
+    run = RunDirectory(place)
     with locked_by_process(run.path):
         if os.getppid() != parent:
             sys.exit(1)  # another command may have the run by now
         prepare_process()
         data = build_data(settings)
         data.setup()
+        if task == "score":
+            with explain_out_of_memory(settings, lambda: "scoring"):
+                _score(run, settings, data)
+            return
+        from cyclegan_ad.training.train_run import open_loggers, train_run
+
         with (
             open_loggers(settings, run) as loggers,
             explain_out_of_memory(settings, lambda: "training"),
         ):
             train_run(settings, data, loggers)
+
+
+def _score(run: "RunDirectory", settings: Settings, data: "AnomalyDataModule") -> None:
+    """Score a part of the test set; the first process writes what all have found."""
+    import torch
+
+    from cyclegan_ad.evaluation.evaluate_run import score_run, write_evaluation
+
+    if torch.cuda.is_available() and settings.trainer.accelerator != "cpu":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Scores are gathered on the CPU, which needs no fast network.
+    torch.distributed.init_process_group("gloo")
+    try:
+        scored = score_run(run, settings, data)
+        if torch.distributed.get_rank() == 0:
+            write_evaluation(run, settings, data, scored)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

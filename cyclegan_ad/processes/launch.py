@@ -1,10 +1,10 @@
-"""Training in several processes on one machine.
+"""One job in several processes on one machine: its training, or the scoring of its test set.
 
 Lightning starts the other processes by running the user's command line again, which in a sweep
 (``-m``) would start the whole sweep in each of them. Here the processes are started by torch's
-elastic launcher with the job's own resolved settings instead, do the fit and nothing else (see
-``ddp_worker``), and are gone before the next job; this process never joins their group and keeps
-its environment.
+elastic launcher with the job's own resolved settings instead, do one task and nothing else (see
+``worker``), and are gone before the next; this process never joins their group and keeps its
+environment.
 """
 
 import json
@@ -19,9 +19,9 @@ from cyclegan_ad import out_of_memory
 from cyclegan_ad.endings import ending_by
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
+from cyclegan_ad.processes.worker import ERROR_FILE, Task
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
-from cyclegan_ad.training.ddp_worker import ERROR_FILE
 
 # The launcher puts its own handlers on these and leaves them there.
 _SIGNALS = [
@@ -32,11 +32,14 @@ _SIGNALS = [
 _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
-def train_in_processes(settings: Settings) -> None:
-    """Train one job in several processes and wait for them.
+def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processes: int) -> None:
+    """Do a task of a job in several processes and wait for them.
 
     Args:
-        settings: All settings of the job, without ``auto``; its run directory is prepared.
+        task: ``train`` or ``score``.
+        run: The run; prepared, and for ``score`` trained.
+        settings: All settings of the job, without ``auto``.
+        processes: How many, at least 2.
 
     Raises:
         UserError: What went wrong in the first process that failed.
@@ -45,14 +48,13 @@ def train_in_processes(settings: Settings) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    processes = settings.trainer.processes
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     heard = [number.name for number in _SIGNALS if handlers[number] != signal.SIG_IGN]
     # The system's folder may be full, and nobody clears it after a kill.
-    place = RunDirectory.of(settings).path
-    with tempfile.TemporaryDirectory(dir=place, prefix=".ddp.", suffix=PARTIAL) as folder:
-        job = Path(folder) / "settings.json"
-        job.write_text(json.dumps(settings.as_dict()), encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=run.path, prefix=".ddp.", suffix=PARTIAL) as folder:
+        job = Path(folder) / "job.json"
+        content = {"task": task, "run": str(run.path), "settings": settings.as_dict()}
+        job.write_text(json.dumps(content), encoding="utf-8")
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -76,7 +78,7 @@ def train_in_processes(settings: Settings) -> None:
             logger.setLevel(logging.CRITICAL)  # their report of a failed process is told below
         try:
             elastic_launch(config, sys.executable)(
-                "-m", "cyclegan_ad.training.ddp_worker", str(job), str(os.getpid())
+                "-m", "cyclegan_ad.processes.worker", str(job), str(os.getpid())
             )
         except SignalException as error:
             raise ending_by(error.sigval) from error
@@ -85,20 +87,21 @@ def train_in_processes(settings: Settings) -> None:
             if message.is_file():
                 raise UserError(message.read_text(encoding="utf-8")) from error
             rank, failure = error.get_first_failure()
+            phase: out_of_memory.Phase = "training" if task == "train" else "scoring"
+            name = f"{phase} process {rank} of {processes}"
             if failure.exitcode == -getattr(signal, "SIGKILL", 9):
-                advice = out_of_memory.describe(settings, "training", "the CPU")
+                advice = out_of_memory.describe(settings, phase, "the CPU")
                 raise UserError(
-                    f"training process {rank} of {processes} was killed from outside, as the "
-                    f"system does where memory runs short; in that case: {advice}"
+                    f"{name} was killed from outside, as the system does where memory runs short; "
+                    f"in that case: {advice}"
                 ) from error
             if failure.exitcode in _TERMINATED:
                 raise UserError(
-                    f"training process {rank} of {processes} was terminated by SIGTERM; type the "
-                    "same command again to resume"
+                    f"{name} was terminated by SIGTERM; type the same command again to resume"
                 ) from error
             raise UserError(
-                f"training process {rank} of {processes} ended with exit code {failure.exitcode}; "
-                "its own message stands above; type the same command again to go on"
+                f"{name} ended with exit code {failure.exitcode}; its own message stands above; type "
+                "the same command again to resume"
             ) from error
         finally:
             for logger, level in elastic.items():
