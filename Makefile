@@ -8,16 +8,21 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
+# A worker of pytest-xdist for each core, up to four; each has one thread of torch (tests/conftest.py).
+# To run without, e.g. for a debugger:  make test ARGS="-n 0 -k split"
+PARALLEL := -n auto --maxprocesses=4 --dist worksteal
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
 # Beside the environment, not in it: it must outlive an environment that is being replaced.
 INSTALLING := $(VENV).installing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo benchmark test lint types format wheel clean FORCE
+.PHONY: help setup demo benchmark test test-all coverage lint types format docs wheel clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## make .venv and install the pinned packages (again only if they change)
 
@@ -27,8 +32,14 @@ demo: $(INSTALLED) ## train on the embedded demo data, print the result table, w
 benchmark: $(INSTALLED) ## measure how fast this machine trains and scores (ARGS=--quick: 3 minutes)
 	$(BIN)/python -m experiments.benchmark $(ARGS)
 
-test: $(INSTALLED) ## run the tests and the docstring examples
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED) ## run the quick tests and the docstring examples, in a process for each core
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED) ## run all tests, those marked slow as well
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+coverage: $(INSTALLED) ## run all tests and tell which lines of the package they do not reach
+	$(BIN)/python -m pytest $(PARALLEL) --cov=cyclegan_ad --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(INSTALLED) ## check style and formatting
 	$(BIN)/python -m ruff check .
@@ -41,13 +52,17 @@ format: $(INSTALLED) ## mend what can be mended of style and formatting
 	$(BIN)/python -m ruff check --fix-only .
 	$(BIN)/python -m ruff format .
 
+docs: $(DOCS_INSTALLED) ## write the reference of all settings and build the documentation, into site/
+	$(BIN)/python docs/build_settings.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 wheel: $(INSTALLED) ## build the source archive and, from it, the wheel, into dist/
 	rm -rf dist
 	$(BIN)/python -m build
 
 clean: ## remove builds and caches (not .venv, data/ or runs/)
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
-	find $(wildcard cyclegan_ad hydra_plugins tests experiments) -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
+	find $(wildcard cyclegan_ad docs hydra_plugins tests experiments) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment whose interpreter does not run, or whose installation broke off, is made anew.
 ifneq ($(shell $(BIN)/python -c 'import pip; print("ok")' 2>/dev/null),ok)
@@ -73,3 +88,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	echo "Installing the packages of constraints.txt into $(VENV); the first time this takes some minutes"; \
 	"$(BIN)/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,efficientnet,tensorboard,baselines,launchers,dashboard]'; \
 	touch "$(INSTALLED)"; rm -f "$(INSTALLING)"
+
+# Beside the other packages, and only for those who build the documentation.
+$(DOCS_INSTALLED): $(INSTALLED) pyproject.toml constraints.txt
+	"$(BIN)/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[docs]'
+	touch "$@"

@@ -1,7 +1,8 @@
 """From settings to objects: the data module and the method of a job."""
 
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -9,10 +10,9 @@ import torch
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.locate import dataset_folder, images_left_out
 from cyclegan_ad.display.terminal import decoding_progress
-from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.settings import CycleGAN as CycleGANSettings
-from cyclegan_ad.settings import GANomaly as GANomalySettings
-from cyclegan_ad.settings import PaDiM, PatchCore, Settings
+from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.settings import CycleGAN, PaDiM, PatchCore, Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:
@@ -32,7 +32,7 @@ def build_data(settings: Settings) -> AnomalyDataModule:
         batch_size=dataset.batch_size,
         copies_per_epoch=dataset.copies_per_epoch,
         augmentation=dataset.augmentation,
-        sides=settings.entry.sides,
+        sides=settings.entry.train_classes,
         calibration_fraction=settings.protocol.calibration_fraction,
         exclude=images_left_out(dataset.exclude),
         skip_unreadable=dataset.skip_unreadable,
@@ -51,11 +51,11 @@ def ensure_method(settings: Settings) -> None:
         UserError: If a package or the weights of its backbone cannot be had.
     """
     method = settings.method
-    if isinstance(method, CycleGANSettings):
+    if not settings.entry.needs_anomalib:
         return
     from cyclegan_ad.pretrained.backbones import ensure_baseline
 
-    if isinstance(method, GANomalySettings):
+    if not isinstance(method, PaDiM | PatchCore):
         ensure_baseline(method.name)
         return
     ensure_baseline(
@@ -71,7 +71,7 @@ def build_method(settings: Settings) -> pl.LightningModule:
     pl.seed_everything(settings.seed, verbose=False)
     method = settings.method
     arguments: dict[str, Any] = {"channels": settings.dataset.channels, "seed": settings.seed}
-    if isinstance(method, CycleGANSettings):
+    if isinstance(method, CycleGAN):
         arguments |= {
             "max_epochs": settings.trainer.max_epochs,
             "base_channels": method.generator.base_channels,
@@ -81,34 +81,21 @@ def build_method(settings: Settings) -> pl.LightningModule:
     else:
         arguments["size_px"] = settings.resolution
     given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
-    arguments |= {name: value for name, value in method.as_dict().items() if name not in given}
-    if not isinstance(method, PaDiM | PatchCore):
-        arguments["betas"] = method.betas
+    for name in type(method).model_fields.keys() - given:
+        value = getattr(method, name)
+        arguments[name] = str(value) if isinstance(value, Path) else value
     return method_class(method.name)(**arguments)
 
 
-def load_method(name: str, checkpoint: Path, device: torch.device) -> Any:
+def load_method(name: str, checkpoint: Path, device: torch.device) -> TrainedMethod:
     """A trained method from its checkpoint, in eval mode, on a device."""
-    method: pl.LightningModule = method_class(name).load_from_checkpoint(
+    method = method_class(name).load_from_checkpoint(
         checkpoint, map_location=device, weights_only=True
     )
-    return method.eval()
+    return cast(TrainedMethod, method.eval())
 
 
-def method_class(name: str) -> Any:
-    """The LightningModule of a method; a baseline's packages are loaded only when it is built."""
-    match name:
-        case "cyclegan":
-            return CycleGAN
-        case "ganomaly":
-            from cyclegan_ad.methods.ganomaly import GANomaly
-
-            return GANomaly
-        case "padim":
-            from cyclegan_ad.methods.padim import PaDiM
-
-            return PaDiM
-        case _:
-            from cyclegan_ad.methods.patchcore import PatchCore
-
-            return PatchCore
+def method_class(name: str) -> type[pl.LightningModule]:
+    """The LightningModule of a method, imported only now: it may need packages of others."""
+    found: type[pl.LightningModule] = resolve_name(METHODS[name].class_path)
+    return found

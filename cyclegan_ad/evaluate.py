@@ -43,7 +43,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     wanted = made_with.replaced(_changes(settings))
     check_scoring(wanted)
     with importing():
-        from cyclegan_ad.evaluation.evaluate_run import evaluate_again
+        from cyclegan_ad.job import evaluate_again
 
     with explain_out_of_memory(wanted, lambda: "scoring", on_cpu="accelerator=cpu"):
         return evaluate_again(run, wanted)

@@ -1,16 +1,21 @@
-"""How the jobs of a sweep share one machine: GPUs one job each, CPU threads in fair parts.
+"""CPUs, GPUs and memory of this machine, and how the jobs of a sweep share them.
 
 No torch here unless there may be GPUs: a job must get its share before torch starts in it.
 """
+
+from __future__ import annotations
 
 import os
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cyclegan_ad.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 try:
     import fcntl
@@ -55,6 +60,23 @@ def cpu_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def available_bytes(device: torch.device) -> float:
+    """Return the free memory of a device; infinite where the system does not report it."""
+    if device.type == "cuda":
+        import torch
+
+        return float(torch.cuda.mem_get_info(device)[0])
+    free = float("inf")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024.0
+    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, float(limit.read_text()) - float(used.read_text()))  # of a container
+    return free
 
 
 def gpus_per_job(accelerator: str, strategy: str, devices: object) -> int:

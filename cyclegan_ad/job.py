@@ -1,12 +1,14 @@
 """One job from settings to results: data, training, evaluation, files, figures, log.
 
 run_job:       refuse, continue or re-use -> read the data -> train_run -> evaluate_run
-train_run:     build the method, fit it       (in this process, or in each of several)
-evaluate_run:  load the weights, score the test set, write what follows from the scores
+train_run:     build the method, fit it                 (in this process, or in each of several)
+evaluate_run:  load the weights, score the test set, write what follows      (likewise)
 """
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+
+import torch
 
 from cyclegan_ad.build import ensure_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -22,16 +24,16 @@ from cyclegan_ad.evaluation.evaluate_run import (
     prepare_data,
     print_outcome,
 )
+from cyclegan_ad.processes.launch import run_in_processes
 from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
-from cyclegan_ad.runs.results import Results, read_metrics
+from cyclegan_ad.runs.results import Results, read_metrics, read_results
 from cyclegan_ad.settings import Settings, WandbLogger
 from cyclegan_ad.text import counted, printable
 from cyclegan_ad.tracking.loggers import log_final
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
-from cyclegan_ad.training.ddp import train_in_processes
 from cyclegan_ad.training.train_run import open_loggers, train_run
 
 
@@ -107,11 +109,11 @@ def _train_and_evaluate(
         write_start(run, settings, data)
     _announce(run, settings, data, state)
     if state != "trained" and processes > 1:
-        train_in_processes(settings)
+        run_in_processes("train", run, settings, processes)
     with open_loggers(settings, run) as loggers:
         if state != "trained" and processes == 1:
             train_run(settings, data, loggers)
-        results = evaluate_run(run, settings, data)
+        results = _evaluate(run, settings, data)
         log_final(
             loggers,
             results.metrics,
@@ -124,6 +126,38 @@ def _train_and_evaluate(
             read_image=data.test_image_of_path,
         )
     return results
+
+
+def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
+    """Score the test set of a trained run, write the results and print the table.
+
+    Args:
+        run: The run.
+        settings: Its settings, with the scores asked for.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        UserError: If the images or the weights of a network behind a score cannot be had.
+    """
+    data = prepare_data(settings)
+    with run.locked():
+        check_split(run, data)
+        results = _evaluate(run, settings, data)
+    print_outcome(run, results.metrics)
+    return results.metrics
+
+
+def _evaluate(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
+    """Score the test set in as many processes as train, or as there are GPUs if these are fewer."""
+    processes = settings.trainer.processes if settings.trainer.strategy == "ddp" else 1
+    if choose_device(settings.trainer.accelerator).type == "cuda":
+        processes = min(processes, torch.cuda.device_count())
+    if processes == 1:
+        return evaluate_run(run, settings, data)
+    run_in_processes("score", run, settings, processes)
+    return read_results(run.path)
 
 
 def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, state: State) -> None:

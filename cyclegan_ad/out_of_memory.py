@@ -107,7 +107,7 @@ def _remedies(settings: Settings, phase: Phase, place: str, on_cpu: str) -> Iter
     if phase == "training":
         if dataset.batch_size > 1:
             yield f"dataset.batch_size={dataset.batch_size // 2}"
-        if settings.method.name == "cyclegan" and not trainer.activation_checkpointing:
+        if settings.entry.checkpoints_activations and not trainer.activation_checkpointing:
             yield "trainer.activation_checkpointing=true"
         if on_gpu and dataset.images_on != "host":
             yield "dataset.images_on=host"

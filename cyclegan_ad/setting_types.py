@@ -234,7 +234,7 @@ def _explain(model: type[Group], raw: Mapping[str, Any], error: ValidationError)
         value = value.get(tag) if isinstance(value, Mapping) else value
         choices = first["ctx"].get("expected_tags", "").replace("'", "")
         return f"invalid {name}={as_typed(value)}: expected one of {choices or 'its names'}"
-    if first["type"] == "missing":
+    if first["type"] == "missing" and isinstance(first["loc"][-1], str):
         return f"{name} is missing: give {name}=VALUE"
     if first["type"] == "extra_forbidden":
         return f"unknown setting {name}: no code reads it; leave it out"

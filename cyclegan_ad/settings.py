@@ -171,8 +171,8 @@ class _Embedding(_Method):
             check_layers(BACKBONES[self.backbone], self.layers)
         if self.weights_path is not None and not self.pretrained:
             raise UserError(
-                f"method.weights_path={self.weights_path} and method.pretrained=false exclude "
-                "each other: leave one of them out"
+                f"invalid method.weights_path={self.weights_path}: method.pretrained=false uses no "
+                "weights; leave one of them out"
             )
         return self
 

@@ -1,39 +1,36 @@
-"""How fast this machine trains and scores: textbook code against ours, in turns.
+"""How fast this machine trains and scores, compared with a reference implementation.
 
-  python -m experiments.benchmark             every case: on a CPU 15 minutes, on a GPU 8 at most
+  python -m experiments.benchmark             every case: 15 minutes on a CPU, 8 on a GPU
   python -m experiments.benchmark --quick     the most important ones, in 3 minutes
-  python -m experiments.benchmarks.readme     put the recorded results into the README
+  python -m experiments.benchmarks.readme     put the recorded results into the documentation
 
-Each case is measured in a process of its own. What would take longer than these times is left out,
-and named. For figures that mean something, let the machine do nothing else meanwhile.
+Times a reference implementation and this package alternately; close other programs. Each case runs
+in a process of its own. Cases that would exceed these times are left out, and named.
 
 Writes benchmark_<machine>.json (every sample, with versions and processor), .md (the table) and
-.png (how cost grows with batch, pixels and images); a quick one's end in _quick.
+.png (cost by batch and image size); quick ones end in _quick.
 
 Settings (change with name=value):
-  case=A,B,...              only these cases, and nothing is written; case=list names them
+  quick=false               the same as --quick
+  case=all                  A,B,...: only these, and nothing is written; list: print the names
   out=experiments/results   where the results are written
 """
 
+import os
 import signal
 import sys
-import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from time import monotonic
 
 from cyclegan_ad.display.terminal import standard_error
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_text
-from experiments.benchmarks.plan import Case, limit_s, plan, products_case
-from experiments.benchmarks.plot import growth_figure
-from experiments.benchmarks.record import record_path, write_record
-from experiments.benchmarks.runner import Ask, CaseFailed, ask_worker, run_cases
-from experiments.benchmarks.table import BUSY, EXPLANATION, markdown_table, print_table
-from experiments.driver import Settings, open_console, run_driver
+from cyclegan_ad.hardware import cpu_count
+from experiments.benchmarks.plan import limit_s, plan
+from experiments.benchmarks.runner import Ask, ask_worker, run_cases
+from experiments.driver import Settings, print_markdown, run_driver
 
 DEFAULTS = {"quick": "false", "case": "all", "out": "experiments/results"}
-
-_DESCRIPTION_S = 120.0
 
 
 def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
@@ -41,90 +38,59 @@ def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
 
     Args:
         settings: Those of the module's help.
-        ask: What measures a case; for tests.
+        ask: Measures a case.
 
     Returns:
-        What could not be measured, but for what there was no time for.
-
-    Raises:
-        UserError: If a setting is wrong, or nothing can be measured at all.
+        The cases that failed.
     """
-    start = time.monotonic()
+    start = monotonic()
     if settings["quick"] not in ("true", "false"):
-        raise UserError(f"quick={settings['quick']} is not possible; give --quick, or leave it out")
+        raise UserError(f"invalid quick={settings['quick']}: expected true or false")
     quick = settings["quick"] == "true"
-    progress = standard_error()
-    try:
-        found = ask({"kind": "machine"}, _DESCRIPTION_S)
-    except CaseFailed as error:
-        raise UserError(f"nothing can be measured here ({error}); try make setup first") from error
-    machine, device = found["machine"], found["machine"]["device"]
-    precisions = ["float32", "bf16"] if found["bf16"] else ["float32"]
-    cases = [
-        products_case(precisions),
-        *plan(device, bf16=found["bf16"], devices=found["devices"], quick=quick),
-    ]
+    # Here, so that --help answers at once, and processes that import this module stay small.
+    import torch
+
+    from cyclegan_ad.runs.begin import describe_environment
+    from experiments.benchmarks.machine import describe_machine
+    from experiments.benchmarks.record import EXPLANATION, markdown_table, write_record
+    from experiments.benchmarks.training import has_bf16
+
+    machine = describe_machine()
+    device, bf16 = machine["device"], has_bf16(torch.device(machine["device"]))
+    cases = plan(device, bf16=bf16, devices=len(machine["gpus"]) or 1, quick=quick)
+    names = [case.name for case in cases]
     if settings["case"] == "list":
-        print("\n".join(case.name for case in cases))
+        print(*names, sep="\n")
         return []
-    chosen = choose_cases(cases, settings["case"])
+    wanted = names if settings["case"] == "all" else settings["case"].split(",")
+    if unknown := set(wanted).difference(names):
+        raise UserError(f"invalid case={min(unknown)}: no such case; case=list names them")
+    chosen = [case for case in cases if case.name in wanted]
+    progress = standard_error()
     allowed_s = limit_s(device, quick=quick)
-    count = f"{len(chosen)} case{'s' * (len(chosen) != 1)}"
-    progress.print(f"{machine['name']}: {count}, {allowed_s / 60:.0f} minutes at most")
-    if machine["load"] is not None and machine["load"][0] > BUSY:
-        progress.print("note: the machine is busy with other work; the figures will be too low")
-    answers, left_out = run_cases(
-        chosen,
-        device,
-        allowed_s - (time.monotonic() - start),
-        ask=ask,
-        tell=lambda line: progress.print(line, markup=False, soft_wrap=True),
-    )
-    record: dict[str, Any] = {
+    progress.print(f"{machine['name']}: {len(chosen)} cases, at most {allowed_s / 60:.0f} minutes")
+    tell = partial(progress.print, markup=False, soft_wrap=True)
+    answers, left_out = run_cases(chosen, device, allowed_s, ask, tell)
+    record = {
         "quick": quick,
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(monotonic() - start, 1),
         "machine": machine,
-        "versions": found["versions"],
+        "versions": describe_environment(),
         "cases": answers,
         "left_out": left_out,
     }
-    print_table(record, open_console())
+    print_markdown(f"{markdown_table(record)}\n{EXPLANATION}")
     if chosen == cases:
-        _write(record, Path(settings["out"]).expanduser())
-    return [
-        UserError(f"{name} {reason}")
-        for name, reason in left_out.items()
-        if reason.startswith("failed")
-    ]
-
-
-def choose_cases(cases: list[Case], names: str) -> list[Case]:
-    """The cases of the setting ``case``.
-
-    Raises:
-        UserError: If there is no such case.
-    """
-    if names == "all":
-        return cases
-    wanted = names.split(",")
-    for name in wanted:
-        if name not in (case.name for case in cases):
-            raise UserError(f"there is no case {name} here; case=list names those there are")
-    return [case for case in cases if case.name in wanted]
-
-
-def _write(record: dict[str, Any], folder: Path) -> None:
-    path = record_path(folder, record["machine"]["slug"], quick=record["quick"])
-    write_record(path, record)
-    write_text(path.with_suffix(".md"), f"{markdown_table(record)}\n{EXPLANATION}\n")
-    growth_figure(record, path.with_suffix(".png"))
-    print(f"Written to {path}, .md and .png")
+        path = write_record(Path(settings["out"]).expanduser(), record)
+        print(f"Written to {path}, .md and .png")
+    failed = [f"{name} {why}" for name, why in left_out.items() if why.startswith("failed")]
+    return [UserError(line) for line in failed]
 
 
 def main() -> None:
-    """Run the benchmark on the words of the command line."""
-    # Ended from outside, it ends the case that it waits for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Run the benchmark with the words of the command line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running case is stopped
+    os.environ["OMP_NUM_THREADS"] = str(cpu_count())  # inherited by all that is measured
     sys.argv[1:] = ["quick=true" if word == "--quick" else word for word in sys.argv[1:]]
     try:
         run_driver(benchmark, DEFAULTS, __doc__)

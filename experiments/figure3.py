@@ -4,37 +4,33 @@
   python -m experiments.figure3
   python -m experiments.figure3 run_name=cyclegan-64 dataset=screw,brain_mri seed=1
 
-Writes figure3_<run_name>.png. A dataset without a run is left out, with the command that makes it.
+Writes figure3_<run_name>.png. Datasets without a run are left out, with the command that trains it.
 
 Settings (change with name=value):
-  runs=runs               where the runs are
-  run_name=cyclegan-256   which of them
+  runs=runs               folder of the runs
+  run_name=cyclegan-256   which runs
   seed=0                  which split
   dataset=A,B,...         which datasets; default: the paper's seven
   examples=2              images of each class, chosen evenly over the test set
-  out=figures             where the figure is written
+  out=figures             folder that the figure is written to
 """
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
+from cyclegan_ad.reporting.show.data_uris import map_scale
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_metrics
-from experiments.driver import (
-    Settings,
-    choose_datasets,
-    configured_datasets,
-    missing_run,
-    run_directory,
-    run_driver,
-    whole_number,
-)
-from experiments.strips import Strip, Tiles, draw_strips
+from experiments.driver import Settings, read_runs, run_driver, whole_number
 
 DEFAULTS = {
     "runs": "runs",
@@ -44,13 +40,30 @@ DEFAULTS = {
     "examples": "2",
     "out": "figures",
 }
+COLUMNS = ("Image", "Reconstruction", "Squared difference")
+_TILE_INCHES = 1.35
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What the figure shows of one dataset.
+
+    Attributes:
+        title: Its name.
+        tiles: For the normal and for the abnormal class, rows of image, reconstruction ((H, W) or
+            (H, W, 3) uint8), squared difference ((H, W) float32) and mask ((H, W) bool, True where
+            known to be abnormal).
+    """
+
+    title: str
+    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]]
 
 
 def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
-    """Read what a run has kept to be looked at.
+    """Read the examples that a run has kept.
 
     Raises:
-        UserError: If it has kept nothing, or its method makes no reconstructions.
+        UserError: If it has kept none, or its method makes no reconstructions.
     """
     saved = read_examples(run_dir, read_metrics(run_dir))
     if saved.reconstructions is None:
@@ -58,26 +71,75 @@ def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
             f"{run_dir} has no reconstructions to show, its method makes none; use run_name=NAME "
             "of a CycleGAN or GANomaly"
         )
-    pictures: tuple[list[Tiles], list[Tiles]] = ([], [])
-    masks = []
+    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]] = ([], [])
     for label in (0, 1):
         candidates = np.flatnonzero((saved.labels == label) & ~saved.critical)
         count = min(examples, len(candidates))
         for k in range(count):
             i = int(candidates[(2 * k + 1) * len(candidates) // (2 * count)])
-            image, reconstruction = saved.images[i], saved.reconstructions[i]
-            pictures[label].append((_plain(image), _plain(reconstruction), saved.maps[i]))
-            if label:
-                masks.append(saved.masks[i])
-    return Strip(dataset_title(dataset), pictures, masks)
+            pictures = [
+                p[..., 0] if p.shape[-1] == 1 else p
+                for p in (saved.images[i], saved.reconstructions[i])
+            ]
+            tiles[label].append([*pictures, saved.maps[i], saved.masks[i]])
+    return Strip(dataset_title(dataset), tiles)
 
 
 def _plain(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., 0] if image.shape[-1] == 1 else image
 
 
+def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
+    """Draw one strip a dataset, normal images left, abnormal ones right, and write a PNG file.
+
+    Args:
+        strips: At least one.
+        source: Names the runs in the line below the figure.
+        path: File to write.
+
+    Returns:
+        ``path``.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [max(map(len, strip.tiles)) for strip in strips]
+    width, height = 2 * len(COLUMNS) * _TILE_INCHES + 1.2, sum(rows) * _TILE_INCHES + 1.0
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    parts = figure.subfigures(len(strips), 1, height_ratios=rows, squeeze=False)[:, 0]
+    for number, (part, strip, count) in enumerate(zip(parts, strips, rows, strict=True)):
+        axes = part.subplots(count, 2 * len(COLUMNS), squeeze=False)
+        part.supylabel(strip.title, fontsize=11)
+        scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
+        for empty in axes.flat:
+            empty.set_axis_off()
+        drawn: Any = None
+        for label, tiles in enumerate(strip.tiles):
+            for at, row in enumerate(tiles):
+                for column, name in enumerate(COLUMNS):
+                    tile = axes[at, label * len(COLUMNS) + column]
+                    look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
+                    if name == "Squared difference":
+                        look = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
+                    drawn = tile.imshow(row[column], interpolation="nearest", **look)
+                    if label and name != "Reconstruction":
+                        outline(tile, row[3], 0.9)
+        part.colorbar(drawn, ax=axes, extend="max", fraction=0.02, pad=0.01).ax.tick_params(
+            labelsize=8
+        )
+        if number == 0:
+            for column, tile in enumerate(axes[0]):
+                label, kind = divmod(column, len(COLUMNS))
+                title = f"{CLASS_NAMES[label].capitalize()}\n{COLUMNS[kind]}"
+                tile.set_title(title, fontsize=9, color=CLASS_COLOURS[label])
+    note = f"{source}. Each dataset has a colour scale of its own."
+    if any(row[3].any() for strip in strips for row in strip.tiles[1]):
+        note += " Outline: the annotated defect."
+    figure.supxlabel(note, fontsize=9)
+    return save_figure(figure, path)
+
+
 def figure3(settings: Settings) -> list[UserError]:
-    """Draw the figure from the runs there are.
+    """Draw the figure from the runs that exist.
 
     Args:
         settings: Those of the module's help.
@@ -89,17 +151,7 @@ def figure3(settings: Settings) -> list[UserError]:
         UserError: If a setting is wrong.
     """
     examples = whole_number(settings, "examples", 1)
-    strips: list[Strip] = []
-    missing: list[UserError] = []
-    for dataset in choose_datasets(settings, configured_datasets()):
-        run_dir = run_directory(settings, dataset)
-        if not (run_dir / "metrics.json").is_file():
-            missing.append(missing_run(settings, dataset, "figure3"))
-            continue
-        try:
-            strips.append(read_strip(run_dir, dataset, examples))
-        except UserError as error:
-            missing.append(error)
+    strips, missing = read_runs(settings, "figure3", partial(read_strip, examples=examples))
     if strips:
         path = Path(settings["out"]).expanduser() / f"figure3_{settings['run_name']}.png"
         source = f"{settings['run_name']}, seed {settings['seed']}"

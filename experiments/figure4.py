@@ -1,39 +1,35 @@
-"""Figure 4: how the scores of normal and abnormal test images lie, with the ZFN and ACC thresholds.
+"""Figure 4: distributions of the scores of both classes, with the ZFN and ACC thresholds.
 
   python -m cyclegan_ad.train +experiment=figure4            trains what the figure shows
   python -m experiments.figure4
   python -m experiments.figure4 score=fid run_name=cyclegan-64 dataset=screw,brain_mri
 
-Writes figure4_<run_name>_<score>.png. A dataset without a run is left out, with the command that
-makes it.
+Writes figure4_<run_name>_<score>.png. Datasets without a run are left out, with the command that
+trains it.
 
 Settings (change with name=value):
-  runs=runs               where the runs are
-  run_name=cyclegan-256   which of them
+  runs=runs               folder of the runs
+  run_name=cyclegan-256   which runs
   seed=0                  which split
   dataset=A,B,...         which datasets; default: the paper's seven
   score=sse               a column of scores.csv
-  out=figures             where the figure is written
+  out=figures             folder that the figure is written to
 """
 
+import math
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure
+from cyclegan_ad.display.histogram import draw_scores
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reference.paper import paper_table1
+from cyclegan_ad.reporting.labels import dataset_title
 from cyclegan_ad.runs.results import read_scores
-from experiments.distributions import Distribution, draw_distributions
-from experiments.driver import (
-    Settings,
-    choose_datasets,
-    configured_datasets,
-    missing_run,
-    run_directory,
-    run_driver,
-)
-from experiments.remedy import scoring_command
-
-# Columns of scores.csv beside the scores.
-NO_SCORES = ("path", "label")
+from experiments.driver import Settings, read_runs, run_driver
 
 DEFAULTS = {
     "runs": "runs",
@@ -43,6 +39,27 @@ DEFAULTS = {
     "score": "sse",
     "out": "figures",
 }
+# Entries of a summary by name of the threshold.
+THRESHOLDS = {
+    "ZFN": ("zfn_threshold", "zfn_accuracy"),
+    "ACC": ("max_accuracy_threshold", "max_accuracy"),
+}
+_FONT_SIZE = 8.5
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Scores of the test set of one run.
+
+    Attributes:
+        title: Name of the dataset.
+        scores: N scores, raw units.
+        labels: N labels, 0 normal, 1 abnormal.
+    """
+
+    title: str
+    scores: list[float]
+    labels: list[int]
 
 
 def read_distribution(run_dir: Path, dataset: str, score: str) -> Distribution:
@@ -51,20 +68,73 @@ def read_distribution(run_dir: Path, dataset: str, score: str) -> Distribution:
     Raises:
         UserError: If they are missing or damaged, or there is no such score.
     """
-    rows = read_scores(run_dir)
-    if score not in rows[0]:
-        there = ", ".join(name for name in rows[0] if name not in NO_SCORES)
-        command = scoring_command(run_dir, score)
-        remedy = "name another with score=NAME" if command is None else f"add it with: {command}"
-        raise UserError(f"{run_dir / 'scores.csv'} has no column {score}, but {there}; {remedy}")
-    scores, labels = [row[score] for row in rows], [row["label"] for row in rows]
-    if len(set(labels)) < 2:
-        raise UserError(f"{run_dir / 'scores.csv'} has images of one class only; evaluate it again")
-    return Distribution.of(dataset, scores, labels)
+    rows, path = read_scores(run_dir), run_dir / "scores.csv"
+    columns = [name for name in rows[0] if name not in ("path", "label")]
+    if score not in columns:
+        raise UserError(
+            f"invalid score={score}: {path} has {', '.join(columns)}; to add a score: "
+            f"python -m cyclegan_ad.evaluate run={run_dir} score=NAME"
+        )
+    found = Distribution(
+        dataset_title(dataset), [row[score] for row in rows], [row["label"] for row in rows]
+    )
+    if len(set(found.labels)) < 2:
+        raise UserError(f"{path} has images of one class only; evaluate it again")
+    return found
+
+
+def draw_distributions(found: list[Distribution], score: str, source: str, path: Path) -> Path:
+    """Draw one histogram a dataset and write a PNG file.
+
+    Args:
+        found: At least one.
+        score: Column of scores.csv.
+        source: Names the runs in the line below the figure.
+        path: File to write.
+
+    Returns:
+        ``path``.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    columns = min(2, len(found))
+    rows = math.ceil(len(found) / columns)
+    size = (5.2 * columns, 2.9 * rows + 0.9)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes, distribution in zip(panels, found, strict=False):
+        _draw(axes, distribution)
+    for axes in panels[len(found) :]:
+        axes.set_axis_off()
+    classes = zip(CLASS_NAMES, CLASS_COLOURS, strict=True)
+    handles = [Patch(facecolor=colour, alpha=0.6, label=name) for name, colour in classes]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+    figure.supxlabel(
+        f"{score} (higher: more abnormal)\n"
+        f"{source}. Both thresholds are set on the images shown: the accuracies are optimistic.",
+        fontsize=10,
+    )
+    figure.supylabel("test images", fontsize=10)
+    return save_figure(figure, path)
+
+
+def _draw(axes: Any, found: Distribution) -> None:
+    # The thresholds are set on the images themselves, as in the paper.
+    summary = summarise(found.scores, found.labels)
+    thresholds = {name: summary[threshold] for name, (threshold, _) in THRESHOLDS.items()}
+    look = {"font_size": _FONT_SIZE, "line_spacing": 0.085}
+    draw_scores(axes, found.scores, found.labels, thresholds, **look)
+    figures = {name: summary[accuracy] for name, (_, accuracy) in THRESHOLDS.items()}
+    figures["AUROC"] = summary["auroc"]
+    told = ", ".join(f"{name} {100 * figure:.1f} %" for name, figure in figures.items())
+    above = 3.5 * _FONT_SIZE  # the names of two thresholds
+    axes.set_title(found.title, loc="left", fontsize=11, fontweight="bold", pad=above)
+    axes.set_title(told, loc="right", fontsize=_FONT_SIZE, pad=above)
 
 
 def figure4(settings: Settings) -> list[UserError]:
-    """Draw the figure from the runs there are.
+    """Draw the figure from the runs that exist.
 
     Args:
         settings: Those of the module's help.
@@ -75,27 +145,12 @@ def figure4(settings: Settings) -> list[UserError]:
     Raises:
         UserError: If a setting is wrong.
     """
-    if settings["score"] in NO_SCORES:
-        raise UserError(
-            f"score={settings['score']} is not possible; it is a column of scores.csv with scores, "
-            "such as sse"
-        )
-    found: list[Distribution] = []
-    missing: list[UserError] = []
-    for dataset in choose_datasets(settings, configured_datasets()):
-        run_dir = run_directory(settings, dataset)
-        if not (run_dir / "metrics.json").is_file():
-            missing.append(missing_run(settings, dataset, "figure4"))
-            continue
-        try:
-            found.append(read_distribution(run_dir, dataset, settings["score"]))
-        except UserError as error:
-            missing.append(error)
+    score = settings["score"]
+    found, missing = read_runs(settings, "figure4", partial(read_distribution, score=score))
     if found:
-        name = f"figure4_{settings['run_name']}_{settings['score']}.png"
-        path = Path(settings["out"]).expanduser() / name
+        path = Path(settings["out"]).expanduser() / f"figure4_{settings['run_name']}_{score}.png"
         source = f"{settings['run_name']}, seed {settings['seed']}"
-        print(f"Written to {draw_distributions(found, settings['score'], source, path)}")
+        print(f"Written to {draw_distributions(found, score, source, path)}")
     return missing
 
 

@@ -2,27 +2,29 @@
 
   python -m experiments.score_precision run_name=cyclegan-64 dataset=brain_mri,screw seed=0,1,2
 
-Scores the test images of each run twice, with score.precision=float32 and bf16, and writes
-score_precision.csv and score_precision.md. The runs stay as they are.
+Scores the test images of each run with score.precision=float32 and bf16, and writes
+score_precision.csv and score_precision.md. The runs are not changed.
 
 Settings (change with name=value):
-  runs=runs                     where the runs are
-  run_name=cyclegan-64          which of them
+  runs=runs                     folder of the runs
+  run_name=cyclegan-64          which runs
   dataset=A,B,...               which datasets
   seed=0,1,2                    which splits
   score=sse,peak,standardised,fid
   extractor=efficientnet_lite0  network behind fid; or inception
   data_dir=data                 folder of the datasets; also CYCLEGAN_AD_DATA
   accelerator=auto              auto, cpu or gpu
-  out=tables                    where the table is written
+  out=tables                    folder that the table is written to
 """
 
 import os
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.device import choose_device, prepare_process
@@ -55,9 +57,9 @@ class Change:
         images: Test images.
         largest: Largest relative change of a score.
         median: Median of the relative changes.
-        ranks: Images whose rank among the test images is another one.
-        farthest: By how many places at most.
-        decisions: Images that the ZFN threshold decides otherwise, each with its own threshold.
+        ranks: Images whose rank among the test images changes.
+        farthest: Largest change of a rank.
+        decisions: Images whose decision changes, each precision with its own ZFN threshold.
         auroc_float32: In [0, 1].
         auroc_bf16: In [0, 1].
     """
@@ -81,7 +83,7 @@ def compare(exact: ArrayLike, rounded: ArrayLike, labels: ArrayLike) -> Change:
     """
     a, b = np.asarray(exact, np.float64), np.asarray(rounded, np.float64)
     relative = np.abs(b / a - 1)
-    moves = np.abs(_ranks(a) - _ranks(b))
+    moves = np.abs(rankdata(a, method="ordinal") - rankdata(b, method="ordinal"))
     decided = [s >= summarise(s, labels)["zfn_threshold"] for s in (a, b)]
     return Change(
         images=len(a),
@@ -101,21 +103,21 @@ def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
     Returns:
         Score column in float32 -> what bfloat16 changes.
     """
-    made_with = run.read_config()
-    made_with |= {"data_dir": settings["data_dir"]}
+    made_with = run.read_config().replaced({"data_dir": settings["data_dir"]})
     device = choose_device(settings["accelerator"])
     data = build_data(made_with)
     data.setup()
-    method = load_method(made_with["method"]["name"], run.checkpoint, device)
+    method = load_method(made_with.method.name, run.checkpoint, device)
     found: list[Scored] = []
     for precision in ("float32", "bf16"):
-        wanted = made_with["score"] | {
-            "names": settings["score"].split(","),
-            "extractor": settings["extractor"],
-            "precision": precision,
-        }
-        scores = build_scores(wanted).to(device)
-        size = wanted["batch_size"]
+        wanted = made_with.score.replaced(
+            {
+                "names": settings["score"].split(","),
+                "extractor": settings["extractor"],
+                "precision": precision,
+            }
+        )
+        scores, size = build_scores(wanted.columns).to(device), wanted.batch_size
         found.append(evaluate(method, data, scores, device=device, batch_size=size).test)
     exact, rounded = found
     pairs = zip(exact.scores.items(), rounded.scores.values(), strict=True)
@@ -125,7 +127,7 @@ def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
 def score_precision(settings: Settings) -> list[UserError]:
     """Compare, print and write; returns the runs that are missing."""
     prepare_process()
-    rows: list[list[object]] = []
+    rows: list[list[Any]] = []
     missing: list[UserError] = []
     for dataset in settings["dataset"].split(","):
         for seed in settings["seed"].split(","):
@@ -143,21 +145,13 @@ def score_precision(settings: Settings) -> list[UserError]:
         header = ["dataset", "seed", "score", *(field.name for field in fields(Change))]
         out = Path(settings["out"]).expanduser()
         write_rows(out / "score_precision.csv", header, rows)
-        table = [
-            _line(header),
-            _line(["---"] * 3 + ["---:"] * (len(header) - 3)),
-            *map(_line, rows),
-        ]
-        write_text(out / "score_precision.md", "\n".join(table) + "\n")
-        print(f"Written to {out / 'score_precision.csv'} and {out / 'score_precision.md'}")
+        rule = ["---"] * 3 + ["---:"] * (len(header) - 3)
+        write_text(out / "score_precision.md", "\n".join(map(_line, [header, rule, *rows])) + "\n")
+        print(f"Written to {out / 'score_precision.csv'} and .md")
     return missing
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
-
-
-def _line(cells: list[object] | list[str]) -> str:
+def _line(cells: list[Any]) -> str:
     texts = [f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in cells]
     return f"| {' | '.join(texts)} |"
 

@@ -3,24 +3,19 @@
   python -m experiments.table1 data_dir=data
   python -m experiments.table1 data_dir=data dataset=screw,brain_mri
 
-Counts the files on disk and splits them as training does; no image is opened. Writes table1.csv
-and table1.md.
+Counts the files on disk and splits them as training does, without opening an image. Writes
+table1.csv and table1.md.
 
 Settings (change with name=value):
   data_dir=data     folder of the datasets; also CYCLEGAN_AD_DATA
   dataset=A,B,...   which datasets; default: the paper's seven
-  out=tables        where the table is written
+  out=tables        folder that the table is written to
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cyclegan_ad.data.samples import find_root, list_samples
 from cyclegan_ad.data.split import split_samples
@@ -31,7 +26,7 @@ from experiments.driver import (
     Settings,
     choose_datasets,
     configured_datasets,
-    open_console,
+    print_markdown,
     run_driver,
 )
 
@@ -44,12 +39,12 @@ DEFAULTS = {
 _SEED = 0
 
 SIZES = ("train_normal", "train_abnormal", "test_normal", "test_abnormal")
-HEADINGS = ("Train normal", "Train abnormal", "Test normal", "Test abnormal")
+HEADINGS = "Train normal | Train abnormal | Test normal | Test abnormal | Test behind Table 2"
 EXPLANATION = (
-    "Ours: half of the smaller class, rounded down, tests, and as many of the other class. The "
-    "last column is the number of test images of each class that the accuracies of Table 2 are "
-    "fractions of: Table 1 prints 60 for screw, 41 for tile and 66 for breast ultrasound, Table 2 "
-    "was computed on 59, 42 and 65."
+    "Ours: half of the smaller class (rounded down) and as many images of the other class are "
+    "test images. The last column is the number of test images of each class that the accuracies "
+    "of Table 2 are fractions of: Table 1 prints 60 for screw, 41 for tile and 66 for breast "
+    "ultrasound, Table 2 was computed on 59, 42 and 65."
 )
 
 
@@ -94,10 +89,10 @@ def count(dataset: str, config: dict[str, Any], data_dir: Path) -> tuple[int, in
     Args:
         dataset: Name of the dataset.
         config: Content of its file under ``conf/dataset``.
-        data_dir: Folder that holds the datasets.
+        data_dir: Folder of the datasets.
 
     Returns:
-        Normal and abnormal images that train, then those that test.
+        Normal and abnormal training images, normal and abnormal test images.
 
     Raises:
         UserError: If the dataset is not there or has too few images.
@@ -116,17 +111,7 @@ def count(dataset: str, config: dict[str, Any], data_dir: Path) -> tuple[int, in
 
 
 def table1(settings: Settings) -> list[UserError]:
-    """Count, print and write the table.
-
-    Args:
-        settings: ``data_dir``, ``dataset`` and ``out``.
-
-    Returns:
-        Why datasets were left out.
-
-    Raises:
-        UserError: If a name is unknown.
-    """
+    """Count, print and write the table; returns why datasets were left out."""
     paper, configs = paper_table1(), configured_datasets()
     data_dir, out = (Path(settings[name]).expanduser() for name in ("data_dir", "out"))
     rows: list[Row] = []
@@ -139,66 +124,35 @@ def table1(settings: Settings) -> list[UserError]:
         else:
             rows.append(Row(dataset, ours, paper[dataset]))
     if rows:
-        _print(rows, open_console())
-        _write(rows, out)
+        text = markdown(rows)
+        print_markdown(text)
+        header = ["dataset", *SIZES, *(f"paper_{size}" for size in SIZES)]
+        write_rows(
+            out / "table1.csv",
+            [*header, "test_per_class_behind_table2", "remark"],
+            [[r.dataset, *r.ours, *r.printed, r.paper.behind_table2, r.remark] for r in rows],
+        )
+        write_text(out / "table1.md", text)
         print(f"Written to {out / 'table1.csv'} and {out / 'table1.md'}")
     return missing
 
 
-def _print(rows: list[Row], console: Console) -> None:
-    ascii_only = not console.encoding.lower().startswith("utf")
-    table = Table(
-        title="Table 1, images: above ours, below the paper's",
-        title_justify="left",
-        title_style="bold",
-        box=None if ascii_only else box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    table.add_column("Dataset", no_wrap=True)
-    for heading in HEADINGS:
-        table.add_column(heading.replace(" ", "\n"), justify="right")
-    table.add_column("Test a class\nbehind Table 2", justify="right")
-    for row in rows:
-        pairs = zip(row.ours, row.printed, strict=True)
-        cells = [f"{ours}\n{printed}" for ours, printed in pairs]
-        name = row.dataset if row.ours == row.printed else f"{row.dataset} *"
-        table.add_row(name, *cells, str(row.paper.behind_table2))
-    console.print(table)
-    if any(row.ours != row.printed for row in rows):
-        console.print("* ours differs from Table 1\n")
-    console.print(EXPLANATION)
-    for row in rows:
-        if row.remark:
-            console.print(Text(f"- {row.dataset}: {row.remark}"))
-    console.print()
-
-
-def _write(rows: list[Row], out: Path) -> None:
-    header = ["dataset", *SIZES, *(f"paper_{size}" for size in SIZES)]
-    write_rows(
-        out / "table1.csv",
-        [*header, "test_per_class_behind_table2", "remark"],
-        [
-            [row.dataset, *row.ours, *row.printed, row.paper.behind_table2, row.remark]
-            for row in rows
-        ],
-    )
+def markdown(rows: list[Row]) -> str:
+    """Write the table as Markdown."""
     lines = [
         "# Table 1: images that train and test",
         "",
         "Each cell: ours / the paper's.",
         "",
-        f"| Dataset | {' | '.join(HEADINGS)} | Test a class behind Table 2 |",
-        f"| --- | {'---: | ' * len(HEADINGS)}---: |",
+        f"| Dataset | {HEADINGS} |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         pairs = zip(row.ours, row.printed, strict=True)
         cells = " | ".join(f"{ours} / {printed}" for ours, printed in pairs)
         lines.append(f"| {row.dataset} | {cells} | {row.paper.behind_table2} |")
-    lines += ["", EXPLANATION, ""]
-    lines += [f"- {row.dataset}: {row.remark}" for row in rows if row.remark]
-    write_text(out / "table1.md", "\n".join(lines).rstrip() + "\n")
+    remarks = [f"- {row.dataset}: {row.remark}" for row in rows if row.remark]
+    return "\n".join([*lines, "", EXPLANATION, "", *remarks]).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,22 @@
-"""Fixtures shared by the whole suite."""
+"""Fixtures shared by the whole suite; one thread of torch in each of its processes."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+# Before torch is imported, here and in the commands that tests start: pytest-xdist runs a worker
+# for each core already. A test that needs several threads sets their number and puts it back.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from filelock import FileLock
 
 import cyclegan_ad  # noqa: F401  (first: it lets torchvision be imported beside a CPU build of torch)
+from cyclegan_ad.runs.directory import RunDirectory
 
 # Too large for tests/golden.
 KEPT_BESIDE = ("training_step_rgb.npz",)
@@ -36,11 +45,42 @@ def golden() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def inception_stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A temporary folder of all workers of pytest-xdist together."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(scope="session")
+def inception_stand_in(shared_folder: Path) -> Path:
     """Random weights in place of pytorch-fid's; use them through ``torch_home``."""
     from experiments.random_inception import write_random_inception
 
-    return write_random_inception(tmp_path_factory.mktemp("torch_home"))
+    home = shared_folder / "torch_home"
+    with FileLock(f"{home}.lock"):
+        found = sorted(home.glob("hub/checkpoints/*"))
+        return found[0] if found else write_random_inception(home)
+
+
+@pytest.fixture(scope="session")
+def finished(shared_folder: Path) -> tuple[Path, RunDirectory, dict[str, Any]]:
+    """Data, run directory and metrics of a finished tiny job, logged to CSV. Do not change it.
+
+    It is trained once for all workers; ``copy`` in ``tests/test_job.py`` gives one to change.
+    """
+    from tiny import draw_folder, settings
+
+    from cyclegan_ad.train import train
+
+    folder = shared_folder / "finished"
+    root, returned = folder / "data", folder / "returned.json"
+    words = ("logger=csv", "trainer.log_every_n_steps=2", "trainer.snapshot_every_n_epochs=2")
+    chosen = settings(root, folder / "runs", *words)
+    with FileLock(f"{folder}.lock"):
+        if not returned.is_file():
+            draw_folder(root)
+            returned.write_text(json.dumps(train(chosen)))
+    return root, RunDirectory.of(chosen), json.loads(returned.read_text())
 
 
 @pytest.fixture

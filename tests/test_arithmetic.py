@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from scored import make_scores
 from torch import Tensor
 
 from cyclegan_ad.data.demo.dataset import draw_image
@@ -12,7 +13,6 @@ from cyclegan_ad.device import arithmetic
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor
 from cyclegan_ad.scoring.parts import View
-from cyclegan_ad.scoring.scores import Scores
 
 CPU = torch.device("cpu")
 
@@ -94,8 +94,8 @@ def test_bfloat16_changes_scores_by_a_few_percent() -> None:
     images = demo_images(24)
     method, names = Method(images.shape[1]), ["sse", "peak"]
     with torch.inference_mode():
-        exact, exact_maps = Scores(names, None, peak_sigma_px=2)(method, images)
-        rounded, maps = Scores(names, None, peak_sigma_px=2, precision="bf16")(method, images)
+        exact, exact_maps = make_scores(names, None, peak_sigma_px=2)(method, images)
+        rounded, maps = make_scores(names, None, peak_sigma_px=2, precision="bf16")(method, images)
     assert list(rounded) == ["sse_bf16", "peak_2px_bf16"]
     for (column, values), changed in zip(exact.items(), rounded.values(), strict=True):
         assert changed.dtype == torch.float64

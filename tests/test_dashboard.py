@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import wandb
+from errors import refuses
 from tiny import compose_settings, draw_folder, settings
 
 from cyclegan_ad.dashboard import dashboard
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.tracking import wandb_workspace
@@ -122,14 +122,14 @@ def test_a_dry_run_prints_the_layout_without_account_or_package(
 
 
 def test_without_an_account_it_says_so() -> None:
-    with pytest.raises(UserError, match="no W&B account is configured: run `wandb login`"):
+    with refuses(remedy="wandb login"):
         dashboard(compose_settings("dashboard", ["entity=us"]))
 
 
 def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
-    with pytest.raises(UserError, match=r"pip install 'cyclegan-ad\[dashboard\]'"):
+    with refuses(remedy="pip install 'cyclegan-ad[dashboard]'"):
         dashboard(compose_settings("dashboard", ["entity=us"]))
 
 
@@ -142,11 +142,8 @@ def test_what_wandb_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, error: 
 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(Workspace, "save", refuse)
-    with pytest.raises(
-        UserError, match="W&B did not take the dashboard of us/cyclegan_ad: no "
-    ) as e:
+    with refuses(facts=("W&B", "us/cyclegan_ad", str(error).splitlines()[0])):
         dashboard(compose_settings("dashboard", ["entity=us"]))
-    assert "\n" not in str(e.value)
 
 
 def test_it_is_saved_and_its_address_told(
@@ -166,16 +163,16 @@ def test_it_is_saved_and_its_address_told(
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("word", "value", "remedy"),
     [
-        ("project=null", "project=None is not possible"),
-        ("name=''", "name= is not possible"),
-        ("entity=3", "entity=3 is not possible"),
-        ("dry_run=maybe", "dry_run=maybe is not possible; use true or false"),
-        ("columns=sse", "columns=sse is not possible; it is a list"),
-        ("columns=[]", r"columns=\[\] is not possible"),
+        ("project=null", None, ()),
+        ("name=''", "", ()),
+        ("entity=3", 3, ()),
+        ("dry_run=maybe", "maybe", ("true", "false")),
+        ("columns=sse", "sse", "list"),
+        ("columns=[]", [], ()),
     ],
 )
-def test_wrong_settings_are_named(word: str, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_wrong_settings_are_named(word: str, value: object, remedy: str | tuple[str, ...]) -> None:
+    with refuses(setting=word.partition("=")[0], value=value, remedy=remedy):
         dashboard(compose_settings("dashboard", [word]))

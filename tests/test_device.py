@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from errors import refuses
 
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
-from cyclegan_ad.errors import UserError
 
 
 def test_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="torch finds none here"):
+    with refuses(facts="GPU"):
         choose_device("gpu")
     assert choose_device("auto") == torch.device("cpu")
 

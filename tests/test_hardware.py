@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from errors import refuses
 
 from cyclegan_ad import hardware
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.hardware import claim_gpus, gpus_per_job, jobs_at_once, share_threads
+from cyclegan_ad.hardware import (
+    available_bytes,
+    claim_gpus,
+    gpus_per_job,
+    jobs_at_once,
+    share_threads,
+)
+
+
+def test_memory_of_this_machine_is_known() -> None:
+    assert available_bytes(torch.device("cpu")) > 1e6
 
 
 @pytest.mark.parametrize(
@@ -101,7 +111,7 @@ def test_processes_claim_gpus_of_their_own_and_wait_for_them(tmp_path: Path) -> 
 
 
 def test_more_gpus_than_there_are() -> None:
-    with pytest.raises(UserError, match=r"4 asked for, 2 on this machine; give trainer.dev"):
+    with refuses(facts=("4", "2"), remedy="trainer.devices"):
         claim_gpus(["0", "1"], 4)
 
 

@@ -17,7 +17,7 @@ ROOT = Path(cyclegan_ad.__file__).parent
 FLOORS = """
 errors
 text, files, endings, hardware, device, path_settings, optional_packages, torchvision_compat
-networks, metrics, pretrained, detector
+networks, metrics, pretrained, detector, setting_types
 methods
 data
 scoring
@@ -25,8 +25,9 @@ settings
 composing, runs
 reference, display, out_of_memory
 tracking, build
-training, evaluation
-reporting, job
+training, evaluation, resolve_auto
+processes, reporting
+job
 cli
 train, evaluate, report, dashboard
 """

@@ -1,6 +1,9 @@
 """A dataset and settings so small that a whole job takes a second or two."""
 
+import copy
+import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from PIL import Image
 from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.files import write_json
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings, read_settings
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (
@@ -72,13 +76,35 @@ def overrides(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> l
     return [*of_method(method), *places, *more]
 
 
-def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> dict[str, Any]:
+def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Settings:
     """All settings of a tiny job, composed from the real configuration."""
-    return compose_settings("train", overrides(root, runs, *more, method=method))
+    job = compose_settings("train", [*of_method(method), *more])
+    given = {word.partition("=")[0] for word in more}
+    # Set afterwards, so that a job composed before is not composed again for another folder.
+    places = {"dataset.root": str(root), "runs": str(runs), "cache_dir": f"{runs}/cache"}
+    placed = {name: place for name, place in places.items() if name not in given}
+    return check_settings(changed_all(job, placed))
+
+
+def resolved(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Settings:
+    """The same without ``auto``."""
+    from cyclegan_ad.resolve_auto import resolve_auto  # which loads torch
+
+    return resolve_auto(settings(root, runs, *more, method=method))
 
 
 def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
     """What the command line would make of these words."""
+    environment = {name: os.environ.get(name) for name in ("HOME", *PLACES)}
+    return copy.deepcopy(_composed(config_name, tuple(words), tuple(environment.items())))
+
+
+PLACES = ("CYCLEGAN_AD_DATA", "CYCLEGAN_AD_CACHE")
+
+
+@cache
+def _composed(config_name: str, words: tuple[str, ...], environment: object) -> dict[str, Any]:
+    # Hydra takes a fifth of a second; the environment is what the configuration reads of it.
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose(config_name, list(words))
@@ -87,16 +113,68 @@ def compose_settings(config_name: str, words: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def start_run(job: dict[str, Any], *, finished: bool, **trainer: object) -> RunDirectory:
+ABSENT = object()
+
+
+def check_settings(raw: Any) -> Settings:
+    """The settings of a training command, checked."""
+    return read_settings(Settings, raw)
+
+
+def setting(job: Any, name: str) -> Any:
+    """Value of a setting by its dotted name, as YAML has it; a group as a plain dictionary."""
+    value = saved(job)
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def changed(job: Any, name: str, value: object) -> Any:
+    """A copy of the settings with another value of a dotted name, or without it (``ABSENT``)."""
+    if isinstance(job, Settings):
+        return job.replaced({name: value})
+    result = copy.deepcopy(job)
+    *groups, last = name.split(".")
+    at = result
+    for group in groups:
+        at = at[group]
+    assert last in at, name
+    if value is ABSENT:
+        del at[last]
+    else:
+        at[last] = value
+    return result
+
+
+def changed_all(job: Any, values: dict[str, object]) -> Any:
+    """``changed`` for several settings, by their dotted names."""
+    if isinstance(job, Settings):
+        return job.replaced(values)
+    for name, value in values.items():
+        job = changed(job, name, value)
+    return job
+
+
+def changed_group(job: Any, group: str, values: dict[str, object]) -> Any:
+    """``changed`` for several settings of one group, by their names inside it."""
+    return changed_all(job, {f"{group}.{name}": value for name, value in values.items()})
+
+
+def saved(job: Any) -> dict[str, Any]:
+    """The settings as they stand in ``config.yaml``."""
+    return job.as_dict() if isinstance(job, Settings) else dict(copy.deepcopy(job))
+
+
+def start_run(job: Settings, *, finished: bool, **trainer: object) -> RunDirectory:
     """A run directory of a job, as far as the first checks read it."""
     run = RunDirectory.of(job)
     run.path.mkdir(parents=True)
-    made_with = job | {"trainer": job["trainer"] | trainer}
-    run.config.write_text(yaml.safe_dump(made_with))
+    made_with = changed_group(job, "trainer", trainer)
+    run.config.write_text(yaml.safe_dump(saved(made_with)))
     write_json(
         run.training,
         {
-            "epochs": job["trainer"]["max_epochs"] if finished else 1,
+            "epochs": setting(job, "trainer.max_epochs") if finished else 1,
             "steps": 9,
             "seconds": 1,
             "finished": finished,

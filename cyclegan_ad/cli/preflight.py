@@ -10,7 +10,7 @@ from cyclegan_ad.optional_packages import (
 )
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.scoring.names import needs_extractor
-from cyclegan_ad.settings import CycleGAN, PaDiM, PatchCore, Settings, WandbLogger
+from cyclegan_ad.settings import PaDiM, PatchCore, Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 
 
@@ -89,7 +89,7 @@ def claim(settings: Settings) -> State:
 
 def _check_packages_of_method(settings: Settings) -> None:
     method = settings.method
-    if isinstance(method, CycleGAN):
+    if not settings.entry.needs_anomalib:
         return
     ensure_anomalib(method.name)
     if (

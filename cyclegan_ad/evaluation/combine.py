@@ -107,7 +107,7 @@ def combine(
             "test_abnormal": int((found.test.labels == 1).sum()),
             "thresholds_set_on": "the test images (optimistic)",
             "columns": metrics["columns"]
-            | {column.column: column.as_dict() for column in settings.score.columns},
+            | {column.column: column.as_dict() for column in found.columns},
             "scores": metrics["scores"] | found.summary,
             **decide(
                 tested,

@@ -1,8 +1,11 @@
 """Scores the test set of a trained run and writes all that follows from the scores."""
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -21,10 +24,11 @@ from cyclegan_ad.evaluation.pictures import (
     examples_of,
     write_examples,
 )
-from cyclegan_ad.evaluation.test_set import evaluate
+from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
+from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
-from cyclegan_ad.runs.begin import check_split
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.examples import FILE as EXAMPLES
@@ -78,29 +82,8 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
     files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
     if config.protocol.calibration_fraction > 0:
         files.append(run.calibration)
-    whole = config.method.name != "cyclegan" or run.detector.is_dir()
+    whole = not config.entry.saves_detector or run.detector.is_dir()
     return whole and all(file.is_file() for file in files)
-
-
-def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
-    """Score the test set of a trained run, write the results and print the table.
-
-    Args:
-        run: The run.
-        settings: Its settings, with the scores asked for.
-
-    Returns:
-        What ``metrics.json`` holds.
-
-    Raises:
-        UserError: If the images or the weights of a network behind a score cannot be had.
-    """
-    data = prepare_data(settings)
-    with run.locked():
-        check_split(run, data)
-        results = evaluate_run(run, settings, data)
-    print_outcome(run, results.metrics)
-    return results.metrics
 
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
@@ -108,6 +91,52 @@ def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     print_result(metrics, differences_of_run(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """A trained method and what it says of the test set."""
+
+    method: TrainedMethod
+    device: torch.device
+    found: Evaluation
+
+
+def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> ScoredRun:
+    """Score the test set with the run's last weights; nothing is written.
+
+    In a group of processes, each scores a part of the images and gets what all have found.
+
+    Args:
+        run: A trained run.
+        settings: Its settings, with the scores asked for.
+        data: Its data, set up.
+
+    Raises:
+        UserError: If its last checkpoint is damaged or not that of this run's last epoch.
+    """
+    rank, processes = rank_and_processes()
+    device = choose_device(settings.trainer.accelerator)
+    if rank == 0:
+        for line in doubts(run):
+            print(f"{printable(line)}; scored again, without other scores that are in doubt")
+    epochs = check_checkpoint(run, identity_of(settings.training(), data))
+    if epochs != settings.trainer.max_epochs:
+        raise UserError(
+            f"{run.checkpoint} is of epoch {epochs}, but {run.training} says that the training is "
+            f"finished; put back the last one, or delete {run.training.name} and train again to "
+            f"resume after epoch {epochs}"
+        )
+    method = load_method(settings.method.name, run.checkpoint, device)
+    scores = build_scores(settings.score.columns, settings.cache_dir / "features").to(device)
+    score = partial(
+        evaluate, method, data, scores, device=device, batch_size=settings.score.batch_size
+    )
+    if rank > 0:
+        return ScoredRun(method, device, score())
+    print(f"scoring on {describe_device(device, processes)}", flush=True)
+    with decoding_progress("Scoring images") as progress:
+        return ScoredRun(method, device, score(progress=progress))
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
@@ -124,38 +153,31 @@ def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule)
         What was written.
 
     Raises:
-        UserError: If its last checkpoint is damaged or not that of this run's last epoch.
+        UserError: As :func:`score_run` does.
     """
-    for line in doubts(run):
-        print(f"{printable(line)}; scored again, without other scores that are in doubt")
-    device = choose_device(settings.trainer.accelerator)
-    epochs = check_checkpoint(run, identity_of(settings.training(), data))
-    if epochs != settings.trainer.max_epochs:
-        raise UserError(
-            f"{run.checkpoint} is of epoch {epochs}, but {run.training} says that the training is "
-            f"finished; put back the last one, or delete {run.training.name} and train again to "
-            f"resume after epoch {epochs}"
-        )
-    method = load_method(settings.method.name, run.checkpoint, device)
-    scores = build_scores(settings.score.columns, settings.cache_dir / "features").to(device)
-    print(f"scoring on {describe_device(device)}", flush=True)
-    with decoding_progress("Scoring images") as progress:
-        found = evaluate(
-            method,
-            data,
-            scores,
-            device=device,
-            batch_size=settings.score.batch_size,
-            progress=progress,
-        )
-    results = combine(run, settings, data, found)
-    pictures = examples_of(method, data, results.rows, device)
-    _write(run, settings, results, pictures, method)
+    return write_evaluation(run, settings, data, score_run(run, settings, data))
+
+
+def write_evaluation(
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule, scored: ScoredRun
+) -> Results:
+    """Write all that follows from the scores of a run.
+
+    Returns:
+        What was written.
+    """
+    results = combine(run, settings, data, scored.found)
+    pictures = examples_of(scored.method, data, results.rows, scored.device)
+    _write(run, settings, results, pictures, scored.method)
     return results
 
 
 def _write(
-    run: RunDirectory, settings: Settings, results: Results, pictures: Pictures, method: Any
+    run: RunDirectory,
+    settings: Settings,
+    results: Results,
+    pictures: Pictures,
+    method: TrainedMethod,
 ) -> None:
     """Write all files that follow from an evaluation, ``metrics.json`` last."""
     metrics = results.metrics
@@ -172,7 +194,7 @@ def _write(
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
-    if settings.method.name == "cyclegan":
+    if isinstance(method, CycleGAN):
         save_detector(
             run.detector,
             method.generator_to_normal,

@@ -15,6 +15,7 @@ from cyclegan_ad.display.drawing import to_display
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.files import replacing
+from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
 from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, FILE
 from cyclegan_ad.runs.results import Rows
@@ -22,7 +23,7 @@ from cyclegan_ad.scoring.parts import View
 
 
 def reconstruct_with_maps(
-    method: Any, images: Tensor, device: torch.device
+    method: TrainedMethod, images: Tensor, device: torch.device
 ) -> tuple[Tensor | None, Tensor]:
     """Reconstruct images and map their anomalies, for the eye: as they are, in float32.
 
@@ -37,7 +38,7 @@ def reconstruct_with_maps(
         The reconstructions, (N, C, H, W) float32 in [-1, 1], or None where the method makes none;
         the maps, (N, H, W) float32 >= 0. Both on the CPU.
     """
-    reconstructs = hasattr(method, "reconstruct")
+    reconstructs = isinstance(method, Reconstructs)
 
     def look(batch: list[int]) -> tuple[Tensor, Tensor]:
         view = View(method, images[batch].to(device))
@@ -57,19 +58,21 @@ class Pictures:
     """Some test images with what the method makes of them, N images.
 
     Attributes:
-        shown: The images, those spread evenly over the test set first.
+        shown: The images.
         reconstructions: (N, C, H, W) float32 in [-1, 1]; None where the method makes none.
         maps: (N, H, W) float32 >= 0, anomaly maps.
-        even: How many are spread evenly; the others are those that thresholds depend on.
+        critical: (N,) bool. False: spread evenly over the test set; True: thresholds depend on it.
     """
 
     shown: Examples
     reconstructions: Tensor | None
     maps: Tensor
-    even: int
+    critical: NDArray[np.bool_]
 
 
-def examples_of(method: Any, data: AnomalyDataModule, rows: Rows, device: torch.device) -> Pictures:
+def examples_of(
+    method: TrainedMethod, data: AnomalyDataModule, rows: Rows, device: torch.device
+) -> Pictures:
     """Choose test images to be shown and reconstruct them.
 
     Args:
@@ -81,7 +84,8 @@ def examples_of(method: Any, data: AnomalyDataModule, rows: Rows, device: torch.
     even = spread_evenly(data, FIGURE_IMAGES)
     shown = examples_at(data, [*even, *_critical(rows, data)])
     reconstructions, maps = reconstruct_with_maps(method, shown.images, device)
-    return Pictures(shown, reconstructions, maps, len(even))
+    critical = np.arange(len(shown.images)) >= len(even)
+    return Pictures(shown, reconstructions, maps, critical)
 
 
 def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
@@ -98,7 +102,7 @@ def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
 
 def draw_examples(pictures: Pictures, path: Path) -> None:
     """Draw the images that are spread evenly over the test set."""
-    shown, n = pictures.shown, pictures.even
+    shown, n = pictures.shown, int((~pictures.critical).sum())  # which come first
     reconstructions = pictures.reconstructions
     reconstruction_figure(
         shown.images[:n],
@@ -121,7 +125,7 @@ def write_examples(run_dir: Path, pictures: Pictures) -> None:
         "labels": np.array(shown.labels, np.int64),
         # Paths need not be valid UTF-8.
         "paths": np.array([caption.encode(errors="surrogateescape") for caption in shown.captions]),
-        "critical": np.arange(len(shown.images)) >= pictures.even,
+        "critical": pictures.critical,
     }
     if pictures.reconstructions is not None:
         arrays["reconstructions"] = _pixels(pictures.reconstructions)

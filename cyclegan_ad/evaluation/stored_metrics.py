@@ -94,7 +94,7 @@ def check_identity(metrics: Mapping[str, Any], config: Settings, run: RunDirecto
 
 def _are_columns(columns: object, scores: Mapping[str, Any]) -> bool:
     """Whether each score is described, and by its own name."""
-    if not isinstance(columns, dict) or columns.keys() != scores.keys():
+    if not isinstance(columns, dict) or not scores.keys() <= columns.keys():
         return False
     try:
         return all(ScoreColumn.parse(fields).column == name for name, fields in columns.items())

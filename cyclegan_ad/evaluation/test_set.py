@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +11,10 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.map_batches import map_batches
-from cyclegan_ad.metrics.torch_metrics import ImageDetection, PixelLocalisation
+from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.metrics.torch_metrics import ImageDetection, ImageScores, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
+from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores
 
@@ -40,21 +41,30 @@ class Evaluation:
     """The test set of one run, scored.
 
     Attributes:
+        columns: The scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`).
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
     """
 
+    columns: tuple[ScoreColumn, ...]
     test: Scored
     calibration: Scored | None
     summary: dict[str, dict[str, float]]
     localisation: dict[str, float] | None
 
 
+def rank_and_processes() -> tuple[int, int]:
+    """Number of this process in its group, from 0, and how many there are."""
+    if not torch.distributed.is_initialized():
+        return 0, 1
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+
 @torch.inference_mode()
 def evaluate(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     scores: Scores,
     *,
@@ -64,15 +74,17 @@ def evaluate(
 ) -> Evaluation:
     """Score every test image once (Sec. 2.3), and every calibration image.
 
+    In a group of processes each scores a part of the images, and each gets what all have found.
+
     Args:
-        method: A trained method on ``device``, in eval mode; it has ``reconstruct(images)``,
-            ``embed(images)`` or both (see :class:`cyclegan_ad.scoring.scores.View`).
+        method: A trained method on ``device``, in eval mode.
         data: The data module, set up.
         scores: The scores asked for, on ``device``.
         device: Where to compute.
         batch_size: Images at once on a GPU. On a CPU neither this nor the number of threads moves a
             score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
-        progress: Called with (done, total) after each batch, in images of different content.
+        progress: Called with (done, total) after each batch, in images of different content; of a
+            group of processes, in those of this process.
 
     Returns:
         Scores and what follows from them.
@@ -96,6 +108,7 @@ def evaluate(
         summary[column] = detection.compute()
     kept = data.split.calibration
     return Evaluation(
+        columns=scores.columns,
         test=test,
         calibration=_gather(data, kept, scored) if kept else None,
         summary=summary,
@@ -105,7 +118,7 @@ def evaluate(
 
 @torch.inference_mode()
 def error_variance(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     *,
     device: torch.device,
@@ -153,7 +166,7 @@ def error_variance(
 
 
 def _score(
-    method: Any,
+    method: TrainedMethod,
     data: AnomalyDataModule,
     scores: Scores,
     device: torch.device,
@@ -164,13 +177,15 @@ def _score(
     """Score test and calibration images, each content once; compare the maps of test images.
 
     Returns:
-        Column -> SHA-256 of an image -> score.
+        Column -> SHA-256 of an image -> score, gathered from all processes.
     """
     tested = set(data.split.test)
     copies: dict[str, list[int]] = {}
     for index in (*data.split.test, *data.split.calibration):
         copies.setdefault(data.sha256[index], []).append(index)
     firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
+    rank, processes = rank_and_processes()
+    mine = list(firsts)[rank::processes]
 
     def score(batch: list[int]) -> tuple[dict[str, Tensor], Tensor] | NonFiniteScoreError:
         try:
@@ -178,21 +193,21 @@ def _score(
         except NonFiniteScoreError as error:
             return error
 
-    scored: dict[str, dict[str, float]] = {column.column: {} for column in scores.columns}
+    scored = {column.column: ImageScores() for column in scores.columns}
     unusable: dict[str, list[str]] = {}
     done = 0
     for batch, found in map_batches(
-        score, list(firsts), device, batch_size=batch_size, size_px=data.size_px
+        score, mine, device, batch_size=batch_size, size_px=data.size_px
     ):
         done += len(batch)
-        progress(done, len(firsts))
+        progress(done, len(mine))
         if isinstance(found, NonFiniteScoreError):
             paths = [data.samples[batch[i]].path for i in found.positions]
             unusable.setdefault(found.column, []).extend(paths)
             continue
         values, maps = found
         for column, numbers in values.items():
-            scored[column] |= {firsts[i]: n for i, n in zip(batch, numbers.tolist(), strict=True)}
+            scored[column].update(torch.tensor(batch), numbers)
         if localisation is not None:
             for first, one_map in zip(batch, maps.cpu(), strict=True):
                 for index in tested.intersection(copies[firsts[first]]):
@@ -202,7 +217,10 @@ def _score(
             f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of this run "
             f"are not usable; {TRAIN_ANEW}"
         )
-    return scored
+    return {
+        column: {firsts[index]: score for index, score in metric.compute().items()}
+        for column, metric in scored.items()
+    }
 
 
 def _gather(

@@ -1,9 +1,8 @@
-"""The method of the paper: a Cycle-GAN between normal and abnormal images (Sec. 2.2).
+"""The method of the paper: a CycleGAN between normal and abnormal images (Sec. 2.2).
 
-One step joins the passes that share weights: ``generator_to_normal`` sees [normal; abnormal] at
-once and gives [identity; fake], so six generator passes of the textbook become four. The
-discriminators are frozen in the generators' turn, so no gradient is computed to be thrown away.
-Instance norm treats every image alone; joining batches therefore changes nothing but rounding.
+Passes through the same weights are made as one batch: ``generator_to_normal`` maps [normal;
+abnormal] to [identity; fake], so that a step has four generator passes instead of six. Instance
+norm treats each image alone; joining batches therefore changes nothing but rounding.
 """
 
 from collections.abc import Callable
@@ -17,16 +16,20 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from cyclegan_ad.methods.image_pool import ImagePool
-from cyclegan_ad.methods.lanes import both, generators_turn
+from cyclegan_ad.methods.image_pool import ImagePool, gather_states, load_state
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
-from cyclegan_ad.methods.losses import AdversarialLoss, adversarial_loss, cycle_loss, identity_loss
+from cyclegan_ad.methods.losses import AdversarialLoss, Objective, cycle_loss, identity_loss
+from cyclegan_ad.methods.parallel_step import backward_both, generators_backward
 from cyclegan_ad.networks.discriminator import Discriminator
+from cyclegan_ad.networks.fast_forwards import use_fast_forwards
 from cyclegan_ad.networks.generator import Generator
 
 
 class CycleGAN(pl.LightningModule):
-    """Cycle-GAN between the normal and the abnormal domain, with manual optimisation.
+    """CycleGAN between the normal and the abnormal domain, with manual optimisation.
+
+    In the paper the generators to normal and to abnormal are G and F, the discriminators of normal
+    and of abnormal images D_Y and D_X.
 
     Args:
         channels: Channels of the images, 1 or 3.
@@ -36,15 +39,15 @@ class CycleGAN(pl.LightningModule):
         adversarial_loss: ``least_squares`` (published code) or ``log`` (paper, Sec. 2.2).
         lambda_cyc: Weight of the cycle-consistency losses (10 in the paper).
         lambda_ide: Weight of the identity losses (5 in the paper).
-        learning_rate: Of Adam, until the decay starts (2e-4 in the paper).
-        betas: Of Adam (0.5, 0.999 in the published code).
+        learning_rate: Learning rate of Adam until the decay starts (2e-4 in the paper).
+        betas: Coefficients of Adam's averages (0.5, 0.999 in the published code).
         pool_size: Past fakes kept for each discriminator (50 in the published code).
         max_epochs: Length of the training, after which the learning rate would be zero.
         decay_start_epoch: First epoch of the linear decay; None for the middle.
-        seed: Of the pools' random choices. Initial weights follow torch's global seed.
+        seed: Seed of the pools' random choices; torch's global seed sets the initial weights.
 
     Attributes:
-        side_by_side: Compute the two domains at the same time, each on half of a CPU's threads;
+        parallel_step: Compute the two domains at the same time, each on half of a CPU's threads;
             for one process on a CPU, with networks that are not compiled.
     """
 
@@ -74,14 +77,15 @@ class CycleGAN(pl.LightningModule):
         self.generator_to_abnormal = Generator(channels, base_channels, residual_blocks)
         self.discriminator_normal = Discriminator(channels, discriminator_base_channels)
         self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
-        self.adversarial_loss: AdversarialLoss = adversarial_loss
-        self.lambda_cyc, self.lambda_ide = lambda_cyc, lambda_ide
-        self.learning_rate, self.betas = learning_rate, betas
-        self.max_epochs, self.decay_start_epoch = max_epochs, decay_start_epoch
-        self.seed = seed
+        for network in self.children():
+            use_fast_forwards(network)
+        self.objective = Objective(lambda_cyc, lambda_ide, adversarial_loss)
+        self.learning_rate, self.betas, self.seed = learning_rate, betas, seed
+        self.decay = partial(linear_decay, max_epochs=max_epochs, start_epoch=decay_start_epoch)
         self.pool_normal, self.pool_abnormal = ImagePool(pool_size), ImagePool(pool_size)
+        self.pools = self.pool_normal, self.pool_abnormal
         self.watch = LossWatch()
-        self.side_by_side = False
+        self.parallel_step = False
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
@@ -90,7 +94,7 @@ class CycleGAN(pl.LightningModule):
     def generator_losses(
         self, normal: Tensor, abnormal: Tensor
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """The generators' losses on a batch of unpaired images (Sec. 2.2).
+        """Compute the losses of both generators on a batch of unpaired images (Sec. 2.2).
 
         Args:
             normal: (N, C, H, W) in [-1, 1].
@@ -103,51 +107,20 @@ class CycleGAN(pl.LightningModule):
         to_normal, to_abnormal = self.generator_to_normal, self.generator_to_abnormal
         identity_normal, fake_normal = to_normal(torch.cat([normal, abnormal])).chunk(2)
         identity_abnormal, fake_abnormal = to_abnormal(torch.cat([abnormal, normal])).chunk(2)
-        cycled_normal = to_normal(fake_abnormal)
-        cycled_abnormal = to_abnormal(fake_normal)
-        kind = self.adversarial_loss
+        cycled_normal, cycled_abnormal = to_normal(fake_abnormal), to_abnormal(fake_normal)
         losses = {
             "identity_normal": identity_loss(identity_normal, normal),
             "identity_abnormal": identity_loss(identity_abnormal, abnormal),
-            "gan_normal": adversarial_loss(
-                self.discriminator_normal(fake_normal), real=True, kind=kind
-            ),
-            "gan_abnormal": adversarial_loss(
-                self.discriminator_abnormal(fake_abnormal), real=True, kind=kind
-            ),
+            "gan_normal": self.objective.gan_loss(self.discriminator_normal, fake_normal),
+            "gan_abnormal": self.objective.gan_loss(self.discriminator_abnormal, fake_abnormal),
             "cycle_normal": cycle_loss(cycled_normal, normal),
             "cycle_abnormal": cycle_loss(cycled_abnormal, abnormal),
         }
-        losses["generator"] = self._weighted(losses)
+        losses["generator"] = self.objective.of_generators(losses)
         return losses, fake_normal, fake_abnormal
 
-    def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
-        return (
-            self.lambda_ide * (losses["identity_normal"] + losses["identity_abnormal"])
-            + (losses["gan_normal"] + losses["gan_abnormal"])
-            + self.lambda_cyc * (losses["cycle_normal"] + losses["cycle_abnormal"])
-        )
-
-    def discriminator_loss(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        """A discriminator's loss: real images against fakes, halved (published code).
-
-        Args:
-            discriminator: Of the images' domain.
-            real: (N, C, H, W) in [-1, 1].
-            fake: (N, C, H, W) in [-1, 1], without gradient.
-
-        Returns:
-            Scalar.
-        """
-        judged_real, judged_fake = discriminator(torch.cat([real, fake])).chunk(2)
-        kind = self.adversarial_loss
-        return 0.5 * (
-            adversarial_loss(judged_real, real=True, kind=kind)
-            + adversarial_loss(judged_fake, real=False, kind=kind)
-        )
-
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """One step of the generators, then one of the discriminators.
+        """Make a step of the generators, then one of the discriminators.
 
         Args:
             batch: ``normal`` and ``abnormal``, each (N, C, H, W) in [-1, 1], unpaired.
@@ -156,68 +129,76 @@ class CycleGAN(pl.LightningModule):
         Raises:
             NonFiniteLossError: If a loss is NaN or infinite.
         """
-        generators, discriminators = cast(list[LightningOptimizer], self.optimizers())
-        losses = self.optimise(
-            batch["normal"], batch["abnormal"], generators, discriminators, self.manual_backward
-        )
+        adams = cast(tuple[LightningOptimizer, LightningOptimizer], self.optimizers())
+        losses = self.optimise(batch["normal"], batch["abnormal"], *adams, self.manual_backward)
         # Lightning counts a step of each optimizer; a training step has two.
         self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
         # Lightning would copy a number to the GPU and wait for it; a tensor stays where it is.
-        self.log("learning_rate", torch.tensor(generators.param_groups[0]["lr"]))
+        self.log("learning_rate", torch.tensor(adams[0].param_groups[0]["lr"]))
 
     def optimise(
         self,
         normal: Tensor,
         abnormal: Tensor,
-        generators: Optimizer | LightningOptimizer,
-        discriminators: Optimizer | LightningOptimizer,
+        generator_adam: Optimizer | LightningOptimizer,
+        discriminator_adam: Optimizer | LightningOptimizer,
         backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> dict[str, Tensor]:
-        """The training step itself; nothing in it waits for a GPU.
+        """Make the training step itself; nothing in it waits for a GPU.
 
         Args:
             normal: (N, C, H, W) in [-1, 1].
             abnormal: (N, C, H, W) in [-1, 1], unpaired.
-            generators: Adam of both generators.
-            discriminators: Adam of both discriminators.
-            backward: How the gradients of a loss are computed.
+            generator_adam: Optimizer of both generators.
+            discriminator_adam: Optimizer of both discriminators.
+            backward: How the gradients of a loss are computed, unless the domains are in parallel.
 
         Returns:
             The losses before the step, unweighted but for ``generator``: scalars on the device,
             without gradient.
         """
-        self._freeze_discriminators(True)
-        generators.zero_grad()
-        if self.side_by_side:
-            losses, fake_normal, fake_abnormal = generators_turn(self, normal, abnormal)
-            losses["generator"] = self._weighted(losses)
+        for discriminator in self._discriminators:
+            discriminator.requires_grad_(False)  # no gradients that are not used
+        generator_adam.zero_grad()
+        if self.parallel_step:
+            losses, fake_normal, fake_abnormal = generators_backward(
+                self.objective, self._generators, self._discriminators, normal, abnormal
+            )
         else:
             losses, fake_normal, fake_abnormal = self.generator_losses(normal, abnormal)
             backward(losses["generator"])
-        generators.step()
+        generator_adam.step()
 
-        self._freeze_discriminators(False)
+        for discriminator in self._discriminators:
+            discriminator.requires_grad_(True)
+        discriminator_adam.zero_grad()
         past_normal = self.pool_normal.exchange(fake_normal.detach())
         past_abnormal = self.pool_abnormal.exchange(fake_abnormal.detach())
-        discriminators.zero_grad()
+        loss = self.objective.discriminator_loss
         judge = [
-            partial(self.discriminator_loss, self.discriminator_normal, normal, past_normal),
-            partial(self.discriminator_loss, self.discriminator_abnormal, abnormal, past_abnormal),
+            partial(loss, self.discriminator_normal, normal, past_normal),
+            partial(loss, self.discriminator_abnormal, abnormal, past_abnormal),
         ]
-        if self.side_by_side:
-            judged = both([partial(_with_gradient, each) for each in judge])
+        if self.parallel_step:
+            judged = backward_both(judge)
         else:
-            judged = [each() for each in judge]
+            judged = [compute() for compute in judge]
             backward(judged[0] + judged[1])
-        discriminators.step()
+        discriminator_adam.step()
         losses["discriminator_normal"], losses["discriminator_abnormal"] = judged
         return {name: value.detach() for name, value in losses.items()}
 
+    @property
+    def _generators(self) -> tuple[nn.Module, nn.Module]:
+        return self.generator_to_normal, self.generator_to_abnormal
+
+    @property
+    def _discriminators(self) -> tuple[nn.Module, nn.Module]:
+        return self.discriminator_normal, self.discriminator_abnormal
+
     def configure_optimizers(self) -> tuple[list[Adam], list[LambdaLR]]:
-        """Two Adams, one for both generators and one for both discriminators, with linear decay."""
-        generators = [self.generator_to_normal, self.generator_to_abnormal]
-        discriminators = [self.discriminator_normal, self.discriminator_abnormal]
+        """Return Adam of both generators and of both discriminators, each with linear decay."""
         optimizers = [
             Adam(
                 [parameter for network in networks for parameter in network.parameters()],
@@ -225,20 +206,17 @@ class CycleGAN(pl.LightningModule):
                 betas=self.betas,
                 fused=True,
             )
-            for networks in (generators, discriminators)
+            for networks in (self._generators, self._discriminators)
         ]
-        return optimizers, [LambdaLR(optimizer, self._decay) for optimizer in optimizers]
-
-    def _decay(self, epoch: int) -> float:
-        return linear_decay(epoch, self.max_epochs, self.decay_start_epoch)
+        return optimizers, [LambdaLR(optimizer, self.decay) for optimizer in optimizers]
 
     def on_train_epoch_start(self) -> None:
-        """Draw the pools' choices of this epoch from (seed, epoch, rank, pool)."""
-        for which, pool in enumerate((self.pool_normal, self.pool_abnormal)):
+        """Seed the random choices of the pools with (seed, epoch, rank, pool)."""
+        for which, pool in enumerate(self.pools):
             pool.reseed(self.seed, self.current_epoch, self.global_rank, which)
 
     def on_train_epoch_end(self) -> None:
-        """Step the decay, after a last look at the losses: no bad epoch is checkpointed."""
+        """Check losses and weights, so that no bad epoch is checkpointed; step the decay."""
         self.watch.check()
         check_weights(self, self.current_epoch)
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
@@ -246,25 +224,11 @@ class CycleGAN(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the pools of all ranks; called on every rank."""
-        pools = [pool.state_dict() for pool in (self.pool_normal, self.pool_abnormal)]
-        everyone: list[Any] = [pools]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            everyone = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(everyone, pools)
-        checkpoint["pools"] = everyone
+        checkpoint["pools"] = gather_states(self.pools)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take this rank's pools back; a rank that had none starts with empty pools."""
-        everyone = checkpoint["pools"]
-        if self.global_rank < len(everyone):
-            for pool, state in zip(
-                (self.pool_normal, self.pool_abnormal), everyone[self.global_rank], strict=True
-            ):
-                pool.load_state_dict(state, self.device)
-
-    def _freeze_discriminators(self, frozen: bool) -> None:
-        self.discriminator_normal.requires_grad_(not frozen)
-        self.discriminator_abnormal.requires_grad_(not frozen)
+        """Restore the pools of this rank; a rank that had none starts with empty pools."""
+        load_state(self.pools, checkpoint["pools"], self.global_rank, self.device)
 
 
 def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) -> float:
@@ -283,9 +247,3 @@ def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) ->
     """
     start = max_epochs // 2 if start_epoch is None else start_epoch
     return 1.0 - max(0, epoch - start) / max(1, max_epochs - start)
-
-
-def _with_gradient(loss: Callable[[], Tensor]) -> Tensor:
-    value = loss()
-    value.backward()
-    return value.detach()

@@ -1,8 +1,8 @@
-"""What PaDiM and PatchCore have in common: they learn from the features of a pretrained network.
+"""Common base of PaDiM and PatchCore, which fit a model to features of a pretrained network.
 
-An epoch collects the features of each normal training image; its end makes a model of them.
-Nothing is optimised. anomalib's torch modules do the work, one image at a time when images are
-scored: near ties between patches could else be decided by the rest of the batch.
+One epoch collects the features of each normal training image; the model is fitted to them at its
+end, without gradients. The models are those of anomalib. Images are scored one at a time: else the
+rest of a batch could decide between patches at almost equal distances.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,26 +20,15 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.hardware import available_bytes
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights, normalise
 from cyclegan_ad.pretrained.names import check_backbone_name, check_layers
 
 
-@dataclass(frozen=True)
-class EmbeddingResult:
-    """How far N images are from what a method has learnt of normal ones.
-
-    Attributes:
-        scores: (N,) float64 >= 0, higher for more abnormal.
-        maps: (N, H, W) float32 >= 0, where they are abnormal; None if the method does not tell.
-    """
-
-    scores: Tensor
-    maps: Tensor | None
-
-
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Make torch's and numpy's global random numbers a function of a seed; give them back after."""
+    """Seed the global random generators of torch and numpy; restore their states at the end."""
     with isolate_rng():
         torch.manual_seed(seed)
         np.random.seed(seed)
@@ -49,19 +36,19 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class EmbeddingMethod(pl.LightningModule):
-    """A model of the features of normal images.
+    """A model of the features of normal images, fitted in one pass.
 
     Args:
         method_name: ``padim`` or ``patchcore``.
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: One of :data:`cyclegan_ad.pretrained.names.BACKBONES`.
-        layers: Its layers that are taken, from fine to coarse.
-        pretrained: With ImageNet weights; they are loaded when the training starts, so that a
-            checkpoint, which holds them, is read without them. Else random ones, from the seed.
-        weights_path: File of these weights; None for the backbone's own.
-        max_train_images: So many training images are taken, drawn from the seed; None for all.
-        seed: Of every random choice.
+        layers: Layers whose features are used, from fine to coarse.
+        pretrained: Whether to use ImageNet weights instead of random ones. They are loaded when the
+            training starts, since checkpoints contain them.
+        weights_path: File with the ImageNet weights; None for the default of the backbone.
+        max_train_images: Number of training images to draw at random; None for all.
+        seed: Seed of every random choice.
 
     Raises:
         UserError: If anomalib is not installed, or there is no such backbone or layer.
@@ -97,7 +84,7 @@ class EmbeddingMethod(pl.LightningModule):
 
     @abstractmethod
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Features of the patches of images, an embedding an image.
+        """Compute the features of the patches of images, one embedding per image.
 
         Args:
             images: (N, 3, H, W), scaled for the backbone.
@@ -108,31 +95,31 @@ class EmbeddingMethod(pl.LightningModule):
 
     @abstractmethod
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
-        """Learn from the embeddings of the normal training images; empties the list."""
+        """Fit the model to the embeddings of the normal training images; empty the list."""
 
     @abstractmethod
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
-        """Estimate the memory that learning from so many such embeddings takes at its peak."""
+        """Estimate the peak memory of a fit to ``n_images`` embeddings like the given one."""
 
     @abstractmethod
     def is_fitted(self) -> bool:
-        """Tell whether anything was learnt yet."""
+        """Return whether the model is fitted."""
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> EmbeddingResult:
-        """Compare images with the normal ones, each by itself: the batch does not matter.
+        """Compare images with normal ones, each independently of its batch.
 
         Args:
-            images: (N, C, H, W) in [-1, 1], of the size and channels trained with.
+            images: (N, C, H, W) in [-1, 1], of the training images' size and channels.
 
         Raises:
             ValueError: If the images have another shape.
-            RuntimeError: If the method was not trained.
+            RuntimeError: If the model is not fitted.
         """
         if images.shape[1:] != self.image_shape:
-            raise ValueError(f"images are {tuple(images.shape[1:])}, not {self.image_shape}")
+            raise ValueError(f"expected images of {self.image_shape}, not {(*images.shape[1:],)}")
         if not self.is_fitted():
-            raise RuntimeError(f"{self.method_name} was not trained")
+            raise RuntimeError(f"{self.method_name} is not fitted")
         self.model.eval()
         with torch.autocast(images.device.type, enabled=False):
             prepared = normalise(images.to(self._model_dtype()), self.backbone)
@@ -143,26 +130,26 @@ class EmbeddingMethod(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> list[Any]:
-        """No optimizer; None would say the same, but with a warning."""
+        """Return no optimizer; Lightning warns of None."""
         return []
 
     def setup(self, stage: str) -> None:
-        """Refuse several processes (UserError): each would see, and model, a part of the images."""
+        """Raise a UserError if there are several processes: each has a part of the images only."""
         if self.trainer.world_size > 1:
             raise UserError(
-                f"trainer.devices={self.trainer.world_size} is not possible with "
-                f"method={self.method_name}, which nothing is optimised in; use trainer.devices=1"
+                f"invalid trainer.devices={self.trainer.world_size}: method={self.method_name} is "
+                "fitted by one process; use trainer.devices=1"
             )
-        self.train()  # Lightning warns of eval mode, into which the backbone puts itself anyway
+        self.train()  # Lightning warns of eval mode, which the backbone chooses itself
 
     def on_train_start(self) -> None:
-        """Load the ImageNet weights (UserError if they cannot be had or do not fit)."""
+        """Load the ImageNet weights; raise a UserError if they are missing or do not fit."""
         if self.pretrained:
             network = self.get_submodule("model.feature_extractor.feature_extractor")
             load_weights(self.backbone_name, self.weights_path, network)
 
     def on_train_epoch_start(self) -> None:
-        """Forget what was collected."""
+        """Discard collected embeddings."""
         self._collected.clear()
         self._seen, self._draw = 0, np.random.default_rng(self.seed)
 
@@ -171,11 +158,11 @@ class EmbeddingMethod(pl.LightningModule):
         """Collect the embeddings of normal images.
 
         Args:
-            batch: ``normal``: (N, C, H, W) in [-1, 1]; nothing else of it is looked at.
-            batch_idx: Number of the batch in this epoch; the first tells whether memory suffices.
+            batch: ``normal``: (N, C, H, W) in [-1, 1]; other entries are ignored.
+            batch_idx: Number of the batch in this epoch; at the first, memory is checked.
 
         Raises:
-            UserError: If it does not; says for how many images it would.
+            UserError: If the memory does not suffice; says for how many images it would.
         """
         images = batch["normal"]
         admitted = self._admit(len(images))
@@ -191,7 +178,7 @@ class EmbeddingMethod(pl.LightningModule):
 
     @torch.no_grad()
     def on_train_epoch_end(self) -> None:
-        """Learn from what was collected; checkpoints are written after this."""
+        """Fit the model to the collected embeddings; checkpoints are written after this."""
         embeddings = [self._collected[place] for place in sorted(self._collected)]
         self._collected.clear()
         with seeded(self.seed), torch.autocast(self.device.type, enabled=False):
@@ -204,7 +191,7 @@ class EmbeddingMethod(pl.LightningModule):
         """Draw the next images to keep, all with equal chances (reservoir sampling).
 
         Returns:
-            Place among the kept -> position among the next ``count`` images.
+            Index among the kept images -> position among the next ``count`` images.
         """
         admitted = {}
         for position in range(count):
@@ -233,18 +220,3 @@ class EmbeddingMethod(pl.LightningModule):
             f"{int(n_images)} training images of {self.image_shape[1]} px, and "
             f"{available / 1e9:.1f} GB are free on {self.device}: {remedy}"
         )
-
-
-def available_bytes(device: torch.device) -> float:
-    """Memory that can still be taken on a device; infinite where the system does not tell."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    free = float("inf")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        free = int(fields["MemAvailable"].split()[0]) * 1024.0
-    limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
-    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free = min(free, float(limit.read_text()) - float(used.read_text()))  # of a container
-    return free

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import Adam
 
-from cyclegan_ad.methods.embedding import EmbeddingResult, seeded
+from cyclegan_ad.methods.embedding import seeded
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
 from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 
@@ -21,8 +22,8 @@ from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 class GANomaly(pl.LightningModule):
     """anomalib's networks of GANomaly, with manual optimisation and the published losses.
 
-    The networks want a power of two as size: images of another size are padded evenly with mid
-    grey, and reconstructions cut back. Initial weights are N(0, 0.02), as published.
+    The networks need images whose size is a power of two: others are padded evenly with mid grey,
+    and reconstructions are cropped. Initial weights are N(0, 0.02), as published.
 
     Args:
         channels: Channels of the images, 1 or 3.
@@ -32,17 +33,17 @@ class GANomaly(pl.LightningModule):
         lambda_adv: Weight of the adversarial loss (1 as published).
         lambda_con: Weight of the contextual loss (50 as published).
         lambda_enc: Weight of the latent loss (1 as published).
-        learning_rate: Of Adam (2e-4 as published).
-        betas: Of Adam (0.5, 0.999 as published).
-        seed: Of the initial weights.
+        learning_rate: Learning rate of Adam (2e-4 as published).
+        betas: Coefficients of Adam's averages (0.5, 0.999 as published).
+        seed: Seed of the initial weights.
 
     Raises:
         UserError: If anomalib is not installed.
     """
 
     hparams: dict[str, Any]
-    generator: Any  # anomalib's, as the other
-    discriminator: Any
+    generator: Any  # of anomalib
+    discriminator: Any  # of anomalib
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class GANomaly(pl.LightningModule):
                 n_features=base_channels,
                 latent_vec_size=latent_size,
             )
-            networks.apply(GanomalyModel.weights_init)  # anomalib's own call reaches no layer
+            networks.apply(GanomalyModel.weights_init)  # the call in anomalib reaches no layer
         self.generator, self.discriminator = networks.generator, networks.discriminator
         self.size_px, self.before_px = size_px, -((size_px - padded_px) // 2)
         self.after_px = padded_px - size_px - self.before_px
@@ -82,12 +83,12 @@ class GANomaly(pl.LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal, in eval mode: (N, C, H, W) in [-1, 1] to the same."""
-        with self._judging():
-            return self._cut(self.generator(self._pad(images))[0])
+        with self._generator_in_eval_mode():
+            return self._crop(self.generator(self._pad(images))[0])
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> EmbeddingResult:
-        """Mean squared distance of an image's latent vector to that of its reconstruction.
+        """Compute the mean squared distance of the latent vectors of image and reconstruction.
 
         Args:
             images: (N, C, H, W) in [-1, 1].
@@ -95,15 +96,16 @@ class GANomaly(pl.LightningModule):
         Returns:
             Scores (Eq. 5 of the GANomaly paper), without maps.
         """
-        with self._judging():
+        with self._generator_in_eval_mode():
             _, latent, latent_of_fake = self.generator(self._pad(images))
         return EmbeddingResult((latent - latent_of_fake).square().flatten(1).mean(1).double(), None)
 
     def generator_losses(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The generator's losses on normal images (Eqs. 1 to 4 of the GANomaly paper).
+        """Compute the losses of the generator on normal images (Eqs. 1 to 4 of the GANomaly paper).
 
-        As in its authors' code: features of the discriminator and latent vectors are compared by
-        mean squares. (anomalib compares the discriminator's verdicts, and latents by smooth L1.)
+        As in the authors' code, features of the discriminator and latent vectors are compared by
+        mean squares. (anomalib compares predictions of the discriminator, and latents by smooth
+        L1.)
 
         Args:
             images: (N, C, H, W) in [-1, 1], padded.
@@ -127,7 +129,7 @@ class GANomaly(pl.LightningModule):
         return losses, fake
 
     def discriminator_loss(self, images: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's log loss on real images and fakes, halved.
+        """Compute the log loss of the discriminator on real images and fakes, halved.
 
         Args:
             images: (N, C, H, W) in [-1, 1], padded.
@@ -143,14 +145,14 @@ class GANomaly(pl.LightningModule):
         )
 
     def _logits(self, images: Tensor) -> Tensor:
-        """The discriminator's verdicts before their sigmoid: no logarithm of 0, NaN stays NaN."""
+        """Predict before the sigmoid, so that no logarithm of 0 is taken: (N, C, H, W) to (N,)."""
         return self.discriminator.classifier[0](self.discriminator.features(images)).flatten()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """One step of the generator, then one of the discriminator.
+        """Make a step of the generator, then one of the discriminator.
 
         Args:
-            batch: ``normal``: (N, C, H, W) in [-1, 1]; nothing else of it is looked at.
+            batch: ``normal``: (N, C, H, W) in [-1, 1]; other entries are ignored.
             batch_idx: Number of the batch in this epoch.
 
         Raises:
@@ -178,14 +180,14 @@ class GANomaly(pl.LightningModule):
         self.log("learning_rate", torch.tensor(generator.param_groups[0]["lr"]))
 
     def configure_optimizers(self) -> list[Adam]:
-        """Two Adams, the generator's and the discriminator's."""
+        """Return Adam of the generator and Adam of the discriminator."""
         return [
             Adam(network.parameters(), lr=self.learning_rate, betas=self.betas, fused=True)
             for network in (self.generator, self.discriminator)
         ]
 
     def on_train_epoch_end(self) -> None:
-        """Take a last look at the losses: no bad epoch is checkpointed."""
+        """Check losses and weights, so that no bad epoch is checkpointed."""
         self.watch.check()
         check_weights(self, self.current_epoch)
 
@@ -193,13 +195,13 @@ class GANomaly(pl.LightningModule):
         """Pad (N, C, H, W) as anomalib does, so that the size is a power of two."""
         return functional.pad(images, [self.before_px, self.after_px] * 2)
 
-    def _cut(self, padded: Tensor) -> Tensor:
+    def _crop(self, padded: Tensor) -> Tensor:
         inside = slice(self.before_px, self.before_px + self.size_px)
         return padded[..., inside, inside]
 
     @contextmanager
-    def _judging(self) -> Iterator[None]:
-        """The generator in eval mode: in train mode, batch norm would mix the images of a batch."""
+    def _generator_in_eval_mode(self) -> Iterator[None]:
+        """In train mode, batch norm would mix the images of a batch."""
         training = self.generator.training
         self.generator.eval()
         try:

@@ -1,6 +1,7 @@
-"""Pool of past fakes: discriminators also judge images that the generators made earlier."""
+"""Pool of past fakes: the discriminators also see images that were generated earlier."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,14 +9,14 @@ from torch import Tensor
 
 
 class ImagePool:
-    """A buffer of generated images that hands out older ones half of the time.
+    """A buffer of generated images that returns older ones half of the time.
 
-    Until the pool is full, every image is stored and handed back. After that, each image is with
-    probability 1/2 exchanged for a random one of the pool, else handed back as it is (the authors'
-    published code; the paper's text does not mention it).
+    Until the pool is full, each image is stored and returned. After that, each image is with
+    probability 1/2 exchanged for a random one of the pool, else returned as it is (the authors'
+    published code; the paper does not mention it).
 
-    The random choices depend on the seed given to :meth:`reseed` alone, so a training resumed at
-    an epoch boundary repeats those of an uninterrupted one.
+    The random choices depend only on the seed given to :meth:`reseed`, so that a training resumed
+    after an epoch repeats those of an uninterrupted one.
 
     Args:
         size: Number of images kept; 0 switches the pool off.
@@ -28,14 +29,14 @@ class ImagePool:
         self._random = random.Random(0)
 
     def reseed(self, *seed: int) -> None:
-        """Start the random choices anew from a tuple of integers such as (seed, epoch, rank)."""
+        """Seed the random choices with a tuple of integers such as (seed, epoch, rank)."""
         self._random = random.Random(repr(seed))
 
     def exchange(self, new: Tensor) -> Tensor:
-        """Hand in new images and get as many back, some of them older.
+        """Exchange new images for as many, some of them older.
 
-        The choices are made on the host and applied with one gather and one scatter, so nothing
-        waits for the device.
+        The choices are made on the host and applied by one gather and one scatter, without waiting
+        for the device.
 
         Args:
             new: (N, C, H, W) images without gradient.
@@ -70,11 +71,11 @@ class ImagePool:
         return bank[_positions(returned, new.device)]
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs: the filled part of the pool, (count, C, H, W), or None."""
+        """Return the filled part of the pool, (count, C, H, W), or None."""
         return {"images": None if self.images is None else self.images[: self.count].clone()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
-        """Take back what :meth:`state_dict` gave; a larger pool than ``size`` is cut to it."""
+        """Restore a pool from :meth:`state_dict`; images beyond ``size`` are dropped."""
         images = state["images"]
         if images is None or self.size == 0:
             self.images, self.count = None, 0
@@ -84,7 +85,29 @@ class ImagePool:
         self.images[: self.count] = images[: self.count].to(device)
 
 
+def gather_states(pools: Sequence[ImagePool]) -> list[list[dict[str, Any]]]:
+    """Collect the states of the pools of all ranks; called on every rank."""
+    own = [pool.state_dict() for pool in pools]
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [own]
+    states: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(states, own)
+    return states
+
+
+def load_state(
+    pools: Sequence[ImagePool],
+    states: list[list[dict[str, Any]]],
+    rank: int,
+    device: torch.device | str,
+) -> None:
+    """Restore the pools of a rank from what :func:`gather_states` returned, if it had any."""
+    if rank < len(states):
+        for pool, state in zip(pools, states[rank], strict=True):
+            pool.load_state_dict(state, device)
+
+
 def _positions(values: list[int], device: torch.device) -> Tensor:
-    """An index on the device; from pinned memory, so that the host does not wait for a GPU."""
+    """Return an index on the device; from pinned memory, so that the host does not wait."""
     index = torch.tensor(values, pin_memory=device.type == "cuda")
     return index.to(device, non_blocking=True)

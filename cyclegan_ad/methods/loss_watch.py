@@ -1,4 +1,4 @@
-"""Stops a training whose losses became NaN or infinite, without making the device wait."""
+"""Stop a training whose losses became NaN or infinite, without waiting for the device."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 from cyclegan_ad.errors import UserError
 
-# On a GPU, a look at the losses waits for it; so only every so many steps, and when asked to.
+# Reading losses waits for a GPU; so there they are read every so many steps, and when asked to.
 CHECK_EVERY_N_STEPS = 50
 
 _REMEDY = (
     "lower method.learning_rate or use trainer.precision=32-true, with run_name=NAME or "
-    "overwrite=true, as that is another training"
+    "overwrite=true (it is another training)"
 )
 
 
@@ -33,7 +33,7 @@ class LossWatch:
         self._epoch = 0
 
     def note(self, losses: Mapping[str, Tensor], step: int, epoch: int) -> None:
-        """Take in the losses of a step; on a CPU, where it costs nothing, check them at once.
+        """Record whether the losses of a step are finite; on a CPU, check it at once.
 
         Args:
             losses: Scalars without gradient.
@@ -52,7 +52,7 @@ class LossWatch:
             self.check()
 
     def check(self) -> None:
-        """Look at what was noted; waits for the device.
+        """Check the recorded steps; waits for the device.
 
         Raises:
             NonFiniteLossError: If a loss was NaN or infinite; names the first such step.
@@ -66,12 +66,12 @@ class LossWatch:
 
 
 def check_weights(network: torch.nn.Module, epoch: int) -> None:
-    """Make sure that no weight became NaN or infinite in an epoch's last step.
+    """Check that no weight became NaN or infinite in the last step of an epoch.
 
     Waits for the device.
 
     Args:
-        network: What was trained.
+        network: Network that was trained.
         epoch: Number of the epoch, from 0.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The methods, and what the rest of the program has to know of each; without torch."""
+"""The methods, and what the rest of the program must know of each; without torch."""
 
 from dataclasses import dataclass
 
@@ -7,60 +7,71 @@ RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
 EMBEDDING = "embedding"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """What distinguishes a method.
 
     Attributes:
-        title: How tables name it.
-        sides: Classes whose training images it sees.
-        fitted: Whether it is fitted in one pass over the images instead of trained by gradient.
+        title: Its title in tables.
+        class_path: Its LightningModule, as ``module:class``.
         scores: Scores that it has.
-        mixed_precision: Whether ``trainer.precision=auto`` may take bfloat16.
+        train_classes: Classes of the images it is trained on.
+        fitted: Whether it is fitted in one pass over the images instead of trained by gradient.
+        needs_anomalib: Whether it is built from networks of anomalib.
+        mixed_precision: Whether ``trainer.precision=auto`` may choose bfloat16.
+        checkpoints_activations: Whether ``trainer.activation_checkpointing`` saves memory.
+        saves_detector: Whether a run ends with a saved detector.
+        backbone: Name of its pretrained network in the paper, the default; None if it has none.
         batch_summed: Whether the paper's code gave one score to each batch of 16, so that its
             figures for this method say nothing about it.
+        row_per_resolution: Whether the paper has results for several resolutions, not only 256 px.
     """
 
     title: str
-    sides: tuple[str, ...]
-    fitted: bool
+    class_path: str
     scores: tuple[str, ...]
-    mixed_precision: bool
-    batch_summed: bool
+    train_classes: tuple[str, ...] = ("normal",)
+    fitted: bool = False
+    needs_anomalib: bool = True
+    mixed_precision: bool = False
+    checkpoints_activations: bool = False
+    saves_detector: bool = False
+    backbone: str | None = None
+    batch_summed: bool = False
+    row_per_resolution: bool = False
 
 
-_NORMAL = ("normal",)
 METHODS = {
     "cyclegan": Method(
         title="CycleGAN",
-        sides=("normal", "abnormal"),
-        fitted=False,
+        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
         scores=RECONSTRUCTION_SCORES,
+        train_classes=("normal", "abnormal"),
+        needs_anomalib=False,
         mixed_precision=True,
-        batch_summed=False,
+        checkpoints_activations=True,
+        saves_detector=True,
+        row_per_resolution=True,
     ),
     "ganomaly": Method(
         title="GANomaly",
-        sides=_NORMAL,
-        fitted=False,
+        class_path="cyclegan_ad.methods.ganomaly:GANomaly",
         scores=(*RECONSTRUCTION_SCORES, EMBEDDING),
-        mixed_precision=False,
-        batch_summed=False,
     ),
     "padim": Method(
         title="PaDiM",
-        sides=_NORMAL,
-        fitted=True,
+        class_path="cyclegan_ad.methods.padim:PaDiM",
         scores=(EMBEDDING,),
-        mixed_precision=False,
+        fitted=True,
+        backbone="resnet18",
         batch_summed=True,
     ),
     "patchcore": Method(
         title="PatchCore",
-        sides=_NORMAL,
-        fitted=True,
+        class_path="cyclegan_ad.methods.patchcore:PatchCore",
         scores=(EMBEDDING,),
-        mixed_precision=False,
+        fitted=True,
+        backbone="wide_resnet50_2",
         batch_summed=True,
     ),
 }

@@ -24,13 +24,13 @@ class PaDiM(EmbeddingMethod):
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: Name of the pretrained network (resnet18 in the paper).
-        layers: Layers of it; None for the backbone's own (strides 4, 8 and 16).
-        n_features: Channels kept of the layers, drawn from the seed; None for the backbone's own
-            number (100 of resnet18).
-        pretrained: With ImageNet weights; random ones, from the seed, if not.
-        weights_path: File of these weights; None for the backbone's own.
-        max_train_images: So many training images are taken, drawn from the seed; None for all.
-        seed: Of every random choice.
+        layers: Layers whose features are used; None for the backbone's default (strides 4, 8, 16).
+        n_features: Channels of the layers to draw at random; None for the backbone's default (100
+            of resnet18).
+        pretrained: Whether to use ImageNet weights instead of random ones.
+        weights_path: File with the ImageNet weights; None for the default of the backbone.
+        max_train_images: Number of training images to draw at random; None for all.
+        seed: Seed of every random choice.
 
     Raises:
         UserError: If anomalib is not installed or a setting does not fit the backbone.
@@ -75,45 +75,45 @@ class PaDiM(EmbeddingMethod):
         self.model.requires_grad_(False)
 
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Features at each position: (N, 3, H, W) to (N, n_features, h, w)."""
-        self.model.train()  # anomalib gives features then, and keeps them; not needed here
+        """Compute the features at each position: (N, 3, H, W) to (N, n_features, h, w)."""
+        self.model.train()  # anomalib returns features in train mode, and keeps them
         embeddings: Tensor = self.model(images)
         self.model.memory_bank = []
         return embeddings
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
-        """Mean and inverse covariance at each position (Sec. III-B of the PaDiM paper).
+        """Compute mean and inverse covariance at each position (Sec. III-B of the PaDiM paper).
 
         Raises:
-            UserError: If there is one image only, which has no covariance.
+            UserError: If there is only one image, which has no covariance.
         """
         if len(embeddings) < 2:
             raise UserError(
-                "method=padim needs 2 normal training images or more, there is 1; add images or "
-                "use method=patchcore"
+                "method=padim needs at least 2 normal training images, but there is 1; add images "
+                "or use method=patchcore"
             )
         bank = torch.stack(embeddings)
         embeddings.clear()
         gaussian = self.model.gaussian
         with _default_dtype(bank.dtype):
             gaussian.fit(bank)
-        # As it will be when it is loaded again: the order in memory shows in the last digits.
+        # The order in memory affects the last digits; a loaded checkpoint has this one.
         gaussian.inv_covariance = gaussian.inv_covariance.contiguous()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
-        """Two copies of the embeddings, four of the covariance matrices."""
+        """Count two copies of the embeddings and four of the covariance matrices."""
         n_features, height, width = embedding.shape
         covariances = height * width * n_features**2
         return (2.0 * n_images * embedding.numel() + 4.0 * covariances) * embedding.itemsize
 
     def is_fitted(self) -> bool:
-        """Tell whether there is a Gaussian yet."""
+        """Return whether the Gaussians are fitted."""
         return bool(self.model.gaussian.mean.numel())
 
 
 @contextmanager
 def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """Anomalib makes covariance matrices in torch's default dtype, not in that of the features."""
+    """Set torch's default dtype, in which anomalib computes covariance matrices."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -15,12 +15,12 @@ from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
 from cyclegan_ad.pretrained.backbones import importing_anomalib
 from cyclegan_ad.pretrained.names import check_backbone_name
 
-# Of the random projection that the choice of patches works on (anomalib: distortion 0.9).
+# Size of the random projection in which patches are chosen (anomalib: distortion 0.9).
 _PROJECTED_CHANNELS_PER_LOG_PATCH = 4 / (0.9**2 / 2 - 0.9**3 / 3)
 
 
 class PatchCore(EmbeddingMethod):
-    """Distance of patches to a memory bank, a choice of the patches of normal images.
+    """Distance of patches to a memory bank, a selection of the patches of normal images.
 
     An image's score is that of its most distant patch, weighted by how alike the neighbours of
     the nearest one in the bank are (Eq. 7 of the PatchCore paper); its map holds the distances,
@@ -30,13 +30,13 @@ class PatchCore(EmbeddingMethod):
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: Name of the pretrained network (wide_resnet50_2 in the paper).
-        layers: Layers of it; None for the backbone's own (strides 8 and 16).
-        coreset_ratio: Share of the patches that is kept, in (0, 1] (0.1).
-        n_neighbors: Neighbours that the weight of a score looks at (9); 1: no weight.
-        pretrained: With ImageNet weights; random ones, from the seed, if not.
-        weights_path: File of these weights; None for the backbone's own.
-        max_train_images: So many training images are taken, drawn from the seed; None for all.
-        seed: Of every random choice.
+        layers: Layers whose features are used; None for the backbone's default (strides 8, 16).
+        coreset_ratio: Share of the patches to keep, in (0, 1] (0.1 in the paper).
+        n_neighbors: Neighbours that determine the weight of a score (9 in the paper); 1: no weight.
+        pretrained: Whether to use ImageNet weights instead of random ones.
+        weights_path: File with the ImageNet weights; None for the default of the backbone.
+        max_train_images: Number of training images to draw at random; None for all.
+        seed: Seed of every random choice.
 
     Raises:
         UserError: If anomalib is not installed or a setting does not fit the backbone.
@@ -80,24 +80,24 @@ class PatchCore(EmbeddingMethod):
         self.model.requires_grad_(False)
 
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Features of each patch: (N, 3, H, W) to (N, patches, channels)."""
-        self.model.train()  # anomalib gives features then, and keeps them; not needed here
+        """Compute the features of each patch: (N, 3, H, W) to (N, patches, channels)."""
+        self.model.train()  # anomalib returns features in train mode, and keeps them
         patches: Tensor = self.model(images)
         self.model.embedding_store.clear()
         return patches.view(len(images), -1, patches.shape[1])
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
-        """Keep the patches that are farthest from each other (Sec. 3.2 of the PatchCore paper).
+        """Select patches far from each other (Sec. 3.2 of the PatchCore paper).
 
         Raises:
-            UserError: If none would be kept.
+            UserError: If none would be selected.
         """
         patches = sum(map(len, embeddings))
         kept = int(patches * self.coreset_ratio)
         if kept < 1:
             raise UserError(
-                f"method.coreset_ratio={self.coreset_ratio} keeps none of the {patches} patches "
-                f"of the training images; use at least {math.ceil(1e4 / patches) / 1e4:g}"
+                f"invalid method.coreset_ratio={self.coreset_ratio}: it keeps none of {patches} "
+                f"patches of the training images; use at least {math.ceil(1e4 / patches) / 1e4:g}"
             )
         self.print(f"patchcore: choosing {kept} of {patches} patches for the memory bank")
         bank = torch.cat(embeddings)
@@ -108,7 +108,7 @@ class PatchCore(EmbeddingMethod):
             self.model.memory_bank = sampler.sample_coreset()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
-        """Two copies of the patches; or one, two of their projections, and the memory bank."""
+        """Count two copies of the patches, or one with two projections and the memory bank."""
         patches, channels = embedding.shape
         total = n_images * patches
         projected = _PROJECTED_CHANNELS_PER_LOG_PATCH * math.log(max(total, 2))
@@ -116,15 +116,15 @@ class PatchCore(EmbeddingMethod):
         return total * largest * embedding.itemsize
 
     def is_fitted(self) -> bool:
-        """Tell whether there is a memory bank yet."""
+        """Return whether there is a memory bank."""
         return bool(self.model.memory_bank.numel())
 
 
 class _InPlace:
-    """What anomalib's sampler does for each patch it chooses, in the same memory each time.
+    """The update of anomalib's sampler after each patch it selects, without new memory.
 
-    It allocates as much as all patches take, thousands of times; what the system's allocator makes
-    of that can fill the whole memory.
+    anomalib allocates the size of all patches thousands of times, which can fragment the memory
+    until it is full.
     """
 
     def __init__(self, sampler: Any) -> None:
@@ -133,7 +133,7 @@ class _InPlace:
         self.distance: Tensor | None = None  # (patches, 1)
 
     def __call__(self, cluster_center: Tensor) -> None:
-        """Lower each patch's distance to the chosen ones by that to one more, () int64."""
+        """Update the distances of all patches to the nearest selected one, index () int64."""
         features = self.sampler.features
         if self.difference is None or self.distance is None:
             self.difference = torch.empty_like(features)
@@ -148,7 +148,7 @@ class _InPlace:
 
 @contextmanager
 def _without_bar() -> Iterator[Any]:
-    """Give anomalib's choice of patches without its bar, which would cover the training's."""
+    """Yield anomalib's module without its progress bar, which would cover that of the training."""
     from anomalib.models.components.sampling import k_center_greedy
 
     bar = k_center_greedy.tqdm

@@ -67,6 +67,37 @@ class _ImageMetric(Metric):
         return super()._apply(move, exclude_state)
 
 
+class ImageScores(_ImageMetric):
+    """One score over a set of images, gathered from all processes.
+
+    Example:
+        >>> metric = ImageScores()
+        >>> metric.update(torch.tensor([7, 2]), torch.tensor([1.0, 2.0]))
+        >>> metric.compute()
+        {2: 2.0, 7: 1.0}
+    """
+
+    _dtypes: ClassVar[dict[str, torch.dtype]] = {"index": torch.int64, "preds": torch.float64}
+
+    def update(self, index: Tensor, preds: Tensor) -> None:
+        """Take in scored images.
+
+        Args:
+            index: (N,) integer, position of each image in the dataset.
+            preds: (N,) real, scores; kept in float64.
+        """
+        self._append(index=index, preds=preds)
+
+    def compute(self) -> dict[int, float]:
+        """Return the score of each image, by its index in ascending order.
+
+        Raises:
+            ValueError: if there is no image.
+        """
+        indices, first = self._unique_images()
+        return dict(zip(indices.tolist(), self._gathered("preds")[first].tolist(), strict=True))
+
+
 class ImageDetection(_ImageMetric):
     """Thresholds, accuracies and AUROC of one score over a set of images.
 

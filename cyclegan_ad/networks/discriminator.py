@@ -1,14 +1,12 @@
 """The discriminator: a PatchGAN, which classifies overlapping 70x70 patches."""
 
-import torch
 from torch import Tensor, nn
 
-from cyclegan_ad.networks.initialise import initialise_weights
-from cyclegan_ad.networks.layers import InstanceNorm
+from cyclegan_ad.networks.layers import initialise_weights, normalised
 
 
 class Discriminator(nn.Module):
-    """70x70 PatchGAN with instance norm (Sec. 2.2).
+    """70x70 PatchGAN (Sec. 2.2): C64, C128, C256, C512 and a prediction for each patch.
 
     Args:
         channels: Channels of the images, 1 (grey) or 3 (RGB).
@@ -17,26 +15,20 @@ class Discriminator(nn.Module):
 
     def __init__(self, channels: int, base_channels: int) -> None:
         super().__init__()
-        width = base_channels
+        w = base_channels
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=2, padding=1),  # (N, w, H/2, W/2)
-            nn.LeakyReLU(0.2, inplace=True),
-            *_patch_layer(width, 2 * width, stride=2),  # (N, 2w, H/4, W/4)
-            *_patch_layer(2 * width, 4 * width, stride=2),  # (N, 4w, H/8, W/8)
-            *_patch_layer(4 * width, 8 * width, stride=1),  # (N, 8w, H/8 - 1, W/8 - 1)
-            nn.Conv2d(8 * width, 1, 4, padding=1),  # (N, 1, H/8 - 2, W/8 - 2)
+            nn.Conv2d(channels, w, 4, stride=2, padding=1),  # C64: (N, w, H/2, W/2)
+            nn.LeakyReLU(0.2, True),
+            # C128: (N, 2w, H/4, W/4)
+            *normalised(nn.Conv2d(w, 2 * w, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)),
+            # C256: (N, 4w, H/8, W/8)
+            *normalised(nn.Conv2d(2 * w, 4 * w, 4, stride=2, padding=1), nn.LeakyReLU(0.2, True)),
+            # C512: (N, 8w, H/8 - 1, W/8 - 1)
+            *normalised(nn.Conv2d(4 * w, 8 * w, 4, padding=1), nn.LeakyReLU(0.2, True)),
+            nn.Conv2d(8 * w, 1, 4, padding=1),  # (N, 1, H/8 - 2, W/8 - 2)
         )
         initialise_weights(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""
         return self.layers(images)
-
-
-def _patch_layer(channels_in: int, channels_out: int, stride: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels_in, channels_out, 4, stride=stride, padding=1),
-        InstanceNorm(channels_out),
-        nn.LeakyReLU(0.2, inplace=True),
-    ]

@@ -6,38 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cyclegan_ad.networks.initialise import initialise_weights
-from cyclegan_ad.networks.layers import (
-    FromImage,
-    InstanceNorm,
-    ReflectionPad,
-    ToImage,
-    UpConvolution,
-)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with reflection padding and instance norm, added to their input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-            nn.ReLU(inplace=True),
-            ReflectionPad(1),
-            nn.Conv2d(channels, channels, 3),
-            InstanceNorm(channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` plus what the block adds: (N, C, H, W) to (N, C, H, W)."""
-        return x + self.layers(x)
+from cyclegan_ad.networks.layers import ResidualBlock, initialise_weights, normalised
 
 
 class Generator(nn.Module):
-    """Image-to-image network (Sec. 2.2): c7s1-64, d128, d256, R256 blocks, u128, u64, c7s1.
+    """Image-to-image network (Sec. 2.2): c7s1-64, d128, d256, R256 blocks, u128, u64, c7s1-3.
 
     Args:
         channels: Channels of the images, 1 (grey) or 3 (RGB).
@@ -45,29 +18,26 @@ class Generator(nn.Module):
         residual_blocks: Number of residual blocks; 9 in the paper at 256 px, 6 at 64 px.
 
     Attributes:
-        checkpoint_activations: Keep only what enters each segment of the network for the backward
+        checkpoint_activations: Keep only the input of each segment of the network for the backward
             pass and compute the rest again: less than half the memory, a third more arithmetic.
     """
 
     def __init__(self, channels: int, base_channels: int, residual_blocks: int) -> None:
         super().__init__()
-        width = base_channels
+        w = base_channels
         self.layers = nn.Sequential(
-            ReflectionPad(3),  # (N, C, H, W)
-            FromImage(channels, width, 7),
-            InstanceNorm(width),
-            nn.ReLU(inplace=True),
-            *_half_size(width, 2 * width),  # (N, 2w, H/2, W/2)
-            *_half_size(2 * width, 4 * width),  # (N, 4w, H/4, W/4)
-            *[ResidualBlock(4 * width) for _ in range(residual_blocks)],
-            *_double_size(4 * width, 2 * width),  # (N, 2w, H/2, W/2)
-            *_double_size(2 * width, width),  # (N, w, H, W)
-            ReflectionPad(3),
-            ToImage(width, channels, 7),  # (N, C, H, W)
+            nn.ReflectionPad2d(3),  # (N, C, H + 6, W + 6)
+            *normalised(nn.Conv2d(channels, w, 7), nn.ReLU(True)),  # c7s1-64: (N, w, H, W)
+            *normalised(_half_size(w, 2 * w), nn.ReLU(True)),  # d128: (N, 2w, H/2, W/2)
+            *normalised(_half_size(2 * w, 4 * w), nn.ReLU(True)),  # d256: (N, 4w, H/4, W/4)
+            *[ResidualBlock(4 * w) for _ in range(residual_blocks)],  # R256: the same
+            *normalised(_double_size(4 * w, 2 * w), nn.ReLU(True)),  # u128: (N, 2w, H/2, W/2)
+            *normalised(_double_size(2 * w, w), nn.ReLU(True)),  # u64: (N, w, H, W)
+            nn.ReflectionPad2d(3),  # (N, w, H + 6, W + 6)
+            nn.Conv2d(w, channels, 7),  # c7s1-3: (N, C, H, W)
             nn.Tanh(),
         )
         initialise_weights(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.checkpoint_activations = False
         self._segments = list(self._divide())  # a list, so that no layer is counted twice
 
@@ -81,7 +51,7 @@ class Generator(nn.Module):
         return x
 
     def _divide(self) -> Iterator[nn.Module]:
-        """The layers in groups that end behind an activation or a residual block."""
+        """Yield the layers in segments that end with an activation or a residual block."""
         start = 0
         for index, layer in enumerate(self.layers, start=1):
             if isinstance(layer, nn.ReLU | nn.Tanh | ResidualBlock):
@@ -89,17 +59,9 @@ class Generator(nn.Module):
                 start = index
 
 
-def _half_size(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1),
-        InstanceNorm(channels_out),
-        nn.ReLU(inplace=True),
-    ]
+def _half_size(channels_in: int, channels_out: int) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1)
 
 
-def _double_size(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [
-        UpConvolution(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1),
-        InstanceNorm(channels_out),
-        nn.ReLU(inplace=True),
-    ]
+def _double_size(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)

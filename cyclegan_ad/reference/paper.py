@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.settings import Settings, read_settings
 
 # Of all methods but CycleGAN, which the paper has at two.
@@ -64,7 +65,7 @@ def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
         dataset: One of `paper_table1`.
         resolution: Side of the images in pixels; of CycleGAN only, the others have 256.
     """
-    size_px = resolution if method == "cyclegan" else _RESOLUTION_PX
+    size_px = resolution if METHODS[method].row_per_resolution else _RESOLUTION_PX
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 

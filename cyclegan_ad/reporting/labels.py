@@ -37,7 +37,7 @@ TABLE2_ROWS = (ScoreColumn("sse"), FID, FID_SUBSTITUTE)
 EMBEDDING_METHODS = tuple(name for name, method in METHODS.items() if method.scores == (EMBEDDING,))
 
 # The paper's, and the default.
-OWN_BACKBONES = {"padim": "resnet18", "patchcore": "wide_resnet50_2"}
+OWN_BACKBONES = {name: method.backbone for name, method in METHODS.items()}
 _BACKBONE_TITLES = {
     "resnet18": "ResNet-18",
     "wide_resnet50_2": "Wide ResNet-50-2",

@@ -84,7 +84,8 @@ def paper_method_name(method: str, resolution: int) -> str:
     >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
     ('cyclegan-64', 'padim')
     """
-    return f"{method}-{resolution}" if method == "cyclegan" else method
+    entry = METHODS.get(method)
+    return f"{method}-{resolution}" if entry is not None and entry.row_per_resolution else method
 
 
 def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> PaperFigure | None:
@@ -211,6 +212,16 @@ def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
 def write_metrics(run_dir: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json`` of a run; last of all, as with it the run is complete."""
     write_json(run_dir / "metrics.json", metrics)
+
+
+def read_results(run_dir: Path) -> Results:
+    """Read what the evaluation of a run found."""
+    kept = (run_dir / "calibration.csv").is_file()
+    return Results(
+        metrics=read_metrics(run_dir),
+        rows=read_scores(run_dir),
+        kept=read_scores(run_dir, "calibration.csv") if kept else (),
+    )
 
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cyclegan_ad.device import arithmetic
+from cyclegan_ad.methods.interface import EmbeddingResult, Embeds, Reconstructs, TrainedMethod
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 
@@ -55,7 +56,7 @@ class View:
     A new score reads what it needs from here; what no score asks for is not computed.
 
     Args:
-        method: a trained method in eval mode; it has ``reconstruct`` or ``embed`` or both.
+        method: a trained method in eval mode.
         images: (N, C, H, W) real in [-1, 1].
         extractor: network behind ``fid`` and ``fid_spatial``, or None.
         feature_cache: where pooled features of images are kept, or None.
@@ -65,7 +66,7 @@ class View:
 
     def __init__(
         self,
-        method: Any,
+        method: TrainedMethod,
         images: Tensor,
         *,
         extractor: FeatureExtractor | None = None,
@@ -80,21 +81,23 @@ class View:
     @_once
     def reconstructions(self) -> Tensor:
         """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
+        assert isinstance(self.method, Reconstructs)
         with arithmetic(self.images.device, self.precision):
-            reconstructions: Tensor = self.method.reconstruct(self.images)
+            reconstructions = self.method.reconstruct(self.images)
         return reconstructions.to(torch.promote_types(reconstructions.dtype, torch.float32))
 
     @_once
     def anomaly_map(self) -> Tensor:
         """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
-        if hasattr(self.method, "reconstruct"):
+        if isinstance(self.method, Reconstructs):
             return anomaly_map(self.images, self.reconstructions)
-        maps: Tensor = self.embedding.maps
-        return maps
+        assert self.embedding.maps is not None
+        return self.embedding.maps
 
     @_once
-    def embedding(self) -> Any:
-        """What ``method.embed`` says of the images: ``scores`` (N,) float64 and ``maps``."""
+    def embedding(self) -> EmbeddingResult:
+        """The images compared with normal ones."""
+        assert isinstance(self.method, Embeds)
         return self.method.embed(self.images)
 
     @_once

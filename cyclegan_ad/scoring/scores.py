@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
+from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
@@ -107,7 +107,7 @@ class Scores(nn.Module):
         return tuple(column.name for column in self.columns)
 
     @torch.no_grad()
-    def forward(self, method: Any, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, method: TrainedMethod, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Score images with a method.
 
         Args:
@@ -136,7 +136,7 @@ class Scores(nn.Module):
         averages = {column: total / SYMMETRIES for column, total in scores.items()}
         return averages, maps / SYMMETRIES
 
-    def _view(self, method: Any, images: Tensor, variance: Tensor | None) -> View:
+    def _view(self, method: TrainedMethod, images: Tensor, variance: Tensor | None) -> View:
         return View(
             method,
             images,

@@ -104,7 +104,7 @@ def fit(
         data: The data module.
         run: Where checkpoints are written.
         settings: All settings of the job, without ``auto``. Several ``trainer.devices`` only in a
-            process started by :func:`cyclegan_ad.training.ddp.train_in_processes`.
+            process started by :func:`cyclegan_ad.processes.launch.run_in_processes`.
         loggers: Lightning loggers.
         callbacks: Further callbacks.
 

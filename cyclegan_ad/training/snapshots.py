@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -10,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
+from cyclegan_ad.methods.interface import Reconstructs
 from cyclegan_ad.scoring.parts import anomaly_map
 from cyclegan_ad.tracking.loggers import log_images
 
@@ -66,12 +66,13 @@ class ReconstructionSnapshots(Callback):
 
     def _reconstruct(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Tensor:
         # Some parts may be in evaluation mode on purpose: each gets back its own.
+        assert isinstance(pl_module, Reconstructs)
         modes = {module: module.training for module in pl_module.modules()}
         pl_module.eval()
         try:
             with torch.no_grad(), trainer.precision_plugin.forward_context():
                 images = self.images.to(pl_module.device)
-                reconstructions: Tensor = cast(Any, pl_module).reconstruct(images)
+                reconstructions = pl_module.reconstruct(images)
         finally:
             for module, training in modes.items():
                 module.training = training

@@ -1,4 +1,4 @@
-"""Networks made ready to be trained fast: compiled, checkpointed or side by side."""
+"""Networks made ready for fast training: compiled, checkpointed or with domains in parallel."""
 
 import pytorch_lightning as pl
 import torch
@@ -31,7 +31,7 @@ def prepare_networks(
     if isinstance(module, CycleGAN):
         for generator in (module.generator_to_normal, module.generator_to_abnormal):
             generator.checkpoint_activations = activation_checkpointing
-        module.side_by_side = (
+        module.parallel_step = (
             device.type == "cpu" and not compiled and processes == 1 and torch.get_num_threads() > 1
         )
 

@@ -1,123 +1,142 @@
-"""Whole commands as a user types them: start-up, the demo, its evaluation."""
+"""Whole commands as a user types them: start-up, the demo, training on several devices."""
 
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_scores
-from experiments.benchmarks.timing import Samples, take_turns
+from experiments.benchmarks.row import Row, Spread, Target, spread
+from experiments.benchmarks.timing import Samples, Timer
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_RUN = Path("cyclegan-64/demo/seed0")
-EVALUATIONS = 3
 
-# Settings that a job refuses, after its configuration has been composed.
-_MISTAKE = "resolution=63"
+_TRAIN = (sys.executable, "-m", "cyclegan_ad.train")
+# A training whose process ends with the first call of its step.
+_UNTIL_FIRST_STEP = (
+    sys.executable,
+    "-c",
+    "import os; from cyclegan_ad.cli.command_line import run_command;"
+    "from cyclegan_ad.methods.cyclegan import CycleGAN; from cyclegan_ad.train import train;"
+    "CycleGAN.training_step = lambda *_: os._exit(0); run_command(train, 'train')",
+)
+# Epochs of two trainings; what the first epoch costs beside training is in both.
+_SCALING_EPOCHS = (1, 3)
 
 
-def measure_start_up(
-    *, jobs: int, words: Sequence[str] = (), device: torch.device, budget_s: float, at_least: int
-) -> tuple[Samples, dict[str, Any]]:
-    """Time what answers before it computes, and how long a job takes to its first step.
-
-    Args:
-        jobs: Jobs that are started to see how long each takes to its first step.
-        words: Further settings of the job.
-        device: Of no use here.
-        budget_s: See :func:`experiments.benchmarks.timing.take_turns`.
-        at_least: The same.
+def measure_start_up(timer: Timer, *, jobs: int) -> tuple[Samples, dict[str, Any]]:
+    """Time the answers that need no computation, and trainings until their first step.
 
     Returns:
-        Seconds: ``help``, ``mistake`` (a configuration error), ``python`` (an empty program),
-        ``import_torch``, and ``first_step`` of a job on the demo data that are drawn already.
+        Seconds: ``help``, ``mistake`` (a configuration error), ``import_torch``, and
+        ``first_step`` of so many trainings on demo data that are drawn already.
     """
+    ways = {
+        "help": partial(run, *_TRAIN, "--help"),
+        "mistake": partial(run, *_TRAIN, "resolution=63", fails=True),
+        "import_torch": partial(run, sys.executable, "-c", "import torch"),
+    }
+    samples = timer.alternate(ways)
     with tempfile.TemporaryDirectory() as folder:
-        train = [sys.executable, "-m", "cyclegan_ad.train"]
-        samples = take_turns(
-            {
-                "help": lambda: run([*train, "--help"]),
-                "mistake": lambda: run([*train, _MISTAKE], fails=True),
-                "python": lambda: run([sys.executable, "-c", "pass"]),
-                "import_torch": lambda: run([sys.executable, "-c", "import torch"]),
-            },
-            budget_s=budget_s,
-            at_least=at_least,
-        )
         draw_demo(Path(folder) / "cache" / f"demo-v{FORMAT}")
-        samples["first_step"] = [until_first_step(folder, words) for _ in range(jobs)]
+        job = partial(run, *_UNTIL_FIRST_STEP, *_places(folder), "overwrite=true")
+        samples["first_step"] = [timer.seconds(job) for _ in range(jobs)]
     return samples, {}
 
 
-def measure_demo(
-    *, words: Sequence[str] = (), device: torch.device, budget_s: float, at_least: int
-) -> tuple[Samples, dict[str, Any]]:
+def measure_demo(timer: Timer, *, words: Sequence[str]) -> tuple[Samples, dict[str, Any]]:
     """Time the demo, from an empty cache to its result table, and then its evaluation.
 
-    Args:
-        words: Further settings of the job.
-        device: Of no use here.
-        budget_s: Of no use here.
-        at_least: Of no use here.
-
     Returns:
-        Seconds: ``demo``, once, and ``evaluate``, several times; ``epochs`` and ``images`` (those
-        of the test set).
+        Seconds: ``demo``, once, and ``evaluate``; ``epochs``, and ``images`` of the test set.
     """
     with tempfile.TemporaryDirectory() as folder:
-        runs = f"{folder}/runs"
-        train = [sys.executable, "-m", "cyclegan_ad.train"]
-        path = Path(runs) / DEMO_RUN
-        evaluate = [sys.executable, "-m", "cyclegan_ad.evaluate", f"run={path}"]
-        words = [f"runs={runs}", f"cache_dir={folder}/cache", *words]
-        demo = partial(run, [*train, *words])
-        samples = take_turns({"demo": demo}, budget_s=0.0, at_least=1, warm_up=0)
-        again = partial(run, evaluate)
-        samples |= take_turns({"evaluate": again}, budget_s=0.0, at_least=EVALUATIONS, warm_up=0)
+        path = Path(folder) / "runs" / DEMO_RUN
+        evaluate = partial(run, sys.executable, "-m", "cyclegan_ad.evaluate", f"run={path}")
+        samples = {
+            "demo": [timer.seconds(partial(run, *_TRAIN, *_places(folder), *words))],
+            "evaluate": [timer.seconds(evaluate) for _ in range(3)],
+        }
         epochs = RunDirectory(path).read_training()["epochs"]
         return samples, {"epochs": epochs, "images": len(read_scores(path))}
 
 
-def until_first_step(folder: str, words: Sequence[str]) -> float:
-    """Seconds from the start of a job on the demo data to its first step, where it is ended.
+def measure_scaling(
+    timer: Timer, *, devices: int, batch_size: int
+) -> tuple[Samples, dict[str, Any]]:
+    """Train on the demo data with ``trainer=ddp``, on one device and on all.
 
-    Args:
-        folder: Where its run and its cache lie.
-        words: Further settings of the job.
+    Returns:
+        No samples; ``pairs_a_second`` by number of devices, between the first and the last epoch.
     """
-    moment = Path(folder) / "first_step"
-    start = time.time()
-    run(
-        [
-            *(sys.executable, "-m", "experiments.benchmarks.first_step", str(moment)),
-            *(f"runs={folder}/runs", f"cache_dir={folder}/cache", "overwrite=true", *words),
-        ],
-        fails=True,
-    )
-    return float(moment.read_text()) - start
+    speeds = {}
+    for number in (1, devices):
+        pairs, seconds = [], []
+        for epochs in _SCALING_EPOCHS:
+            words = (
+                *("trainer=ddp", f"trainer.devices={number}", f"trainer.max_epochs={epochs}"),
+                *("dataset.copies_per_epoch=9", f"dataset.batch_size={batch_size}", "logger=none"),
+                *("dataset.base_channels=64", "trainer.snapshot_every_n_epochs=0"),
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                run(*_TRAIN, *_places(folder), *words)
+                progress = RunDirectory(Path(folder) / "runs" / DEMO_RUN).read_training()
+            pairs.append(progress["steps"] * number * batch_size)
+            seconds.append(progress["seconds"])
+        speeds[str(number)] = (pairs[1] - pairs[0]) / (seconds[1] - seconds[0])
+    return {}, {"pairs_a_second": speeds}
 
 
-def run(command: Sequence[str], *, fails: bool = False) -> None:
-    """Run a command to its end, in the checkout, without a network for the logger.
-
-    Args:
-        command: Its words.
-        fails: Whether it is meant to end with an error.
+def run(*command: str, fails: bool = False) -> None:
+    """Run a command in the checkout, without a network for the logger.
 
     Raises:
-        RuntimeError: If it ends otherwise; with the last line that it wrote.
+        RuntimeError: If it succeeds or fails unexpectedly; with the last line of its output.
     """
     environment = os.environ | {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if (done.returncode != 0) != fails:
-        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()] or ["nothing was printed"]
+        lines = [*done.stdout.splitlines(), *done.stderr.splitlines()] or ["no output"]
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {lines[-1]}")
+
+
+def _places(folder: str) -> tuple[str, str]:
+    return f"runs={folder}/runs", f"cache_dir={folder}/cache"
+
+
+def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
+    """Rows of the start-up, the demo and the scaling."""
+    times: list[tuple[str, str, str, str, float | None]] = []
+    if "start_up" in cases:
+        times += [
+            ("Start-up", "--help", "start_up", "help", 1.0),
+            ("Start-up", "a configuration error", "start_up", "mistake", 1.0),
+            ("Start-up", "import of torch, for comparison", "start_up", "import_torch", None),
+            ("Start-up", "a training, to its first step", "start_up", "first_step", 10.0),
+        ]
+    if "demo" in cases:
+        facts, short = cases["demo"]["facts"], bool(cases["demo"]["settings"]["words"])
+        epochs = f", {facts['epochs']} epoch{'s' * (facts['epochs'] != 1)} only"
+        times += [
+            ("Demo", f"training{epochs * short}", "demo", "demo", None if short else 120.0),
+            ("Demo", f"evaluation of {facts['images']} images", "demo", "evaluate", None),
+        ]
+    found = []
+    for group, what, case, sample, at_most_s in times:
+        targets = () if at_most_s is None else (Target("ours", at_most_s, at_least=False),)
+        ours = spread(cases[case]["samples"][sample]).median
+        found.append(Row(group, what, "s", ours=ours, targets=targets))
+    one_device = len(machine["gpus"]) < 2
+    row = Row("Several devices", "training with trainer=ddp", "pairs/s")
+    if "scaling" not in cases:
+        return [*found, replace(row, note="one device" if one_device else "not measured")]
+    one, every = cases["scaling"]["facts"]["pairs_a_second"].values()
+    return [*found, replace(row, reference=one, ours=every, ratio=Spread(*[every / one] * 3))]

@@ -1,90 +1,96 @@
-"""The machine that is measured, and the versions it is measured with."""
+"""The measured machine: its description and its fastest arithmetic, a large matrix product."""
 
-import datetime
-import importlib.metadata
 import os
 import platform
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad import __version__
-from cyclegan_ad.hardware import cpu_count
+import torch
 
-_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy", "pillow")
+from cyclegan_ad.hardware import cpu_count
+from experiments.benchmarks.row import Row, spread
+from experiments.benchmarks.timing import Call, Samples, Timer
+
+# Side of the matrices: large enough to fill the processor, small enough for a tenth of a second.
+SIDE = {"cpu": 2048, "cuda": 8192}
+REPEATS = {"cpu": 4, "cuda": 10}
+_DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+
+# Before the names of samples of matrix products.
+PREFIX = "product_"
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, memory, GPUs and load of this machine.
+    """Describe the hardware and its load.
 
     Returns:
-        ``name`` as people read it, ``slug`` as file names have it, ``device`` (``cuda`` or
-        ``cpu``), ``processor``, ``cores`` that this process may use, ``threads`` of torch,
-        ``memory_gib``, ``gpus`` (names) and ``load`` (processes ready to run, means of 1, 5 and 15
-        minutes; None where the system does not say).
+        ``name`` for people, ``slug`` for file names, ``device`` (``cuda`` or ``cpu``),
+        ``processor``, ``cores`` that this process may use, ``gpus`` (names) and ``load`` (runnable
+        processes, means over 1, 5 and 15 minutes; None where the system does not say).
     """
-    import torch
-
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     processor, cores = processor_name(), cpu_count()
-    cpu = f"{processor}, {cores} core{'s' * (cores != 1)}"
-    name = gpus[0] if gpus else cpu
+    name = gpus[0] if gpus else f"{processor}, {cores} core{'s' * (cores != 1)}"
     return {
         "name": name,
-        "slug": slug(name),
+        "slug": re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
         "device": "cuda" if gpus else "cpu",
         "processor": processor,
         "cores": cores,
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "memory_gib": _memory_gib(),
         "gpus": gpus,
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }
 
 
-def describe_versions() -> dict[str, Any]:
-    """Versions of the program and of what it computes with, and today's date."""
-    import torch
-
-    from cyclegan_ad.runs.begin import describe_environment
-
-    commit = describe_environment()["commit"]
-    cudnn = torch.backends.cudnn.version() if torch.cuda.is_available() else None
-    return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "cyclegan_ad": __version__,
-        "commit": None if commit is None else commit.removesuffix("+changes"),
-        "changed": commit is not None and commit.endswith("+changes"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "cuda": torch.version.cuda,
-        "cudnn": cudnn,
-    }
-
-
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Name of the processor, without trademarks and clock rate."""
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), flags=re.MULTILINE)
-    except OSError:
-        found = None
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
     name = found[1] if found else platform.processor() or platform.machine()
     return " ".join(re.sub(r"\((R|TM)\)|@.*|\bCPU\b|\d+-Core Processor", " ", name).split())
 
 
-def slug(name: str) -> str:
-    """Name for a file.
+def products(device: torch.device, precisions: list[str]) -> dict[str, Call]:
+    """Make calls that multiply two square matrices several times, by ``product_<precision>``."""
+    calls: dict[str, Call] = {}
+    for precision in precisions:
+        shape, dtype = (2, SIDE[device.type], SIDE[device.type]), _DTYPES[precision]
+        a, b = torch.randn(shape, device=device).to(dtype)
+        calls[PREFIX + precision] = partial(_multiply, a, b, REPEATS[device.type])
+    return calls
 
-    >>> slug("NVIDIA H100 80GB HBM3")
-    'nvidia-h100-80gb-hbm3'
+
+def _multiply(a: torch.Tensor, b: torch.Tensor, repeats: int) -> None:
+    for _ in range(repeats):
+        torch.mm(a, b)
+
+
+def product_flop(device_type: str) -> int:
+    """FLOP of one such call; a multiplication and an addition count as two."""
+    return int(REPEATS[device_type] * 2 * SIDE[device_type] ** 3)
+
+
+def measure_products(timer: Timer, *, precisions: list[str]) -> tuple[Samples, dict[str, Any]]:
+    """Time the products alone; the training cases repeat them in their rounds.
+
+    Returns:
+        Seconds by ``product_<precision>``; and ``product_flop`` of one call.
     """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    samples = timer.alternate(products(timer.device, precisions), warm_up=2)
+    return samples, {"product_flop": product_flop(timer.device.type)}
 
 
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
+def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
+    """Rows of the matrix products."""
+    case = cases.get("matrix_product", {"samples": {}})
+    return [
+        Row(
+            "Machine",
+            f"matrix product, {name.removeprefix(PREFIX)}",
+            "TFLOP/s",
+            ours=case["facts"]["product_flop"] / 1e12 / spread(seconds).median,
+        )
+        for name, seconds in case["samples"].items()
+    ]

@@ -1,27 +1,11 @@
-"""Which cases are measured on which machine, in which order, and how long each may take."""
+"""Which cases are measured on which machine, in which order, and how long they may take."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from experiments.benchmarks.work import pair_flop
-
-# Peak memory of a pair is the slope between these: what a step needs anyway is in both.
+# The difference of the two batch sizes is the memory of a pair: what else a step needs is in both.
 MEMORY_BATCHES = (1, 3)
-
-# The whole benchmark, in seconds; what would end later is left out.
-LIMIT_S = {"cpu": 880.0, "cuda": 460.0}
-QUICK_LIMIT_S = 165.0
-
-# A process until it measures: the imports of torch and Lightning, and networks to be made.
-_START_S = 6.0
-# A case with torch.compile: 30 to 110 s on a CPU.
-_COMPILE_S = {"cpu": 100.0, "cuda": 50.0}
-# Part of the matrix-product peak that a step reaches at the least.
-_SHARE = 0.75
-
-# FLOP a second of a slow machine, until its matrix product has been measured.
-UNKNOWN_RATES = {"float32": 1e11, "bf16": 2e11}
 
 
 @dataclass(frozen=True)
@@ -29,210 +13,108 @@ class Case:
     """What one process measures.
 
     Attributes:
-        name: In the record.
-        kind: What measures it, see :mod:`experiments.benchmarks.worker`.
-        title: For people.
+        name: Key in the record, and name for people.
+        kind: What measures it, see :mod:`experiments.benchmarks.runner`.
         settings: Arguments of what measures it.
-        budget_s: Time for its rounds, see :func:`experiments.benchmarks.timing.take_turns`.
-        at_least: Rounds that are made in any case.
-        fixed_s: What it takes beside them.
-        round_flop: Arithmetic of one round, by precision.
+        budget_s: Seconds for its rounds, see :class:`experiments.benchmarks.timing.Timer`.
+        min_rounds: Rounds that are made in any case.
+        overhead_s: Seconds beside the rounds: start of the process, warm-up, compilation.
+        quick: Whether the short benchmark has it, too.
     """
 
     name: str
     kind: str
-    title: str
     settings: dict[str, Any]
     budget_s: float
-    at_least: int = 3
-    fixed_s: float = _START_S
-    round_flop: Mapping[str, float] = field(default_factory=dict)
+    min_rounds: int = 3
+    overhead_s: float = 10.0
+    quick: bool = False
 
-    def needed_s(self, rates: Mapping[str, float]) -> float:
-        """How long it takes at the least.
-
-        Args:
-            rates: FLOP a second of a matrix product, by precision.
-        """
-        return self.fixed_s + self.at_least * self._round_s(rates)
-
-    def expected_s(self, rates: Mapping[str, float]) -> float:
-        """How long it will probably take; see :meth:`needed_s`."""
-        return self.fixed_s + max(self.budget_s, self.at_least * self._round_s(rates))
-
-    def _round_s(self, rates: Mapping[str, float]) -> float:
-        return sum(
-            flop / (_SHARE * rates.get(precision, UNKNOWN_RATES[precision]))
-            for precision, flop in self.round_flop.items()
-        )
-
-
-def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
-    """The cases of a machine, what matters most first.
-
-    Args:
-        device: ``cpu`` or ``cuda``.
-        bf16: Whether it computes in bf16.
-        devices: How many such devices there are.
-        quick: The short benchmark.
-    """
-    ways = ["textbook", "float32", *(["bf16"] if bf16 else [])]
-    if device == "cpu":
-        cases = _quick_on_cpu(ways) if quick else _on_cpu(ways)
-    else:
-        cases = _quick_on_cuda(ways) if quick else _on_cuda(ways)
-    if devices > 1 and not quick:
-        title = f"training on {devices} devices"
-        settings = {"devices": devices, "batch_size": 16}
-        cases.append(Case("scaling", "scaling", title, settings, 60.0, fixed_s=60.0))
-    return cases
+    @property
+    def expected_s(self) -> float:
+        """Seconds that it probably takes."""
+        return self.budget_s + self.overhead_s
 
 
 def limit_s(device: str, *, quick: bool) -> float:
     """Seconds that the whole benchmark may take."""
-    return QUICK_LIMIT_S if quick else LIMIT_S[device]
+    return 165.0 if quick else {"cpu": 880.0, "cuda": 460.0}[device]
 
 
-def products_case(precisions: Sequence[str]) -> Case:
-    """The first case of every plan: what the machine can do."""
-    settings = {"precisions": list(precisions)}
-    return Case("matrix_product", "matrix_product", "matrix product", settings, 3.0)
+def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
+    """List the cases of a machine, the most important ones first.
 
-
-def _on_cpu(ways: list[str]) -> list[Case]:
-    fast = _without_float32(ways)
-    return [
-        training("cpu", 64, 4, ways, 25.0),
-        training("cpu", 64, 16, ways, 50.0),
-        training("cpu", 64, 1, ways, 12.0),
-        _start_up(2, 10.0),
-        _input(24, 12.0),
-        _scoring("sse", 32, 5.0),
-        _scoring("fid", 12, 24.0),
-        _demo((), 100.0),
-        training("cpu", 256, 1, ways, 30.0, warm_up_px=64),
-        *_memory(_START_S + 16.0),
-        training("cpu", 64, 4, ["textbook", fast[-1], "compiled"], 15.0),
-        training("cpu", 32, 1, fast, 5.0),
-        training("cpu", 128, 1, fast, 12.0),
-        training("cpu", 256, 4, fast, 30.0, warm_up_px=64, at_least=2),
+    Args:
+        device: ``cpu`` or ``cuda``.
+        bf16: Whether it computes in bfloat16.
+        devices: Number of such devices.
+        quick: Only the short benchmark.
+    """
+    ways = ["reference", "float32", *(["bf16"] if bf16 else [])]
+    fast = ["reference", ways[-1]]
+    compiled = [*fast, "compiled"]
+    share = 3 if quick else 1  # of images, files and time
+    files = {"files": 24 // share, "file_px": 1024, "size_px": 256, "batch_size": 8, "copies": 32}
+    words = ["trainer.max_epochs=1"] if quick else []
+    demo_s = 35.0 if quick else {"cpu": 80.0, "cuda": 50.0}[device]
+    precisions = ["float32", *(["bf16"] if bf16 else [])]
+    common = [
+        Case("input", "input", files, 12.0 / share, quick=True),
+        _scoring("sse", 32 // share, 5.0 / share),
+        _scoring("fid", (12 if device == "cpu" else 48) // share, 24.0 / share),
+        Case("start_up", "start_up", {"jobs": 1}, 9.0 / share, 2, 20.0, quick=True),
+        Case("demo", "demo", {"words": words}, 0.0, overhead_s=demo_s, quick=True),
     ]
+    cases = [Case("matrix_product", "matrix_product", {"precisions": precisions}, 3.0, quick=True)]
+    if device == "cpu":
+        cases += [
+            _step(64, 4, ways, 25.0 / share, quick=True),
+            _step(64, 16, ways, 50.0),
+            _step(64, 1, ways, 12.0 / share, quick=True),
+            *common,
+            _step(256, 1, ways, 42.0, overhead_s=24.0),
+            *_memory(16.0),
+            _step(64, 4, compiled, 15.0, overhead_s=100.0),
+            _step(32, 1, fast, 5.0),
+            _step(128, 1, fast, 12.0),
+            _step(256, 4, fast, 140.0, overhead_s=60.0),
+        ]
+    else:
+        cases += [
+            _step(256, 16, ways, 12.0 / share, quick=True),
+            _step(64, 4, ways, 8.0 / share, quick=True),
+            *(_step(*shape, compiled, 8.0, overhead_s=40.0) for shape in ((256, 16), (64, 16))),
+            *(_step(*shape, ways, 8.0) for shape in ((256, 1), (64, 16), (256, 4), (64, 1))),
+            *common,
+            *_memory(10.0),
+            *(_step(size_px, 1, fast, 4.0) for size_px in (32, 128)),
+        ]
+    if devices > 1:
+        settings = {"devices": devices, "batch_size": 16}
+        cases.append(Case("scaling", "scaling", settings, 0.0, overhead_s=120.0))
+    return [case for case in cases if case.quick or not quick]
 
 
-def _quick_on_cpu(ways: list[str]) -> list[Case]:
-    return [
-        training("cpu", 64, 4, ways, 15.0),
-        training("cpu", 64, 1, ways, 6.0),
-        _start_up(1, 5.0),
-        _input(12, 4.0),
-        _scoring("sse", 16, 3.0),
-        _scoring("fid", 4, 8.0),
-        _demo(("trainer.max_epochs=1",), 35.0),
-    ]
-
-
-def _on_cuda(ways: list[str]) -> list[Case]:
-    every = [*ways, "compiled"]
-    return [
-        training("cuda", 256, 16, every, 12.0),
-        training("cuda", 64, 16, every, 8.0),
-        training("cuda", 256, 1, ways, 8.0),
-        training("cuda", 64, 4, every, 8.0),
-        training("cuda", 256, 4, ways, 8.0),
-        training("cuda", 64, 1, ways, 8.0),
-        _input(24, 8.0),
-        _scoring("sse", 64, 5.0),
-        _scoring("fid", 64, 15.0),
-        *_memory(_START_S + 4.0),
-        _start_up(1, 6.0),
-        training("cuda", 32, 1, _without_float32(ways), 4.0),
-        training("cuda", 128, 1, _without_float32(ways), 4.0),
-        _demo((), 50.0),
-    ]
-
-
-def _quick_on_cuda(ways: list[str]) -> list[Case]:
-    return [
-        training("cuda", 256, 16, ways, 6.0),
-        training("cuda", 64, 4, ways, 4.0),
-        _start_up(1, 5.0),
-        _input(12, 4.0),
-        _scoring("sse", 16, 3.0),
-        _scoring("fid", 16, 6.0),
-        _demo(("trainer.max_epochs=1",), 35.0),
-    ]
-
-
-def training(
-    device: str,
-    size_px: int,
-    batch_size: int,
-    ways: list[str],
-    budget_s: float,
-    *,
-    at_least: int = 3,
-    warm_up_px: int | None = None,
-) -> Case:
-    """A training step; the first round warms up, unless smaller images do."""
-    compiled = "compiled" in ways
-    name = f"training_{size_px}px_batch{batch_size}{'_compiled' if compiled else ''}"
-    flop = batch_size * pair_flop(size_px, blocks=9 if size_px >= 256 else 6)
-    bf16 = sum(way in ("bf16", "compiled") for way in ways)
-    once_more = (at_least + 1) / at_least if warm_up_px is None else 1.0
-    return Case(
-        name,
-        "training",
-        f"training step, {size_px} px, batch {batch_size}{', compiled' if compiled else ''}",
-        {
-            "size_px": size_px,
-            "batch_size": batch_size,
-            "ways": ways,
-            "warm_up_px": warm_up_px,
-        },
-        budget_s,
-        at_least,
-        _START_S + (_COMPILE_S[device] if compiled else 0.0),
-        {"float32": (len(ways) - bf16) * once_more * flop, "bf16": bf16 * once_more * flop},
-    )
-
-
-def _without_float32(ways: Sequence[str]) -> list[str]:
-    """The textbook, and our fastest way that needs no compiler."""
-    return ["textbook", ways[-1]]
-
-
-def _start_up(jobs: int, budget_s: float) -> Case:
-    settings = {"jobs": jobs}
-    return Case("start_up", "start_up", "start-up", settings, budget_s, 2, 12.0 + 10.0 * jobs)
-
-
-def _input(files: int, budget_s: float) -> Case:
-    settings = {"files": files, "file_px": 1024, "size_px": 256, "batch_size": 8, "copies": 32}
-    return Case("input", "input", "input side", settings, budget_s, 3, _START_S + 6.0)
+def _step(size_px: int, batch_size: int, ways: Sequence[str], budget_s: float, **more: Any) -> Case:
+    name = f"training_{size_px}px_batch{batch_size}{'_compiled' * ('compiled' in ways)}"
+    settings = {"size_px": size_px, "batch_size": batch_size, "ways": list(ways)}
+    return Case(name, "training", settings, budget_s, **more)
 
 
 def _scoring(score: str, images: int, budget_s: float) -> Case:
     settings = {"score": score, "images": images, "size_px": 64}
-    name = f"scoring_{score}"
-    fixed_s = _START_S + budget_s / 2
-    return Case(name, "scoring", f"scoring, {score}", settings, budget_s, 3, fixed_s)
+    name, overhead_s = f"scoring_{score}", 8.0 + budget_s / 2
+    return Case(name, "scoring", settings, budget_s, overhead_s=overhead_s, quick=True)
 
 
-def _demo(words: Sequence[str], fixed_s: float) -> Case:
-    settings = {"words": list(words)}
-    return Case("demo", "demo", "the demo and its evaluation", settings, 0.0, 1, fixed_s)
-
-
-def _memory(fixed_s: float) -> list[Case]:
+def _memory(overhead_s: float) -> list[Case]:
     return [
         Case(
-            f"memory_256px_batch{batch_size}{'_checkpointing' if checkpointing else ''}",
+            f"memory_256px_batch{batch_size}{'_checkpointing' * checkpointing}",
             "memory",
-            f"peak memory, 256 px, batch {batch_size}{', checkpointing' if checkpointing else ''}",
             {"size_px": 256, "batch_size": batch_size, "checkpointing": checkpointing},
             0.0,
-            1,
-            fixed_s,
+            overhead_s=overhead_s,
         )
         for checkpointing in (False, True)
         for batch_size in MEMORY_BATCHES

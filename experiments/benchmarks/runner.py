@@ -1,27 +1,33 @@
-"""Runs the cases one after the other, each in a process of its own, within the time there is."""
+"""Runs the cases one after the other, each in a process of its own, within the time limit."""
 
-import json
+import contextlib
+import multiprocessing
 import os
+import pkgutil
 import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from time import monotonic
 from typing import Any
 
 from cyclegan_ad.display.terminal import duration
-from experiments.benchmarks.commands import ROOT
-from experiments.benchmarks.matrix_product import PREFIX
-from experiments.benchmarks.plan import UNKNOWN_RATES, Case
-from experiments.benchmarks.timing import spread
+from experiments.benchmarks.plan import Case
 
 Answer = dict[str, Any]
-Ask = Callable[[dict[str, Any], float], Answer]
+Ask = Callable[[Case, str, float], Answer]
 
-# A case that hangs is ended so long after the time of the whole benchmark.
-_PATIENCE_S = 15.0
+# Module and function that measure a kind of case; each imports only what it needs.
+_MEASURES = {
+    "matrix_product": "machine:measure_products",
+    "training": "training:measure_training",
+    "memory": "training:measure_memory",
+    "input": "input_pipeline:measure_input",
+    "scoring": "scoring:measure_scoring",
+    "start_up": "commands:measure_start_up",
+    "demo": "commands:measure_demo",
+    "scaling": "commands:measure_scaling",
+}
 
 
 class CaseFailed(Exception):
@@ -29,124 +35,100 @@ class CaseFailed(Exception):
 
 
 def run_cases(
-    cases: Sequence[Case],
-    device: str,
-    limit_s: float,
-    *,
-    ask: Ask,
-    tell: Callable[[str], object],
-    clock: Callable[[], float] = time.monotonic,
+    cases: Sequence[Case], device: str, limit_s: float, ask: Ask, tell: Callable[[str], object]
 ) -> tuple[dict[str, Answer], dict[str, str]]:
-    """Measure the cases.
+    """Measure cases.
 
     Args:
         cases: In their order.
         device: ``cpu`` or ``cuda``.
-        limit_s: What all of them may take; those that would take longer are left out.
-        ask: Measures the case of a request, such as :func:`ask_worker`.
-        tell: Gets a line for each case.
-        clock: Seconds, rising; for tests.
+        limit_s: Seconds that all of them may take; cases that would exceed it are left out.
+        ask: Measures a case, as :func:`ask_worker` does.
+        tell: Called with a line for each case.
 
     Returns:
-        Answer of each case by name, with its title, settings and seconds; and why others have none.
+        The answers by name, with kind, settings and seconds of the case; and by name why other
+        cases have none.
     """
-    start = clock()
-    rates: dict[str, float] = {}
+    start = monotonic()
     answers: dict[str, Answer] = {}
     left_out: dict[str, str] = {}
-    width = max(len(case.title) for case in cases)
     for number, case in enumerate(cases, start=1):
-        begun, prefix = clock(), f"[{number:2d}/{len(cases)}] {case.title:<{width}}"
-        needed_s, rest_s = case.needed_s(rates), limit_s - (begun - start)
-        if needed_s > rest_s:
-            left_out[case.name] = (
-                f"left out: about {needed_s:.0f} s are needed, {max(0.0, rest_s):.0f} s were left"
-            )
-            tell(f"{prefix}  {left_out[case.name]}")
-            continue
-        try:
-            answer = ask(_request(case, device), rest_s + _PATIENCE_S)
-        except CaseFailed as error:
-            left_out[case.name] = f"failed: {error}"
-            tell(f"{prefix}  {left_out[case.name]}")
-            continue
-        seconds = clock() - begun
-        answers[case.name] = {
-            "kind": case.kind,
-            "title": case.title,
-            "settings": case.settings,
-            "seconds": round(seconds, 1),
-            **answer,
-        }
-        rates |= _rates(answer)
-        expected_s = sum(later.expected_s(rates) for later in cases[number:])
-        to_come_s = min(expected_s, max(0.0, limit_s - (clock() - start)))
-        tell(f"{prefix}  {seconds:4.0f} s   about {duration(to_come_s)} to go")
+        begun = monotonic()
+        left_s = limit_s - (begun - start)
+        if case.expected_s > left_s:
+            needed = f"about {case.expected_s:.0f} s needed"
+            said = left_out[case.name] = f"left out: {needed}, {max(0.0, left_s):.0f} s left"
+        else:
+            try:
+                answer = ask(case, device, left_s)
+            except CaseFailed as error:
+                said = left_out[case.name] = f"failed: {error}"
+            else:
+                seconds = round(monotonic() - begun, 1)
+                said = f"{seconds:.0f} s"
+                described = {"kind": case.kind, "settings": case.settings, "seconds": seconds}
+                answers[case.name] = described | answer
+        to_go_s = sum(later.expected_s for later in cases[number:])
+        to_go_s = max(0.0, min(to_go_s, limit_s - (monotonic() - start)))
+        tell(f"[{number}/{len(cases)}] {case.name}: {said}; about {duration(to_go_s)} to go")
     return answers, left_out
 
 
-def ask_worker(request: dict[str, Any], limit_s: float) -> Answer:
-    """Measure one case in a process of its own.
-
-    Args:
-        request: See :mod:`experiments.benchmarks.worker`.
-        limit_s: The process is ended after so long.
+def ask_worker(case: Case, device: str, limit_s: float) -> Answer:
+    """Measure one case in a new process, which is stopped after ``limit_s`` seconds.
 
     Returns:
-        Its answer.
+        ``samples`` (seconds by way) and ``facts``.
 
     Raises:
-        CaseFailed: If it ends with an error, or takes longer.
+        CaseFailed: If it fails or takes longer.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "request.json", Path(folder) / "answer.json"
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmarks.worker", str(asked), str(answered)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # so that what it started can be ended with it
-        )
-        try:
-            _, errors = worker.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            raise CaseFailed(f"ended after {limit_s:.0f} s") from None
-        finally:
-            _end(worker)
-        if worker.returncode != 0:
-            raise CaseFailed((errors.strip().splitlines() or ["it said nothing"])[-1])
-        answer: Answer = json.loads(answered.read_text(encoding="utf-8"))
-        return answer
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(sender, case, device))
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(limit_s):
+            raise CaseFailed(f"stopped after {limit_s:.0f} s")
+        answer = receiver.recv()
+    except EOFError:
+        process.join()
+        raise CaseFailed(f"its process ended with exit code {process.exitcode}") from None
+    finally:
+        _stop(process)
+    if isinstance(answer, str):
+        raise CaseFailed(answer)
+    return answer
 
 
-def _end(worker: "subprocess.Popen[str]") -> None:
-    """End a worker that is still there, and what it started."""
-    if worker.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
-        os.killpg(worker.pid, signal.SIGKILL)
-    else:
-        worker.kill()
-    worker.wait()
+def _stop(process: BaseProcess) -> None:
+    """Stop a process and those that it started."""
+    if process.pid is not None and hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
 
 
-def _request(case: Case, device: str) -> dict[str, Any]:
-    return {
-        "kind": case.kind,
-        "settings": case.settings,
-        "device": device,
-        "budget_s": case.budget_s,
-        "at_least": case.at_least,
-    }
+def _measure(sender: Connection, case: Case, device: str) -> None:
+    """Measure a case in this process; send the answer, or the error as one line."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # makes the group that is stopped
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    try:
+        import torch
 
+        from cyclegan_ad.device import prepare_process
+        from experiments.benchmarks.timing import Timer
 
-def _rates(answer: Answer) -> dict[str, float]:
-    """FLOP a second of the matrix products among the samples."""
-    facts = answer["facts"]
-    return {
-        precision: facts["product_flop"] / spread(answer["samples"][PREFIX + precision]).median
-        for precision in UNKNOWN_RATES
-        if PREFIX + precision in answer["samples"]
-    }
+        prepare_process()
+        measure = pkgutil.resolve_name(f"experiments.benchmarks.{_MEASURES[case.kind]}")
+        timer = Timer(torch.device(device), case.budget_s, case.min_rounds)
+        samples, facts = measure(timer, **case.settings)
+        sender.send({"samples": samples, "facts": facts})
+    except Exception as error:
+        sender.send(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -1,104 +1,70 @@
-"""Times several ways of doing the same work in turns: a change of the machine's pace meets all."""
+"""Times several calls alternately, so that a change of clock rate or load affects them all."""
 
 import math
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
 
+import torch
+
+Call = Callable[[], object]
 Samples = dict[str, list[float]]
 
-
-class Spread(NamedTuple):
-    """Middle and spread of samples: the median, the 10th and the 90th percentile."""
-
-    median: float
-    low: float
-    high: float
+_MAX_ROUNDS = 40
 
 
-def take_turns(
-    ways: Mapping[str, Callable[[], object]],
-    *,
-    budget_s: float,
-    at_least: int = 3,
-    at_most: int = 40,
-    warm_up: int = 1,
-    shortest_s: float = 0.0,
-    wait: Callable[[], object] = lambda: None,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Samples:
-    """Measure each way once, then each again, and so on, until the time is over.
+@dataclass(frozen=True)
+class Timer:
+    """Times calls on one device.
 
-    Args:
-        ways: Name of a way -> a call of it.
-        budget_s: No round is begun that would probably end later; the warm-up does not count.
-        at_least: Rounds that are made in any case.
-        at_most: Rounds at the most.
-        warm_up: Calls of each way beforehand that are not measured.
-        shortest_s: A sample is the mean of as many calls as take about so long, going by the last
-            one of the warm-up.
-        wait: Waits for the device, before the clock is read.
-        clock: Seconds, rising; for tests.
-
-    Returns:
-        Name of each way -> seconds a call, one for each round. Those of one round belong together.
+    Attributes:
+        device: Device to synchronise with before the clock is read.
+        budget_s: Seconds for all rounds; none is started that would probably exceed it.
+        min_rounds: Rounds that are made in any case.
     """
 
-    def timed(call: Callable[[], object], calls: int) -> float:
-        wait()
-        start = clock()
+    device: torch.device
+    budget_s: float = 0.0
+    min_rounds: int = 1
+
+    def seconds(self, call: Call, calls: int = 1) -> float:
+        """Mean seconds of so many calls."""
+        self._synchronize()
+        start = perf_counter()
         for _ in range(calls):
             call()
-        wait()
-        return (clock() - start) / calls
+        self._synchronize()
+        return (perf_counter() - start) / calls
 
-    calls = dict.fromkeys(ways, 1)
-    for name, call in ways.items():
-        for _ in range(warm_up):
-            calls[name] = max(1, math.ceil(shortest_s / max(timed(call, 1), 1e-9)))
-    samples: Samples = {name: [] for name in ways}
-    start, longest_s = clock(), 0.0
-    for number in range(at_most):
-        begun = clock()
-        if number >= at_least and begun - start + longest_s > budget_s:
-            break
+    def alternate(
+        self, ways: Mapping[str, Call], *, warm_up: int = 1, sample_s: float = 0.0
+    ) -> Samples:
+        """Time each way once, then each again, and so on until the budget is spent.
+
+        Args:
+            ways: Calls by name.
+            warm_up: Calls of each way that are made first and not recorded.
+            sample_s: A sample is the mean of as many calls as take about so many seconds, going by
+                the last call of the warm-up.
+
+        Returns:
+            Seconds a call by name, one value a round; the values of one round belong together.
+        """
+        calls = dict.fromkeys(ways, 1)
         for name, call in ways.items():
-            samples[name].append(timed(call, calls[name]))
-        longest_s = max(longest_s, clock() - begun)
-    return samples
+            for _ in range(warm_up):
+                calls[name] = max(1, math.ceil(sample_s / max(self.seconds(call), 1e-9)))
+        samples: Samples = {name: [] for name in ways}
+        start, longest_s = perf_counter(), 0.0
+        for number in range(_MAX_ROUNDS):
+            begun = perf_counter()
+            if number >= self.min_rounds and begun - start + longest_s > self.budget_s:
+                break
+            for name, call in ways.items():
+                samples[name].append(self.seconds(call, calls[name]))
+            longest_s = max(longest_s, perf_counter() - begun)
+        return samples
 
-
-def spread(samples: Sequence[float]) -> Spread:
-    """Median, 10th and 90th percentile.
-
-    Raises:
-        ValueError: If there are no samples.
-
-    >>> spread([3.0, 1.0, 2.0])
-    Spread(median=2.0, low=1.2, high=2.8)
-    """
-    if not samples:
-        raise ValueError("there are no samples")
-    ordered = sorted(samples)
-    return Spread(statistics.median(ordered), _quantile(ordered, 0.1), _quantile(ordered, 0.9))
-
-
-def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
-    """Ratio of each round.
-
-    Raises:
-        ValueError: If the rounds differ in number.
-
-    >>> ratios([2.0, 3.0], [1.0, 2.0])
-    [2.0, 1.5]
-    """
-    return [above / below for above, below in zip(numerators, denominators, strict=True)]
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate between the samples on both sides, as NumPy does."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from errors import assert_error, message_of, refuses
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from states import SAME_ERROR
+from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
 from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import check_settings
+from cyclegan_ad.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., tuple[int, str, str]]
@@ -54,7 +57,7 @@ def command(
 
 
 def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
-    def task(settings: dict[str, Any]) -> None:
+    def task(settings: Any) -> None:
         raise UserError("pi\udce8ce\r\x1b[31m\u202e.png is damaged")
 
     code, _, err = command(task=task)
@@ -62,8 +65,7 @@ def test_errors_show_names_that_cannot_be_printed(command: Command) -> None:
     assert err == "error: pi\\udce8ce\\r\\x1b[31m\\u202e.png is damaged\n"
 
 
-def refuse(settings: dict[str, Any]) -> None:
-    check_settings(settings)
+def refuse(settings: Any) -> None:
     raise AssertionError("these settings were to be refused")
 
 
@@ -72,200 +74,145 @@ def the_error(result: tuple[int, str, str]) -> str:
     code, out, err = result
     assert code == 1
     assert out == ""
-    assert re.fullmatch(r"error: [^\n]+\n", err), err
-    return err.removeprefix("error: ").rstrip("\n")
+    assert err.startswith("error: ")
+    return message_of(err)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "told"),
     [
-        (["epochs=5"], "there is no setting epochs; did you mean trainer.max_epochs? See --help"),
-        (
-            ["trainer.max_epoch=5"],
-            "there is no setting trainer.max_epoch; did you mean trainer.max_",
-        ),
-        (["datset=screw"], "there is no setting datset; did you mean dataset?"),
-        (["lr=1e-3"], "there is no setting lr; did you mean method.learning_rate?"),
-        (
-            ["score.precison=bf16"],
-            "there is no setting score.precison; did you mean score.precision?",
-        ),
-        (
-            ["batch_size=8"],
-            "there is no setting batch_size; did you mean dataset.batch_size or score",
-        ),
-        (
-            ["+lr=1e-3"],
-            "+lr=1e-3 adds a setting that no code reads; did you mean method.learning_r",
-        ),
-        (
-            ["--resolution", "64"],
-            "there is no flag --resolution; settings are given as name=value, ",
-        ),
-        (
-            ["--image-size=64"],
-            "there is no flag --image-size; settings are given as name=value, see ",
-        ),
-        (["-x"], "there is no flag -x; settings are given as name=value, see --help"),
-        (["dataset=Screw"], "dataset=Screw is not possible; did you mean screw? Choose one of "),
+        (["epochs=5"], ["epochs", "trainer.max_epochs"]),
+        (["trainer.max_epoch=5"], ["trainer.max_epoch", "trainer.max_epochs"]),
+        (["datset=screw"], ["datset", "dataset"]),
+        (["lr=1e-3"], ["lr", "method.learning_rate"]),
+        (["score.precison=bf16"], ["score.precison", "score.precision"]),
+        (["batch_size=8"], ["batch_size", "dataset.batch_size", "score.batch_size"]),
+        (["+lr=1e-3"], ["+lr=1e-3", "method.learning_rate"]),
+        (["--resolution", "64"], ["--resolution", "name=value"]),
+        (["--image-size=64"], ["--image-size", "name=value"]),
+        (["-x"], ["-x", "name=value", "--help"]),
+        (["dataset=Screw"], ["dataset=Screw", "screw"]),
         (
             ["dataset=/tmp/photos"],
-            "dataset=/tmp/photos is not possible: dataset takes the name of an option, not a path; "
-            "for a folder of images give dataset=folder dataset.root=/tmp/photos",
+            ["dataset=/tmp/photos", "dataset=folder dataset.root=/tmp/photos"],
         ),
-        (
-            ["method=~/cyclegan"],
-            "method=~/cyclegan is not possible: method takes the name of an opt",
-        ),
-        (["nonsense=1"], "there is no setting nonsense; see --help for the settings, or --cfg job"),
-        (["model=cyclegan"], "there is no setting model; did you mean method?"),
-        (["model/size=big"], "there is no setting model/size; "),
+        (["method=~/cyclegan"], ["method=~/cyclegan"]),
+        (["nonsense=1"], ["nonsense", "--help", "--cfg job"]),
+        (["model=cyclegan"], ["model", "method"]),
+        (["model/size=big"], ["model/size"]),
         (
             ["dataset=cow"],
-            "dataset=cow is not possible; choose one of brain_mri, breast_ultrasound, demo, "
-            "folder, hazelnut, retina_oct, screw, tile, wood",
+            [
+                "dataset=cow",
+                "brain_mri, breast_ultrasound, demo, folder, hazelnut, retina_oct, screw, tile, "
+                "wood",
+            ],
         ),
-        (["score=ssim"], "score=ssim is not possible; choose one of both, embedding, "),
-        (["dataset="], "dataset= is not possible; choose one of brain_mri,"),
-        (
-            ["+experiment=table1"],
-            "table1 trains nothing; in a checkout, run python -m experiments.table1",
-        ),
+        (["score=ssim"], ["score=ssim", "both, embedding, "]),
+        (["dataset="], ["dataset=", "brain_mri,"]),
+        (["+experiment=table1"], ["table1", "python -m experiments.table1"]),
         (
             ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
-            "batch_sum_artifact trains nothing; in a checkout, run python -m experiments.batch_sum",
+            ["batch_sum_artifact", "python -m experiments.batch_sum_artifact"],
         ),
-        (
-            ["+experiment=table3"],
-            "experiment=table3 is not possible; did you mean table2? Choose one ",
-        ),
-        (["hydra/launcher=nowhere"], "hydra/launcher=nowhere is not possible; choose one of basic"),
-        (
-            ["hydra/launcher=joblib"],
-            "hydra/launcher=joblib does not tell which jobs fail; choose hy",
-        ),
-        (["hydra.launcher.gpus=2"], "there is no setting hydra.launcher.gpus;"),
-        (["dataset=null"], "a group was given something else than one of its options"),
-        (["resolution=66"], "resolution=66 is not possible; the generator halves an image twice"),
-        (["resolution=big"], "resolution=big is not possible;"),
-        (["seed=first"], "seed=first is not possible; it is a whole number >= 0"),
-        (["trainer.max_epochs=1.5"], "trainer.max_epochs=1.5 is not possible; it is a whole"),
-        (["overwrite=maybe"], "overwrite=maybe is not possible; use true or false"),
-        (["score.names=fid"], "score.names=fid is not possible; it is a list"),
-        (["runs=2024"], "runs=2024 is not possible; it is a text"),
-        (["dataset=[screw"], "cannot read 'dataset=[screw'; settings are given as name=value"),
+        (["+experiment=table3"], ["experiment=table3", "table2"]),
+        (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
+        (["hydra/launcher=joblib"], ["hydra/launcher=joblib", "hydra/launcher=local_parallel"]),
+        (["hydra.launcher.gpus=2"], ["hydra.launcher.gpus"]),
+        (["dataset=null"], ["group"]),
+        (["resolution=66"], ["resolution=66", "multiple of 4"]),
+        (["resolution=big"], ["resolution=big"]),
+        (["seed=first"], ["seed=first", "0"]),
+        (["trainer.max_epochs=1.5"], ["trainer.max_epochs=1.5"]),
+        (["overwrite=maybe"], ["overwrite=maybe", "true", "false"]),
+        (["score.names=fid"], ["score.names=fid", "list"]),
+        (["runs=2024"], ["runs=2024"]),
+        (["dataset=[screw"], ["dataset=[screw", "name=value"]),
         (["run_name=my first run"], None),  # blanks inside are fine for Hydra
-        (["seed 3"], "cannot read 'seed 3'; settings are given as name=value"),
-        (["dataset=screw,tile"], "dataset=screw,tile has several values; add -m to run one job"),
-        (["seed=0,1,2"], "seed=0,1,2 has several values; add -m to run one job for each"),
-        (["seed=0..4"], "seed=range(0,5) has several values; add -m to run one job for each"),
-        (["seed=4..0"], "seed=4..0 is not possible; it is a whole number >= 0"),
-        (["seed=99999999999"], "seed=99999999999 is not possible; it is at most 4294967295"),
-        (
-            ["score.batch_size=99999999999"],
-            "score.batch_size=99999999999 is not possible; it is at",
-        ),
+        (["seed 3"], ["seed 3", "name=value"]),
+        (["dataset=screw,tile"], ["dataset=screw,tile", "-m"]),
+        (["seed=0,1,2"], ["seed=0,1,2", "-m"]),
+        (["seed=0..4"], ["seed=range(0,5)", "-m"]),
+        (["seed=4..0"], ["seed=4..0"]),
+        (["seed=99999999999"], ["seed=99999999999", "4294967295"]),
+        (["score.batch_size=99999999999"], ["score.batch_size=99999999999"]),
         (
             ["dataset.root=/data/lot 5, line 2"],
-            "dataset.root=/data/lot 5, line 2: a value with a comma needs quotes: "
-            "dataset.root=\\'...\\', with blanks \"dataset.root='/data/lot 5, line 2'\"",
+            [
+                "dataset.root=/data/lot 5, line 2",
+                "dataset.root=\\'...\\'",
+                "\"dataset.root='/data/lot 5, line 2'\"",
+            ],
         ),
-        (["run_name=a,b"], "run_name=a,b: a value with a comma needs quotes: run_name=\\'...\\'"),
-        (
-            ["method.weights_path=a,b", "method=padim"],
-            "method.weights_path=a,b: a value with a com",
-        ),
-        (
-            ["runs=~nobody-of-this-name/runs"],
-            "runs=~nobody-of-this-name/runs: there is no such home",
-        ),
-        ([f"runs={'x' * 256}"], f"runs={'x' * 60}... is not possible; a name of 256 bytes is too"),
-        (["cache_dir="], "cache_dir is empty; give cache_dir=PATH"),
-        (
-            [f"run_name='{'é' * 128}'"],
-            f"run_name={'é' * 60}... is not possible; a name of 256 bytes",
-        ),
-        (
-            ["-m", "--cfg", "job"],
-            "--multirun and --cfg exclude each other; leave out --multirun and",
-        ),
-        (["--info", "config", "-r"], "--run and --info exclude each other; leave out --run"),
-        (["--cfg", "jobs"], "--cfg jobs: invalid value; choose one of job, hydra, all"),
-        (["--cfg"], "--cfg needs a value"),
-        (["--resolve"], "--resolve goes with --cfg only"),
-        (["--package", "dataset"], "--package goes with --cfg only"),
-        (["--hydra-help", "seed=1"], "--hydra-help takes no settings; leave out seed=1"),
-        (["--shell-completion"], "--shell-completion takes one of install=bash, install=fish,"),
-        (["--shell-completion", "query=bash"], "--shell-completion takes one of install=bash,"),
-        (["--experimental-rerun", "x.pickle"], "there is no flag --experimental-rerun; settings"),
-        (["--config-name", "report"], "there is no flag --config-name; settings are given as"),
-        (["--config-dir", "nowhere"], "Additional config directory '"),
-        (["hydra.sweeper.max_batch_size=0", "-m"], "AssertionError (see --help)"),
-        (["+seed=2"], "+seed=2 adds a setting that no code reads; to change one, leave out the +:"),
-        (["++foo=1"], "++foo=1 adds a setting that no code reads;"),
-        (["score=[sse,fid]"], "score=[sse,fid] is not possible: score takes one option; for a job"),
-        (
-            ["dataset={}"],
-            "dataset={} is not possible: dataset takes one option; change a setting of",
-        ),
-        (["run_name=007"], "run_name=007 is read as the number 7; quote it: run_name=\\'007\\'"),
-        (["-m", "seed=range(3,1)"], "the sweep has no jobs: one of its settings has no value"),
-        (["--seed", "3"], "there is no flag --seed; settings are given as name=value, see --help"),
-        (["+dataset=screw"], "dataset has a value already; leave out the + before dataset=..."),
-        (["runs=???"], "runs is missing; give it as runs=VALUE"),
-        (["~trainer"], "~trainer: no setting can be left out; to change one give name=value"),
-        (
-            ["method.name=ganomaly"],
-            "method.name=ganomaly leaves the other settings of the group as th",
-        ),
-        (["logger.kind=wandb"], "logger.kind=wandb leaves the other settings of the group as they"),
-        (["++hydra.job_logging.root.level=loud"], "Unable to configure root logger (see --help)"),
-        (["~logger.kind"], "~logger.kind: no setting can be left out"),
-        (["seed=range(1,2,0)", "-m"], "range() arg 3 must not be zero (see --help)"),
-        ([f"seed={'9' * 5000}"], "Exceeds the limit (4300 digits) for integer string conversion"),
-        (["runs=${elsewhere}"], "runs refers to ${elsewhere}, which is no setting"),
-        (
-            ["dataset=folder", "dataset.root=???"],
-            "dataset.root is missing; give it as dataset.root=",
-        ),
+        (["run_name=a,b"], ["run_name=a,b", "run_name=\\'...\\'"]),
+        (["method.weights_path=a,b", "method=padim"], ["method.weights_path=a,b", "comma"]),
+        (["runs=~nobody-of-this-name/runs"], ["runs=~nobody-of-this-name/runs"]),
+        ([f"runs={'x' * 256}"], [f"runs={'x' * 60}...", "256 bytes"]),
+        (["cache_dir="], ["cache_dir", "cache_dir=PATH"]),
+        ([f"run_name='{'é' * 128}'"], [f"run_name={'é' * 60}...", "256 bytes"]),
+        (["-m", "--cfg", "job"], ["--multirun", "--cfg"]),
+        (["--info", "config", "-r"], ["--run", "--info"]),
+        (["--cfg", "jobs"], ["--cfg jobs", "job, hydra, all"]),
+        (["--cfg"], ["--cfg"]),
+        (["--resolve"], ["--resolve", "--cfg"]),
+        (["--package", "dataset"], ["--package", "--cfg"]),
+        (["--hydra-help", "seed=1"], ["--hydra-help", "seed=1"]),
+        (["--shell-completion"], ["--shell-completion", "install=bash, install=fish,"]),
+        (["--shell-completion", "query=bash"], ["--shell-completion", "install=bash,"]),
+        (["--experimental-rerun", "x.pickle"], ["--experimental-rerun", "name=value"]),
+        (["--config-name", "report"], ["--config-name", "name=value"]),
+        (["--config-dir", "nowhere"], ["nowhere"]),
+        (["hydra.sweeper.max_batch_size=0", "-m"], ["AssertionError", "--help"]),
+        (["+seed=2"], ["+seed=2", "+"]),
+        (["++foo=1"], ["++foo=1"]),
+        (["score=[sse,fid]"], ["score=[sse,fid]"]),
+        (["dataset={}"], ["dataset={}"]),
+        (["run_name=007"], ["run_name=007", "run_name=\\'007\\'"]),
+        (["-m", "seed=range(3,1)"], ["sweep"]),
+        (["--seed", "3"], ["--seed", "name=value", "--help"]),
+        (["+dataset=screw"], ["dataset", "+"]),
+        (["runs=???"], ["runs=VALUE"]),
+        (["~trainer"], ["~trainer", "name=value"]),
+        (["method.name=ganomaly"], ["method.name=ganomaly"]),
+        (["logger.kind=wandb"], ["logger.kind=wandb"]),
+        (["++hydra.job_logging.root.level=loud"], ["root logger", "--help"]),
+        (["~logger.kind"], ["~logger.kind"]),
+        (["seed=range(1,2,0)", "-m"], ["range()", "--help"]),
+        ([f"seed={'9' * 5000}"], ["4300"]),
+        (["runs=${elsewhere}"], ["runs", "${elsewhere}"]),
+        (["dataset=folder", "dataset.root=???"], ["dataset.root="]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_each_mistake_is_told_in_one_line(
-    command: Command, words: list[str], message: str | None
+    command: Command, words: list[str], told: list[str] | None
 ) -> None:
-    if message is None:
-        assert command(*words, task=check_settings) == (0, "", "")
+    if told is None:
+        assert command(*words, task=lambda settings: None) == (0, "", "")
     else:
-        assert the_error(command(*words, task=refuse)).startswith(message)
+        assert_error(the_error(command(*words, task=refuse)), facts=told)
 
 
 def test_evaluate_without_a_run(command: Command) -> None:
-    assert the_error(command(task=refuse, name="evaluate")) == (
-        "run is missing; give it as run=VALUE"
-    )
-    assert the_error(command("dataset=screw", task=refuse, name="evaluate")).startswith(
-        "there is no setting dataset;"
-    )
+    assert_error(the_error(command(task=refuse, name="evaluate")), remedy="run=VALUE")
+    told = the_error(command("dataset=screw", task=refuse, name="evaluate"))
+    assert_error(told, setting="dataset")
 
 
-def test_the_task_gets_plain_resolved_settings(command: Command) -> None:
+def test_the_task_gets_typed_settings(command: Command) -> None:
     got: list[Any] = []
     words = ("dataset=screw", "resolution=256", "score=fid", "seed=3")
     assert command(*words, task=got.append) == (0, "", "")
     [settings] = got
-    assert type(settings) is dict
-    assert type(settings["method"]["generator"]) is dict
-    assert type(settings["dataset"]["folders"]) is list
-    assert settings["method"]["generator"]["residual_blocks"] == 9
-    assert settings["score"]["names"] == ["fid"]
-    assert settings["seed"] == 3
-    assert "hydra" not in settings
+    assert type(settings) is Settings
+    assert settings.method.generator.residual_blocks == 9
+    assert settings.score.names == ("fid",)
+    assert settings.seed == 3
     assert os.listdir() == []  # Hydra makes no directory of its own
 
 
 def test_an_error_of_the_task_is_one_line(command: Command) -> None:
-    def fail(settings: dict[str, Any]) -> None:
+    def fail(settings: Any) -> None:
         raise UserError("no such dataset; get it")
 
     assert the_error(command(task=fail)) == "no such dataset; get it"
@@ -274,7 +221,7 @@ def test_an_error_of_the_task_is_one_line(command: Command) -> None:
 def test_a_defect_of_the_program_is_no_user_error(command: Command) -> None:
     for defect in (ValueError("a defect"), KeyError("x"), ZeroDivisionError()):
 
-        def fail(settings: dict[str, Any], defect: Exception = defect) -> None:
+        def fail(settings: Any, defect: Exception = defect) -> None:
             raise defect
 
         with pytest.raises(type(defect)):
@@ -282,7 +229,7 @@ def test_a_defect_of_the_program_is_no_user_error(command: Command) -> None:
 
 
 def test_interruption_leaves_with_a_code_of_its_own(command: Command) -> None:
-    def interrupt(settings: dict[str, Any]) -> None:
+    def interrupt(settings: Any) -> None:
         raise KeyboardInterrupt
 
     code, _, err = command(task=interrupt)
@@ -293,14 +240,16 @@ def test_interruption_leaves_with_a_code_of_its_own(command: Command) -> None:
 def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Command) -> None:
     seen: list[tuple[int, int]] = []
 
-    def task(settings: dict[str, Any]) -> None:
-        check_settings(settings)
-        seen.append((settings["resolution"], settings["seed"]))
+    def task(settings: Any) -> None:
+        seen.append((settings.resolution, settings.seed))
 
     code, _, err = command("resolution=64,66,128", "seed=0,1", "-m", task=task)
     assert code == 1
     assert seen == [(64, 0), (64, 1), (128, 0), (128, 1)]
-    assert [line[:20] for line in err.splitlines()] == ["error: resolution=66"] * 2
+    lines = err.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert_error(line, setting="resolution", value=66)
     assert os.listdir() == ["runs"] and os.listdir("runs") == [".sweeps"]
 
     seen.clear()
@@ -309,15 +258,15 @@ def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Comman
 
 
 def test_a_reason_that_jobs_share_is_told_once(command: Command) -> None:
-    def refuse_all(settings: dict[str, Any]) -> None:
+    def refuse_all(settings: Any) -> None:
         raise UserError("no weights; get them")
 
     code, _, err = command("-m", "seed=0,1,2", task=refuse_all)
     assert code == 1
     assert err.splitlines() == [
         "error: no weights; get them",
-        "error: seed=1: the same error",
-        "error: seed=2: the same error",
+        f"error: seed=1{SAME_ERROR}",
+        f"error: seed=2{SAME_ERROR}",
     ]
 
 
@@ -329,7 +278,8 @@ def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
         "-m", "resolution=64,66", task=lambda settings: told.append(capsys.readouterr().err)
     )
     assert (code, err) == (1, "")
-    assert len(told) == 1 and told[0].startswith("error: resolution=66 is not possible;")
+    assert len(told) == 1
+    assert_error(told[0], setting="resolution", value=66)
 
 
 @pytest.mark.parametrize(
@@ -338,14 +288,14 @@ def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
         (["method.lambda_cyc=5,10"], "run_name=cyclegan-64-lambda_cyc-${method.lambda_cyc}"),
         (
             ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine", "seed=0,1"],
-            "in a command of its own",
+            "command of its own",
         ),
         (
             ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],
             "run_name=${method.name}-${resolution}-learning_rate-${method.learning_rate}",
         ),
-        (["dataset.root=/data/lot 5, line 2"], "needs quotes: dataset.root=\\'...\\'"),
-        (["score=sse,fid", "overwrite=true"], "overwrite=true deletes what the first one did"),
+        (["dataset.root=/data/lot 5, line 2"], "dataset.root=\\'...\\'"),
+        (["score=sse,fid", "overwrite=true"], "overwrite=true"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -355,8 +305,8 @@ def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
     seen: list[Any] = []
     code, _, err = command("-m", *words, task=seen.append)
     assert (code, seen) == (1, [])
-    assert re.fullmatch(r"error: [^\n]+\n", err) and remedy in err, err
-    assert "runs/" in err and os.listdir() == []
+    assert_error(err, facts="runs/", remedy=remedy)
+    assert os.listdir() == []
     if remedy.startswith("run_name="):
         assert command("-m", *words, remedy, task=seen.append)[0] == 0
         assert len({RunDirectory.of(settings).path for settings in seen}) == len(seen) > 1
@@ -367,7 +317,7 @@ def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:
     words = ("score=sse,fid", "seed=0..1")
     code, _, err = command("-m", *words, task=seen.append)
     assert (code, err, len(seen)) == (0, "", 4)
-    assert sorted({settings["seed"] for settings in seen}) == [0, 1]
+    assert sorted({setting(settings, "seed") for settings in seen}) == [0, 1]
 
 
 def test_paths_are_meant_from_where_the_command_was_typed(command: Command, tmp_path: Path) -> None:
@@ -383,8 +333,8 @@ def test_a_home_folder_needs_no_quotes(command: Command) -> None:
     got: list[Any] = []
     words = ("dataset.root=~/photos", "runs='~/my runs'", "data_dir='/data/a,~b'")
     assert command(*words, task=got.append) == (0, "", "")
-    assert got[0]["dataset"]["root"] == "~/photos"
-    assert (got[0]["runs"], got[0]["data_dir"]) == ("~/my runs", "/data/a,~b")
+    assert setting(got[0], "dataset.root") == "~/photos"
+    assert (setting(got[0], "runs"), setting(got[0], "data_dir")) == ("~/my runs", "/data/a,~b")
 
 
 def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
@@ -392,7 +342,7 @@ def test_names_of_files_are_read_as_utf8_whatever_the_locale() -> None:
         "import os, sys\n"
         "from cyclegan_ad.cli.command_line import run_command\n"
         "def task(settings):\n"
-        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings['data_dir'])\n"
+        "    print(sys.getfilesystemencoding(), sys.stdout.encoding, settings.data_dir)\n"
         "    os.system(f'{sys.executable} -c \"import sys; print(sys.flags.utf8_mode)\"')\n"
         "run_command(task, 'train')"
     )
@@ -414,18 +364,17 @@ def test_a_sweep_with_an_unknown_option_starts_no_job(command: Command) -> None:
     seen: list[Any] = []
     code, _, err = command("dataset=screw,cow", "-m", task=seen.append)
     assert (code, seen) == (1, [])
-    assert err.startswith("error: dataset=cow is not possible; choose one of ")
-    assert err.count("\n") == 1
+    assert_error(err, setting="dataset", value="cow", remedy="screw")
 
 
 @pytest.mark.parametrize(
-    ("launcher", "hidden", "message"),
+    ("launcher", "hidden"),
     [
-        ("local_parallel", "hydra_joblib_launcher", "this hydra/launcher needs further packages: "),
-        ("slurm", "hydra_submitit_launcher", "hydra/launcher=slurm needs further packages: "),
+        ("local_parallel", "hydra_joblib_launcher"),
+        ("slurm", "hydra_submitit_launcher"),
     ],
 )
-def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str, message: str) -> None:
+def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str) -> None:
     code = (
         "import runpy, sys, pkgutil\n"
         "walk = pkgutil.walk_packages\n"
@@ -440,7 +389,8 @@ def test_a_launcher_whose_package_is_missing(launcher: str, hidden: str, message
     )
     result = run_python("-c", code)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"error: {message}pip install 'cyclegan-ad[launchers]'\n"
+    remedy = "pip install 'cyclegan-ad[launchers]'"
+    assert_error(result.stderr, setting="hydra/launcher", remedy=remedy)
 
 
 def test_explain_keeps_user_errors_and_says_something_of_any_other() -> None:
@@ -480,16 +430,21 @@ def test_help_shows_the_groups_and_loads_nothing_slow() -> None:
         assert re.search(rf"^  {group} +\w+", result.stdout, flags=re.MULTILINE), group
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "report", "dashboard"])
-def test_help_is_what_hydra_prints(name: str) -> None:
+def test_help_is_what_hydra_prints() -> None:
+    names = ("train", "evaluate", "report", "dashboard")
     code = (
-        "import hydra; from cyclegan_ad.composing import conf_dir, register_resolvers\n"
+        "import hydra; from hydra.core.global_hydra import GlobalHydra\n"
+        "from cyclegan_ad.composing import conf_dir, register_resolvers\n"
         "register_resolvers(); place = str(conf_dir())\n"
-        f"hydra.main(version_base='1.3', config_path=place, config_name='{name}')(print)()"
+        f"for name in {names}:\n"
+        "    try: hydra.main(version_base='1.3', config_path=place, config_name=name)(print)()\n"
+        "    except SystemExit: pass\n"
+        "    GlobalHydra.instance().clear()\n"
+        "    print(end='\\0')\n"
     )
     result = run_python("-c", code, "--help")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == help_text(name) + "\n"
+    assert result.stdout.split("\0") == [*(help_text(name) + "\n" for name in names), ""]
 
 
 def test_help_wins_over_settings(command: Command) -> None:
@@ -507,7 +462,7 @@ def test_too_little_memory_for_the_libraries(
 ) -> None:
     monkeypatch.delitem(sys.modules, "pytorch_lightning", raising=False)
     try:
-        with pytest.raises(UserError, match="memory does not suffice to load PyTorch"), importing():
+        with refuses(facts=("memory", "PyTorch")), importing():
             raise error
     finally:
         gc.unfreeze()
@@ -530,19 +485,7 @@ def test_imports_are_left_out_of_garbage_collection(monkeypatch: pytest.MonkeyPa
         gc.unfreeze()
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("train", "trainer.epochs=3"),
-        ("train", "resolution=66"),
-        ("train", "dataset=null"),
-        ("evaluate", "run=no/such/run"),
-    ],
-    ids=" ".join,
-)
-def test_commands_end_with_one_line_and_no_traceback(words: tuple[str, ...]) -> None:
-    name, *overrides = words
-    result = run_python("-m", f"cyclegan_ad.{name}", *overrides)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert re.fullmatch(r"error: [^\n]+\n", result.stderr), result.stderr
+def test_a_command_ends_with_one_line_and_no_traceback() -> None:
+    result = run_python("-m", "cyclegan_ad.train", "resolution=66")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert_error(result.stderr, setting="resolution", value=66)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from started import LIMIT_S, start_training, wait_for
+from states import COMPLETE, RESUMED, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.cli.command_line import Job
@@ -23,6 +24,7 @@ def state_of(run: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     root, place = draw_folder(tmp_path / "data"), tmp_path / "runs"
     words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2,3")
@@ -46,10 +48,10 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     assert again.returncode == 0, err
     assert [state_of(run) for run in runs[:2]] == before
     for run in runs[:2]:
-        assert f"{run} is complete already; nothing to do" in out
-    assert f"{runs[2]}: going on after epoch" in out or f"{runs[2]}: trained already" in out
-    assert f"{runs[3]}: training; folder has" in out
-    assert out.count("is complete already") == 2
+        assert f"{run} {COMPLETE}" in out
+    assert f"{runs[2]}: {RESUMED}" in out or f"{runs[2]}{TRAINED}" in out
+    assert f"{runs[3]}{TRAINING}" in out
+    assert out.count(COMPLETE) == 2
     # The means over all seeds, those of the first command as well.
     end = out[out.index("Mean over seeds") :]
     assert re.search(r"CycleGAN 32 px, SSE +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end
@@ -73,7 +75,7 @@ def test_jobs_are_named_by_what_differs() -> None:
 
 
 def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    job = Job(lambda settings: None)
+    job = Job(lambda settings: None, "train")
     tally = Tally(job, ["seed=0", "seed=1"])
     tally.add(1, None, tmp_path / "1.log")
     tally.add(0, "no such dataset")

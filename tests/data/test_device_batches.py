@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from errors import refuses
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,6 @@ from cyclegan_ad.data.device_batches import (
     free_memory,
 )
 from cyclegan_ad.data.pairing import PairSampler
-from cyclegan_ad.errors import UserError
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -196,12 +196,13 @@ def test_a_place_that_was_asked_for() -> None:
         "host",
         "the training images (0 MiB) stay in host memory and are copied to cuda:0 batch by batch",
     )
-    with pytest.raises(UserError) as caught:
+    with refuses(
+        setting="dataset.images_on",
+        value="device",
+        facts=("1001 MiB", "1000 MiB", "cuda:0"),
+        remedy=("dataset.images_on=auto", "dataset.images_on=host"),
+    ):
         choose_place("device", 1001 * MIB, 1000 * MIB, "cuda:0")
-    assert str(caught.value) == (
-        "dataset.images_on=device: the training images (1001 MiB) do not fit into the 1000 MiB "
-        "that are free on cuda:0; use dataset.images_on=auto or dataset.images_on=host"
-    )
 
 
 def test_a_cpu_is_not_asked_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import choose_examples, examples_at, spread_evenly
 from cyclegan_ad.evaluation.pictures import look_at
-from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.methods.interface import EmbeddingResult
 
 SIZE = 8
 CPU = torch.device("cpu")

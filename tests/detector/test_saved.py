@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from errors import assert_error, refuses
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
@@ -16,7 +17,6 @@ from cyclegan_ad.detector.saved import (
     unlike_metrics,
     write_decisions,
 )
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks.generator import Generator
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
@@ -144,10 +144,9 @@ def test_decisions_for_a_detector_that_is_gone_or_damaged(
 ) -> None:
     if content is not None:
         (tmp_path / "detector.json").write_text(content, encoding="latin-1")
-    assert unlike_metrics(tmp_path, METRICS) == ["detector.json is gone or damaged"]
-    with pytest.raises(
-        UserError, match=r"detector\.json is gone or damaged; score .*evaluate run="
-    ):
+    [doubt] = unlike_metrics(tmp_path, METRICS)
+    assert_error(doubt, file="detector.json")
+    with refuses(file="detector.json", remedy="evaluate run="):
         write_decisions(tmp_path, METRICS)
 
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan_ad.display import reconstruction_figure as figures
 from cyclegan_ad.display.drawing import save_figure
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 
@@ -32,7 +31,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         collected.append(figure)
         return path
 
-    monkeypatch.setattr(figures, "save_figure", keep)
+    monkeypatch.setattr("cyclegan_ad.display.reconstruction_figure.save_figure", keep)
     return collected
 
 

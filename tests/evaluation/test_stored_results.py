@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from errors import refuses
 from reporting.fake_runs import change_metrics, decide_again, make_run
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.stored_results import StoredResults, read_stored
 from cyclegan_ad.runs.directory import RunDirectory
 
@@ -104,22 +104,22 @@ BOTH = {"calibrated, score sse", "calibrated, score fid"}
 @pytest.mark.parametrize(
     ("change", "what", "why"),
     [
-        (forge("calibrated", misses=0), {"calibrated, score sse"}, "misses is 0"),
-        (forge("calibrated", misses=0, miss_rate=0.0), {"calibrated, score sse"}, "misses is 0"),
-        (forge("calibrated", miss_rate_bound=0.01), {"calibrated, score sse"}, "bound is 0.01"),
-        (forge("calibrated", calibration_abnormal=299), {"calibrated, score sse"}, "is 299 in"),
-        (forge("calibrated", thresholds=[1.0]), {"calibrated, score sse"}, "thresholds is [1.0]"),
-        (forge("calibrated", confidence=0.99), {"calibrated, score sse"}, "confidence is 0.99"),
-        (forge("crossfit", false_alarms=True), {"crossfit, score sse"}, "false_alarms is True"),
-        (forge("crossfit", seen=1), {"crossfit, score sse"}, "seen is unknown"),
-        (lambda path: (path / "calibration.csv").unlink(), BOTH, "calibration.csv is gone"),
-        (rescore("calibration.csv", 0.5), {"calibrated, score sse"}, "changed in calibration.csv"),
-        (rescore("scores.csv", 1.0000001), {"score sse"}, "was changed in scores.csv"),
-        (other_image, BOTH, "disagree on the images of the subset calibration"),
+        (forge("calibrated", misses=0), {"calibrated, score sse"}, "misses"),
+        (forge("calibrated", misses=0, miss_rate=0.0), {"calibrated, score sse"}, "misses"),
+        (forge("calibrated", miss_rate_bound=0.01), {"calibrated, score sse"}, "0.01"),
+        (forge("calibrated", calibration_abnormal=299), {"calibrated, score sse"}, "299"),
+        (forge("calibrated", thresholds=[1.0]), {"calibrated, score sse"}, "[1.0]"),
+        (forge("calibrated", confidence=0.99), {"calibrated, score sse"}, "0.99"),
+        (forge("crossfit", false_alarms=True), {"crossfit, score sse"}, "false_alarms"),
+        (forge("crossfit", seen=1), {"crossfit, score sse"}, "seen"),
+        (lambda path: (path / "calibration.csv").unlink(), BOTH, "calibration.csv"),
+        (rescore("calibration.csv", 0.5), {"calibrated, score sse"}, "calibration.csv"),
+        (rescore("scores.csv", 1.0000001), {"score sse"}, "scores.csv"),
+        (other_image, BOTH, "subset calibration"),
         (
             lambda path: (path / "calibration.csv").write_text("path,label\n") and None,
             BOTH,
-            "must start with",
+            "calibration.csv",
         ),
     ],
 )
@@ -143,34 +143,34 @@ def test_decisions_that_nothing_supports_are_named(
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "facts"),
     [
         (
             lambda path: change_metrics(
                 path, scores={name: {"auroc": 1.0} for name in ("sse", "fid")}
             ),
-            "disagree on sse: zfn_threshold is None in metrics.json",
+            ("sse", "zfn_threshold", "metrics.json"),
         ),
-        (lambda path: change_metrics(path, epochs=100), "config.yaml disagree: epochs is 100"),
-        (lambda path: change_metrics(path, run="cyclegan-64"), "disagree: run is 'cyclegan-64'"),
-        (lambda path: change_metrics(path, resolution=64.0), "resolution is 64.0"),
-        (lambda path: change_metrics(path, seed=False), "seed is False"),
-        (lambda path: change_metrics(path, training_seconds=1.0), "training.json disagree"),
-        (lambda path: change_metrics(path, test_abnormal=13), "12 abnormal images against 13"),
-        (lambda path: change_metrics(path, test_abnormal=10**400), "test_abnormal is 1000"),
-        (lambda path: change_metrics(path, protocol="best"), "protocol is 'best'"),
-        (lambda path: change_metrics(path, protocol_settings=None), "protocol_settings is None"),
+        (lambda path: change_metrics(path, epochs=100), ("config.yaml", "epochs", "100")),
+        (lambda path: change_metrics(path, run="cyclegan-64"), "'cyclegan-64'"),
+        (lambda path: change_metrics(path, resolution=64.0), ("resolution", "64.0")),
+        (lambda path: change_metrics(path, seed=False), ("seed", "False")),
+        (lambda path: change_metrics(path, training_seconds=1.0), "training.json"),
+        (lambda path: change_metrics(path, test_abnormal=13), ("12", "13")),
+        (lambda path: change_metrics(path, test_abnormal=10**400), ("test_abnormal", "1000")),
+        (lambda path: change_metrics(path, protocol="best"), ("protocol", "'best'")),
+        (lambda path: change_metrics(path, protocol_settings=None), ("protocol_settings", "None")),
         (
             lambda path: change_metrics(
                 path, protocol_settings={"folds": 5, "margin": 10**400, "confidence": 0.95}
             ),
-            "protocol_settings is {",
+            "protocol_settings",
         ),
         (
             lambda path: change_metrics(
                 path, localisation={"pixel_auroc": 1.5, "aupro": 0.5, "masked_images": 3}
             ),
-            "localisation is {",
+            "localisation",
         ),
         (
             lambda path: (
@@ -179,22 +179,21 @@ def test_decisions_that_nothing_supports_are_named(
                 )
                 and None
             ),
-            "200 epochs and 3",
+            ("200", "3"),
         ),
         (
             lambda path: replace(path / "config.yaml", "lambda_cyc: 10", "lambda_cyc: 1"),
-            "config.yaml was changed after the run was evaluated",
+            "config.yaml",
         ),
-        (from_training_to_calibration, "split.csv was changed after the run was evaluated"),
+        (from_training_to_calibration, "split.csv"),
     ],
 )
 def test_files_that_are_not_of_one_run_are_refused(
-    path: Path, change: Callable[[Path], None], message: str
+    path: Path, change: Callable[[Path], None], facts: str | tuple[str, ...]
 ) -> None:
     change(path)
-    with pytest.raises(UserError) as caught:
+    with refuses(facts=facts) as caught:
         read(path)
-    assert message in str(caught.value)
     assert str(caught.value).isprintable()
 
 

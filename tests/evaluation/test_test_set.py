@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from errors import refuses
 from PIL import Image
+from scored import make_scores
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation import test_set as evaluation
+from cyclegan_ad.evaluation import test_set
 from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.evaluation.test_set import Evaluation, error_variance, evaluate
-from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.scores import Scores
@@ -104,7 +105,7 @@ def score(
     return evaluate(
         Method(function),
         data,
-        Scores(["sse"], None) if scores is None else scores,
+        make_scores(["sse"]) if scores is None else scores,
         device=torch.device("cpu"),
         batch_size=batch_size,
     )
@@ -157,7 +158,7 @@ def test_results_do_not_depend_on_the_size_of_the_batches(root: Path, batch_size
 
 def test_every_test_image_is_reconstructed_once(root: Path) -> None:
     method = Method(black)
-    evaluate(method, read(root), Scores(["sse"], None), device=torch.device("cpu"), batch_size=16)
+    evaluate(method, read(root), make_scores(["sse"]), device=torch.device("cpu"), batch_size=16)
     assert list(map(len, method.batches)) == [8]  # small images: one call
 
 
@@ -183,7 +184,9 @@ def test_neither_batch_nor_threads_move_a_score(root: Path, precision: str) -> N
             torch.set_num_threads(number)
             names = ["sse", "peak", "standardised", "fid"]
             options: Any = {"peak_sigma_px": 2, "tta": "dihedral", "precision": precision}
-            found.append(score(data, generator, batch_size, Scores(names, Pixels(), **options)))
+            found.append(
+                score(data, generator, batch_size, make_scores(names, Pixels(), **options))
+            )
             assert torch.get_num_threads() == number
     finally:
         torch.set_num_threads(threads)
@@ -199,7 +202,7 @@ def test_each_content_is_scored_once_and_copies_get_its_score(root: Path) -> Non
         for i in range(1, 8):
             shutil.copy(root / name / "0.png", root / name / f"{i}.png")
     method, data = Method(black), read(root)
-    found = evaluate(method, data, Scores(["sse"], None), device=torch.device("cpu"), batch_size=4)
+    found = evaluate(method, data, make_scores(["sse"]), device=torch.device("cpu"), batch_size=4)
     assert sorted(levels_seen(method)) == [0, 40]
     assert len(set(found.test.scores["sse"])) == 2
     assert found.localisation is not None and found.localisation["masked_images"] == 4
@@ -207,7 +210,7 @@ def test_each_content_is_scored_once_and_copies_get_its_score(root: Path) -> Non
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_deep_scores_stand_beside_the_others(root: Path, batch_size: int) -> None:
-    found = score(read(root), black, batch_size, Scores(["fid", "sse"], Pixels()))
+    found = score(read(root), black, batch_size, make_scores(["fid", "sse"], Pixels()))
     assert list(found.test.scores) == list(found.summary) == ["fid_efficientnet_lite0", "sse"]
     # Even images: the features of each have no spread, and their distance is 3 times that of grey.
     deep = found.test.scores["fid_efficientnet_lite0"]
@@ -263,7 +266,7 @@ def test_without_ground_truth_nothing_is_said_of_places(
     for mask in (root / "masks").iterdir():
         mask.unlink()
     # The maps of a large test set would fill the memory.
-    monkeypatch.setattr(evaluation, "PixelLocalisation", lambda: pytest.fail("keeps the maps"))
+    monkeypatch.setattr(test_set, "PixelLocalisation", lambda: pytest.fail("keeps the maps"))
     assert score(read(root)).localisation is None
 
 
@@ -294,18 +297,15 @@ def test_an_image_whose_score_is_not_finite_is_named(
         result[images == data.images_at([bad]).max()] = value
         return result
 
-    with pytest.raises(UserError) as caught:
+    with refuses(file=data.samples[bad].path, facts="sse", remedy="overwrite=true") as caught:
         score(data, broken, batch_size)
-    message = str(caught.value)
-    assert message.startswith(f"score sse is NaN or infinite for {data.samples[bad].path}: ")
-    assert "overwrite=true" in message and "\n" not in message
-    assert not any(path in message for path in others)
+    assert not any(path in str(caught.value) for path in others)
 
 
 def test_all_images_whose_scores_are_not_finite_are_named(root: Path) -> None:
     data = read(root)
     paths = ", ".join(data.samples[i].path for i in data.split.test)
-    with pytest.raises(UserError, match=f"NaN or infinite for {paths}: "):
+    with refuses(facts=("sse", paths), remedy="overwrite=true"):
         score(data, lambda images: images * float("nan"), 16)
 
 
@@ -352,7 +352,7 @@ def test_a_calibration_image_whose_score_is_not_finite_is_named(root: Path) -> N
     def broken(images: Tensor) -> Tensor:
         return torch.where(images == level_of_bad, torch.nan, images)
 
-    with pytest.raises(UserError, match=f"NaN or infinite for {data.samples[bad].path}: "):
+    with refuses(file=data.samples[bad].path, remedy="overwrite=true"):
         score(data, broken)
 
 
@@ -361,7 +361,7 @@ def test_standardised_by_hand(root: Path, batch_size: int) -> None:
     data = read(root, calibration_fraction=0.5)
     method = Method(black)
     cpu = torch.device("cpu")
-    scores = Scores(["standardised", "sse"], None)
+    scores = make_scores(["standardised", "sse"])
     found = evaluate(method, data, scores, device=cpu, batch_size=batch_size)
     normal = [level(data, i) for i in data.train_indices(0)]
     # An image of grey level g is wrong by g / 127.5 on each pixel.
@@ -378,12 +378,12 @@ def test_standardised_by_hand(root: Path, batch_size: int) -> None:
 
 def test_the_normal_training_images_are_looked_at_only_if_asked_for(root: Path) -> None:
     data, method = read(root), Method(black)
-    evaluate(method, data, Scores(["sse"], None), device=torch.device("cpu"), batch_size=4)
+    evaluate(method, data, make_scores(["sse"]), device=torch.device("cpu"), batch_size=4)
     assert sorted(levels_seen(method)) == sorted(level(data, i) for i in data.split.test)
 
 
 def test_the_variance_of_another_run_is_not_kept(root: Path) -> None:
-    scores = Scores(["standardised"], None, variance=torch.full((1, SIZE, SIZE), 1e6))
+    scores = make_scores(["standardised"], variance=torch.full((1, SIZE, SIZE), 1e6))
     data = read(root)
     found = score(data, black, 3, scores)
     variance = error_variance(Method(black), data, device=torch.device("cpu"), batch_size=2)
@@ -396,8 +396,8 @@ def test_the_variance_of_another_run_is_not_kept(root: Path) -> None:
 
 def test_weights_that_are_not_usable_are_told_by_standardised_too(root: Path) -> None:
     # Here the first images that are looked at are training images.
-    with pytest.raises(UserError, match=r"standardised .*train it anew with overwrite=true"):
-        score(read(root), lambda images: images * float("nan"), 16, Scores(["standardised"], None))
+    with refuses(facts="standardised", remedy="overwrite=true"):
+        score(read(root), lambda images: images * float("nan"), 16, make_scores(["standardised"]))
 
 
 def test_standardised_needs_two_normal_training_images(root: Path) -> None:
@@ -405,12 +405,10 @@ def test_standardised_needs_two_normal_training_images(root: Path) -> None:
         (root / "normal" / f"{i}.png").unlink()
     data = read(root)
     assert len(data.train_indices(0)) == 1
-    with pytest.raises(UserError) as caught:
-        score(data, black, 3, Scores(["standardised"], None))
-    assert str(caught.value) == (
-        "score=standardised needs 2 normal training images or more, even has 1; add images or "
-        "leave this score out"
-    )
+    with refuses(
+        setting="score", value="standardised", facts=("2", "even has 1"), remedy="add images"
+    ):
+        score(data, black, 3, make_scores(["standardised"]))
 
 
 class Embeds:
@@ -423,7 +421,7 @@ class Embeds:
 def test_a_method_without_reconstructions(root: Path) -> None:
     data = read(root)
     cpu = torch.device("cpu")
-    found = evaluate(Embeds(), data, Scores(["embedding"], None), device=cpu, batch_size=3)
+    found = evaluate(Embeds(), data, make_scores(["embedding"]), device=cpu, batch_size=3)
     levels = np.array([level(data, i) for i in data.split.test])
     assert list(found.test.scores) == list(found.summary) == ["embedding"]
     np.testing.assert_allclose(found.test.scores["embedding"] + 1, levels / 127.5, rtol=1e-6)

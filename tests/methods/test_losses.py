@@ -115,7 +115,7 @@ def test_image_losses_against_numpy(loss) -> None:
 )
 def test_images_of_different_shapes_are_refused(loss, shapes) -> None:
     a, b = (torch.zeros(shape) for shape in shapes)
-    with pytest.raises(ValueError, match=r"one shape are needed, not \(2, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"one shape, not \(2, 3, 8, 8\)"):
         loss(a, b)
     with pytest.raises(ValueError, match="one shape"):
         loss(b, a)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from baselines import SIZE_PX, batches, fit, images, padim
+from errors import refuses
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from torch.nn import functional
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.backbones import normalise
 from cyclegan_ad.pretrained.names import BACKBONES
 
@@ -83,5 +83,5 @@ def test_features_are_drawn_from_the_seed() -> None:
 
 
 def test_more_features_than_channels_are_refused() -> None:
-    with pytest.raises(UserError, match=r"method.n_features=193 .* have 192 channels"):
+    with refuses(setting="method.n_features", value=193, facts="192"):
         padim(layers=["layer1", "layer2"], n_features=193)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from baselines import SIZE_PX, batches, fit, images, patchcore
+from errors import refuses
 from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.spatial.distance import cdist
 from torch.nn import functional
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import seeded
 from cyclegan_ad.pretrained.backbones import normalise
 from cyclegan_ad.pretrained.names import BACKBONES
@@ -102,7 +102,7 @@ def test_memory_bank_is_drawn_from_the_seed() -> None:
 
 def test_coreset_of_nothing_is_refused() -> None:
     module = patchcore(coreset_ratio=0.01)
-    with pytest.raises(UserError, match=r"method.coreset_ratio=0.01 keeps none of the 64 patches"):
+    with refuses(setting="method.coreset_ratio", value=0.01, facts="64"):
         fit(module, batches(images(4)))
     module = patchcore(coreset_ratio=0.0157)  # as the message says
     fit(module, batches(images(4)))

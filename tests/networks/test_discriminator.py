@@ -71,7 +71,7 @@ def test_layers_are_those_of_the_paper() -> None:
     assert [type(layer).__name__ for layer in layers] == [
         "Conv2d",
         "LeakyReLU",
-        *["Conv2d", "InstanceNorm", "LeakyReLU"] * 3,
+        *["Conv2d", "InstanceNorm2d", "LeakyReLU"] * 3,
         "Conv2d",
     ]
     assert {layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)} == {0.2}

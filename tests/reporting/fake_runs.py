@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from scored import column_named
 from tiny import compose_settings
 
 from cyclegan_ad.data.split import split_samples
@@ -19,6 +20,7 @@ from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
+from cyclegan_ad.settings import Settings, read_settings
 
 SIZE_PX = 32
 
@@ -31,10 +33,11 @@ def _composed(words: tuple[str, ...]) -> str:
 MAPS_BY = {"tta": "none", "precision": "float32"}
 
 
-def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Any:
+def settings_of(method: str, resolution: int, dataset: str, seed: int, *more: str) -> Settings:
     words = (f"method={method}", f"resolution={resolution}", f"dataset={dataset}", "logger=none")
     words = (*words, "trainer=cpu", "trainer.precision=32-true")  # resolved, as a job writes it
-    return json.loads(_composed((*words, *more))) | {"seed": seed}
+    raw = json.loads(_composed((*words, *more))) | {"seed": seed}
+    return read_settings(Settings, raw)
 
 
 def make_run(
@@ -59,7 +62,7 @@ def make_run(
     """
     settings = settings_of(method, resolution, dataset, seed, *more)
     name = run or f"{method}-{resolution}"
-    settings["run_name"] = run
+    settings = settings.replaced({"run_name": run})
     path = runs / (place or f"{name}/{dataset}/seed{seed}")
     path.mkdir(parents=True)
     stem = "<i>&\udcff" if odd_names else "image"
@@ -76,7 +79,7 @@ def make_run(
         for i in range(count)
     ]
     labels = [0] * images[0] + [1] * images[1]
-    fraction = settings["protocol"]["calibration_fraction"]
+    fraction = settings.protocol.calibration_fraction
     split = split_samples(names, labels, seed, calibration_fraction=fraction)
     random = np.random.default_rng([seed, len(method), resolution, len(dataset)])
     chosen = (*split.test, *split.calibration)
@@ -85,7 +88,7 @@ def make_run(
         column: 10 * (k + 1) + random.normal(0, 1, len(chosen)) + separation * abnormal
         for k, column in enumerate(columns)
     }
-    (path / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    (path / "config.yaml").write_text(yaml.safe_dump(settings.as_dict(), sort_keys=False))
     subset = dict.fromkeys(split.train, "train") | dict.fromkeys(split.test, "test")
     subset |= dict.fromkeys(split.calibration, "calibration")
     write_rows(
@@ -93,7 +96,7 @@ def make_run(
         ["path", "sha256", "label", "subset"],
         [[names[i], f"{dataset}{i:060d}", labels[i], subset[i]] for i in range(len(names))],
     )
-    epochs = settings["trainer"]["max_epochs"]
+    epochs = settings.trainer.max_epochs
     write_json(
         path / "training.json", {"epochs": epochs, "steps": 900, "seconds": 61.5, "finished": True}
     )
@@ -123,24 +126,37 @@ def decide_again(path: Path, **protocol: Any) -> None:
     settings = run.read_config()
     rows = read_scores(path)
     labels = [row["label"] for row in rows]
+    changes = {f"protocol.{name}": value for name, value in protocol.items()}
+    if protocol.get("margin") and settings.protocol.name == "paper":
+        changes["protocol.name"] = "crossfit"
     write_json(
         run.metrics,
         {
             "format": METRICS_FORMAT,
-            "method": settings["method"]["name"],
-            "dataset": settings["dataset"]["name"],
-            "resolution": settings["resolution"],
-            "seed": settings["seed"],
+            "method": settings.method.name,
+            "dataset": settings.dataset.name,
+            "resolution": settings.resolution,
+            "seed": settings.seed,
             "run": run_name(settings),
-            "epochs": settings["trainer"]["max_epochs"],
+            "epochs": settings.trainer.max_epochs,
             "training_seconds": 61.5,
             "test_normal": labels.count(0),
             "test_abnormal": labels.count(1),
+            "columns": {
+                column: column_named(column).as_dict() for column in score_columns_of(rows)
+            },
             "scores": {
                 column: summarise([row[column] for row in rows], labels)
                 for column in score_columns_of(rows)
             },
-            **decide(run, settings | {"protocol": settings["protocol"] | protocol}),
+            **decide(
+                rows,
+                read_scores(path, "calibration.csv") if run.calibration.is_file() else (),
+                read_split(path),
+                settings.replaced(changes).protocol,
+                seed=settings.seed,
+                where=str(path),
+            ),
             "fingerprints": digests_of_training(settings, read_split(path))
             | {"metrics.json": {"localisation": digest_of([None, MAPS_BY])}}
             | {"examples.npz": examples_fingerprint(path)}

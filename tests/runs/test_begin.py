@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from errors import refuses
 from PIL import Image
-from tiny import draw_folder
+from tiny import changed, changed_all, draw_folder, setting
 from tiny import settings as tiny_settings
 
 from cyclegan_ad import __version__
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.runs import begin as run_files
+from cyclegan_ad.runs import begin
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.text import counted
+from cyclegan_ad.settings import Settings
 
 
 @pytest.fixture
@@ -30,23 +30,23 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(root: Path, tmp_path: Path) -> dict[str, Any]:
+def settings(root: Path, tmp_path: Path) -> Settings:
     return tiny_settings(root, tmp_path / "runs")
 
 
-def read(settings: dict[str, Any]) -> AnomalyDataModule:
+def read(settings: Settings) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     return data
 
 
 @pytest.fixture
-def data(settings: dict[str, Any]) -> AnomalyDataModule:
+def data(settings: Settings) -> AnomalyDataModule:
     return read(settings)
 
 
 @pytest.fixture
-def run(settings: dict[str, Any], data: AnomalyDataModule) -> RunDirectory:
+def run(settings: Settings, data: AnomalyDataModule) -> RunDirectory:
     """A run that was begun."""
     begun = RunDirectory.of(settings)
     write_start(begun, settings, data)
@@ -57,9 +57,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_start_of_a_run(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
-) -> None:
+def test_start_of_a_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> None:
     assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
     with run.split.open(newline="") as file:
         header, *rows = csv.reader(file)
@@ -76,32 +74,31 @@ def test_start_of_a_run(
         assert label == str(int(path.startswith("abnormal/")))
         assert subset == ("test" if path in test else "train")
     assert sum(row[3] == "test" for row in rows) == 6
-    assert run.read_config() == settings | {
-        "data_dir": str(Path(settings["data_dir"]).resolve()),
-    }
+    data_dir = str(Path(setting(settings, "data_dir")).resolve())
+    assert run.read_config() == changed(settings, "data_dir", data_dir)
     assert run.claim(settings) == "unfinished"
 
 
 def test_a_new_start_deletes_what_was_there(
-    run: RunDirectory, settings: dict[str, Any], data: AnomalyDataModule
+    run: RunDirectory, settings: Settings, data: AnomalyDataModule
 ) -> None:
     for old in (run.training, run.metrics, run.figures / "old.png"):
         old.parent.mkdir(exist_ok=True)
         old.write_text("{}")
-    write_start(run, settings | {"overwrite": True}, data)
+    write_start(run, changed(settings, "overwrite", True), data)
     assert files(run.path) == ["config.yaml", "environment.json", "split.csv"]
-    assert run.read_config()["overwrite"] is False  # or evaluate would delete the run
+    assert setting(run.read_config(), "overwrite") is False  # or evaluate would delete the run
 
 
 def test_settings_are_written_last(
-    settings: dict[str, Any], data: AnomalyDataModule, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, data: AnomalyDataModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunDirectory.of(settings)
 
     def killed() -> dict[str, Any]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_files, "describe_environment", killed)
+    monkeypatch.setattr(begin, "describe_environment", killed)
     with pytest.raises(KeyboardInterrupt):
         write_start(run, settings, data)
     assert files(run.path) == ["split.csv"]
@@ -109,7 +106,7 @@ def test_settings_are_written_last(
 
 
 def test_folders_are_kept_so_that_they_are_found_from_anywhere(
-    settings: dict[str, Any],
+    settings: Settings,
     data: AnomalyDataModule,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -117,15 +114,18 @@ def test_folders_are_kept_so_that_they_are_found_from_anywhere(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     run = RunDirectory.of(settings)
-    relative = settings["dataset"] | {"root": "images"}
-    write_start(run, settings | {"data_dir": "~/sets", "dataset": relative}, data)
+    relative = changed_all(settings, {"data_dir": "~/sets", "dataset.root": "images"})
+    write_start(run, relative, data)
     kept = run.read_config()
-    assert kept["data_dir"] == str(tmp_path / "home" / "sets")
-    assert kept["dataset"]["root"] == str(tmp_path / "images")
-    nowhere = settings["dataset"] | {"root": None}
-    write_start(run, settings | {"data_dir": "sets", "dataset": nowhere}, data)
+    assert setting(kept, "data_dir") == str(tmp_path / "home" / "sets")
+    assert setting(kept, "dataset.root") == str(tmp_path / "images")
+    nowhere = changed_all(settings, {"data_dir": "sets", "dataset.root": None})
+    write_start(run, nowhere, data)
     kept = run.read_config()
-    assert (kept["data_dir"], kept["dataset"]["root"]) == (str(tmp_path / "sets"), None)
+    assert (setting(kept, "data_dir"), setting(kept, "dataset.root")) == (
+        str(tmp_path / "sets"),
+        None,
+    )
 
 
 def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
@@ -135,7 +135,7 @@ def test_environment_says_where_a_number_comes_from(run: RunDirectory) -> None:
     assert found["packages"]["numpy"] == np.__version__
     assert found["started"].endswith("+00:00")
     commit = subprocess.run(
-        ["git", "-C", str(Path(run_files.__file__).parent), "rev-parse", "HEAD"],
+        ["git", "-C", str(Path(begin.__file__).parent), "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
     )
@@ -150,9 +150,9 @@ def test_environment_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe_environment()["commit"] is None
 
 
-def test_the_same_images_pass(run: RunDirectory, settings: dict[str, Any]) -> None:
+def test_the_same_images_pass(run: RunDirectory, settings: Settings) -> None:
     check_split(run, read(settings))
-    check_split(run, read(settings | {"resolution": 64}))
+    check_split(run, read(changed(settings, "resolution", 64)))
 
 
 def repaint(root: Path) -> None:
@@ -183,7 +183,7 @@ def move(root: Path) -> None:
 )
 def test_an_image_that_differs_is_named(
     run: RunDirectory,
-    settings: dict[str, Any],
+    settings: Settings,
     root: Path,
     change: Callable[[Path], None],
     named: str,
@@ -193,15 +193,10 @@ def test_an_image_that_differs_is_named(
     now = set(read(settings).split_rows())
     differ = sorted({row[0] for row in before ^ now})  # a new image may move others as well
     assert named in differ
-    with pytest.raises(UserError) as caught:
+    shown = f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})"
+    facts = (str(root), f"{len(differ)} file", shown)
+    with refuses(file=run.split, facts=facts, remedy=("restore", "overwrite=true")):
         check_split(run, read(settings))
-    message = str(caught.value)
-    assert str(root) in message
-    assert str(run.split) in message
-    assert "restore them" in message and "overwrite=true" in message
-    assert "\n" not in message
-    assert message.startswith(f"{counted(len(differ), 'file')} of ")
-    assert f"({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''})" in message
     if change is repaint:
         assert differ == [named]
 
@@ -209,24 +204,24 @@ def test_an_image_that_differs_is_named(
 def test_another_split_of_the_same_images_is_refused(
     run: RunDirectory, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(UserError, match=r"files of .* differ from those that .*, \.\.\.\)"):
-        check_split(run, read(settings | {"seed": 1}))
+    with refuses(file=run.split, facts=", ...)"):
+        check_split(run, read(changed(settings, "seed", 1)))
 
 
 def test_a_file_that_became_unreadable_is_named(
-    run: RunDirectory, settings: dict[str, Any], root: Path
+    run: RunDirectory, settings: Settings, root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
-    with pytest.raises(UserError, match=r"normal/00\.png"):
+    going_on = changed(settings, "dataset.skip_unreadable", True)
+    with refuses(file="normal/00.png"):
         check_split(run, read(going_on))
 
 
 def test_a_run_without_unreadable_files_goes_on_without_them(
-    settings: dict[str, Any], root: Path
+    settings: Settings, root: Path
 ) -> None:
     (root / "normal" / "00.png").write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
@@ -237,28 +232,28 @@ def test_a_run_without_unreadable_files_goes_on_without_them(
 
 
 def test_a_run_with_unreadable_masks_answers_for_its_images(
-    data: AnomalyDataModule, settings: dict[str, Any], root: Path
+    data: AnomalyDataModule, settings: Settings, root: Path
 ) -> None:
     abnormal = [i for i, sample in enumerate(data.samples) if sample.label == 1]
     masks = [data.samples[i].mask[0] for i in abnormal]
     trained = [data.samples[i].mask[0] for i in abnormal if i in data.split.train]
     for mask in masks:
         (root / mask).write_bytes(b"")
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_split(run, read(going_on))
     check_images(run, going_on)
     Image.new("L", (32, 32), 255).save(root / trained[0])
     for check in (lambda: check_images(run, going_on), lambda: check_split(run, read(going_on))):
-        with pytest.raises(UserError, match=rf"^1 file of .*\({trained[0]}\)"):
+        with refuses(facts=("1 file", f"({trained[0]})")):
             check()
 
 
 def test_images_kept_for_calibration_are_named_in_the_split(
     settings: dict[str, Any], root: Path
 ) -> None:
-    calibrated = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.4}}
+    calibrated = changed(settings, "protocol.calibration_fraction", 0.4)
     run = RunDirectory.of(calibrated)
     assert run.path.parts[-3] == "cyclegan-32-calibrated"
     write_start(run, calibrated, read(calibrated))
@@ -271,20 +266,20 @@ def test_images_kept_for_calibration_are_named_in_the_split(
         "mask": 3,
     }
     check_split(run, read(calibrated))
-    more = settings | {"protocol": settings["protocol"] | {"calibration_fraction": 0.7}}
-    with pytest.raises(UserError, match=r"^1 file of .* differs from those"):
+    more = changed(settings, "protocol.calibration_fraction", 0.7)
+    with refuses(file=run.split, facts="1 file"):
         check_split(run, read(more))
 
 
 def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its_own(
-    settings: dict[str, Any], root: Path
+    settings: Settings, root: Path
 ) -> None:
-    going_on = settings | {"dataset": settings["dataset"] | {"skip_unreadable": True}}
+    going_on = changed(settings, "dataset.skip_unreadable", True)
     for path in (root / "masks").iterdir():
         path.write_bytes(b"")
     run = RunDirectory.of(going_on)
     write_start(run, going_on, read(going_on))
     check_images(run, going_on)
     (root / "masks" / "00.png").write_bytes(b"mended")
-    with pytest.raises(UserError, match=r"^1 files .*masks/00\.png"):
+    with refuses(file="masks/00.png", facts="1 file"):
         check_images(run, going_on)

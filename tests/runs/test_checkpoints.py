@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from errors import refuses
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.checkpoints import WholeCheckpoints, check_checkpoint
 from cyclegan_ad.runs.directory import RunDirectory
 
@@ -35,14 +35,14 @@ def test_any_changed_bit_is_damage(run: RunDirectory) -> None:
         changed = bytearray(whole)
         changed[position] ^= 1 << position % 8
         run.checkpoint.write_bytes(changed)
-        with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        with refuses(file=run.checkpoint):
             check_checkpoint(run, IDENTITY)
     for length in (0, 1, 66, len(whole) // 2, len(whole) - 1):
         run.checkpoint.write_bytes(whole[:length])
-        with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        with refuses(file=run.checkpoint):
             check_checkpoint(run, IDENTITY)
 
 
 def test_the_checkpoint_of_another_run_is_refused(run: RunDirectory) -> None:
-    with pytest.raises(UserError, match=r"belongs to another run, made with seed=0 \(here 1\)"):
+    with refuses(file=run.checkpoint, facts=("seed=0", "1")):
         check_checkpoint(run, IDENTITY | {"seed": 1})

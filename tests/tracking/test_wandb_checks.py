@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from errors import refuses
 from tiny import draw_folder, settings
 
 from cyclegan_ad.cli.preflight import check_training
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables, labels_of_run
 
 
@@ -25,25 +25,23 @@ def job(tmp_path: Path, *words: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("word", "told"),
     [
         *(
-            (f"logger.project='{project}'", f"logger.project={project} is not possible; W&B takes")
+            (f"logger.project='{project}'", f"logger.project={project}")
             for project in ("team/project", "a\\b", "a#b", "a?b", "a%b", "a:b", "", " ")
         ),
-        (f"logger.project={'x' * 129}", f"logger.project={'x' * 60}... is not possible; W&B"),
-        ("logger.entity=team/project", "logger.entity=team/project is not possible; it is a W&B"),
-        ("logger.entity=''", "logger.entity= is not possible; it is a W&B user or team"),
-        (f"dataset.name={'x' * 65}", f"dataset.name={'x' * 60}... is not possible with logger="),
-        (f"run_name={'x' * 120}", f"run_name={'x' * 60}... is not possible with logger=wandb"),
+        (f"logger.project={'x' * 129}", f"logger.project={'x' * 60}..."),
+        ("logger.entity=team/project", "logger.entity=team/project"),
+        ("logger.entity=''", "logger.entity="),
+        (f"dataset.name={'x' * 65}", f"dataset.name={'x' * 60}..."),
+        (f"run_name={'x' * 120}", f"run_name={'x' * 60}..."),
     ],
 )
-def test_what_wandb_refuses(tmp_path: Path, word: str, message: str) -> None:
+def test_what_wandb_refuses(tmp_path: Path, word: str, told: str) -> None:
     draw_folder(tmp_path / "data", 3, 3)
-    with pytest.raises(UserError) as caught:
+    with refuses(setting=told, facts=("W&B" if "logger." in told else "logger=wandb")):
         check_training(job(tmp_path, word))
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "runs").exists()
     check_run(job(tmp_path, word, "logger.mode=disabled"))
 
@@ -63,15 +61,10 @@ def test_a_variable_that_wandb_cannot_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, cause: str | None
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(UserError) as caught:
+    told = ("online", "offline") if cause is None else cause
+    with refuses(setting=name, facts=told):
         check_run(job(tmp_path))
         check_variables()
-    message = str(caught.value)
-    if cause is None:
-        assert message.startswith(f"{name}={value} is not possible; choose one of online")
-    else:
-        assert message.startswith(f"W&B does not take {name} ({cause}")
-    assert "\n" not in message
 
 
 def test_what_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors import refuses
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan_ad.data.demo import dataset as demo
+from cyclegan_ad.data.demo import dataset
 from cyclegan_ad.data.demo.dataset import draw_demo, draw_image
 from cyclegan_ad.data.demo.defects import KINDS
-from cyclegan_ad.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_default_size_is_128_px() -> None:
 
 
 def test_complete_data_are_not_drawn_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "draw_image", None)  # drawing would fail
+    monkeypatch.setattr(dataset, "draw_image", None)  # drawing would fail
     assert draw_demo(root, seed=0, size_px=64) == root
 
 
@@ -70,7 +70,7 @@ def test_interrupted_drawing_leaves_nothing(
             raise KeyboardInterrupt
         return draw_image(seed, index, label, size_px)
 
-    monkeypatch.setattr(demo, "draw_image", stop)
+    monkeypatch.setattr(dataset, "draw_image", stop)
     with pytest.raises(KeyboardInterrupt):
         draw_demo(tmp_path / "demo", size_px=16)
     assert list(tmp_path.iterdir()) == []
@@ -98,14 +98,14 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
 def test_the_slower_of_two_processes_takes_what_the_faster_one_drew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, write = tmp_path / "demo", demo._write
+    root, write = tmp_path / "demo", dataset._write
 
     def write_while_another_finishes(draft: Path, seed: int, size_px: int) -> None:
         write(draft, seed, size_px)
-        monkeypatch.setattr(demo, "_write", write)
+        monkeypatch.setattr(dataset, "_write", write)
         draw_demo(root, seed, size_px)
 
-    monkeypatch.setattr(demo, "_write", write_while_another_finishes)
+    monkeypatch.setattr(dataset, "_write", write_while_another_finishes)
     assert draw_demo(root, 0, 16) == root
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
@@ -117,37 +117,35 @@ def test_data_drawn_otherwise_are_refused_untouched(
     before = files(root)
     seed, size_px = (1 if setting == "seed" else 0), (32 if setting == "size_px" else 64)
     if setting == "format":
-        monkeypatch.setattr(demo, "FORMAT", demo.FORMAT + 1)
-    with pytest.raises(UserError, match=r"delete it.*cache_dir=PATH") as error:
+        monkeypatch.setattr(dataset, "FORMAT", dataset.FORMAT + 1)
+    with refuses(file=root, facts=setting, remedy=("delete", "cache_dir=PATH")):
         draw_demo(root, seed, size_px)
-    assert str(root) in str(error.value) and setting in str(error.value)
-    assert "\n" not in str(error.value)
     assert files(root) == before
 
 
 def test_a_folder_of_the_users_own_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "holiday.png").write_bytes(b"mine")
-    with pytest.raises(UserError, match=r"not demo data \(no demo\.json\)"):
+    with refuses(file=tmp_path, facts="demo.json"):
         draw_demo(tmp_path)
     assert files(tmp_path) == {"holiday.png": b"mine"}
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match=r"cannot write the demo data to .*demo.*cache_dir=PATH"):
+    with refuses(file=tmp_path / "file" / "demo", remedy="cache_dir=PATH"):
         draw_demo(tmp_path / "file" / "demo", size_px=16)
 
 
 def test_a_lost_image_is_noticed(tmp_path: Path) -> None:
     draw_demo(tmp_path / "demo", size_px=16)
     (tmp_path / "demo" / "normal" / "tile_042.png").unlink()
-    with pytest.raises(UserError, match=r"lacks 1 image, such as normal/tile_042\.png"):
+    with refuses(file="normal/tile_042.png", facts="1"):
         draw_demo(tmp_path / "demo", size_px=16)
 
 
 def test_marker_names_what_was_drawn(root: Path) -> None:
     marker = json.loads((root / "demo.json").read_text(encoding="utf-8"))
-    assert marker == {"format": demo.FORMAT, "seed": 0, "size_px": 64}
+    assert marker == {"format": dataset.FORMAT, "seed": 0, "size_px": 64}
 
 
 def sse_auroc(normal: NDArray[np.float64], abnormal: NDArray[np.float64]) -> float:

@@ -1,11 +1,14 @@
-"""Taking turns on a clock of the test's own."""
+"""Alternation on a clock of the test's own."""
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
+import torch
 
-from experiments.benchmarks.timing import ratios, spread, take_turns
+from experiments.benchmarks import timing
+from experiments.benchmarks.timing import Timer
+
+CPU = torch.device("cpu")
 
 
 class Clock:
@@ -14,9 +17,6 @@ class Clock:
     def __init__(self) -> None:
         self.now = 100.0
         self.calls: list[str] = []
-
-    def __call__(self) -> float:
-        return self.now
 
     def way(self, name: str, *seconds: float) -> Callable[[], None]:
         """A call that takes so long, the last value from then on."""
@@ -29,60 +29,38 @@ class Clock:
         return call
 
 
-def test_ways_take_turns_and_the_warm_up_is_not_counted() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
+    monkeypatch.setattr(timing, "perf_counter", lambda: clock.now)
+    return clock
+
+
+def test_ways_take_turns_and_the_warm_up_is_not_counted(clock: Clock) -> None:
     ways = {"a": clock.way("a", 50.0, 1.0), "b": clock.way("b", 70.0, 2.0)}
-    samples = take_turns(ways, budget_s=9.0, clock=clock)
+    assert Timer(CPU, 9.0).alternate(ways) == {"a": [1.0] * 3, "b": [2.0] * 3}
     assert clock.calls == ["a", "b", *["a", "b"] * 3]
-    assert samples == {"a": [1.0] * 3, "b": [2.0] * 3}
 
 
-def test_rounds_end_with_the_time_but_not_before_the_least() -> None:
-    clock = Clock()
-    samples = take_turns({"a": clock.way("a", 3.0)}, budget_s=10.0, at_least=1, clock=clock)
-    assert len(samples["a"]) == 3  # a fourth would end after 12 s
-    samples = take_turns({"a": clock.way("a", 3.0)}, budget_s=0.0, at_least=2, clock=clock)
-    assert len(samples["a"]) == 2
-    samples = take_turns({"a": clock.way("a", 0.01)}, budget_s=9.0, at_most=5, clock=clock)
-    assert len(samples["a"]) == 5
+@pytest.mark.parametrize(
+    ("seconds", "budget_s", "min_rounds", "rounds"),
+    [(3.0, 10.0, 1, 3), (3.0, 0.0, 2, 2), (0.01, 9.0, 1, 40)],
+)
+def test_rounds(
+    clock: Clock, seconds: float, budget_s: float, min_rounds: int, rounds: int
+) -> None:
+    samples = Timer(CPU, budget_s, min_rounds).alternate({"a": clock.way("a", seconds)})
+    assert len(samples["a"]) == rounds
 
 
-def test_short_calls_are_made_several_times_a_sample() -> None:
-    clock = Clock()
-    samples = take_turns(
-        {"short": clock.way("short", 0.25), "long": clock.way("long", 2.0)},
-        budget_s=0.0,
-        at_least=1,
-        shortest_s=1.0,
-        clock=clock,
-    )
-    assert samples == {"short": [0.25], "long": [2.0]}
-    assert clock.calls == ["short", "long"] + ["short"] * 4 + ["long"]
+def test_short_calls_are_made_several_times_a_sample(clock: Clock) -> None:
+    ways = {"short": clock.way("short", 0.25), "long": clock.way("long", 2.0)}
+    assert Timer(CPU).alternate(ways, sample_s=1.0) == {"short": [0.25], "long": [2.0]}
+    assert clock.calls == ["short", "long", *["short"] * 4, "long"]
 
 
-def test_the_device_is_waited_for_before_and_after_each_sample() -> None:
-    clock, order = Clock(), []
-    take_turns(
-        {"a": lambda: order.append("call")},
-        budget_s=0.0,
-        at_least=1,
-        at_most=1,
-        warm_up=0,
-        wait=lambda: order.append("wait"),
-        clock=clock,
-    )
+def test_a_gpu_is_waited_for_before_and_after_each_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: order.append("wait"))
+    Timer(torch.device("cuda")).seconds(lambda: order.append("call"))
     assert order == ["wait", "call", "wait"]
-
-
-def test_spread_is_that_of_numpy() -> None:
-    samples = np.random.default_rng(0).exponential(size=17)
-    found = spread(samples.tolist())
-    np.testing.assert_allclose(found, np.percentile(samples, [50, 10, 90]))
-    assert spread([2.0]) == (2.0, 2.0, 2.0)
-    with pytest.raises(ValueError, match="no samples"):
-        spread([])
-
-
-def test_ratios_need_the_same_rounds() -> None:
-    with pytest.raises(ValueError):
-        ratios([1.0], [1.0, 2.0])

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from errors import refuses
 from reporting.fake_runs import change_metrics, make_run
 
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.reporting.read.find_runs import collect, find_runs
 
@@ -183,10 +183,10 @@ def test_without_an_environment_a_run_still_counts(tmp_path: Path) -> None:
 
 
 def test_no_folder_and_no_runs_are_errors_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is not a folder; .*runs=PATH"):
+    with refuses(file=tmp_path / "none", remedy="runs=PATH"):
         collect(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no run directories"):
+    with refuses(file=tmp_path / "empty", remedy="runs=PATH"):
         collect(tmp_path / "empty")
 
 

@@ -122,6 +122,7 @@ def test_pictures_have_words_and_open(page: Path) -> None:
     assert all(attributes.get("alt") for attributes in pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine")
 @pytest.mark.parametrize(("width_px", "dark"), [(1280, False), (390, True)])
 def test_a_browser_opens_it_in_peace(page: Path, tmp_path: Path, width_px: int, dark: bool) -> None:
@@ -155,6 +156,7 @@ def test_a_browser_opens_it_in_peace(page: Path, tmp_path: Path, width_px: int, 
     assert (tmp_path / "page.png").stat().st_size > 50_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine")
 def test_the_browser_test_would_notice(tmp_path: Path) -> None:
     bad = tmp_path / "bad.html"

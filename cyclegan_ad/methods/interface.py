@@ -1,0 +1,38 @@
+"""What scoring needs of a method: that it reconstructs images, or embeds them, or both."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EmbeddingResult:
+    """How far N images are from what a method has learnt from normal ones.
+
+    Attributes:
+        scores: (N,) float64 >= 0, higher for more abnormal.
+        maps: (N, H, W) float32 >= 0, where they are abnormal; None if the method has no maps.
+    """
+
+    scores: Tensor
+    maps: Tensor | None
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A trained method that reconstructs images."""
+
+    def reconstruct(self, images: Tensor, /) -> Tensor:
+        """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A trained method that compares embeddings of images with those of normal ones."""
+
+    def embed(self, images: Tensor, /) -> EmbeddingResult:
+        """Compare images, (N, C, H, W) in [-1, 1], with normal ones."""
+
+
+TrainedMethod: TypeAlias = Reconstructs | Embeds

@@ -1,0 +1,1 @@
+"""Several processes for one job: started together, watched, and what each of them does."""

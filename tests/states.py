@@ -1,0 +1,10 @@
+"""What a command says on standard output that it does with a run: in one place for all tests."""
+
+TRAINING = ": training; folder has"
+RESUMED = "going on after epoch"
+TRAINED = ": trained already"
+COMPLETE = "is complete already"
+DECIDED_ANEW = "decided anew by"
+SCORED_AGAIN = "scored again"
+SAME_ERROR = ": the same error"
+WAITING = "is being worked on by another job"
