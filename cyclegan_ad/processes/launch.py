@@ -100,8 +100,8 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
                     f"{name} was terminated by SIGTERM; type the same command again to resume"
                 ) from error
             raise UserError(
-                f"{name} ended with exit code {failure.exitcode}; its own message stands above; type "
-                "the same command again to resume"
+                f"{name} ended with exit code {failure.exitcode}; its own message stands above; "
+                "type the same command again to resume"
             ) from error
         finally:
             for logger, level in elastic.items():
