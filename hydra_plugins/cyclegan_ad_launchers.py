@@ -8,7 +8,6 @@ packages are not installed does not exist, which the command line explains.
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,6 +155,7 @@ def _end_workers() -> None:
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+    from submitit.helpers import as_completed
 except ImportError:
     pass
 else:
@@ -175,18 +175,16 @@ else:
             """
             assert self.config is not None
             tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
-            waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
+            jobs = self._submit(job_overrides, initial_job_idx)
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
-            print(f"{counted(len(waiting), 'job')} submitted; their output: {folder}", flush=True)
+            print(f"{counted(len(jobs), 'job')} submitted; their output: {folder}", flush=True)
             try:
-                while waiting:
-                    for i in [i for i, job in waiting.items() if job.done()]:
-                        job = waiting.pop(i)
-                        tally.add(i, _outcome_of_submitted(job), job.paths.stdout)
-                    time.sleep(_POLL_S)
+                for job in as_completed(jobs, poll_frequency=_POLL_S):
+                    tally.add(jobs.index(job), _outcome_of_submitted(job), job.paths.stdout)
             finally:
-                for job in waiting.values():
-                    job.cancel(check=False)
+                for job in jobs:
+                    if not job.done():
+                        job.cancel(check=False)
             return [settled() for _ in job_overrides]
 
         def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:

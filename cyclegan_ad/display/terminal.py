@@ -156,9 +156,9 @@ class TaskProgress(Progress):
         so_far = f"{task.completed:.0f} of {task.total:.0f}, " if task.total else ""
         return f"{task.description}: {so_far}{duration(task.elapsed or 0)} elapsed"
 
-    def advance_to(self, done: float, total: float | None = None) -> bool:
+    def advance_to(self, done: float, total: float | None = None, **fields: Any) -> bool:
         """Count what is done; tells whether it is time to :meth:`show` it."""
-        self.update(self.task.id, completed=done, total=total)
+        self.update(self.task.id, completed=done, total=total, **fields)
         now = self.get_time()
         if (self.task.elapsed or 0) < self._delay_s:
             return False
