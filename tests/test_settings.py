@@ -279,7 +279,7 @@ def test_devices(composed: dict[str, Any]) -> None:
     ],
 )
 def test_a_setting_that_was_deleted_is_named(composed: dict[str, Any], name: str) -> None:
-    with refuses(setting=name, facts="missing"):
+    with refuses(setting=name):
         check_settings(changed(composed, name, ABSENT))
 
 
