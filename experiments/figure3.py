@@ -102,40 +102,44 @@ def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
     """
     from matplotlib.figure import Figure
 
-    rows = [max(map(len, strip.tiles)) for strip in strips]
-    width, height = 2 * len(COLUMNS) * _TILE_INCHES + 1.2, sum(rows) * _TILE_INCHES + 1.0
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    parts = figure.subfigures(len(strips), 1, height_ratios=rows, squeeze=False)[:, 0]
-    for number, (part, strip, count) in enumerate(zip(parts, strips, rows, strict=True)):
-        axes = part.subplots(count, 2 * len(COLUMNS), squeeze=False)
-        part.supylabel(strip.title, fontsize=11)
-        scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
-        for empty in axes.flat:
-            empty.set_axis_off()
-        drawn: Any = None
-        for label, tiles in enumerate(strip.tiles):
-            for at, row in enumerate(tiles):
-                for column, name in enumerate(COLUMNS):
-                    tile = axes[at, label * len(COLUMNS) + column]
-                    look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
-                    if name == "Squared difference":
-                        look = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
-                    drawn = tile.imshow(row[column], interpolation="nearest", **look)
-                    if label and name != "Reconstruction":
-                        outline(tile, row[3], 0.9)
-        part.colorbar(drawn, ax=axes, extend="max", fraction=0.02, pad=0.01).ax.tick_params(
-            labelsize=8
-        )
-        if number == 0:
-            for column, tile in enumerate(axes[0]):
-                label, kind = divmod(column, len(COLUMNS))
-                title = f"{CLASS_NAMES[label].capitalize()}\n{COLUMNS[kind]}"
-                tile.set_title(title, fontsize=9, color=CLASS_COLOURS[label])
+    counts = [max(map(len, strip.tiles)) for strip in strips]
+    size = (2 * len(COLUMNS) * _TILE_INCHES + 1.2, sum(counts) * _TILE_INCHES + 1.0)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    axes = figure.subplots(sum(counts), 2 * len(COLUMNS), squeeze=False)
+    for empty in axes.flat:
+        empty.set(xticks=[], yticks=[])
+        empty.spines[:].set_visible(False)
+    for column, tile in enumerate(axes[0]):
+        label, kind = divmod(column, len(COLUMNS))
+        title = f"{CLASS_NAMES[label].capitalize()}\n{COLUMNS[kind]}"
+        tile.set_title(title, fontsize=9, color=CLASS_COLOURS[label])
+    top = 0
+    for strip, count in zip(strips, counts, strict=True):
+        place, top = axes[top : top + count], top + count
+        bar = figure.colorbar(_draw(place, strip), ax=place, extend="max", fraction=0.02, pad=0.01)
+        bar.ax.tick_params(labelsize=8)
     note = f"{source}. Each dataset has a colour scale of its own."
     if any(row[3].any() for strip in strips for row in strip.tiles[1]):
         note += " Outline: the annotated defect."
     figure.supxlabel(note, fontsize=9)
     return save_figure(figure, path)
+
+
+def _draw(axes: Any, strip: Strip) -> Any:
+    """Draw the tiles of a dataset; gives the last map, for its colours."""
+    axes[0, 0].set_ylabel(strip.title, fontsize=11)
+    scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
+    drawn: Any = None
+    for label, tiles in enumerate(strip.tiles):
+        for row, places in zip(tiles, axes[:, label * len(COLUMNS) :], strict=False):
+            for name, picture, tile in zip(COLUMNS, row, places, strict=False):
+                colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
+                if name == "Squared difference":
+                    colours = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
+                drawn = tile.imshow(picture, interpolation="nearest", **colours)
+                if label and name != "Reconstruction":
+                    outline(tile, row[3], 0.9)
+    return drawn
 
 
 def figure3(settings: Settings) -> list[UserError]:

@@ -73,13 +73,13 @@ def reference_fid(reconstruct: Reconstruct, images: Tensor, inception: nn.Module
 def frechet_distance(mu1: Floats, sigma1: Floats, mu2: Floats, sigma2: Floats) -> float:
     """Frechet distance of two Gaussians, as pytorch-fid computes it.
 
-    That package's own function no longer runs with scipy 1.17, whose ``sqrtm`` gives one value.
+    That package's own function does not run with scipy 1.17, whose ``sqrtm`` gives one value.
 
     Args:
-        mu1: (D,) mean of the one.
-        sigma1: (D, D) covariance of the one; the paper's score gives a scalar.
-        mu2: (D,) mean of the other.
-        sigma2: (D, D) covariance of the other, or a scalar.
+        mu1: (D,) mean of the first.
+        sigma1: (D, D) covariance of the first; the paper's score gives a scalar.
+        mu2: (D,) mean of the second.
+        sigma2: (D, D) covariance of the second, or a scalar.
 
     Returns:
         ``|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2))``.

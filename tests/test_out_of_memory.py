@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from errors import assert_error, message_of, refuses
-from tiny import changed_group, draw_folder, settings, start_run
+from tiny import changed_group, compose_settings, draw_folder, saved, settings, start_run
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
@@ -25,10 +25,12 @@ from cyclegan_ad.out_of_memory import (
     is_out_of_memory,
     phase_of,
 )
+from cyclegan_ad.processes import launch, worker
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
+from cyclegan_ad.settings import Settings, read_command
 from cyclegan_ad.train import train
-from cyclegan_ad.training import ddp, ddp_worker, train_run
+from cyclegan_ad.training import train_run
 
 ON_GPU = torch.OutOfMemoryError(
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of "
@@ -68,7 +70,7 @@ def test_what_counts_as_out_of_memory() -> None:
         assert not is_out_of_memory(other), other
 
 
-def job_of(root: Path, *words: str, method: str = "cyclegan", **trainer: object) -> dict[str, Any]:
+def job_of(root: Path, *words: str, method: str = "cyclegan", **trainer: object) -> Settings:
     words = ("dataset.batch_size=16", *words)
     chosen = settings(root, root / "runs", *words, method=method)
     return changed_group(chosen, "trainer", {"precision": "32-true"} | trainer)
@@ -222,15 +224,8 @@ def test_scoring_that_ran_out_of_memory_keeps_the_training(
     with refuses(remedy=("score.batch_size=8", "trainer.accelerator=cpu")):
         train(job)
     written = run.checkpoint.stat().st_mtime_ns
-    again = {
-        "run": str(run.path),
-        "data_dir": None,
-        "root": None,
-        "cache_dir": None,
-        "accelerator": "cpu",
-        "score": {},
-        "protocol": {"name": None, "margin": None},
-    }
+    words = [f"run={run.path}", "accelerator=cpu"]
+    again = read_command("evaluate", compose_settings("evaluate", words))
     with refuses(remedy=("score.batch_size=8", "accelerator=cpu")):
         evaluate(again)
     monkeypatch.setattr(Scores, "forward", plain)
@@ -249,9 +244,11 @@ def test_a_training_process_leaves_the_message_to_the_command(
     given = tmp_path / "settings.json"
     chosen = settings(draw_folder(tmp_path / "data"), tmp_path / "runs")
     RunDirectory.of(chosen).path.mkdir(parents=True)
-    given.write_text(json.dumps(chosen))
+    run = RunDirectory.of(chosen)
+    job = {"task": "train", "run": str(run.path), "settings": saved(chosen)}
+    given.write_text(json.dumps(job))
     with pytest.raises(SystemExit) as left:
-        ddp_worker.work(given, os.getppid())
+        worker.work(given, os.getppid())
     assert left.value.code == 1
     said = (tmp_path / "error.txt").read_text()
     assert_error(said, setting="dataset.batch_size", facts="the GPU (79.10 GiB)")
@@ -265,7 +262,7 @@ def test_a_training_process_killed_for_its_memory_is_told_so(
 
     failure = SimpleNamespace(exitcode=-signal.SIGKILL)
 
-    def launch(config: object, entrypoint: str) -> Any:
+    def elastic(config: object, entrypoint: str) -> Any:
         def fail(*arguments: str) -> None:
             error = ChildFailedError.__new__(ChildFailedError)
             error.get_first_failure = lambda: (1, failure)  # type: ignore[method-assign]
@@ -273,11 +270,11 @@ def test_a_training_process_killed_for_its_memory_is_told_so(
 
         return fail
 
-    monkeypatch.setattr(api, "elastic_launch", launch)
+    monkeypatch.setattr(api, "elastic_launch", elastic)
     chosen = job_of(tmp_path)
     RunDirectory.of(chosen).path.mkdir(parents=True)
     with refuses(facts="process 1 of 2", remedy="dataset.batch_size=8"):
-        ddp.train_in_processes(chosen, 2)
+        launch.run_in_processes("train", RunDirectory.of(chosen), chosen, 2)
     failure.exitcode = 3
     with refuses(facts=("process 1 of 2", "exit code 3")):
-        ddp.train_in_processes(chosen, 2)
+        launch.run_in_processes("train", RunDirectory.of(chosen), chosen, 2)

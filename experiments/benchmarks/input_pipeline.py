@@ -1,7 +1,6 @@
 """The input pipeline: images decoded on every access against batches of images decoded once."""
 
 import tempfile
-from collections.abc import Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -47,12 +46,13 @@ def measure_input(
             "batches": sum(2 * batch_size for _ in data.training_batches(timer.device)),
             "first_epoch": files,
         }
-        decode = partial(_decode, size_px=size_px, cache_dir=Path(folder))
+        sizes: dict[str, Any] = {"size_px": size_px, "channels": 3, "memory_limit_mib": 0}
+        decode = partial(load_images, storage="memory", cache_dir=Path(folder), **sizes)
         samples = timer.alternate(
             {
                 "reference": _reference_batch(root, images["reference"], size_px, timer.device),
                 "batches": _our_epochs(data, timer.device),
-                "first_epoch": lambda: decode(paths),
+                "first_epoch": partial(decode, paths),
             }
         )
     each = {name: [s / images[name] for s in values] for name, values in samples.items()}
@@ -106,12 +106,6 @@ def _our_epochs(data: AnomalyDataModule, device: torch.device) -> Call:
             data.augment(data.transfer_batch_to_device(batch, device, 0))
 
     return epoch
-
-
-def _decode(paths: Sequence[Path], *, size_px: int, cache_dir: Path) -> None:
-    """Decode files as the first epoch does, on all cores."""
-    sizes: dict[str, Any] = {"size_px": size_px, "channels": 3, "memory_limit_mib": 0}
-    load_images(paths, storage="memory", cache_dir=cache_dir, **sizes)
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:

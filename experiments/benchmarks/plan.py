@@ -60,10 +60,20 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
     precisions = ["float32", *(["bf16"] if bf16 else [])]
     common = [
         Case("input", "input", files, 12.0 / share, quick=True),
-        _scoring("sse", 32 // share, 5.0 / share),
-        _scoring("fid", (12 if device == "cpu" else 48) // share, 24.0 / share),
+        *(
+            Case(f"scoring_{score}", "scoring", settings, budget_s / share, quick=True)
+            for score, images, budget_s in (("sse", 32, 5.0), ("fid", 12, 34.0))
+            for settings in [{"score": score, "images": images // share, "size_px": 64}]
+        ),
         Case("start_up", "start_up", {"jobs": 1}, 9.0 / share, 2, 20.0, quick=True),
         Case("demo", "demo", {"words": words}, 0.0, overhead_s=demo_s, quick=True),
+    ]
+    memory_s = {"cpu": 6.0, "cuda": 0.0}[device]
+    memory = [
+        Case(f"memory_256px_batch{size}{'_checkpointing' * again}", "memory", settings, memory_s)
+        for again in (False, True)
+        for size in MEMORY_BATCHES
+        for settings in [{"size_px": 256, "batch_size": size, "checkpointing": again}]
     ]
     cases = [Case("matrix_product", "matrix_product", {"precisions": precisions}, 3.0, quick=True)]
     if device == "cpu":
@@ -73,7 +83,7 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
             _step(64, 1, ways, 12.0 / share, quick=True),
             *common,
             _step(256, 1, ways, 42.0, overhead_s=24.0),
-            *_memory(16.0),
+            *memory,
             _step(64, 4, compiled, 15.0, overhead_s=100.0),
             _step(32, 1, fast, 5.0),
             _step(128, 1, fast, 12.0),
@@ -86,7 +96,7 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
             *(_step(*shape, compiled, 8.0, overhead_s=40.0) for shape in ((256, 16), (64, 16))),
             *(_step(*shape, ways, 8.0) for shape in ((256, 1), (64, 16), (256, 4), (64, 1))),
             *common,
-            *_memory(10.0),
+            *memory,
             *(_step(size_px, 1, fast, 4.0) for size_px in (32, 128)),
         ]
     if devices > 1:
@@ -99,23 +109,3 @@ def _step(size_px: int, batch_size: int, ways: Sequence[str], budget_s: float, *
     name = f"training_{size_px}px_batch{batch_size}{'_compiled' * ('compiled' in ways)}"
     settings = {"size_px": size_px, "batch_size": batch_size, "ways": list(ways)}
     return Case(name, "training", settings, budget_s, **more)
-
-
-def _scoring(score: str, images: int, budget_s: float) -> Case:
-    settings = {"score": score, "images": images, "size_px": 64}
-    name, overhead_s = f"scoring_{score}", 8.0 + budget_s / 2
-    return Case(name, "scoring", settings, budget_s, overhead_s=overhead_s, quick=True)
-
-
-def _memory(overhead_s: float) -> list[Case]:
-    return [
-        Case(
-            f"memory_256px_batch{batch_size}{'_checkpointing' * checkpointing}",
-            "memory",
-            {"size_px": 256, "batch_size": batch_size, "checkpointing": checkpointing},
-            0.0,
-            overhead_s=overhead_s,
-        )
-        for checkpointing in (False, True)
-        for batch_size in MEMORY_BATCHES
-    ]
