@@ -1,4 +1,4 @@
-"""From settings to objects: the data module and the method of a job."""
+"""Build the data module and the method of a job from its settings."""
 
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,10 +16,10 @@ from cyclegan_ad.settings import CycleGAN, PaDiM, PatchCore, Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:
-    """The data module of a job.
+    """Build the data module of a job.
 
     Raises:
-        UserError: If the dataset's folder is not found.
+        UserError: If the dataset folder does not exist.
     """
     dataset = settings.dataset
     return AnomalyDataModule(
@@ -45,10 +45,10 @@ def build_data(settings: Settings) -> AnomalyDataModule:
 
 
 def ensure_method(settings: Settings) -> None:
-    """Make sure that the method can be built, before images are read.
+    """Check that the method can be built, before any image is read.
 
     Raises:
-        UserError: If a package or the weights of its backbone cannot be had.
+        UserError: If a package or the weights of the backbone are missing.
     """
     method = settings.method
     if not settings.entry.needs_anomalib:
@@ -67,7 +67,7 @@ def ensure_method(settings: Settings) -> None:
 
 
 def build_method(settings: Settings) -> pl.LightningModule:
-    """The method with fresh weights, a function of the seed."""
+    """Build the method with initial weights that depend on the seed only."""
     pl.seed_everything(settings.seed, verbose=False)
     method = settings.method
     arguments: dict[str, Any] = {"channels": settings.dataset.channels, "seed": settings.seed}
@@ -88,7 +88,7 @@ def build_method(settings: Settings) -> pl.LightningModule:
 
 
 def load_method(name: str, checkpoint: Path, device: torch.device) -> TrainedMethod:
-    """A trained method from its checkpoint, in eval mode, on a device."""
+    """Load a trained method from a checkpoint, in eval mode, on a device."""
     method = method_class(name).load_from_checkpoint(
         checkpoint, map_location=device, weights_only=True
     )
@@ -96,6 +96,6 @@ def load_method(name: str, checkpoint: Path, device: torch.device) -> TrainedMet
 
 
 def method_class(name: str) -> type[pl.LightningModule]:
-    """The LightningModule of a method, imported only now: it may need packages of others."""
+    """Import the LightningModule of a method; only here, as it may need optional packages."""
     found: type[pl.LightningModule] = resolve_name(METHODS[name].class_path)
     return found

@@ -1,4 +1,4 @@
-"""Where the configuration lies, and what its files compute with."""
+"""Location of the configuration files, and the resolvers they use."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from cyclegan_ad.settings import residual_blocks_at
 
 
 def conf_dir() -> Path:
-    """Folder of the configuration: inside the installed package, or beside it in a checkout."""
+    """Return the configuration folder: in the installed package, or next to it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def register_resolvers() -> None:
-    """Make known what files under ``conf`` compute with, such as ``${residual_blocks_at:...}``."""
+    """Register the resolvers of the files in ``conf``, such as ``${residual_blocks_at:...}``."""
     for name, resolver in (
         ("residual_blocks_at", _residual_blocks_at),
         ("jobs_at_once", jobs_at_once),
@@ -32,12 +32,12 @@ def _or_else(value: Any, default: Any) -> Any:
 
 
 def _residual_blocks_at(resolution: Any) -> int | None:
-    # A resolution that is no number is refused by check_settings, by its own name.
+    # A resolution that is not an integer is rejected later, when the settings are checked.
     return residual_blocks_at(resolution) if isinstance(resolution, int) else None
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:
-    """Settings of a job as nested dictionaries, all interpolations resolved."""
+    """Convert the settings of a job to nested dictionaries, with interpolations resolved."""
     settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(settings, dict)
     return {str(key): value for key, value in settings.items()}

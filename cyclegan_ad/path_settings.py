@@ -1,31 +1,31 @@
-"""Settings that name a file or folder: what no file system takes, found without looking at one."""
+"""Checks of path settings that do not access the file system."""
 
 import os
 import re
 
-_LONGEST_NAME_BYTES = 255  # of file systems
-_LONGEST_PATH_BYTES = 3500  # 4096 of Linux, with room for what a run writes below
+_LONGEST_NAME_BYTES = 255  # limit of common file systems
+_LONGEST_PATH_BYTES = 3500  # limit of Linux: 4096, minus room for files of a run
 _VARIABLES = {"data_dir": "CYCLEGAN_AD_DATA", "cache_dir": "CYCLEGAN_AD_CACHE"}
 
 
 def check_path(setting: str, path: str) -> None:
-    """Check a path that a setting gives.
+    """Check the value of a path setting.
 
     Args:
-        setting: Last part of the setting's name.
-        path: Its value.
+        setting: Last part of the name of the setting.
+        path: Value of the setting.
 
     Raises:
-        ValueError: If no file system takes it, or it names a home folder that does not exist; says
-            what was expected.
+        ValueError: If the path is empty, too long or otherwise not a possible path, or its home
+            folder does not exist.
     """
     if not path:
         variable = _VARIABLES.get(setting)
         raise ValueError(
-            "expected a path" + (f" (is {variable} set to ''? unset it)" if variable else "")
+            "expected a path" + (f" (unset {variable} if it is empty)" if variable else "")
         )
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
-        raise ValueError("there is no such home folder; give the full path")
+        raise ValueError("unknown home folder; use the full path")
     whole: int | None
     try:
         longest = max(len(os.fsencode(part)) for part in path.split(os.sep))
@@ -33,27 +33,25 @@ def check_path(setting: str, path: str) -> None:
     except UnicodeEncodeError:
         whole = None
     if "\0" in path or whole is None:
-        raise ValueError("no file can have this name")
+        raise ValueError("expected a path without characters that file names cannot have")
     if longest > _LONGEST_NAME_BYTES:
         raise ValueError(
-            f"a name of {longest} bytes is too long for a file or folder (at most "
-            f"{_LONGEST_NAME_BYTES})"
+            f"expected names of files and folders of at most {_LONGEST_NAME_BYTES} bytes, got "
+            f"{longest}"
         )
     if whole > _LONGEST_PATH_BYTES:
-        raise ValueError(f"a path of {whole} bytes is too long (at most {_LONGEST_PATH_BYTES})")
+        raise ValueError(f"expected a path of at most {_LONGEST_PATH_BYTES} bytes, got {whole}")
 
 
 def check_folder_name(value: str) -> None:
-    """Check a setting that becomes the name of a folder.
+    """Check the value of a setting that becomes the name of a folder.
 
     Args:
-        value: Its value.
+        value: Value of the setting.
 
     Raises:
-        ValueError: If a folder cannot or should not be so called; says what was expected.
+        ValueError: If the value is not allowed as the name of a folder.
     """
     if not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", value):
-        raise ValueError(
-            "it becomes a folder's name; expected letters, digits, blanks and any of . _ - + @"
-        )
+        raise ValueError("expected a folder name of letters, digits, spaces and any of . _ - + @")
     check_path("", value)

@@ -1,4 +1,4 @@
-"""Tables and a web page from run directories: ``python -m cyclegan_ad.report --help``."""
+"""Write tables and a web page from run directories: ``python -m cyclegan_ad.report --help``."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def report(settings: ReportSettings) -> Path:
         The folder written to.
 
     Raises:
-        UserError: If a setting is wrong, there are no runs, or the folder cannot be written.
+        UserError: If a setting is invalid, there are no runs, or the folder is not writable.
     """
     from cyclegan_ad.reporting.build import write_report
 

@@ -1,4 +1,4 @@
-"""What ``auto`` stands for, decided once for a job: into what its run records."""
+"""Resolve the settings with value ``auto``, once per job, before they are recorded."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from cyclegan_ad.tracking.wandb_run import choose_mode
 
 
 def resolve_auto(settings: Settings, recorded: Settings | None = None) -> Settings:
-    """Replace every ``auto`` of ``trainer.*`` and ``logger.mode`` by what it means on this machine.
+    """Replace every ``auto`` of ``trainer.*`` and ``logger.mode`` by the value for this machine.
 
     Args:
         settings: All settings of the job.
-        recorded: What the run was begun with, if the job goes on with one: it keeps its precision.
+        recorded: Recorded settings of the run that the job resumes; its precision is kept.
 
     Returns:
         The same settings without ``auto``; ``trainer.devices`` is the number of processes.
 
     Raises:
-        UserError: If the device asked for is not there or cannot compute in the precision, or if
-            the W&B mode needs an account.
+        UserError: If the device is missing or does not support the precision, or if the W&B mode
+            needs an account.
     """
     trainer, entry = settings.trainer, settings.entry
     device = choose_device(trainer.accelerator)
@@ -35,7 +35,7 @@ def resolve_auto(settings: Settings, recorded: Settings | None = None) -> Settin
         "trainer.devices": 1 if entry.fitted else _process_count(settings),
         "trainer.precision": choose_precision(precision, device, mixed=entry.mixed_precision),
     }
-    if entry.fitted:  # one pass over the images is over before the networks were compiled
+    if entry.fitted:  # fitted in one pass, compilation would not pay off
         changes["trainer.compile"] = False
     elif trainer.compile == "auto":
         changes["trainer.compile"] = device.type == "cuda" and missing_compiler(device) is None
@@ -45,7 +45,7 @@ def resolve_auto(settings: Settings, recorded: Settings | None = None) -> Settin
 
 
 def _process_count(settings: Settings) -> int:
-    """One process, or with ``strategy=ddp`` one a device."""
+    """Count the processes: one, or one per device with ``strategy=ddp``."""
     trainer = settings.trainer
     if trainer.strategy != "ddp":
         return 1

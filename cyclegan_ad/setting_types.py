@@ -1,6 +1,6 @@
-"""What settings are made of: frozen groups, types with limits, and errors of one line.
+"""Building blocks of settings: frozen groups, types with limits, and one-line errors.
 
-A group is a pydantic model without defaults: these stand in ``conf/`` alone. An error names the
+A group is a pydantic model without defaults, which are in ``conf/`` only. An error names the
 setting as it is typed on the command line, its value, and what was expected.
 """
 
@@ -25,8 +25,8 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.path_settings import check_folder_name, check_path
 from cyclegan_ad.text import as_typed
 
-LARGEST_SEED = 2**32 - 1  # what NumPy's global generator takes
-_LARGEST_INT = 2**31 - 1  # what every library underneath takes
+LARGEST_SEED = 2**32 - 1  # limit of the global generator of NumPy
+_LARGEST_INT = 2**31 - 1  # limit that all libraries support
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -41,7 +41,7 @@ class _Mark:
 
 
 SAME_TRAINING = _Mark("SAME_TRAINING")
-"""Marks a field, or a group, whose change does not make a run another training."""
+"""Marks a field or group that may change when a run is resumed."""
 
 
 def _path(value: Any, info: ValidationInfo) -> Any:
@@ -57,7 +57,7 @@ def _folder_name(value: str) -> str:
 
 
 def choice(*values: Any) -> Any:
-    """A type with these values, of which 1 and true are different ones."""
+    """Return a type with these values; 1 and true are different values."""
 
     def same_type(value: Any) -> Any:
         if (type(value), value) not in [(type(known), known) for known in values]:
@@ -82,26 +82,26 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 
 
 class Group(BaseModel):
-    """Settings that are read together; frozen."""
+    """A frozen group of settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as nested dictionaries of what YAML and JSON can hold."""
+        """Convert to nested dictionaries with values of YAML and JSON."""
         return {name: _plain(value) for name, value in self}
 
     def flat(self) -> dict[str, Any]:
-        """Dotted name of each setting -> value, as in :meth:`as_dict`."""
+        """Return dotted name -> value of each setting, with values as in :meth:`as_dict`."""
         return dict(flatten(self.as_dict()))
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
-        """A checked copy with other values.
+        """Return a validated copy with other values.
 
         Args:
             changes: Dotted name of a setting or a group -> new value.
 
         Raises:
-            UserError: If a value is not possible.
+            UserError: If a value is invalid.
         """
         raw = self.as_dict()
         for name, value in changes.items():
@@ -117,14 +117,14 @@ _G = TypeVar("_G", bound=Group)
 
 
 def read_settings(model: type[_G], raw: Mapping[str, Any]) -> _G:
-    """Check settings and turn them into their types.
+    """Validate settings and convert them to their types.
 
     Args:
-        model: The settings of a command.
-        raw: The same as nested dictionaries, resolved.
+        model: Model of the settings of a command.
+        raw: The settings as nested dictionaries, resolved.
 
     Raises:
-        UserError: Naming the first wrong setting, its value and what was expected.
+        UserError: Naming the first invalid setting, its value and what was expected.
     """
     try:
         return model.model_validate(raw)
@@ -133,7 +133,7 @@ def read_settings(model: type[_G], raw: Mapping[str, Any]) -> _G:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of each setting in nested dictionaries."""
+    """Yield the dotted name and the value of each setting in nested dictionaries."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -142,14 +142,15 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def fields_of(model: type[Group], prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
-    """Each setting that a group may hold, whichever alternatives are chosen.
+    """Yield each setting of a group, including those of all alternatives of a union.
 
     Args:
         model: The group.
-        prefix: What stands before its names.
+        prefix: Prefix of the names.
 
     Yields:
-        Dotted name, annotation with its limits, and whether a change makes another training.
+        Dotted name, annotation with its limits, and whether the setting is fixed when a run is
+        resumed.
     """
     for name, field in model.model_fields.items():
         annotation: Any = field.annotation
@@ -165,7 +166,7 @@ def fields_of(model: type[Group], prefix: str = "") -> Iterator[tuple[str, Any, 
 
 
 def expected(annotation: Any) -> str:
-    """Say what a setting may be.
+    """Describe the valid values of a setting.
 
     >>> expected(Count), expected(Share), expected(bool)
     ('an integer >= 0', 'a number >= 0 and < 1', 'true or false')
@@ -192,7 +193,7 @@ def expected(annotation: Any) -> str:
             return "a list such as [a,b]"
         return f"a list of {len(inner)} values, each {expected(inner[0])}"
     names = {bool: "true or false", int: "an integer", float: "a number", Path: "a path"}
-    return names.get(annotation, "a string (a number needs quotes, such as \\'5\\')")
+    return names.get(annotation, "a string (quote a number: \\'5\\')")
 
 
 def _limits(metadata: list[Any]) -> str:
@@ -221,7 +222,7 @@ def _plain(value: Any) -> Any:
 
 
 def _explain(model: type[Group], raw: Mapping[str, Any], error: ValidationError) -> str:
-    """The first error of a validation in one line."""
+    """Describe the first error of a validation in one line."""
     first = error.errors(include_url=False)[0]
     name, value = "", typing.cast(Any, raw)
     for part in first["loc"]:
@@ -233,11 +234,11 @@ def _explain(model: type[Group], raw: Mapping[str, Any], error: ValidationError)
         name = f"{name}.{tag}"
         value = value.get(tag) if isinstance(value, Mapping) else value
         choices = first["ctx"].get("expected_tags", "").replace("'", "")
-        return f"invalid {name}={as_typed(value)}: expected one of {choices or 'its names'}"
+        return f"invalid {name}={as_typed(value)}: expected one of {choices or 'the options'}"
     if first["type"] == "missing" and isinstance(first["loc"][-1], str):
-        return f"{name} is missing: give {name}=VALUE"
+        return f"missing setting {name}: add {name}=VALUE"
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name}: no code reads it; leave it out"
+        return f"unknown setting {name}; remove it"
     shown = as_typed(value)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     if first["type"] == "value_error":

@@ -1,7 +1,7 @@
-"""The settings of the commands as typed, frozen trees, checked without looking at files.
+"""Typed, frozen settings of the commands, validated without accessing files.
 
-Defaults stand in ``conf/`` alone. A field marked ``SAME_TRAINING`` may change without making a run
-another training; where the images lie does not count, as ``split.csv`` holds their hashes.
+Defaults are in ``conf/`` only. A field marked ``SAME_TRAINING`` may change when a run is resumed,
+such as the folder of the images, whose hashes are in ``split.csv``.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ from cyclegan_ad.setting_types import (
 )
 from cyclegan_ad.text import as_typed
 
-SMALLEST_SIZE_PX = 32  # the discriminator's last layers need 2 x 2 patches
+SMALLEST_SIZE_PX = 32  # the last layers of the discriminator need 2 x 2 patches
 
 ProtocolName = Literal["paper", "crossfit", "calibrated"]
 Accelerator = Literal["auto", "cpu", "gpu"]
@@ -69,7 +69,7 @@ ScoreNames = Annotated[Strings, AfterValidator(check_score_names)]
 
 
 def residual_blocks_at(resolution: int) -> int:
-    """Residual blocks of a generator at a size in pixels: 9 from 256 px up, 6 below (Sec. 2.2).
+    """Return the residual blocks of a generator: 9 from 256 px up, 6 below (Sec. 2.2).
 
     >>> residual_blocks_at(64), residual_blocks_at(128), residual_blocks_at(256)
     (6, 6, 9)
@@ -80,13 +80,13 @@ def residual_blocks_at(resolution: int) -> int:
 def _size(size_px: int) -> int:
     if size_px % 4:
         raise ValueError(
-            f"expected a multiple of 4 >= {SMALLEST_SIZE_PX} (the generator halves images twice)"
+            f"expected a multiple of 4 >= {SMALLEST_SIZE_PX} (the generator downsamples twice)"
         )
     return size_px
 
 
 class Dataset(Group):
-    """``dataset.*``: which images, and how often and in what form they are shown."""
+    """``dataset.*``: the images, their augmentation, batches and storage."""
 
     name: FolderName
     layout: Literal["mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"]
@@ -102,7 +102,7 @@ class Dataset(Group):
     storage: Annotated[Literal["auto", "memory", "disk"], SAME_TRAINING]
     memory_limit_mib: Annotated[Count, SAME_TRAINING]
     images_on: Annotated[Literal["auto", "device", "host"], SAME_TRAINING]
-    # Defaults of method.* and trainer.*, where they are compared.
+    # Defaults of method.*, trainer.* and score.*, which are compared instead.
     max_epochs: Annotated[Positive, SAME_TRAINING]
     base_channels: Annotated[Positive, SAME_TRAINING]
     learning_rate: Annotated[Weight, SAME_TRAINING]
@@ -162,7 +162,7 @@ class _Embedding(_Method):
     pretrained: bool
     weights_path: PathSetting | None
     max_train_images: Positive | None
-    # Not a setting: what the file of weights_path holds, recorded by cli.preflight.
+    # Not a user setting: SHA-256 of the file weights_path, recorded by cli.preflight.
     weights_sha256: str | None = None
 
     @model_validator(mode="after")
@@ -172,7 +172,7 @@ class _Embedding(_Method):
         if self.weights_path is not None and not self.pretrained:
             raise UserError(
                 f"invalid method.weights_path={self.weights_path}: method.pretrained=false uses no "
-                "weights; leave one of them out"
+                "weights; remove one of the two"
             )
         return self
 
@@ -199,7 +199,7 @@ class PatchCore(_Embedding):
 
 
 class Score(Group):
-    """``score.*``: how image and reconstruction are compared."""
+    """``score.*``: the anomaly scores."""
 
     names: ScoreNames
     extractor: Extractor
@@ -210,7 +210,7 @@ class Score(Group):
 
     @property
     def columns(self) -> tuple[ScoreColumn, ...]:
-        """The columns that are asked for."""
+        """The columns of ``scores.csv`` to compute."""
         return tuple(
             ScoreColumn.of(
                 name,
@@ -224,7 +224,7 @@ class Score(Group):
 
 
 class Protocol(Group):
-    """``protocol.*``: which images the threshold is set on."""
+    """``protocol.*``: the images that the threshold is set on."""
 
     name: Annotated[ProtocolName, SAME_TRAINING]
     folds: Annotated[Folds, SAME_TRAINING]
@@ -236,8 +236,8 @@ class Protocol(Group):
     def _check(self) -> Self:
         if self.name == "calibrated" and self.calibration_fraction == 0:
             raise UserError(
-                "invalid protocol.calibration_fraction=0: protocol=calibrated needs images to "
-                "calibrate with; expected a number > 0 and < 1"
+                "invalid protocol.calibration_fraction=0: protocol=calibrated needs calibration "
+                "images; expected a number > 0 and < 1"
             )
         if self.name == "paper" and self.margin > 0:
             raise UserError(
@@ -248,7 +248,7 @@ class Protocol(Group):
 
 
 class Trainer(Group):
-    """``trainer.*``: how long, on what and in which arithmetic a method is trained."""
+    """``trainer.*``: epochs, device, precision and speed of the training."""
 
     max_epochs: Positive
     accelerator: Annotated[Accelerator, SAME_TRAINING]
@@ -264,7 +264,7 @@ class Trainer(Group):
 
     @property
     def processes(self) -> int:
-        """How many processes train together, once ``auto`` is resolved."""
+        """Number of training processes, once ``auto`` is resolved."""
         assert self.devices != "auto"
         return self.devices
 
@@ -279,7 +279,7 @@ class WandbLogger(Group):
 
 
 class LocalLogger(Group):
-    """``logger.*`` of the loggers that need no more than the run directory."""
+    """``logger.*`` with a logger that writes to the run directory only."""
 
     kind: Literal["csv", "tensorboard", "none"]
 
@@ -287,8 +287,8 @@ class LocalLogger(Group):
 class Settings(Group):
     """All settings of a training command (``conf/train.yaml``).
 
-    ``null`` values that stand for a method's own default are filled in, so that a default that is
-    spelt out makes the same training.
+    ``null`` values are replaced by the default of the method, so that setting this default
+    explicitly does not change the training.
     """
 
     resolution: Annotated[int, Field(ge=SMALLEST_SIZE_PX, le=2**31 - 1), AfterValidator(_size)]
@@ -308,7 +308,7 @@ class Settings(Group):
 
     @property
     def entry(self) -> MethodEntry:
-        """What the program knows of the method."""
+        """Properties of the method."""
         return METHODS[self.method.name]
 
     @model_validator(mode="after")
@@ -323,7 +323,7 @@ class Settings(Group):
         if self.entry.fitted and trainer.max_epochs != 1:
             raise UserError(
                 f"invalid trainer.max_epochs={trainer.max_epochs}: method={name} is fitted in one "
-                "pass; leave it out"
+                "pass; remove the setting"
             )
         may_have_several = self.entry.fitted or trainer.strategy == "ddp"
         if not may_have_several and trainer.devices not in ("auto", 1):
@@ -360,7 +360,7 @@ class Settings(Group):
         return self.model_copy(update={"method": self.method.model_copy(update=changes)})
 
     def training(self) -> dict[str, Any]:
-        """The settings that make a training what it is: dotted name -> value."""
+        """Return the settings that are fixed when a run is resumed: dotted name -> value."""
         return {name: value for name, value in self.flat().items() if name in _TRAINING}
 
 
@@ -368,7 +368,7 @@ _TRAINING = frozenset(name for name, _, training in fields_of(Settings) if train
 
 
 def makes_another_training(name: str) -> bool:
-    """Whether another value of a setting makes another training.
+    """Whether a setting is fixed when a run is resumed.
 
     >>> makes_another_training("seed"), makes_another_training("trainer.compile")
     (True, False)
@@ -379,10 +379,10 @@ def makes_another_training(name: str) -> bool:
 def training_differences(
     old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> list[tuple[str, object, object]]:
-    """Settings in which two trainings differ, as (name, old value, new value).
+    """List the settings in which two trainings differ, as (name, old value, new value).
 
     Args:
-        old: As :meth:`Settings.training` gives it.
+        old: As returned by :meth:`Settings.training`.
         new: Likewise.
     """
     return [
@@ -393,7 +393,7 @@ def training_differences(
 
 
 class ScoreChanges(Group):
-    """``score.*`` of ``evaluate``; null: as the run was made with."""
+    """``score.*`` of ``evaluate``; null: the value of the run."""
 
     names: ScoreNames | None
     extractor: Extractor | None
@@ -404,7 +404,7 @@ class ScoreChanges(Group):
 
 
 class ProtocolChanges(Group):
-    """``protocol.*`` of ``evaluate``; null: as the run was made with."""
+    """``protocol.*`` of ``evaluate``; null: the value of the run."""
 
     name: ProtocolName | None
     folds: Folds | None
@@ -458,19 +458,19 @@ COMMANDS: dict[str, type[Group]] = {
 
 
 def read_command(name: str, raw: Mapping[str, Any]) -> Group:
-    """Check the settings of a command.
+    """Validate the settings of a command.
 
     Args:
-        name: Of ``COMMANDS``.
-        raw: Its settings as nested dictionaries, resolved.
+        name: Name of the command, a key of ``COMMANDS``.
+        raw: The settings as nested dictionaries, resolved.
 
     Raises:
-        UserError: Naming the first wrong setting, its value and what was expected.
+        UserError: Naming the first invalid setting, its value and what was expected.
     """
     return read_settings(COMMANDS[name], raw)
 
 
-# Settings whose value is one string or path, commas and all.
+# Settings whose value is a single string or path, which may contain commas.
 STRINGS = frozenset(
     name
     for model in COMMANDS.values()

@@ -1,4 +1,4 @@
-"""Text from outside (names of files, content of files) made fit to be shown, in one place."""
+"""Formatting of text for messages: escapes, numbers, values of settings, counts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ _SHORT.maxlong = 40
 
 
 def printable(text: str) -> str:
-    r"""Write what cannot be printed as escapes.
+    r"""Escape characters that cannot be printed.
 
-    That is bytes of a name that are not UTF-8, control characters, line breaks, and characters
-    that turn the direction of the text around them. What is left can be printed, put into a table
-    or a picture, and encoded as UTF-8.
+    These are bytes of a file name that are not UTF-8, control characters, line breaks, and
+    characters that change the direction of text. The result can be printed and encoded as UTF-8.
 
     >>> printable("a\udcff\n<b>\u202e")
     'a\\udcff\\n<b>\\u202e'
@@ -26,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def shown(value: object, length: int = 40) -> str:
-    r"""A value from a file as Python writes it, in a few printable characters.
+    r"""Return the repr of a value from a file, printable and shortened.
 
     >>> shown(10**400), shown("a\x1b")
     ('100000000000000000...0000000000000000000', "'a\\x1b'")
@@ -36,7 +35,7 @@ def shown(value: object, length: int = 40) -> str:
 
 
 def shown_name(name: str | None) -> str:
-    r"""A name or word from a file, without quotes.
+    r"""Return a name from a file, printable and shortened, without quotes.
 
     >>> shown_name("fid\x1b")
     'fid\\x1b'
@@ -45,12 +44,12 @@ def shown_name(name: str | None) -> str:
 
 
 def printable_end(text: str, length: int, can_show: Callable[[str], bool] = str.isprintable) -> str:
-    r"""Write the end of a long text, where file names differ; no escape is cut in two.
+    r"""Shorten a text to its end, where file names differ; escapes are kept whole.
 
     Args:
-        text: As it is, not yet printable.
-        length: Characters of the result at most, at least 4.
-        can_show: Whether a character can be shown as it is.
+        text: The text, not yet escaped.
+        length: Maximum number of characters of the result, >= 4.
+        can_show: Whether a character can be shown without an escape.
 
     >>> printable_end("test/scratch_neck/017.png", 12)
     '...k/017.png'
@@ -73,14 +72,14 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def never_fail_to_print() -> None:
-    """Let standard output write what its encoding lacks as escapes, as standard error does."""
+def escape_unprintable_output() -> None:
+    """Let standard output escape characters that its encoding lacks, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def shortest(number: float) -> str:
-    """A number in as few digits as tell it from all others.
+    """Format a number in the fewest digits that are read back exactly.
 
     >>> shortest(2.0), shortest(0.5), shortest(2.00000000001)
     ('2', '0.5', '2.00000000001')
@@ -90,7 +89,7 @@ def shortest(number: float) -> str:
 
 
 def as_typed(value: object) -> str:
-    """A value as it is typed on the command line.
+    """Format a value as it is typed on the command line.
 
     >>> as_typed(None), as_typed(True), as_typed(10.0), as_typed([0.5, 0.999])
     ('null', 'true', '10', '[0.5,0.999]')
@@ -107,12 +106,12 @@ def as_typed(value: object) -> str:
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:
-    """A number and what is counted, with the verb if one follows.
+    """Format a count with its noun in the singular or plural.
 
     Args:
-        number: How many.
-        singular: What is counted, if it is one.
-        plural: If it is another number; empty: the singular with an s.
+        number: The count.
+        singular: Text after the number 1.
+        plural: Text after other numbers; empty: the singular with an s.
 
     >>> counted(1, "image"), counted(2, "image is", "images are")
     ('1 image', '2 images are')

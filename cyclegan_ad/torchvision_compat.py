@@ -1,19 +1,19 @@
-"""Lets torchvision's CUDA build be imported beside a CPU build of torch.
+"""Make the CUDA build of torchvision importable with a CPU build of torch.
 
-The Linux wheel of torchvision on the package index is built for CUDA. Beside a CPU-only torch its
-compiled library does not load, and the import of torchvision then stops at the first operator of
-that library it describes to torch ("operator torchvision::nms does not exist"); the imports of
-pytorch_lightning, torchmetrics and pytorch_fid stop with it.
+The Linux wheel of torchvision on PyPI is built for CUDA. With a CPU build of torch its compiled
+library does not load, and the import of torchvision fails when it registers a fake implementation
+of an operator of that library ("operator torchvision::nms does not exist"). The imports of
+pytorch_lightning, torchmetrics and pytorch_fid then fail as well.
 
-:func:`install_import_hook` puts a finder in front of the import system. It finds nothing itself: it
-waits for ``torchvision._meta_registrations``, the module that describes the operators. At that
-moment torchvision has already tried to load its library and says whether it did. If it did not, the
-operators are declared (name and signature, no code), and the import goes on. Everything in
-torchvision works then, except the compiled operators themselves (``torchvision.ops.nms`` and the
-like, ``torchvision.io.decode_image``), which still say that the library is missing.
+:func:`install_import_hook` installs a finder that finds no modules itself, but waits for the import
+of ``torchvision._meta_registrations``, the module with these registrations. By then torchvision has
+tried to load its library. If that failed, the operators are declared (name and signature, without
+an implementation), and the import continues. Everything in torchvision works then except the
+compiled operators (such as ``torchvision.ops.nms`` and ``torchvision.io.decode_image``), which
+still raise an error about the missing library.
 
-With a library that loads, or with a CUDA or ROCm build of torch, whose mismatch with torchvision
-must be seen, nothing is declared.
+Nothing is declared if the library loads, or with a CUDA or ROCm build of torch, where a mismatch
+with torchvision must not be hidden.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-# The operators that torchvision describes to torch whether or not its library is there. One that a
-# version of torchvision does not have may be declared all the same: nothing calls it.
+# The operators that torchvision registers even without its library. Declaring one that a version of
+# torchvision lacks is harmless, as nothing calls it.
 _OPERATORS = ("nms", "qnms")
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-# torch forgets the declarations when the object that made them goes.
+# The declarations live as long as the Library objects.
 _declarations: list[Any] = []
 
 
 def install_import_hook() -> None:
-    """Makes a later ``import torchvision`` work where its library cannot load. Imports nothing.
+    """Make a later ``import torchvision`` work where its library cannot load.
 
-    Does nothing on other systems than Linux, if torchvision is there already, or if called again.
+    Do nothing on systems other than Linux, if torchvision is already imported, or if called again.
     """
     there = any(isinstance(finder, _OperatorFinder) for finder in sys.meta_path)
     if sys.platform == "linux" and "torchvision" not in sys.modules and not there:
@@ -43,7 +43,7 @@ def install_import_hook() -> None:
 
 
 class _OperatorFinder:
-    """Waits for the module of torchvision that describes the operators, then steps aside."""
+    """Finder that waits for the module that registers the operators, then removes itself."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -55,7 +55,7 @@ class _OperatorFinder:
 
 
 def _declare_missing_operators() -> None:
-    """Declares the operators, if torchvision's library did not load beside a CPU build of torch."""
+    """Declare the operators if the library did not load with a CPU build of torch."""
     import torch
 
     extension = sys.modules.get("torchvision.extension")
@@ -63,7 +63,7 @@ def _declare_missing_operators() -> None:
         return
     if torch.version.cuda is not None or torch.version.hip is not None:
         return
-    # Declaring an operator twice ends the process, hence the question for each.
+    # Declaring an operator twice aborts the process, hence the check.
     missing = [name for name in _OPERATORS if not hasattr(torch.ops.torchvision, name)]
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in missing:

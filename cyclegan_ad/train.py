@@ -3,14 +3,14 @@
 from typing import Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
-from cyclegan_ad.cli.preflight import check_training, with_own_weights
+from cyclegan_ad.cli.preflight import check_training, record_weights_hash
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
 
 
 def train(settings: Settings) -> dict[str, Any]:
-    """Train, or continue, or re-use what is there; then score, decide and print the table.
+    """Train (or resume or reuse a run), score the test set, set thresholds, print the table.
 
     Args:
         settings: All settings of one job (``conf/train.yaml``).
@@ -19,10 +19,10 @@ def train(settings: Settings) -> dict[str, Any]:
         What ``metrics.json`` holds.
 
     Raises:
-        UserError: If the settings, the data, the weights, the run directory or the memory do not
-            allow it.
+        UserError: If the settings, the data, the weights or the run directory are invalid, or
+            memory runs out.
     """
-    settings = with_own_weights(settings)
+    settings = record_weights_hash(settings)
     check_training(settings)
     with importing():
         from cyclegan_ad.job import run_job

@@ -1,8 +1,9 @@
-"""Launchers of sweeps, behind ``conf/hydra/launcher``; Hydra looks for them in this folder only.
+"""Launchers of sweeps for ``conf/hydra/launcher``; Hydra discovers them in this folder only.
 
-They add to Hydra's own for joblib and submitit: a job that fails or dies is told of in one
-line and leaves the others alone; jobs share a machine fairly; Ctrl-C ends them all. One whose
-packages are not installed does not exist, which the command line explains.
+They extend the launchers of Hydra for joblib and submitit: a failed or killed job is reported in
+one line and does not affect the others, jobs share the CPUs and GPUs of a machine, and Ctrl-C ends
+all jobs. A launcher is not defined if its packages are not installed, which the command line
+reports.
 """
 
 import contextlib
@@ -17,16 +18,16 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
 from cyclegan_ad.cli.sweep import (
-    GO_ON,
-    Tally,
-    environment_of_jobs,
-    labels_of,
-    outcome_of,
-    output_in,
-    settled,
-    write_output_to,
+    RESUME,
+    JobReporter,
+    completed_job,
+    error_of,
+    job_environment,
+    label_jobs,
+    redirect_output,
+    redirected_output,
 )
-from cyclegan_ad.endings import Terminated, end_with, terminable
+from cyclegan_ad.endings import Terminated, exit_with_parent, raise_on_signals
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import claim_gpus, cpu_count, visible_gpus
 from cyclegan_ad.text import counted
@@ -40,16 +41,16 @@ except ImportError:
 else:
 
     class LocalParallelLauncher(JoblibLauncher):
-        """Several jobs at a time on this machine. Settings: see ``local_parallel.yaml``."""
+        """Run several jobs at a time on this machine; settings in ``local_parallel.yaml``."""
 
         def launch(
             self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
         ) -> Sequence[JobReturn]:
-            """Run the jobs in processes of joblib.
+            """Run the jobs in worker processes of joblib.
 
             Raises:
-                UserError: If ``n_jobs`` is no number of jobs, or one of the processes is killed,
-                    which ends the others as well.
+                UserError: If ``n_jobs`` is invalid, or if a worker is killed, which ends the
+                    others as well.
             """
             from joblib import Parallel, delayed
             from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -58,7 +59,7 @@ else:
             at_once = self.joblib["n_jobs"]
             if type(at_once) is not int or at_once < 1:
                 raise UserError(
-                    f"hydra.launcher.n_jobs={at_once} is not possible: expected an integer >= 1"
+                    f"invalid hydra.launcher.n_jobs={at_once}: expected an integer >= 1"
                 )
             each = int(self.joblib["gpus_per_job"])
             gpus = visible_gpus() if each else []
@@ -68,7 +69,7 @@ else:
             folder = Path(str(self.config.hydra.sweep.dir)).absolute()
             folder.mkdir(parents=True, exist_ok=True)
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
-            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
+            reporter = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
             share = f"{cpus} of {counted(cpu_count(), 'CPU')}"
             if gpus:
@@ -87,22 +88,22 @@ else:
                 )
                 for i, words in enumerate(job_overrides)
             ]
-            # It shares the CPUs out by itself, through OMP_NUM_THREADS of its processes.
+            # joblib divides the CPUs itself, with OMP_NUM_THREADS of its workers.
             parallel = Parallel(
                 n_jobs=n_jobs, backend="loky", batch_size=1, return_as="generator_unordered"
             )
             try:
                 with contextlib.closing(parallel(calls)) as results:
                     for i, error in results:
-                        tally.add(i, error, outputs[i])
+                        reporter.add(i, error, outputs[i])
             except TerminatedWorkerError as error:
                 raise UserError(
-                    "a process of the sweep was killed, most often for want of memory, and the "
-                    f"others with it; take fewer at a time with hydra.launcher.n_jobs=N; {GO_ON}"
+                    "a worker was killed (usually out of memory), which stopped the sweep; lower "
+                    f"hydra.launcher.n_jobs; {RESUME}"
                 ) from error
             finally:
                 _end_workers()
-            return [settled() for _ in outputs]
+            return [completed_job() for _ in outputs]
 
         def _launch_here(
             self, job_overrides: Sequence[Sequence[str]], first: int, gpus: list[str], each: int
@@ -131,19 +132,19 @@ def _run_in_worker(
     gpus: list[str],
     each: int,
 ) -> tuple[int, str | None]:
-    """What a process of joblib does: one job. Gives its place in the sweep and its error if any."""
+    """Run one job in a worker of joblib; return its index and its error message or None."""
     from hydra_plugins.hydra_joblib_launcher._core import execute_job
 
-    end_with(parent)
-    write_output_to(output)
+    exit_with_parent(parent)
+    redirect_output(output)
     try:
-        with terminable():
+        with raise_on_signals():
             if gpus:
                 claim_gpus(gpus, each)
-            return i, outcome_of(execute_job(*job, task_function, singletons))
+            return i, error_of(execute_job(*job, task_function, singletons))
     except Terminated as ended:
         print(ended, flush=True)
-        os._exit(int(ended.code or 0))  # joblib would hand the exception to the command, as its own
+        os._exit(int(ended.code or 0))  # joblib would raise it in the command
 
 
 def _end_workers() -> None:
@@ -161,31 +162,31 @@ except ImportError:
 else:
 
     class SlurmLauncher(BaseSubmititLauncher):
-        """Jobs of a SLURM cluster. Settings: see ``slurm.yaml``."""
+        """Run jobs on a SLURM cluster; settings in ``slurm.yaml``."""
 
         _EXECUTOR = "slurm"
 
         def launch(
             self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
         ) -> Sequence[JobReturn]:
-            """Submit the jobs as one array and wait for them.
+            """Submit the jobs as one job array and wait for them.
 
             Raises:
                 UserError: If they cannot be submitted.
             """
             assert self.config is not None
-            tally = Tally(self.task_function, labels_of(job_overrides), initial_job_idx)
+            reporter = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
             jobs = self._submit(job_overrides, initial_job_idx)
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
             print(f"{counted(len(jobs), 'job')} submitted; their output: {folder}", flush=True)
             try:
                 for job in as_completed(jobs, poll_frequency=_POLL_S):
-                    tally.add(jobs.index(job), _outcome_of_submitted(job), job.paths.stdout)
+                    reporter.add(jobs.index(job), _error_of_submitted(job), job.paths.stdout)
             finally:
                 for job in jobs:
                     if not job.done():
                         job.cancel(check=False)
-            return [settled() for _ in job_overrides]
+            return [completed_job() for _ in job_overrides]
 
         def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:
             import submitit
@@ -203,8 +204,8 @@ else:
                 executor = submitit.AutoExecutor(cluster=cluster, **start)
             except RuntimeError as error:
                 raise UserError(
-                    "hydra/launcher=slurm: this machine has no SLURM (no srun); type the command "
-                    "on a login node, or choose hydra/launcher=local_parallel"
+                    "hydra/launcher=slurm: SLURM (srun) is not installed on this machine; run the "
+                    "command on a login node or use hydra/launcher=local_parallel"
                 ) from error
             executor.update_parameters(
                 **{k if k in shared else f"{cluster}_{k}": value for k, value in params.items()}
@@ -213,36 +214,36 @@ else:
                 with self._surroundings(len(calls)):
                     return list(executor.map_array(self, *zip(*calls, strict=True)))
             except submitit.core.utils.FailedJobError as error:
-                said = [line.strip() for line in str(error).splitlines() if line.strip()]
-                raise UserError(f"SLURM did not take the jobs: {said[-1]}") from error
+                lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+                raise UserError(f"SLURM rejected the jobs: {lines[-1]}") from error
 
         @contextlib.contextmanager
         def _surroundings(self, jobs: int) -> Iterator[None]:
-            with environment_of_jobs():
+            with job_environment():
                 yield
 
     class SlurmTrialLauncher(SlurmLauncher):
-        """The same on this machine. Settings: see ``slurm_local.yaml``."""
+        """Run jobs as on SLURM, but on this machine; settings in ``slurm_local.yaml``."""
 
         _EXECUTOR = "local"
 
         @contextlib.contextmanager
         def _surroundings(self, jobs: int) -> Iterator[None]:
-            # Each job has a process that watches it, and that says much when it is interrupted.
+            # The watcher process of each job prints much when it is interrupted.
             assert self.config is not None
-            said = Path(str(self.config.hydra.sweep.dir)) / ".submitit" / "watchers.log"
-            with environment_of_jobs(at_once=jobs), output_in(said):
+            log = Path(str(self.config.hydra.sweep.dir)) / ".submitit" / "watchers.log"
+            with job_environment(at_once=jobs), redirected_output(log):
                 yield
 
 
-def _outcome_of_submitted(job: Any) -> str | None:
+def _error_of_submitted(job: Any) -> str | None:
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
-        return outcome_of(job.result())
+        return error_of(job.result())
     except FailedJobError as error:
         trace = str(error).partition("----\n")[2].partition("\n----")[0].strip()
         return trace.splitlines()[-1] if trace else "ended with an error"
     except UncompletedJobError:
         cause = f"killed, out of memory or out of time (state {job.state})"
-        return f"ended without a result: {cause}; {GO_ON}"
+        return f"ended without a result: {cause}; {RESUME}"

@@ -1,4 +1,4 @@
-"""The sweeper of ``python -m cyclegan_ad.train -m``; Hydra looks for it in this folder only."""
+"""The sweeper of ``python -m cyclegan_ad.train -m``; Hydra discovers it in this folder only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.sweep import labels_of, print_seeds
+from cyclegan_ad.cli.sweep import label_jobs, print_seeds
 from cyclegan_ad.cli.sweep_checks import check_places
 from cyclegan_ad.composing import resolve
 from cyclegan_ad.errors import UserError
@@ -17,15 +17,15 @@ from cyclegan_ad.settings import Settings, read_settings
 
 
 class CheckingSweeper(BasicSweeper):
-    """Hydra's own, which looks at all jobs before the first, and at their seeds after the last.
+    """Basic sweeper of Hydra that checks all jobs first and prints the means over seeds at the end.
 
-    A job with a wrong setting is told of at once and left out.
+    A job with an invalid setting is reported before the first job starts, and skipped.
     """
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take over what Hydra knows."""
+        """Store the arguments of Hydra."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert isinstance(task_function, Job)
         self.job = task_function
@@ -34,17 +34,17 @@ class CheckingSweeper(BasicSweeper):
         """Run the jobs.
 
         Raises:
-            UserError: If there is no job, or two jobs train differently in one run directory.
+            UserError: If there is no job, or if two different trainings share a run directory.
         """
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         parsed = parser.parse_overrides([*self._parse_config(), *arguments])
         [jobs] = super().split_arguments(parsed, None)
         if not jobs:
-            raise UserError("the sweep has no jobs: one of its settings has no value")
+            raise UserError("the sweep has no jobs: a setting has no values")
         self._kept: list[list[str]] = []
         settings: list[Settings] = []
-        self.job.labels = labels_of(jobs)
+        self.job.labels = label_jobs(jobs)
         for number, words in enumerate(jobs):
             try:
                 composed = self._compose(words)
@@ -55,7 +55,7 @@ class CheckingSweeper(BasicSweeper):
                 settings.append(composed)
         if not self._kept:
             return []
-        self.job.labels = labels_of(self._kept)
+        self.job.labels = label_jobs(self._kept)
         check_places(settings, self.job.labels)
         left_out = len(self.job.failures)
         returned = super().sweep(arguments)
@@ -66,11 +66,11 @@ class CheckingSweeper(BasicSweeper):
     def split_arguments(  # type: ignore[override]
         self, overrides: Any, max_batch_size: int | None
     ) -> list[list[list[str]]]:
-        """The jobs without those left out, in batches."""
+        """Return the valid jobs in batches."""
         return list(self.split_overrides_to_chunks(self._kept, max_batch_size))
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Nothing: all jobs are composed in :meth:`sweep`."""
+        """Do nothing, as :meth:`sweep` composes all jobs."""
 
     def _compose(self, words: Sequence[str]) -> Settings:
         assert self.config is not None and self.hydra_context is not None

@@ -15,7 +15,7 @@ from errors import assert_error
 from started import LIMIT_S, start_training, wait_for
 from tiny import draw_folder, overrides
 
-from cyclegan_ad.endings import Terminated, ends_in_words, terminable
+from cyclegan_ad.endings import Terminated, exit_cleanly, raise_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,9 +36,9 @@ def workers_of(command: int) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_in_a_line_with_its_status(number: signal.Signals) -> None:
     code = (
-        "import os, signal, time; from cyclegan_ad.endings import ends_in_words\n"
+        "import os, signal, time; from cyclegan_ad.endings import exit_cleanly\n"
         f"signal.signal({number}, signal.SIG_DFL)\n"  # under nohup SIGHUP is ignored
-        "@ends_in_words\n"
+        "@exit_cleanly\n"
         "def command():\n"
         f"    os.kill(os.getpid(), {number}); os.kill(os.getpid(), {number}); time.sleep(20)\n"
         "command()"
@@ -115,7 +115,7 @@ def test_the_first_signal_unwinds_and_later_ones_do_not_disturb(
 ) -> None:
     unwound = []
 
-    @ends_in_words
+    @exit_cleanly
     def command() -> None:
         try:
             send(number)
@@ -135,7 +135,7 @@ def test_the_first_signal_unwinds_and_later_ones_do_not_disturb(
 @pytest.mark.usefixtures("handlers")
 def test_what_is_ignored_stays_ignored() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
-    with terminable():
+    with raise_on_signals():
         send(signal.SIGHUP)
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -154,7 +154,7 @@ def test_a_signal_during_an_import_waits_for_its_end(
     )
     (tmp_path / "swallows_what_is_raised.py").write_text(module)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(Terminated), terminable():
+    with pytest.raises(Terminated), raise_on_signals():
         assert importlib.import_module("swallows_what_is_raised").done
         time.sleep(60)
 
@@ -163,21 +163,21 @@ def test_a_signal_during_an_import_waits_for_its_end(
 
 STUCK = """
 import ctypes
-from cyclegan_ad.endings import terminable
+from cyclegan_ad.endings import raise_on_signals
 library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-with terminable(grace_s={grace_s}):
+with raise_on_signals(grace_s={grace_s}):
     library.pthread_mutex_lock(mutex)
     print("ready", flush=True)
     library.pthread_mutex_lock(mutex)  # outside of Python and for ever
 """
 PRINTS = """
-from cyclegan_ad.endings import ends_in_words
+from cyclegan_ad.endings import exit_cleanly
 from cyclegan_ad.display.terminal import standard_error
 
 class Out:
     print = staticmethod(print)
 
-@ends_in_words
+@exit_cleanly
 def command():
     stream = {stream}
     for i in range(10**6):

@@ -17,9 +17,9 @@ from errors import assert_error, refuses
 from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.files import (
     PATH_TEXT,
+    explain_file_errors,
     remove_abandoned,
     replacing,
-    telling_of_files,
     write_json,
     write_rows,
     write_text,
@@ -142,7 +142,7 @@ def test_what_a_disk_refuses_is_one_line_and_leaves_what_was_there(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with refuses(file=path, facts="No space left on device"), telling_of_files():
+    with refuses(file=path, facts="No space left on device"), explain_file_errors():
         write_json(path, {"epochs": 4})
     assert json.loads(path.read_text()) == {"epochs": 3}
     assert files(tmp_path) == ["metrics.json"]
@@ -162,14 +162,14 @@ def test_a_folder_for_a_file_and_a_file_for_a_folder(
     in_the_way.parent.mkdir(exist_ok=True)
     in_the_way.touch()
     path = tmp_path / place.partition("/")[0]
-    with refuses(file=path, facts=told), telling_of_files():
+    with refuses(file=path, facts=told), explain_file_errors():
         write(path)
     assert in_the_way.is_file()
 
 
 def test_no_folder_for_temporary_files() -> None:
     nowhere = FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
-    with refuses(remedy="TMPDIR"), telling_of_files():
+    with refuses(remedy="TMPDIR"), explain_file_errors():
         raise nowhere
 
 
@@ -177,7 +177,7 @@ def test_a_limit_on_the_size_of_files_is_one_line(tmp_path: Path) -> None:
     code = (
         "import resource; from pathlib import Path; from cyclegan_ad.files import *;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));\n"
-        "with telling_of_files(): write_text(Path('a.txt'), 'x' * 5000)"
+        "with explain_file_errors(): write_text(Path('a.txt'), 'x' * 5000)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
@@ -213,7 +213,7 @@ def test_weights_that_a_disk_refuses_are_told_like_any_other_file(tmp_path: Path
         path.write_text("old")
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
         try:
-            with refuses(file=path, facts="File too large"), telling_of_files():
+            with refuses(file=path, facts="File too large"), explain_file_errors():
                 write(path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -246,5 +246,5 @@ def test_content_is_on_the_disk_before_the_old_one_is_gone(
 
 def test_other_errors_of_the_system_are_defects() -> None:
     for error in (BrokenPipeError(errno.EPIPE, "a pipe"), FileNotFoundError(errno.ENOENT, "none")):
-        with pytest.raises(type(error)), telling_of_files():
+        with pytest.raises(type(error)), explain_file_errors():
             raise error

@@ -16,7 +16,7 @@ import yaml
 from errors import refuses
 from PIL import Image
 from safetensors.torch import load_file
-from states import COMPLETE, DECIDED_ANEW, SCORED_AGAIN
+from states import COMPLETE, RECOMPUTED, SCORED_AGAIN
 from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import job
@@ -280,14 +280,14 @@ def test_another_protocol_only_decides_anew(
         p: t for p, t in others.items() if p.is_file()
     }
     out = capsys.readouterr().out
-    assert str(run.path) in out and f"{DECIDED_ANEW} protocol=crossfit\n" in out
+    assert str(run.path) in out and f"{RECOMPUTED} protocol=crossfit\n" in out
     said = f"protocol=crossfit, sse: {explain(metrics['protocols']['crossfit']['sse'])}"
     assert said in " ".join(out.split())
 
     assert train(settings(root, runs, "protocol=crossfit", "protocol.margin=0.25")) == metrics
     assert COMPLETE in capsys.readouterr().out
     assert train(settings(root, runs)) == before
-    assert f"{DECIDED_ANEW} protocol=paper" in capsys.readouterr().out
+    assert f"{RECOMPUTED} protocol=paper" in capsys.readouterr().out
 
 
 def test_another_protocol_waits_for_no_other_process(copy: tuple[Path, Path, RunDirectory]) -> None:

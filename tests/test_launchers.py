@@ -159,7 +159,7 @@ def test_a_killed_process_of_joblib_is_told_in_one_line(tmp_path: Path) -> None:
     assert code == 1
     assert len(errors) == 1
     assert "was killed, most often for want of memory" in errors[0]
-    assert "type the same command again" in errors[0]
+    assert "run the same command again" in errors[0]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_an_interrupted_command_leaves_no_job_behind(
     command.send_signal(number)  # to this process alone, unlike Ctrl-C: the harder case
     _, err = command.communicate(timeout=LIMIT_S)
     assert command.returncode == 128 + number, err
-    assert err.splitlines()[-1] == f"{line}; type the same command again to resume"
+    assert err.splitlines()[-1] == f"{line}; run the same command again to resume"
     assert "Traceback" not in err
     assert all_end([told(tmp_path / "runs")[ENDLESS]["pid"]])
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cyclegan_ad.text import never_fail_to_print, printable, printable_end, shown, shown_name
+from cyclegan_ad.text import escape_unprintable_output, printable, printable_end, shown, shown_name
 
 
 def test_all_characters_can_be_printed_and_encoded() -> None:
@@ -44,7 +44,7 @@ def test_values_from_a_file_are_short() -> None:
 def test_standard_output_takes_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
-    never_fail_to_print()
+    escape_unprintable_output()
     print("pi\udce8ce \u00e9")
     sys.stdout.flush()
     assert written.getvalue() == b"pi\\udce8ce \\xe9\n"

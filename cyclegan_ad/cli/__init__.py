@@ -1,1 +1,1 @@
-"""Typed words in, checked settings out: Hydra, its error messages, sweeps, checks before torch."""
+"""Command line: Hydra, its error messages, sweeps, and checks before torch is loaded."""

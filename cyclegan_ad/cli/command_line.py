@@ -1,6 +1,6 @@
-"""What the commands share: composing their settings with Hydra, and errors of one line.
+"""Entry point of all commands: compose the settings with Hydra and report errors in one line.
 
-Nothing slow is imported here, so that ``--help`` and configuration errors answer at once.
+Nothing slow is imported here, so that ``--help`` and configuration errors appear at once.
 """
 
 import functools
@@ -19,30 +19,36 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.cli.flags import check_flags, split_flags
-from cyclegan_ad.cli.hydra_errors import check_words, explain, is_mistake, is_of_hydra, spell_out
+from cyclegan_ad.cli.hydra_errors import (
+    check_overrides,
+    expand_shorthand,
+    explain,
+    is_hydra_error,
+    is_user_error,
+)
 from cyclegan_ad.cli.setting_names import setting_names
 from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
-from cyclegan_ad.endings import ends_in_words
+from cyclegan_ad.endings import exit_cleanly
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import telling_of_files
+from cyclegan_ad.files import explain_file_errors
 from cyclegan_ad.hardware import enter_sweep, share_threads
-from cyclegan_ad.text import never_fail_to_print, printable
+from cyclegan_ad.text import escape_unprintable_output, printable
 
 
-@ends_in_words
+@exit_cleanly
 def run_command(task: Callable[[Any], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
-    In a sweep (``-m``) a failing job is reported and the others go on, wherever the launcher lets
-    them run. Leaves with exit code 1 if any job failed. Where the locale is not UTF-8, the process
-    starts again in Python's UTF-8 mode.
+    In a sweep (``-m``) a failed job is reported and the others continue. The exit status is 1 if
+    any job failed. If the locale is not UTF-8, the process is restarted in the UTF-8 mode of
+    Python.
 
     Args:
-        task: What to do with the settings of one job, checked.
-        config_name: Name of the command's file under ``conf``.
+        task: Function of the validated settings of a job.
+        config_name: Name of the file of the command in ``conf``.
     """
     _enter_utf8_mode()
-    never_fail_to_print()
+    escape_unprintable_output()
     register_resolvers()
     known = functools.cache(functools.partial(setting_names, conf_dir(), config_name))
     try:
@@ -52,17 +58,17 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
             return
         check_flags(flags, words)
         if "--shell-completion" not in flags:
-            check_words(words, _groups(), known)
+            check_overrides(words, _groups(), known)
         job = Job(task, config_name)
     except UserError as error:
         _print_error(error)
         sys.exit(1)
-    sys.argv[1:] = [*flags, *spell_out(words)]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through, to be told in one line
+    sys.argv[1:] = [*flags, *expand_shorthand(words)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise errors, which are reported in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(job)()
     except Exception as error:
-        if not (is_mistake(error) or (not job.began and is_of_hydra(error, words))):
+        if not (is_user_error(error) or (not job.began and is_hydra_error(error, words))):
             raise
         _print_error(explain(error, known))
         sys.exit(1)
@@ -71,15 +77,15 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
 
 
 def _enter_utf8_mode() -> None:
-    """Start this process again in UTF-8 mode unless file names are read as UTF-8.
+    """Restart this process in UTF-8 mode unless file names are decoded as UTF-8.
 
-    Read in another encoding, the names of images have another order, so the split would differ.
-    What the terminal shows stays in the encoding of the locale.
+    In another encoding file names sort differently, which would change the split. The output
+    keeps the encoding of the locale.
     """
     if sys.getfilesystemencoding().lower() == "utf-8" or sys.flags.utf8_mode:
         return
     os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
-    os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
+    os.environ["PYTHONUTF8"] = "1"  # for child processes
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
@@ -88,10 +94,10 @@ def _groups() -> list[str]:
 
 
 def help_text(config_name: str) -> str:
-    """What ``--help`` prints. Hydra prints the same, after a search of all groups for nothing.
+    """Return the output of ``--help``, which Hydra prints only after a slow search of all groups.
 
     Args:
-        config_name: Name of the command's file under ``conf``.
+        config_name: Name of the file of the command in ``conf``.
     """
     path = conf_dir() / f"{config_name}.yaml"
     template = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
@@ -100,13 +106,13 @@ def help_text(config_name: str) -> str:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import torch and Lightning within the block, unsearched by the garbage collector.
+    """Disable the garbage collector while torch and Lightning are imported in the block.
 
-    What they make lives as long as the process. Searching it for garbage takes a quarter of the
-    time of the import, and again at the end of the process.
+    Their objects live as long as the process. Collecting among them takes a quarter of the time
+    of the import, and again at the end of the process.
 
     Raises:
-        UserError: If there is too little memory for them.
+        UserError: If there is too little memory for the import.
     """
     if "pytorch_lightning" in sys.modules or not gc.isenabled():
         yield
@@ -118,8 +124,7 @@ def importing() -> Iterator[None]:
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):
             raise
         raise UserError(
-            "the memory does not suffice to load PyTorch: end other programs, or raise the limit "
-            "(ulimit -v)"
+            "not enough memory to load PyTorch; close other programs or raise the limit (ulimit -v)"
         ) from error
     finally:
         gc.freeze()
@@ -127,15 +132,15 @@ def importing() -> Iterator[None]:
 
 
 class Job:
-    """One job of a command as Hydra calls it, in this process or, pickled, in another one.
+    """Callable that Hydra runs for each job, in this process or, pickled, in another one.
 
     Args:
-        task: What to do with the settings of a job.
-        config_name: Name of the command's file under ``conf``.
+        task: Function of the validated settings of a job.
+        config_name: Name of the file of the command in ``conf``.
 
     Attributes:
-        labels: Of the jobs of a sweep, one a job.
-        failures: Numbers of the jobs that failed, from 0.
+        labels: One label per job of a sweep.
+        failures: Numbers of the failed jobs, from 0.
         began: Whether a job was started in this process.
     """
 
@@ -145,12 +150,12 @@ class Job:
         self.failures: list[int] = []
         self.began = False
         self._count = 0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         try:
             self.directory = os.getcwd()
         except OSError as error:
             raise UserError(
-                f"the working directory is gone ({error.strerror}); change to another folder"
+                f"cannot read the working directory ({error.strerror}); change to another folder"
             ) from error
         self.home = _this_process()
 
@@ -158,65 +163,65 @@ class Job:
         """Run the task.
 
         Returns:
-            In the command's own process None: what went wrong is told and counted. In another
-            process what went wrong, for the launcher to tell, or None.
+            In another process, the error message for the launcher to report, or None. In the
+            process of the command always None, as the error is reported and counted here.
         """
-        away = _this_process() != self.home
-        if away:
+        in_worker = _this_process() != self.home
+        if in_worker:
             enter_sweep()
-            never_fail_to_print()
+            escape_unprintable_output()
             register_resolvers()
         self.began = True
         number, self._count = self._count, self._count + 1
         try:
-            self._settle()
-            from cyclegan_ad.settings import Settings, read_command  # --help need not wait for it
+            self._restore_directory()
+            from cyclegan_ad.settings import Settings, read_command  # slow, not needed for --help
 
             settings = read_command(self.config_name, resolve(cfg))
-            if away:
+            if in_worker:
                 ddp = isinstance(settings, Settings) and settings.trainer.strategy == "ddp"
                 share_threads(settings.trainer.devices if ddp else 1)  # type: ignore[attr-defined]
-            with telling_of_files():
+            with explain_file_errors():
                 self.task(settings)
         except (UserError, OmegaConfBaseException) as error:
             message = str(explain(error))
-            if not away:
+            if not in_worker:
                 self.fail(message, number)
                 return None
             _print_error(UserError(message))
             return message
         except Exception as error:
-            if not away:
+            if not in_worker:
                 raise
             traceback.print_exc()
             first = next(iter(str(error).splitlines()), "")
-            return f"{type(error).__name__}: {first}, a defect whose traceback is in the output"
+            return f"{type(error).__name__}: {first} (a bug; the traceback is in the output)"
         return None
 
     def fail(self, message: str, number: int = 0, label: str = "", where: str = "") -> None:
-        """Count a failed job and tell why; of several with one reason, the reason once.
+        """Count and report a failed job; a message that several jobs share is printed once.
 
         Args:
-            message: What went wrong, in a line.
-            number: Which job of a sweep, from 0.
-            label: How to call it; empty: only where the reason is left out.
-            where: Where its output is, to be added.
+            message: Error message, one line.
+            number: Number of the job in the sweep, from 0.
+            label: Label of the job; empty: shown only for a repeated error.
+            where: Text appended to the message, such as the path of the output.
         """
         self.failures.append(number)
-        if message in self._told and len(self.labels) > number:
+        if message in self._reported and len(self.labels) > number:
             label, message = label or self.labels[number], "the same error"
-        self._told.add(message)
+        self._reported.add(message)
         _print_error(UserError((f"{label}: " if label else "") + message + where))
 
-    def _settle(self) -> None:
-        # Paths such as runs=runs are meant from where the command was typed, also where Hydra
-        # changes the directory of a job (hydra.job.chdir=true).
+    def _restore_directory(self) -> None:
+        # Relative paths such as runs=runs refer to the directory of the command, also if Hydra
+        # changes the working directory of a job (hydra.job.chdir=true).
         try:
             os.chdir(self.directory)
         except OSError as error:
             raise UserError(
-                f"{self.directory}, where the command was typed, is not on {socket.gethostname()} "
-                f"({error.strerror}); type it in a folder that all machines share"
+                f"the working directory {self.directory} does not exist on {socket.gethostname()} "
+                f"({error.strerror}); run the command in a folder that all machines share"
             ) from error
 
 

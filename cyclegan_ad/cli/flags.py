@@ -1,4 +1,4 @@
-"""Flags of the commands: Hydra's, put before the settings and checked before Hydra sees them."""
+"""Flags of the commands: those of Hydra, checked and moved before the settings."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _CHOICES = {
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
-# What the command does instead of running one job; at most one of them.
+# Flags that replace running one job; at most one of them.
 _INSTEAD = ("--run", "--multirun", "--cfg", "--info", "--shell-completion", "--hydra-help")
 _SHELLS = ("bash", "fish", "zsh")
 
@@ -27,17 +27,17 @@ _SHELLS = ("bash", "fish", "zsh")
 def split_flags(
     words: Sequence[str], known: Callable[[], Sequence[str]] = tuple
 ) -> tuple[list[str], list[str]]:
-    """Separate flags from settings, as Hydra takes no flags between settings.
+    """Separate flags from settings, as Hydra accepts no flags between settings.
 
     Args:
-        words: What was typed behind the command.
-        known: Gives the names of all settings of the command, to find one typed as a flag.
+        words: Arguments of the command.
+        known: Returns the names of all settings of the command, to suggest one for a wrong flag.
 
     Returns:
-        The flags in their long form, each in one word, and the settings, both in order.
+        The flags in their long form, each one word, and the settings, both in order.
 
     Raises:
-        UserError: For a flag that does not exist, that lacks its value, or that has a wrong one.
+        UserError: For an unknown flag, or one with a missing or invalid value.
 
     >>> split_flags(["dataset=screw", "-m", "seed=0,1", "-c", "job"])
     (['--multirun', '--cfg=job'], ['dataset=screw', 'seed=0,1'])
@@ -59,42 +59,44 @@ def split_flags(
             _check_value(flag, value)
             flags.append(f"{flag}={value}")
         else:
-            raise UserError(_no_flag(name, value if has_value else (rest or [""])[0], known()))
+            raise UserError(
+                _explain_unknown_flag(name, value if has_value else (rest or [""])[0], known())
+            )
     return flags, settings
 
 
 def check_flags(flags: Sequence[str], settings: Sequence[str]) -> None:
-    """Check that flags go together.
+    """Check that flags can be combined with each other and with the settings.
 
     Args:
-        flags: As :func:`split_flags` gives them.
+        flags: As returned by :func:`split_flags`.
         settings: Likewise.
 
     Raises:
-        UserError: If they do not, or if one of them takes other settings.
+        UserError: If they cannot be combined.
     """
     names = {flag.partition("=")[0] for flag in flags}
     instead = [name for name in _INSTEAD if name in names]
     if len(instead) > 1:
         raise UserError(
-            f"{instead[0]} and {instead[1]} exclude each other; leave out {instead[0]}"
+            f"{instead[0]} and {instead[1]} cannot be combined; remove {instead[0]}"
             + (" and give each setting one value" if instead[0] == "--multirun" else "")
         )
     for name in ("--resolve", "--package"):
         if name in names and "--cfg" not in names:
-            raise UserError(f"{name} goes with --cfg only: --cfg job {name}")
+            raise UserError(f"{name} needs --cfg; use --cfg job {name}")
     if "--hydra-help" in names and settings:
-        raise UserError(f"--hydra-help takes no settings; leave out {settings[0]}")
+        raise UserError(f"--hydra-help takes no settings; remove {settings[0]}")
     if "--shell-completion" in names:
         verbs = [f"{verb}={shell}" for verb in ("install", "uninstall") for shell in _SHELLS]
-        # What an installed completion asks.
+        # Query of an installed completion.
         queries = [f"query={shell}" for shell in _SHELLS if "COMP_LINE" in os.environ]
         if len(settings) != 1 or settings[0] not in (*verbs, *queries):
-            raise UserError(f"--shell-completion takes one of {', '.join(verbs)}")
+            raise UserError(f"--shell-completion: expected one of {', '.join(verbs)}")
 
 
 def _value_of(flag: str, rest: list[str]) -> str:
-    """Take the value of a flag from the words behind it; ``--info`` alone means all."""
+    """Take the value of a flag from the following words; ``--info`` alone means all."""
     if flag == "--info" and (not rest or rest[0] not in _CHOICES[flag]):
         return "all"
     return rest.pop(0) if rest else ""
@@ -105,11 +107,11 @@ def _check_value(flag: str, value: str) -> None:
         raise UserError(f"{flag} needs a value")
     choices = _CHOICES.get(flag)
     if choices is not None and value not in choices:
-        raise UserError(f"{flag} {value}: invalid value; choose one of {', '.join(choices)}")
+        raise UserError(f"invalid {flag} {value}: expected one of {', '.join(choices)}")
 
 
-def _no_flag(name: str, value: str, known: Sequence[str]) -> str:
-    text = f"there is no flag {name}; settings are given as name=value, see --help"
+def _explain_unknown_flag(name: str, value: str, known: Sequence[str]) -> str:
+    text = f"unknown flag {name}; settings have the form name=value, see --help"
     setting = name.lstrip("-")
     meant = nearest_settings(setting, known) if len(setting) > 1 else []
     return f"{text}; did you mean {meant[0]}={value or 'VALUE'}?" if meant else text

@@ -1,4 +1,4 @@
-"""What is wrong with a job, as far as it shows without torch: before seconds go into its import."""
+"""Checks of a job that do not need torch, done before its slow import."""
 
 import hashlib
 
@@ -14,10 +14,10 @@ from cyclegan_ad.settings import PaDiM, PatchCore, Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 
 
-def with_own_weights(settings: Settings) -> Settings:
-    """Settings with the SHA-256 of the file that ``method.weights_path`` names, if it names one.
+def record_weights_hash(settings: Settings) -> Settings:
+    """Add the SHA-256 of the file ``method.weights_path``, if set, to the settings.
 
-    Other weights under the same name make another method.
+    A file of the same name with other weights is then noticed when a run is resumed.
     """
     path = getattr(settings.method, "weights_path", None)
     if path is None:
@@ -30,7 +30,7 @@ def with_own_weights(settings: Settings) -> Settings:
 
 
 def check_training(settings: Settings) -> None:
-    """Check a job that trains: devices, run directory, and unless it is trained what it needs.
+    """Check the run directory of a job and, unless it is trained, what the training needs.
 
     Args:
         settings: All settings of the job.
@@ -39,7 +39,7 @@ def check_training(settings: Settings) -> None:
         UserError: If the job cannot run.
     """
     if claim(settings) == "trained":
-        return  # perhaps nothing is left to do, not even with the images
+        return  # the images may not be needed any more
     logger = settings.logger
     if isinstance(logger, WandbLogger):
         check_run(settings)
@@ -48,19 +48,19 @@ def check_training(settings: Settings) -> None:
     _check_packages_of_method(settings)
     check_scoring(settings)
     if isinstance(logger, WandbLogger) and logger.mode != "disabled":
-        check_variables()  # last, as it imports W&B
+        check_variables()  # last, as it imports wandb
 
 
 def check_scoring(settings: Settings) -> None:
-    """Check what scoring needs: the dataset's folder and the packages of the scores.
+    """Check what scoring needs: the dataset folder and the packages of the scores.
 
     Args:
-        settings: All settings of the job or, for a run scored again, those it was made with.
+        settings: All settings of the job or of the run to be scored again.
 
     Raises:
-        UserError: If one of them is not there.
+        UserError: If one of them is missing.
     """
-    from cyclegan_ad.data.locate import dataset_folder, images_left_out  # --help needs no NumPy
+    from cyclegan_ad.data.locate import dataset_folder, images_left_out  # imports NumPy, slow
 
     dataset_folder(settings.dataset, settings.data_dir, settings.cache_dir, draw=False)
     images_left_out(settings.dataset.exclude)
@@ -69,10 +69,10 @@ def check_scoring(settings: Settings) -> None:
 
 
 def claim(settings: Settings) -> State:
-    """Say how the job goes on in its run directory, but for what only torch can tell.
+    """Determine the state of the run directory of a job, without torch.
 
-    What ``auto`` means under ``trainer.*`` is asked again when torch is loaded; until then it is
-    taken to be what the run was made with.
+    Until torch is loaded and resolves ``auto`` in ``trainer.*``, the recorded values of the run are
+    assumed.
 
     Raises:
         UserError: As :meth:`RunDirectory.claim` does.

@@ -1,4 +1,4 @@
-"""Names of the settings of a command, and the nearest of them to a name that does not exist."""
+"""Names of the settings of a command, and suggestions for unknown names."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import yaml
 
 from cyclegan_ad.setting_types import flatten
 
-# What the same is called by other programs; each with our names for it, the likeliest first.
+# Names used by other programs -> names of our settings, the likeliest first.
 _ELSEWHERE = {
     "batch": ("dataset.batch_size",),
     "bs": ("dataset.batch_size",),
@@ -39,14 +39,14 @@ _SUGGESTIONS = 3
 
 
 def setting_names(conf: Path, config_name: str) -> list[str]:
-    """List the settings of a command, whichever options its groups are given.
+    """List the settings of a command, for all options of its groups.
 
     Args:
         conf: Folder of the configuration.
-        config_name: Name of the command's file in it.
+        config_name: Name of the file of the command in it.
 
     Returns:
-        Groups and dotted names, without doubles.
+        Groups and dotted names, without duplicates.
     """
     command = _read(conf / f"{config_name}.yaml")
     groups = [
@@ -67,7 +67,7 @@ def setting_names(conf: Path, config_name: str) -> list[str]:
 
 
 def nearest_settings(name: str, known: Sequence[str]) -> list[str]:
-    """Find the settings that were most likely meant by a name, the likeliest first.
+    """Find the settings most similar to a name, the likeliest first.
 
     >>> nearest_settings("trainer.epoch", ["seed", "dataset.max_epochs", "trainer.max_epochs"])
     ['trainer.max_epochs']
@@ -80,7 +80,7 @@ def nearest_settings(name: str, known: Sequence[str]) -> list[str]:
     if found := [option for option in elsewhere if option in known]:
         return found
     if found := [option for option in known if option.rpartition(".")[2] == last]:
-        # dataset.* holds the defaults that files of datasets give for method.* and trainer.*.
+        # dataset.* holds dataset-specific defaults of method.* and trainer.*.
         own = [option for option in found if option.startswith(("method.", "trainer."))]
         same_group = [option for option in found if option.startswith(f"{group}.")]
         return (same_group or own or found)[:_SUGGESTIONS]
@@ -93,7 +93,7 @@ def nearest_settings(name: str, known: Sequence[str]) -> list[str]:
 
 
 def nearest_option(option: str, options: Sequence[str]) -> str | None:
-    """The option of a group that was most likely meant, or None.
+    """Find the option of a group most similar to a name, or None.
 
     >>> nearest_option("Screw", ["screw", "tile"]), nearest_option("cow", ["screw", "tile"])
     ('screw', None)

@@ -1,6 +1,6 @@
-"""What launchers of sweeps (``-m``) share: how jobs are named, told of, and settled elsewhere.
+"""Shared parts of the launchers of sweeps (``-m``): labels, reports and environment of jobs.
 
-The launchers themselves are in ``hydra_plugins``, where Hydra looks for them.
+The launchers themselves are in ``hydra_plugins``, where Hydra discovers them.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from cyclegan_ad.hardware import JOB_CPUS, cpu_count
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
 
-GO_ON = "type the same command again to go on"
+RESUME = "run the same command again to resume"
 
 
-def labels_of(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Name the jobs of a sweep by the settings in which they differ.
+def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:
+    """Label the jobs of a sweep by the settings in which they differ.
 
-    >>> labels_of([["dataset=screw", "seed=0"], ["dataset=screw", "seed=1"]])
+    >>> label_jobs([["dataset=screw", "seed=0"], ["dataset=screw", "seed=1"]])
     ['seed=0', 'seed=1']
     """
     jobs = [filter_overrides(words) for words in job_overrides]
@@ -31,13 +31,13 @@ def labels_of(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(word for word in words if word not in shared) for words in jobs]
 
 
-class Tally:
-    """Tells of the jobs of a sweep as they end.
+class JobReporter:
+    """Report the jobs of a sweep as they end.
 
     Args:
-        job: The command; failures are counted in it.
-        labels: One a job.
-        first: Number of the first of them in the sweep.
+        job: The callable of the command, which counts failures.
+        labels: One label per job.
+        first: Number of the first job in the sweep.
     """
 
     def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
@@ -45,12 +45,12 @@ class Tally:
         self.job, self.labels, self.first, self.ended = job, labels, first, 0
 
     def add(self, index: int, error: str | None, output: Path | None = None) -> None:
-        """Tell that a job has ended.
+        """Report that a job has ended.
 
         Args:
-            index: Which, from 0.
-            error: What went wrong, in a line; None: nothing.
-            output: File with what it printed.
+            index: Index of the job, from 0.
+            error: Error message, one line; None if the job succeeded.
+            output: File with the output of the job.
         """
         self.ended += 1
         where = f" (output: {output})" if output is not None else ""
@@ -62,16 +62,16 @@ class Tally:
 
 
 def print_seeds(jobs: Sequence[Settings]) -> None:
-    """Print the means over seeds of a sweep that has several, and how to see more.
+    """Print the means over seeds of a sweep with several seeds, and the command for a report.
 
     Args:
-        jobs: Settings of the jobs that ended well.
+        jobs: Settings of the jobs that succeeded.
     """
     runs = {RunDirectory.of(settings).path: str(settings.runs) for settings in jobs}
     places = [place for place in runs if (place / "metrics.json").is_file()]
     if len({place.parent for place in places}) == len(places):
-        return  # no two of them differ in their seed
-    from cyclegan_ad.reporting.compute.seeds import print_means  # --help needs no NumPy
+        return  # no runs that differ only in the seed
+    from cyclegan_ad.reporting.compute.seeds import print_means  # imports NumPy, slow
 
     print_means(places)
     for folder in dict.fromkeys(runs[place] for place in places):
@@ -79,26 +79,26 @@ def print_seeds(jobs: Sequence[Settings]) -> None:
         print(f"All runs, with figures: python -m cyclegan_ad.report{words}", flush=True)
 
 
-def settled() -> JobReturn:
-    """What Hydra gets for a job that has been told of already."""
+def completed_job() -> JobReturn:
+    """Return the result to pass to Hydra for a job that is already reported."""
     result = JobReturn()
     result.status, result.return_value = JobStatus.COMPLETED, None
     return result
 
 
-def outcome_of(result: JobReturn) -> str | None:
-    """The error of a job that ran in another process, None if it went well."""
+def error_of(result: JobReturn) -> str | None:
+    """Return the error message of a job that ran in another process, None if it succeeded."""
     if result.status == JobStatus.COMPLETED:
         return None if result.return_value is None else str(result.return_value)
     return repr(result._return_value)
 
 
 @contextlib.contextmanager
-def environment_of_jobs(at_once: int | None = None) -> Iterator[None]:
-    """Let jobs find this package as this process did, and know their part of the machine.
+def job_environment(at_once: int | None = None) -> Iterator[None]:
+    """Set ``PYTHONPATH`` and the number of CPUs for the processes of jobs within the block.
 
     Args:
-        at_once: How many jobs share this machine's CPUs; None: the batch system tells each job.
+        at_once: Number of jobs that share the CPUs of this machine; None: the batch system sets it.
     """
     before = dict(os.environ)
     root = str(Path(__file__).resolve().parents[2])
@@ -112,8 +112,8 @@ def environment_of_jobs(at_once: int | None = None) -> Iterator[None]:
         os.environ.update(before)
 
 
-def write_output_to(path: Path) -> None:
-    """Let all that this process and its children print from now on go to a file, at its end."""
+def redirect_output(path: Path) -> None:
+    """Append all further output of this process and its children to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     with path.open("a") as file:
@@ -122,11 +122,11 @@ def write_output_to(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def output_in(path: Path) -> Iterator[None]:
-    """Within the block, the same for this process and those it starts."""
+def redirected_output(path: Path) -> Iterator[None]:
+    """Append the output of this process and its children to a file within the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = os.dup(1), os.dup(2)
-    write_output_to(path)
+    redirect_output(path)
     try:
         yield
     finally:

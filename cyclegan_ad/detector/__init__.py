@@ -1,1 +1,1 @@
-"""The saved detector."""
+"""The saved detector: weights, preprocessing and thresholds."""

@@ -1,4 +1,4 @@
-"""The saved detector: the generator's weights and what is needed to use them."""
+"""Write the saved detector: weights of the generator, its preprocessing and the thresholds."""
 
 import hashlib
 import importlib.metadata
@@ -29,17 +29,16 @@ def save_detector(
     """Write ``generator.safetensors`` and ``detector.json``.
 
     Args:
-        folder: Where to; made if absent.
-        generator: ``generator_to_normal``, trained.
-        network: Arguments that build it: ``channels``, ``base_channels``, ``residual_blocks``.
-        preprocessing: How a file becomes its input: ``channels``, ``size_px``, ``resize`` and
-            ``range``.
-        metrics: What ``metrics.json`` holds; the thresholds come from it.
+        folder: Folder of the detector; created if absent.
+        generator: Trained ``generator_to_normal``.
+        network: Arguments of the generator: ``channels``, ``base_channels``, ``residual_blocks``.
+        preprocessing: Preprocessing of images: ``channels``, ``size_px``, ``resize`` and ``range``.
+        metrics: Content of ``metrics.json``, with the thresholds.
     """
     weights = folder / WEIGHTS
     with replacing(weights) as temporary:
         tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-        temporary.write_bytes(save(tensors))  # whose own writer has errors of its own
+        temporary.write_bytes(save(tensors))  # save_file raises its own error class
     write_json(
         folder / FILE,
         {
@@ -58,9 +57,9 @@ def save_detector(
 
 
 def detector_fingerprint(folder: Path) -> dict[str, str]:
-    """SHA-256 of the weights and of what describes them, but for decisions; empty without either.
+    """Return the SHA-256 of the weights and of their description, without the thresholds.
 
-    ``metrics.json`` keeps it, by which a later change is noticed.
+    It is stored in ``metrics.json`` to detect later changes. Empty if a file is missing.
     """
     detector = _read(folder)
     if detector is None or not (folder / WEIGHTS).is_file():
@@ -73,37 +72,37 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
 
 
 def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write the thresholds of every score, and which images they were set on.
+    """Update the thresholds in ``detector.json``, with the images they were set on.
 
     Args:
-        folder: With a ``detector.json``.
-        metrics: What ``metrics.json`` holds.
+        folder: Folder of the detector.
+        metrics: Content of ``metrics.json``.
 
     Raises:
-        UserError: If there is no ``detector.json``, or it is damaged.
+        UserError: If ``detector.json`` is missing or damaged.
     """
     detector = _read(folder)
     if detector is None:
         raise UserError(
-            f"{folder / FILE} is gone or damaged; score the run again: "
+            f"{folder / FILE} is missing or damaged; score the run again: "
             f"python -m cyclegan_ad.evaluate run={folder.parent}"
         )
     write_json(folder / FILE, detector | _decisions(metrics))
 
 
-def unlike_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
-    """What ``detector.json`` says otherwise than ``metrics.json``, a line each."""
+def differences_from_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
+    """List the differences of ``detector.json`` from ``metrics.json``, one line each."""
     detector = _read(folder)
     if detector is None:
-        return [f"{FILE} is gone or damaged"]
-    unlike = [
-        f"{FILE}: {name} is not as in metrics.json"
+        return [f"{FILE} is missing or damaged"]
+    differences = [
+        f"{FILE}: {name} differs from metrics.json"
         for name, value in _decisions(metrics).items()
         if detector.get(name) != value
     ]
     if metrics["fingerprints"].get("detector") != detector_fingerprint(folder):
-        unlike.append("detector: not the one that was written with metrics.json")
-    return unlike
+        differences.append("detector: not the one that was written with metrics.json")
+    return differences
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

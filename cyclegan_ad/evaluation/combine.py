@@ -3,7 +3,7 @@
 from typing import Any
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector.saved import unlike_metrics
+from cyclegan_ad.detector.saved import differences_from_metrics
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import decide
 from cyclegan_ad.evaluation.stored_results import (
@@ -64,7 +64,7 @@ def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
         return None, [str(error).replace(f"{run.path}/", "").partition("; ")[0]]
     wrong = [f"metrics.json: {what}: {why}" for what, why in stored.unsupported.items()]
     if run.detector.is_dir():
-        wrong += unlike_metrics(run.detector, read_metrics(run.path))
+        wrong += differences_from_metrics(run.detector, read_metrics(run.path))
     return stored, wrong
 
 

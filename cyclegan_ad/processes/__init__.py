@@ -1,1 +1,1 @@
-"""Several processes for one job: started together, watched, and what each of them does."""
+"""Several processes for one job: the launcher and the worker."""

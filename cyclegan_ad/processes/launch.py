@@ -1,10 +1,9 @@
-"""One job in several processes on one machine: its training, or the scoring of its test set.
+"""Run one job in several processes on one machine: training, or scoring of the test set.
 
-Lightning starts the other processes by running the user's command line again, which in a sweep
-(``-m``) would start the whole sweep in each of them. Here the processes are started by torch's
-elastic launcher with the job's own resolved settings instead, do one task and nothing else (see
-``worker``), and are gone before the next; this process never joins their group and keeps its
-environment.
+Lightning starts further processes by running the command line again, which in a sweep (``-m``)
+would start the whole sweep in each of them. Here the elastic launcher of torch starts the processes
+with the resolved settings of the job. They do one task (see ``worker``) and end before the next
+one; this process does not join their group and keeps its environment.
 """
 
 import json
@@ -16,14 +15,14 @@ import tempfile
 from pathlib import Path
 
 from cyclegan_ad import out_of_memory
-from cyclegan_ad.endings import ending_by
+from cyclegan_ad.endings import signal_exception
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.processes.worker import ERROR_FILE, Task
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
 
-# The launcher puts its own handlers on these and leaves them there.
+# The elastic launcher replaces the handlers of these signals and does not restore them.
 _SIGNALS = [
     getattr(signal, name)
     for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
@@ -33,16 +32,16 @@ _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processes: int) -> None:
-    """Do a task of a job in several processes and wait for them.
+    """Run a task of a job in several processes and wait for them.
 
     Args:
         task: ``train`` or ``score``.
-        run: The run; prepared, and for ``score`` trained.
+        run: The run directory, with its start files; for ``score`` of a trained run.
         settings: All settings of the job, without ``auto``.
-        processes: How many, at least 2.
+        processes: Number of processes, >= 2.
 
     Raises:
-        UserError: What went wrong in the first process that failed.
+        UserError: With the message of the first process that failed.
     """
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -50,7 +49,7 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
 
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     heard = [number.name for number in _SIGNALS if handlers[number] != signal.SIG_IGN]
-    # The system's folder may be full, and nobody clears it after a kill.
+    # In the run directory, as the temporary folder of the system may be full.
     with tempfile.TemporaryDirectory(dir=run.path, prefix=".ddp.", suffix=PARTIAL) as folder:
         job = Path(folder) / "job.json"
         content = {"task": task, "run": str(run.path), "settings": settings.as_dict()}
@@ -67,7 +66,7 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
             signals_to_handle=",".join(heard),
         )
-        elastic = {  # each with a level of its own
+        elastic = {  # logger -> its level
             logger: logger.level
             for name, logger in logging.root.manager.loggerDict.items()
             if name.startswith("torch.distributed.elastic") and isinstance(logger, logging.Logger)
@@ -75,13 +74,13 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
         environment = dict(os.environ)
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
         for logger in elastic:
-            logger.setLevel(logging.CRITICAL)  # their report of a failed process is told below
+            logger.setLevel(logging.CRITICAL)  # failures are reported below
         try:
             elastic_launch(config, sys.executable)(
                 "-m", "cyclegan_ad.processes.worker", str(job), str(os.getpid())
             )
         except SignalException as error:
-            raise ending_by(error.sigval) from error
+            raise signal_exception(error.sigval) from error
         except ChildFailedError as error:
             message = job.with_name(ERROR_FILE)
             if message.is_file():
@@ -92,16 +91,16 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
             if failure.exitcode == -getattr(signal, "SIGKILL", 9):
                 advice = out_of_memory.describe(settings, phase, "the CPU")
                 raise UserError(
-                    f"{name} was killed from outside, as the system does where memory runs short; "
-                    f"in that case: {advice}"
+                    f"{name} was killed, usually by the system when memory runs out; in that case: "
+                    f"{advice}"
                 ) from error
             if failure.exitcode in _TERMINATED:
                 raise UserError(
-                    f"{name} was terminated by SIGTERM; type the same command again to resume"
+                    f"{name} was terminated by SIGTERM; run the same command again to resume"
                 ) from error
             raise UserError(
-                f"{name} ended with exit code {failure.exitcode}; its own message stands above; "
-                "type the same command again to resume"
+                f"{name} ended with exit code {failure.exitcode} (see its message above); run the "
+                "same command again to resume"
             ) from error
         finally:
             for logger, level in elastic.items():

@@ -1,6 +1,6 @@
-"""One of several processes of a job, ``-m cyclegan_ad.processes.worker JOB PARENT``.
+"""One of several processes of a job: ``python -m cyclegan_ad.processes.worker JOB PARENT``.
 
-It begins to watch its parent before anything slow is imported, and ends with it.
+It ends when its parent ends, which it watches from before slow imports on.
 """
 
 import json
@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cyclegan_ad.endings import end_with, terminable
+from cyclegan_ad.endings import exit_with_parent, raise_on_signals
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import telling_of_files
+from cyclegan_ad.files import explain_file_errors
 from cyclegan_ad.settings import Settings, read_settings
 
-if TYPE_CHECKING:  # they bring torch
+if TYPE_CHECKING:  # they import torch
     from cyclegan_ad.data.datamodule import AnomalyDataModule
     from cyclegan_ad.runs.directory import RunDirectory
 
@@ -23,22 +23,22 @@ ERROR_FILE = "error.txt"
 
 
 def work(job: Path, parent: int) -> None:
-    """Do what the file of a job says.
+    """Run the task of a job file.
 
     Args:
-        job: File with ``task``, ``run`` (its directory) and ``settings``. What a user can fix is
-            written beside it.
+        job: JSON file with ``task``, ``run`` (the run directory) and ``settings``. The message of a
+            ``UserError`` is written to a file next to it.
         parent: Process id of the command.
     """
     try:
-        with telling_of_files():
+        with explain_file_errors():
             content = json.loads(job.read_text(encoding="utf-8"))
             settings = read_settings(Settings, content["settings"])
             _do(content["task"], Path(content["run"]), settings, parent)
     except UserError as error:
         try:
             job.with_name(ERROR_FILE).write_text(str(error), encoding="utf-8")
-        except OSError:  # the disk may be what it tells of
+        except OSError:  # such as a full disk
             print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -46,13 +46,13 @@ def work(job: Path, parent: int) -> None:
     except Exception as error:
         if not _lost_another(error):
             raise
-        # Whose end the command tells of.
+        # The command reports the end of the other process.
         print("a process lost its connection to another one", file=sys.stderr, flush=True)
         sys.exit(1)
 
 
 def _lost_another(error: Exception) -> bool:
-    """Whether an error says that another of the processes is gone."""
+    """Whether an error was caused by the end of another process of the group."""
     from torch.distributed import DistError
 
     return isinstance(error, DistError) or "gloo/transport" in str(error)
@@ -68,7 +68,7 @@ def _do(task: Task, place: Path, settings: Settings, parent: int) -> None:
     run = RunDirectory(place)
     with locked_by_process(run.path):
         if os.getppid() != parent:
-            sys.exit(1)  # another command may have the run by now
+            sys.exit(1)  # another command may hold the run by now
         prepare_process()
         data = build_data(settings)
         data.setup()
@@ -86,14 +86,14 @@ def _do(task: Task, place: Path, settings: Settings, parent: int) -> None:
 
 
 def _score(run: "RunDirectory", settings: Settings, data: "AnomalyDataModule") -> None:
-    """Score a part of the test set; the first process writes what all have found."""
+    """Score a part of the test set; the first process writes the results of all."""
     import torch
 
     from cyclegan_ad.evaluation.evaluate_run import score_run, write_evaluation
 
     if torch.cuda.is_available() and settings.trainer.accelerator != "cpu":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Scores are gathered on the CPU, which needs no fast network.
+    # Few scores are gathered, so the CPU backend is fast enough.
     torch.distributed.init_process_group("gloo")
     try:
         scored = score_run(run, settings, data)
@@ -104,7 +104,7 @@ def _score(run: "RunDirectory", settings: Settings, data: "AnomalyDataModule") -
 
 
 if __name__ == "__main__":
-    end_with(int(sys.argv[2]))
-    # It may wait for the others in a place where no exception of ours gets through.
-    with terminable(grace_s=0):
+    exit_with_parent(int(sys.argv[2]))
+    # A collective operation, which waits for other processes, cannot be interrupted.
+    with raise_on_signals(grace_s=0):
         work(Path(sys.argv[1]), int(sys.argv[2]))

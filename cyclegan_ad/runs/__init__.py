@@ -1,1 +1,1 @@
-"""A run on disk: its place and lock, what it begins with, what it holds."""
+"""A run on disk: its directory and lock, its start, its results."""

@@ -1,4 +1,4 @@
-"""What a job writes into its run directory before the training, and checks before it goes on."""
+"""Files written at the start of a run, and checks before a run is resumed or reused."""
 
 import datetime
 import importlib.metadata
@@ -27,9 +27,9 @@ _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra
 
 
 def write_start(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> None:
-    """Begin a run: delete what was there, write its split, environment and settings.
+    """Start a run: clear its directory, write its split, environment and settings.
 
-    ``config.yaml`` comes last: with it the directory counts as a run.
+    ``config.yaml`` is written last, as it makes the directory a run.
     """
     run.clear()
     write_split(run.path, [SplitRow(*row) for row in data.split_rows()])
@@ -48,29 +48,28 @@ def _absolute(path: str) -> str:
 
 
 def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
-    """Make sure that the images are still those the run was made with.
+    """Check that the images and their subsets are still those of the run.
 
     Raises:
-        UserError: If an image was added, removed or changed, or now belongs to another subset; or
-            if the list of them is gone.
+        UserError: If an image was added, removed, changed or moved to another subset, or if
+            ``split.csv`` is missing.
     """
     before, now = set(read_split(run.path)), set(data.split_rows())
     _refuse_changed({row[0] for row in before ^ now}, run, data.root)
 
 
 def check_images(run: RunDirectory, settings: Settings, progress: Progress | None = None) -> None:
-    """Make sure, without decoding, that a run's results are about the images asked for.
+    """Check, without decoding, that the results of a run are those of the given images.
 
-    The contents of all images, and of the masks of test images, are hashed and compared with
-    ``split.csv``.
+    The hashes of all images, and of the masks of test images, are compared with ``split.csv``.
 
     Args:
         run: A trained run.
-        settings: All settings of the job; its dataset is compared.
+        settings: All settings of the job, with the dataset to compare.
         progress: Called after each file with (files done, files in all).
 
     Raises:
-        UserError: If the dataset's folder is gone, or an image or mask was added, removed or
+        UserError: If the dataset folder is missing, or an image or mask was added, removed or
             changed.
     """
     dataset = settings.dataset
@@ -79,14 +78,14 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
         samples = list_samples(dataset.layout, root, exclude=images_left_out(dataset.exclude))
     except UserError as error:
         raise UserError(
-            f"cannot check that {run.path} was made with the images asked for: {error}; to see the "
-            f"stored results without them: python -m cyclegan_ad.report runs={run.path}"
+            f"cannot check the images of {run.path}: {error}; to see the stored results without "
+            f"the images, run python -m cyclegan_ad.report runs={run.path}"
         ) from error
     before = {row.path: row for row in read_split(run.path)}
     now = {sample.path: sample.label for sample in samples}
     for sample in samples:
         tested = sample.path in before and before[sample.path].subset == "test"
-        # Unreadable masks are listed of all images.
+        # Unreadable masks are listed for all images.
         now |= {mask: -1 for mask in sample.mask if tested or mask in before}
     changed = before.keys() ^ now.keys()
     hashes = hash_in_order([root / path for path in now], progress)
@@ -102,15 +101,14 @@ def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:
         return
     few = ", ".join(sorted(changed)[:3]) + (", ..." if len(changed) > 3 else "")
     raise UserError(
-        f"{counted(len(changed), f'file of {root} differs', f'files of {root} differ')} from those "
-        f"that {run.split} names "
-        f"({few}); restore them, keep both runs with run_name=NAME, or start anew with "
-        "overwrite=true"
+        f"{counted(len(changed), f'file of {root} differs', f'files of {root} differ')} from "
+        f"{run.split} ({few}); restore them, keep both runs with run_name=NAME, or train again "
+        "with overwrite=true"
     )
 
 
 def describe_environment() -> dict[str, Any]:
-    """Versions, machine and commit: what a number needs to be traced to its origin."""
+    """Collect versions, machine and commit, to trace results to their origin."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "cyclegan_ad": __version__,
@@ -128,7 +126,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout this package lies in, with "+changes" if it was edited; or None."""
+    """Return the commit of the checkout, with "+changes" if it was edited; None without one."""
     git = ["git", "-C", str(Path(__file__).resolve().parent)]
     try:
         found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)

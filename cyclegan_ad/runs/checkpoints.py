@@ -1,4 +1,4 @@
-"""The checkpoint of a run: written whole, checked before it is read, and of this run only."""
+"""Checkpoints of a run: written atomically, and verified before they are loaded."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import training_differences
 from cyclegan_ad.text import as_typed
 
-IDENTITY = "run"  # where a checkpoint says which run it belongs to
+IDENTITY = "run"  # key of the identity of the run in a checkpoint
 _SPLIT = "split.csv"
 _DIGEST_BYTES = 64  # of a SHA-256, hexadecimal
 _CHUNK_BYTES = 2**20
@@ -28,29 +28,29 @@ _NEEDED = {
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, with a hash of it all at its end, then renames it.
+    """Write checkpoints atomically, with a hash of the content at the end.
 
-    Lightning's own way goes through the system's temporary folder, which may be small.
+    Lightning writes through the temporary folder of the system, which may be small.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write it completely or not at all.
+        """Write a checkpoint atomically.
 
         Args:
-            checkpoint: What ``torch.save`` takes.
-            path: The file.
+            checkpoint: Content, as for ``torch.save``.
+            path: Path of the file.
             storage_options: Not used.
 
         Raises:
-            OSError: If the disk does not take it.
+            OSError: If the file cannot be written.
         """
-        # Writing to a file, torch calls a full disk a defect of the archive.
+        # When writing to a file, torch reports a full disk as a corrupt archive.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         digest = hashlib.sha256(buffer.getbuffer()).hexdigest().encode()
-        # The archive's comment, which its last two bytes give the length of.
+        # The hash is stored as the comment of the zip archive, after its 2-byte length.
         buffer.seek(-2, io.SEEK_END)
         buffer.write(struct.pack("<H", len(digest)) + digest)
         with replacing(Path(path)) as temporary:
@@ -58,14 +58,14 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[str, Any]:
-    """What tells the training of a run from any other: its settings and its images.
+    """Return what identifies the training of a run: its settings and a hash of its images.
 
     Args:
-        training: As :meth:`cyclegan_ad.settings.Settings.training` gives it.
-        data: Its data, set up.
+        training: As returned by :meth:`cyclegan_ad.settings.Settings.training`.
+        data: The data module, set up.
 
     Returns:
-        Plain values by name, which ``torch.load`` reads with ``weights_only=True``.
+        Name -> value; ``torch.load`` with ``weights_only=True`` can read the values.
     """
     digest = hashlib.sha256()
     for path, sha256, label, subset in data.split_rows():
@@ -75,22 +75,22 @@ def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[st
 
 
 def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
-    """Make sure that the last checkpoint is whole and belongs to this run.
+    """Check that the last checkpoint is intact and belongs to this run.
 
     Args:
         run: The run directory.
-        identity: Of the run, see :func:`identity_of`.
+        identity: Identity of the run, see :func:`identity_of`.
 
     Returns:
-        The number of epochs it was trained for.
+        Number of epochs the checkpoint was trained for.
 
     Raises:
-        UserError: If it is missing, damaged, or of another run.
+        UserError: If it is missing, damaged, or belongs to another run.
     """
     path = run.checkpoint
     if not path.is_file():
-        raise UserError(f"{path} is gone; put it back or start anew with overwrite=true")
-    path.open("rb").close()  # one that may not be read is not damaged
+        raise UserError(f"{path} is missing; restore it or train again with overwrite=true")
+    path.open("rb").close()  # a file without read permission is not damaged
     if not _is_whole(path):
         raise UserError(_damaged(path))
     try:
@@ -110,14 +110,14 @@ def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
             for name, old, new in different
         )
         raise UserError(
-            f"{path} belongs to another run, made with {listed}; put back the one of this run or "
-            "start anew with overwrite=true"
+            f"{path} belongs to another run, made with {listed}; restore the one of this run or "
+            "train again with overwrite=true"
         )
     return epochs
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a checkpoint is what was written; torch does not look at its check sums."""
+    """Whether the hash of a checkpoint matches; torch does not verify its checksums."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         left = path.stat().st_size - 2 - _DIGEST_BYTES
@@ -130,4 +130,4 @@ def _is_whole(path: Path) -> bool:
 
 
 def _damaged(path: Path) -> str:
-    return f"{path} is damaged; put back a copy or start anew with overwrite=true"
+    return f"{path} is damaged; restore a copy or train again with overwrite=true"

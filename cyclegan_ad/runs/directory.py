@@ -1,4 +1,4 @@
-"""A run on disk: where it lies, what it holds, and whether a command may go on with it.
+"""A run on disk: its path, its files, and whether a command may resume it.
 
     <runs>/<run_name>/<dataset>/seed<k>/
         config.yaml  environment.json  split.csv  training.json
@@ -6,7 +6,7 @@
         scores.csv  calibration.csv  examples.npz  metrics.json  figures/  logs/
         detector/  generator.safetensors  detector.json
 
-Every file is written to a temporary name and renamed, so a reader never sees half of one.
+Every file is written atomically.
 """
 
 import json
@@ -30,7 +30,7 @@ class RunDirectory:
     """The files of one run.
 
     Args:
-        path: The directory; it need not exist.
+        path: Path of the directory, which need not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,52 +45,52 @@ class RunDirectory:
         self.metrics = self.path / "metrics.json"
         self.figures = self.path / "figures"
         self.detector = self.path / "detector"
-        # What there is, under these or their temporary names, if the start of a run is cut short.
+        # Files, also under their temporary names, of a run that was interrupted at its start.
         first = (self.split.name, self.environment.name, self.config.name)
         self._written_first = (*first, *(f".{name}." for name in first))
 
     @classmethod
     def of(cls, settings: Settings) -> "RunDirectory":
-        """The directory that belongs to the settings of a command."""
+        """Return the run directory for the settings of a job."""
         folder = settings.runs / run_name(settings) / settings.dataset.name
         return cls(folder / f"seed{settings.seed}")
 
     def read_config(self) -> Settings:
-        """The settings the run was made with.
+        """Read the settings of the run.
 
         Raises:
-            UserError: If there is no run here or its settings cannot be read.
+            UserError: If this is not a run directory or the settings cannot be read.
         """
         if not self.config.is_file():
             raise UserError(
-                f"{self.path} is not a run directory: it has no config.yaml; name one that "
-                "`python -m cyclegan_ad.train` made, such as runs/cyclegan-64/brain_mri/seed0"
+                f"{self.path} is not a run directory: it has no config.yaml; expected a directory "
+                "made by `python -m cyclegan_ad.train`, such as runs/cyclegan-64/brain_mri/seed0"
             )
-        again = "make the run again with overwrite=true or choose another run_name"
+        again = "train again with overwrite=true or use another run_name"
         try:
             content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
             return read_settings(Settings, content)
         except UserError as error:
             raise UserError(f"{self.config} is damaged ({error}); {again}") from error
-        except Exception as error:  # PyYAML raises all kinds of errors on what is no YAML
+        except Exception as error:  # PyYAML raises many kinds of errors on invalid YAML
             raise UserError(f"{self.config} is damaged; {again}") from error
 
     def claim(self, settings: Settings) -> State:
-        """Say how a command with these settings goes on here. Changes nothing.
+        """Determine the state of the directory for a job with these settings; change nothing.
 
         Args:
-            settings: All settings of the command.
+            settings: All settings of the job.
 
         Returns:
-            ``new`` (nothing here yet, only the start of another training, or ``overwrite``),
-            ``unfinished`` or ``trained``.
+            ``new`` (no run yet, a run without a trained epoch and other settings, or
+            ``overwrite``), ``unfinished`` or ``trained``.
 
         Raises:
-            UserError: If the directory holds something else or a run with other training settings.
+            UserError: If the directory contains other files or a run with other training settings.
         """
         if self.path.exists() and not self.path.is_dir():
             raise UserError(
-                f"{self.path} is a file; choose another place with runs=PATH or run_name=NAME"
+                f"{self.path} is a file; use another path with runs=PATH or run_name=NAME"
             )
         if not self.path.exists():
             return "new"
@@ -98,44 +98,44 @@ class RunDirectory:
             if all(entry.name.startswith(self._written_first) for entry in self.path.iterdir()):
                 return "new"
             raise UserError(
-                f"{self.path} holds files but no config.yaml, so no run of this program made it; "
-                "choose another place with runs=PATH or run_name=NAME"
+                f"{self.path} contains files but no config.yaml, so it is not a run directory; "
+                "use another path with runs=PATH or run_name=NAME"
             )
         if settings.overwrite:
             return "new"
         different = training_differences(self.read_config().training(), settings.training())
         if different and self.only_started():
-            return "new"  # refused or cut short before its first epoch: there is nothing to lose
+            return "new"  # interrupted before its first epoch: no results are lost
         if different:
             listed = ", ".join(
                 f"{key}={as_typed(old)} (now {as_typed(new)})" for key, old, new in different
             )
             raise UserError(
-                f"{self.path} holds a run made with {listed}; keep both with run_name=NAME, or "
+                f"{self.path} contains a run made with {listed}; keep both with run_name=NAME, or "
                 "replace the old one with overwrite=true"
             )
         training, max_epochs = self.read_training(), settings.trainer.max_epochs
         epochs, finished = training["epochs"], training["finished"]
         if epochs > max_epochs or finished is not (epochs == max_epochs):
             raise UserError(
-                f"{self.training} is damaged: it says epoch {epochs} of {max_epochs} and finished: "
-                f"{str(finished).lower()}; delete it to resume from the last checkpoint, or make "
-                "the run anew with overwrite=true"
+                f"{self.training} is damaged: epochs={epochs} of {max_epochs} contradicts finished="
+                f"{str(finished).lower()}; delete it to resume from the last checkpoint, or train "
+                "again with overwrite=true"
             )
         return "trained" if finished else "unfinished"
 
     def only_started(self) -> bool:
-        """Whether the run was begun and nothing was trained yet."""
+        """Whether the run was started but no epoch was trained yet."""
         later = (self.checkpoint, self.training, self.scores, self.metrics)
         started = self.split.is_file() and self.environment.is_file()
         return started and not any(path.exists() for path in later)
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other commands from this run; see :func:`.lock.locked_by_command`."""
+        """Lock the run against other commands; see :func:`.lock.locked_by_command`."""
         return locked_by_command(self.path)
 
     def clear(self) -> None:
-        """Delete the run; a deletion cut short leaves no half of it in its place."""
+        """Delete the run; an interrupted deletion leaves no part of it at its path."""
         if self.path.exists():
             doomed = self.path.with_name(f".{self.path.name}.deleted.{secrets.token_hex(4)}")
             self.path.rename(doomed)
@@ -143,7 +143,7 @@ class RunDirectory:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def read_training(self) -> dict[str, Any]:
-        """How far the training has come: ``epochs``, ``steps``, ``seconds``, ``finished``."""
+        """Read the progress of the training: ``epochs``, ``steps``, ``seconds``, ``finished``."""
         if not self.training.is_file():
             return {"epochs": 0, "steps": 0, "seconds": 0.0, "finished": False}
         try:
@@ -155,14 +155,14 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{self.training} is damaged; delete it to resume from the last checkpoint, or "
-                "make the run anew with overwrite=true"
+                "train again with overwrite=true"
             ) from error
 
 
 def run_name(settings: Settings) -> str:
-    """First folder of a run's place: ``run_name``, or ``<method>-<resolution>``.
+    """Return the first folder of a run: ``run_name``, or ``<method>-<resolution>``.
 
-    With images kept out of training for calibration, it is ``<method>-<resolution>-calibrated``.
+    With calibration images, the default is ``<method>-<resolution>-calibrated``.
     """
     if settings.run_name is not None:
         return str(settings.run_name)
@@ -171,7 +171,7 @@ def run_name(settings: Settings) -> str:
 
 
 def _is_progress(epochs: object, steps: object, seconds: object, finished: object) -> bool:
-    # A century: sums and roundings of it stay those of floats.
+    # A century is the limit for seconds, within which floats are precise.
     return (
         all(type(count) is int and count >= 0 for count in (epochs, steps))
         and isinstance(seconds, int | float)

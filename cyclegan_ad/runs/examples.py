@@ -1,4 +1,4 @@
-"""Reads the pictures that a run kept of a few test images; without torch."""
+"""Read the example images and reconstructions of a run; without torch."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ CRITICAL_IMAGES = 3  # of each class and score
 
 @dataclass(frozen=True)
 class SavedExamples:
-    """What ``examples.npz`` of a run holds.
+    """Content of ``examples.npz`` of a run.
 
     Attributes:
         images: (N, H, W, C) uint8, C = 1 or 3.
-        reconstructions: (N, H, W, C) uint8, or None for a method that makes none.
+        reconstructions: (N, H, W, C) uint8, or None for a method without.
         maps: (N, H, W) float32 >= 0, anomaly maps.
         masks: (N, H, W) bool, True where an image is known to be abnormal.
         labels: (N,) int64, 0 normal, 1 abnormal.
@@ -42,7 +42,7 @@ class SavedExamples:
 
 
 def examples_fingerprint(run_dir: Path) -> dict[str, str]:
-    """SHA-256 of ``examples.npz``, as ``metrics.json`` keeps it; empty without the file."""
+    """Return the SHA-256 of ``examples.npz`` as in ``metrics.json``; empty without the file."""
     path = Path(run_dir) / FILE
     if not path.is_file():
         return {}
@@ -53,20 +53,20 @@ def read_examples(run_dir: Path, metrics: Mapping[str, Any] | None = None) -> Sa
     """Read ``examples.npz`` of a run.
 
     Args:
-        run_dir: The run.
-        metrics: Its ``metrics.json``, to check that they were written together.
+        run_dir: The run directory.
+        metrics: Content of ``metrics.json``, to check that both were written together.
 
     Raises:
         UserError: If the file is missing, damaged or not the one written with the metrics.
     """
     path = Path(run_dir) / FILE
-    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    again = f"score the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in file.files}
         written = examples_fingerprint(run_dir)
         if metrics is not None and metrics["fingerprints"].get(FILE) != written:
-            raise ValueError("not the pictures that were written with metrics.json")
+            raise ValueError("not the file that was written with metrics.json")
         return SavedExamples(
             images=arrays["images"],
             reconstructions=arrays.get("reconstructions"),
@@ -77,6 +77,6 @@ def read_examples(run_dir: Path, metrics: Mapping[str, Any] | None = None) -> Sa
             critical=arrays["critical"],
         )
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {again}") from None
-    except Exception as error:  # numpy, zipfile and zlib raise all kinds of errors on damaged files
+        raise UserError(f"{path} is missing; {again}") from None
+    except Exception as error:  # numpy and zipfile raise many kinds of errors on damaged files
         raise UserError(f"{path} is damaged ({shown_name(str(error))}); {again}") from error

@@ -1,4 +1,4 @@
-"""Who works on a run: one command at a time, and the processes it trains in."""
+"""Locks of a run: one command at a time, and the processes of its training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,39 +7,39 @@ from typing import TextIO
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import remove_abandoned
-from cyclegan_ad.hardware import runs_beside_others
+from cyclegan_ad.hardware import is_in_sweep
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks
+except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def locked_by_command(run: Path) -> Iterator[None]:
-    """Keep other commands from a run, until the block ends or the process dies.
+    """Lock a run against other commands until the block ends or the process dies.
 
-    A job that a launcher started waits for its turn, as another job of its sweep may belong to
-    the same run (``score=sse,fid -m``). What was read of the run before may be old by then. What
-    writers that were killed have left of half files is removed.
+    A job of a sweep waits for the lock, as another job may use the same run (``score=sse,fid
+    -m``); what was read of the run before may then be outdated. Temporary files of killed
+    processes are removed.
 
     Args:
         run: The run directory.
 
     Raises:
-        UserError: If another command has it, or nothing can be written here.
+        UserError: If another command holds the lock, or the folder is not writable.
     """
     with _open_lock(run) as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not runs_beside_others():
+                if not is_in_sweep():
                     raise UserError(
-                        f"{run} is being worked on by another process; wait for its end or use "
+                        f"{run} is in use by another process; wait until it finishes or use "
                         "run_name=NAME"
                     ) from None
-                print(f"{run} is being worked on by another job; waiting", flush=True)
+                print(f"{run} is in use by another job; waiting until it finishes", flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
             _wait_for_processes(run)
             remove_abandoned(run)
@@ -48,10 +48,10 @@ def locked_by_command(run: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_by_process(run: Path) -> Iterator[None]:
-    """What each of several processes that train a run does within the lock of its command.
+    """Mark a run as in use by one of several processes of a command.
 
-    A command that is killed loses its lock at once, while its processes live on for a moment: the
-    next command waits for them.
+    A killed command loses its lock at once, while its processes live on for a moment; the next
+    command waits for them.
 
     Args:
         run: The run directory.
@@ -69,7 +69,7 @@ def _wait_for_processes(run: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{run}: waiting for the processes of a killed command to end", flush=True)
+            print(f"{run}: waiting until the processes of a killed command end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
 
 
@@ -78,12 +78,11 @@ def _processes_file(run: Path) -> Path:
 
 
 def _open_lock(run: Path) -> TextIO:
-    lock = run.with_name(f".{run.name}.lock")  # beside the run, which may be deleted
+    lock = run.with_name(f".{run.name}.lock")  # next to the run directory, which may be deleted
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         return lock.open("w")
     except OSError as error:
         raise UserError(
-            f"{lock.parent} cannot be written ({error.strerror}); choose another place with "
-            "runs=PATH"
+            f"{lock.parent} is not writable ({error.strerror}); use another folder with runs=PATH"
         ) from error

@@ -1,4 +1,4 @@
-"""Read results: the figures the paper published, and what a run wrote to disk."""
+"""Read and write the results of a run, and look up figures of the paper."""
 
 import csv
 import json
@@ -21,17 +21,17 @@ SUBSETS = ("train", "test", "calibration")
 
 
 Rows = Sequence[dict[str, Any]]
-"""Of ``scores.csv`` or ``calibration.csv``: ``path``, ``label`` (0 normal, 1 abnormal), scores."""
+"""Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the evaluation of a run found.
+    """Results of the evaluation of a run.
 
     Attributes:
-        metrics: What ``metrics.json`` holds.
-        rows: Of the test images.
-        kept: Of the abnormal images kept out of training to calibrate with; may be empty.
+        metrics: Content of ``metrics.json``.
+        rows: Scores of the test images.
+        kept: Scores of the abnormal calibration images; may be empty.
     """
 
     metrics: dict[str, Any]
@@ -44,10 +44,10 @@ class PaperFigure:
     """One entry of the paper's Table 2.
 
     Attributes:
-        mean_percent: mean over the paper's 5 splits, in percent.
-        std_percent: standard deviation over them, in percentage points.
-        artefact: true where the entry is the outcome of an error in the published code rather
-            than a property of the method (PaDiM and PatchCore); to be shown flagged.
+        mean_percent: Mean over the 5 splits of the paper, in percent.
+        std_percent: Standard deviation over the splits, in percentage points.
+        artefact: Whether the entry results from an error in the published code rather than from
+            the method (PaDiM and PatchCore).
     """
 
     mean_percent: float
@@ -75,11 +75,11 @@ def _batch_summed(method_name: str) -> bool:
 
 
 def paper_method_name(method: str, resolution: int) -> str:
-    """Name the method as the rows of Table 2 do: CycleGAN by resolution, the others bare.
+    """Return the name of a method in Table 2: with the resolution for CycleGAN only.
 
     Args:
         method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
-        resolution: side of the square images, in pixels.
+        resolution: Side of the square images, in pixels.
 
     >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
     ('cyclegan-64', 'padim')
@@ -92,17 +92,17 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
     """Look up a figure of the paper's Table 2.
 
     Args:
-        dataset: name of the dataset as in ``conf/dataset``, e.g. ``brain_mri``.
-        method_name: as `paper_method_name` gives it.
-        score: column of scores.csv; the paper has ``sse`` and ``fid`` (Inception), and for PaDiM
-            and PatchCore what is ``embedding`` here.
+        dataset: Name of the dataset as in ``conf/dataset``, e.g. ``brain_mri``.
+        method_name: As returned by `paper_method_name`.
+        score: Column of scores.csv; the paper has ``sse`` and ``fid`` (Inception), and for PaDiM
+            and PatchCore ``embedding``.
         metric: ``zfn_accuracy``, ``max_accuracy`` or ``auroc``.
 
     Returns:
-        The figure, or None where the paper has none.
+        The figure, or None if the paper has none.
 
     Raises:
-        ValueError: if ``metric`` is not one of the three.
+        ValueError: If ``metric`` is not one of the three.
 
     >>> paper_figure("brain_mri", "cyclegan-64", "sse", "auroc").mean_percent > 50
     True
@@ -110,9 +110,9 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
     True
     """
     if metric not in PAPER_METRICS:
-        raise ValueError(f"metric must be one of {', '.join(PAPER_METRICS)}, not {metric!r}")
+        raise ValueError(f"invalid metric={metric!r}: expected one of {', '.join(PAPER_METRICS)}")
     if _batch_summed(method_name) and score == EMBEDDING:
-        score = "sse"  # as the paper calls the distance of these two
+        score = "sse"  # name of the embedding distance in the paper
     return _paper_table2().get((dataset, method_name, score, metric))
 
 
@@ -120,28 +120,27 @@ def read_metrics(run_dir: Path) -> dict[str, Any]:
     """Read ``metrics.json`` of a run.
 
     Args:
-        run_dir: the run's directory.
+        run_dir: The run directory.
 
     Returns:
-        Its content, as written; ``scores`` maps each score column to its metrics.
+        Content of the file; ``scores`` maps each score column to its metrics.
 
     Raises:
-        UserError: if the file is missing, damaged or of another format.
+        UserError: If the file is missing, damaged or of another format.
     """
     path = Path(run_dir) / "metrics.json"
-    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    again = f"score the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+        raise UserError(f"{path} is missing, as the run is not finished; {again}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); {again}") from error
     if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict):
-        raise UserError(f"{path} has no 'scores' in it; {again}")
+        raise UserError(f"{path} has no 'scores'; {again}")
     if metrics.get("format") != METRICS_FORMAT:
         raise UserError(
-            f"{path} has format {shown(metrics.get('format'))}, this version reads "
-            f"{METRICS_FORMAT}; {again}"
+            f"{path} has format {shown(metrics.get('format'))}, expected {METRICS_FORMAT}; {again}"
         )
     return metrics
 
@@ -150,10 +149,10 @@ class SplitRow(NamedTuple):
     """A row of ``split.csv``.
 
     Attributes:
-        path: Of the file, relative to the dataset's folder.
-        sha256: Of its content; empty for an unreadable file.
-        label: 0 normal, 1 abnormal, -1 where the file is no image that counts.
-        subset: ``train``, ``test``, ``calibration``, or what else the file is.
+        path: Path of the file, relative to the dataset folder.
+        sha256: Hash of the content; empty for an unreadable file.
+        label: 0 normal, 1 abnormal, -1 for a file that is not an image of the dataset.
+        subset: ``train``, ``test``, ``calibration``, or the kind of a file that is in none.
     """
 
     path: str
@@ -168,18 +167,18 @@ def write_split(run_dir: Path, rows: Sequence[SplitRow]) -> None:
 
 
 def read_split(run_dir: Path) -> list[SplitRow]:
-    """Read ``split.csv`` of a run: which images train, test and calibrate.
+    """Read ``split.csv`` of a run: the subset of each image.
 
     Raises:
-        UserError: if the file is missing or damaged.
+        UserError: If the file is missing or damaged.
     """
     path = Path(run_dir) / "split.csv"
-    again = "put it back or start anew with overwrite=true"
+    again = "restore it or train again with overwrite=true"
     try:
         with path.open(newline="", **PATH_TEXT) as file:
             reader = csv.reader(file, strict=True)
             if next(reader, None) != list(SplitRow._fields):
-                raise UserError(f"{path} is damaged (its header is gone); {again}")
+                raise UserError(f"{path} is damaged (wrong header); {again}")
             rows = []
             for fields in reader:
                 if len(fields) != len(SplitRow._fields):
@@ -187,13 +186,13 @@ def read_split(run_dir: Path) -> list[SplitRow]:
                 name, sha256, label, subset = fields
                 rows.append(SplitRow(name, sha256, int(label), subset))
     except FileNotFoundError:
-        raise UserError(f"{path} is gone; {again}") from None
+        raise UserError(f"{path} is missing; {again}") from None
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged ({error}); {again}") from error
     if len({row.path for row in rows}) != len(rows):
-        raise UserError(f"{path} is damaged (it names a file twice); {again}")
+        raise UserError(f"{path} is damaged (a file is listed twice); {again}")
     if any(row.subset in SUBSETS and row.label not in (0, 1) for row in rows):
-        raise UserError(f"{path} is damaged (a label is neither 0 nor 1); {again}")
+        raise UserError(f"{path} is damaged (a label is not 0 or 1); {again}")
     return rows
 
 
@@ -201,21 +200,21 @@ def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
     """Write ``scores.csv`` or ``calibration.csv`` of a run.
 
     Args:
-        run_dir: The run's directory.
-        rows: One an image, with the same columns; at least one.
-        name: Which of the two files.
+        run_dir: The run directory.
+        rows: One row per image, with the same columns; at least one.
+        name: Name of the file.
     """
     header = list(rows[0])
     write_rows(run_dir / name, header, [[row[column] for column in header] for row in rows])
 
 
 def write_metrics(run_dir: Path, metrics: dict[str, Any]) -> None:
-    """Write ``metrics.json`` of a run; last of all, as with it the run is complete."""
+    """Write ``metrics.json`` of a run; last, as it marks the run as complete."""
     write_json(run_dir / "metrics.json", metrics)
 
 
 def read_results(run_dir: Path) -> Results:
-    """Read what the evaluation of a run found."""
+    """Read the results of the evaluation of a run."""
     kept = (run_dir / "calibration.csv").is_file()
     return Results(
         metrics=read_metrics(run_dir),
@@ -228,26 +227,26 @@ def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]
     """Read ``scores.csv`` or ``calibration.csv`` of a run.
 
     Args:
-        run_dir: the run's directory.
-        name: which of the two files.
+        run_dir: The run directory.
+        name: Name of the file.
 
     Returns:
-        One row an image, in the file's order: ``path`` (str), ``label`` (int, 0 normal,
+        One row per image, in the order of the file: ``path`` (str), ``label`` (int, 0 normal,
         1 abnormal) and each score column (float, raw units).
 
     Raises:
-        UserError: if the file is missing or damaged; it names the line.
+        UserError: If the file is missing or damaged, naming the line.
     """
     path = Path(run_dir) / name
-    again = f"evaluate the run again: python -m cyclegan_ad.evaluate run={run_dir}"
+    again = f"score the run again: python -m cyclegan_ad.evaluate run={run_dir}"
     try:
         with path.open(newline="", **PATH_TEXT) as file:
             reader = csv.DictReader(file, strict=True)
             columns = list(reader.fieldnames or [])
             if columns[:2] != ["path", "label"] or len(columns) < 3:
                 raise UserError(
-                    f"{path} must start with the columns path, label and a score, "
-                    f"not {', '.join(columns) or 'nothing'}; {again}"
+                    f"{path}: expected the columns path, label and a score, "
+                    f"got {', '.join(columns) or 'none'}; {again}"
                 )
             rows = []
             for row in reader:
@@ -258,13 +257,13 @@ def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]
                         f"{path}, line {reader.line_num} is damaged ({error}); {again}"
                     ) from error
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: the run is not finished; {again}") from None
+        raise UserError(f"{path} is missing, as the run is not finished; {again}") from None
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}); {again}") from error
     if not rows:
         raise UserError(f"{path} has no rows; {again}")
     if len({row["path"] for row in rows}) != len(rows):
-        raise UserError(f"{path} is damaged (it names an image twice); {again}")
+        raise UserError(f"{path} is damaged (an image is listed twice); {again}")
     return rows
 
 
@@ -272,7 +271,7 @@ def _parse_row(row: dict[str, Any], score_columns: list[str]) -> dict[str, Any]:
     if None in row:
         raise ValueError("too many fields")
     if row["label"] not in ("0", "1"):
-        raise ValueError(f"label {shown_name(row['label'])} is neither 0 nor 1")
+        raise ValueError(f"label {shown_name(row['label'])} is not 0 or 1")
     parsed: dict[str, Any] = {"path": row["path"], "label": int(row["label"])}
     for column in score_columns:
         try:

@@ -1,1 +1,1 @@
-"""W&B, TensorBoard, CSV."""
+"""Experiment tracking: W&B, TensorBoard, CSV."""

@@ -1,4 +1,4 @@
-"""Where the record of a run goes: W&B, TensorBoard, and always a CSV file beside them."""
+"""Loggers of a run: W&B or TensorBoard, each together with a CSV file."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -30,19 +30,19 @@ def build_loggers(
     config: Mapping[str, Any],
     labels: RunLabels,
 ) -> list[Logger]:
-    """Open the loggers of one job. Close them with `finish_loggers`, on an error too.
+    """Open the loggers of a job. Close them with `finish_loggers`, also on an error.
 
-    A run that is continued goes on in the same W&B run and the same TensorBoard curves; its CSV
-    file is a new one, ``logs/version_<k>/metrics.csv``, beside the earlier ones.
+    A resumed run continues the same W&B run and the same TensorBoard curves, and starts a new CSV
+    file ``logs/version_<k>/metrics.csv``.
 
     Args:
-        logger: ``logger.*``. All kinds but ``none`` write the CSV file.
-        run_dir: The run's directory; everything is written in it.
-        config: All settings, plain containers.
-        labels: How W&B is to call the run.
+        logger: Settings ``logger.*``. All kinds but ``none`` write the CSV file.
+        run_dir: The run directory, which all files are written to.
+        config: All settings, as nested dictionaries.
+        labels: Names of the run in W&B.
 
     Returns:
-        The loggers for a Lightning trainer; an empty list for ``none``.
+        Loggers for a Lightning trainer; an empty list for ``none``.
 
     Raises:
         UserError: If a package or an account is missing.
@@ -54,14 +54,14 @@ def build_loggers(
     loggers: list[Logger] = [CSVLogger(save_dir=run_dir, name="logs")]
     if kind == "tensorboard":
         ensure_tensorboard()
-        # No version folder: TensorBoard joins the event files of one folder to one curve.
+        # No version folder, as TensorBoard joins the event files of a folder to one curve.
         board = TensorBoardLogger(save_dir=run_dir, name="tensorboard", version="")
         board.log_hyperparams(shown)
         loggers.append(board)
     if isinstance(logger, WandbLoggerSettings):
         chosen, reason = choose_mode(logger.mode)
         if chosen != "disabled":
-            # Other ranks get a logger without a run, which Lightning never lets log.
+            # Other ranks get a logger without a run, which Lightning does not log to.
             run = rank_zero_only(start_wandb_run)(
                 run_dir,
                 mode=chosen,
@@ -78,7 +78,7 @@ def build_loggers(
 
 
 def _printable(part: Any) -> Any:
-    """A part of the settings; its paths need not be valid UTF-8, what a server takes must be."""
+    """Escape paths in the settings that are not valid UTF-8, which servers reject."""
     if isinstance(part, Mapping):
         return {name: _printable(value) for name, value in part.items()}
     if isinstance(part, list):
@@ -88,13 +88,13 @@ def _printable(part: Any) -> Any:
 
 @rank_zero_only
 def log_images(loggers: Sequence[Logger], key: str, image: Path, step: int) -> None:
-    """Send a picture to the loggers that show pictures.
+    """Log an image to W&B and TensorBoard.
 
     Args:
-        loggers: as `build_loggers` gave them.
-        key: name of the panel, e.g. ``reconstructions``.
-        image: a PNG file.
-        step: optimisation step it belongs to.
+        loggers: As returned by `build_loggers`.
+        key: Name of the panel, e.g. ``reconstructions``.
+        image: Path of a PNG file.
+        step: Optimisation step of the image.
     """
     for logger in loggers:
         if isinstance(logger, WandbLogger):
@@ -116,19 +116,19 @@ def log_final(
     figures: Mapping[str, Path],
     read_image: Callable[[str], Any],
 ) -> None:
-    """Send the results of a run: metrics, figures, and for W&B a table of test images.
+    """Log the results of a run: metrics, figures, and for W&B a table of test images.
 
-    W&B gets the metrics as the run's summary (``sse/auroc`` and so on) and a table with image,
-    class, scores and decisions at the ZFN threshold, highest score first. Above 200 images the
-    table has 200 of them, evenly from the highest score to the lowest. TensorBoard gets metrics
-    and figures; the CSV logger nothing, as the run has it in metrics.json and scores.csv.
+    W&B gets the metrics as the summary of the run (such as ``sse/auroc``), and a table with image,
+    class, scores and decisions at the ZFN threshold, highest score first. Of more than 200 images
+    the table has 200, evenly spread from the highest to the lowest score. TensorBoard gets metrics
+    and figures. The CSV logger gets nothing, as the run has metrics.json and scores.csv.
 
     Args:
-        loggers: as `build_loggers` gave them.
-        metrics: content of ``metrics.json``.
-        score_rows: rows of ``scores.csv`` as `cyclegan_ad.runs.results.read_scores` gives them.
-        figures: name to PNG file, e.g. ``{"scores_sse": path}``.
-        read_image: gives the image of a row's path, (C, H, W) in [-1, 1].
+        loggers: As returned by `build_loggers`.
+        metrics: Content of ``metrics.json``.
+        score_rows: Rows of ``scores.csv`` as returned by `cyclegan_ad.runs.results.read_scores`.
+        figures: Name -> PNG file, e.g. ``{"scores_sse": path}``.
+        read_image: Returns the image of a path in a row, (C, H, W) in [-1, 1].
     """
     flat = flatten_metrics(metrics)
     for logger in loggers:
@@ -137,7 +137,7 @@ def log_final(
 
             run = logger.experiment
             run.summary.update(flat)
-            # W&B stages the files of tables in the run: an offline run can then be moved whole.
+            # Stage the files of tables in the run directory, so that offline runs can be moved.
             staged_in = str((Path(logger.save_dir or ".") / "wandb").resolve())
             with patch.dict(os.environ, WANDB_DATA_DIR=staged_in):
                 pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
@@ -151,11 +151,11 @@ def log_final(
 
 @rank_zero_only
 def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
-    """Write what is pending and close the W&B run, so that the next job starts one of its own.
+    """Write pending data and close the W&B run, so that the next job starts a new one.
 
     Args:
-        loggers: as `build_loggers` gave them.
-        exit_code: 0, or 1 if the job failed: W&B then shows the run as failed.
+        loggers: As returned by `build_loggers`.
+        exit_code: 0, or 1 if the job failed, which W&B shows.
     """
     for logger in loggers:
         logger.finalize("success" if exit_code == 0 else "failed")
@@ -164,10 +164,10 @@ def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
 
 
 def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Name metrics as a dashboard does.
+    """Flatten metrics to the names of the dashboard.
 
-    They become ``<score>/<metric>``, ``localisation/<metric>`` and, of protocols whose thresholds
-    were not set on the images they are judged on, ``<score>/<protocol>/<metric>``.
+    These are ``<score>/<metric>``, ``localisation/<metric>`` and, for protocols whose thresholds
+    are set on other images than the evaluated ones, ``<score>/<protocol>/<metric>``.
 
     >>> sse = {"miss_rate": 0.1, "thresholds": [2.0]}
     >>> flatten_metrics(

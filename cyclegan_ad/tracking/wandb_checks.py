@@ -1,4 +1,4 @@
-"""What W&B would refuse of a job, found before anything is read or written."""
+"""Checks of settings and variables that W&B would reject, before files are read or written."""
 
 import os
 import re
@@ -16,12 +16,12 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class RunLabels:
-    """How W&B is to call a run.
+    """Names of a run in W&B.
 
     Attributes:
-        group: What dashboards group by.
-        name: Shown name of the run.
-        tags: Labels to filter by.
+        group: Group of the run, one per run name and dataset.
+        name: Displayed name of the run.
+        tags: Tags of the run.
     """
 
     group: str
@@ -30,7 +30,7 @@ class RunLabels:
 
 
 def labels_of_run(settings: Settings) -> RunLabels:
-    """How W&B is to call the run of a job."""
+    """Return the names of the run of a job in W&B."""
     dataset, seed = settings.dataset.name, f"seed{settings.seed}"
     group = f"{run_name(settings)}/{dataset}"
     tags = (settings.method.name, dataset, f"{settings.resolution}px", seed)
@@ -38,37 +38,36 @@ def labels_of_run(settings: Settings) -> RunLabels:
 
 
 def check_place(prefix: str, project: str, entity: str | None) -> None:
-    """Check that a W&B project and its owner can be so called.
+    """Check the names of a W&B project and of its owner.
 
     Args:
-        prefix: What stands before the names of the settings, such as ``logger.``.
+        prefix: Prefix of the names of the settings, such as ``logger.``.
         project: W&B project.
         entity: W&B user or team.
 
     Raises:
-        UserError: If not.
+        UserError: If W&B does not allow a name.
     """
     if not project.strip() or len(project) > _LONGEST_NAME or re.search(r"[/\\#?%:]", project):
         raise UserError(
-            f"{prefix}project={_short(project)} is not possible; W&B takes 1 to {_LONGEST_NAME} "
-            "characters, none of / \\ # ? % : (a team goes to "
-            f"{prefix}entity=NAME)"
+            f"invalid {prefix}project={_short(project)}: expected 1 to {_LONGEST_NAME} characters, "
+            f"none of / \\ # ? % : (set the team with {prefix}entity=NAME)"
         )
     if entity is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", entity):
         raise UserError(
-            f"{prefix}entity={_short(entity)} is not possible; it is a W&B user or team: letters, "
-            "digits and any of . _ -"
+            f"invalid {prefix}entity={_short(entity)}: expected a W&B user or team (letters, "
+            "digits and any of . _ -)"
         )
 
 
 def check_run(settings: Settings) -> None:
-    """Check how W&B is to call the run of a job and where it puts it, without contacting anything.
+    """Check the names and the project of the run of a job in W&B, without network access.
 
     Args:
         settings: All settings of the job, with ``logger=wandb``.
 
     Raises:
-        UserError: Naming the setting.
+        UserError: If a name is not allowed, naming the setting.
     """
     logger, labels = settings.logger, labels_of_run(settings)
     assert isinstance(logger, WandbLogger)
@@ -79,14 +78,14 @@ def check_run(settings: Settings) -> None:
     dataset = settings.dataset.name
     if len(dataset) > _LONGEST_TAG:
         raise UserError(
-            f"dataset.name={_short(dataset)} is not possible with logger=wandb; it becomes a tag, "
-            f"which may have {_LONGEST_TAG} characters: shorten it, or use logger=csv"
+            f"invalid dataset.name={_short(dataset)}: logger=wandb needs a name of at most "
+            f"{_LONGEST_TAG} characters; shorten it or use logger=csv"
         )
     if len(labels.name) > _LONGEST_NAME:
         raise UserError(
-            f"run_name={_short(run_name(settings))} is not possible with logger=wandb; the "
-            f"name of its run, {_short(labels.name)}, may have {_LONGEST_NAME} characters: "
-            "shorten it, or use logger=csv"
+            f"invalid run_name={_short(run_name(settings))}: logger=wandb needs a run name "
+            f"{_short(labels.name)} of at most {_LONGEST_NAME} characters; shorten it or use "
+            "logger=csv"
         )
 
 
@@ -94,20 +93,20 @@ def check_variables() -> None:
     """Check the environment variables that W&B reads when a run starts.
 
     Raises:
-        UserError: Naming the variable.
+        UserError: If a value is invalid, naming the variable.
     """
     names = {name for name in os.environ if name.startswith("WANDB_")} - {"WANDB_MODE"}
     if not names:
         return
-    import wandb  # --help and most mistakes need not wait for it
+    import wandb  # slow, not needed for most errors
 
     for name in sorted(names):
         try:
             wandb.Settings().update_from_env_vars({name: os.environ[name]})
         except (wandb.Error, ValueError) as error:
-            # Not its value, which may be a secret.
+            # Without the value, which may be a secret.
             raise UserError(
-                f"W&B does not take {name} ({cause_of(error)}); correct or unset it"
+                f"invalid environment variable {name} ({cause_of(error)}); correct or unset it"
             ) from error
 
 

@@ -1,6 +1,6 @@
-"""Start a W&B run for one job: online or offline, never with a question, in the run's folder.
+"""Start a W&B run for one job: online or offline, without prompts, in the run directory.
 
-W&B's own way to start may ask for a login, waits long for a server out of reach, and speaks much.
+By default W&B may prompt for a login, waits long for an unreachable server, and prints much.
 """
 
 import configparser
@@ -26,51 +26,51 @@ _NO_ACCOUNT = "no account is configured; `wandb login` sets one up"
 
 _INIT_TIMEOUT_S = 30.0
 
-# How long the end of a run waits for uploads that do not get through; the data stays on disk.
+# Time to wait for uploads at the end of a run; the data stays on disk.
 _FINISH_TIMEOUT_S = 600.0
 
 
 def choose_mode(mode: str) -> tuple[str, str]:
-    """Decide where W&B logs to, without contacting anything.
+    """Resolve the mode of W&B, without network access.
 
     Args:
         mode: ``auto``, ``online``, ``offline`` or ``disabled``. ``auto`` follows ``WANDB_MODE`` or
-            W&B's settings file; where neither says, it is online if an account is configured
+            the settings file of W&B; by default it is online if an account is configured
             (``WANDB_API_KEY``, netrc or settings file) and offline otherwise.
 
     Returns:
-        ``online``, ``offline`` or ``disabled``, and the reason in plain words.
+        ``online``, ``offline`` or ``disabled``, and the reason.
 
     Raises:
-        UserError: if WANDB_MODE or the settings file names no mode, or online is asked for without
-            an account.
+        UserError: If WANDB_MODE or the settings file has an invalid mode, or if the mode is online
+            without an account.
     """
     settings = _settings_files()
-    said_by = f"logger.mode={mode}"
+    reason = f"logger.mode={mode}"
     if mode == "auto":
         if os.environ.get("WANDB_MODE"):
-            mode, said_by = os.environ["WANDB_MODE"], f"WANDB_MODE={os.environ['WANDB_MODE']}"
+            mode, reason = os.environ["WANDB_MODE"], f"WANDB_MODE={os.environ['WANDB_MODE']}"
         elif settings.get("mode"):
-            mode, said_by = settings["mode"], f"mode={settings['mode']} in W&B's settings file"
+            mode, reason = settings["mode"], f"mode={settings['mode']} in W&B's settings file"
         elif _account_configured(settings):
             return "online", "an account is configured"
         else:
             return "offline", _NO_ACCOUNT
         mode = {"dryrun": "offline", "run": "online"}.get(mode, mode)
         if mode not in MODES:
-            raise UserError(f"{said_by} is not possible; choose one of {', '.join(MODES)}")
-    if mode == "offline" and said_by == "logger.mode=offline":  # perhaps of auto, resolved before
-        said = os.environ.get("WANDB_MODE")
-        if said in ("offline", "dryrun"):
-            said_by = f"WANDB_MODE={said}"
+            raise UserError(f"invalid {reason}: expected one of {', '.join(MODES)}")
+    if mode == "offline" and reason == "logger.mode=offline":  # may be a resolved auto
+        variable = os.environ.get("WANDB_MODE")
+        if variable in ("offline", "dryrun"):
+            reason = f"WANDB_MODE={variable}"
         elif not _account_configured(settings):
-            said_by = _NO_ACCOUNT
+            reason = _NO_ACCOUNT
     if mode == "online" and not _account_configured(settings):
         raise UserError(
-            f"{said_by}, but no W&B account is configured: run `wandb login` or set "
-            "WANDB_API_KEY, or choose logger.mode=offline"
+            f"{reason}, but no W&B account is configured: run `wandb login`, set WANDB_API_KEY, or "
+            "use logger.mode=offline"
         )
-    return mode, said_by
+    return mode, reason
 
 
 def start_wandb_run(
@@ -85,22 +85,22 @@ def start_wandb_run(
     tags: Sequence[str],
     config: Mapping[str, Any],
 ) -> "Run":
-    """Start a W&B run, or go on with the one of this run directory; say in a line where it goes.
+    """Start a W&B run, or resume the one of this run directory, and print its address.
 
     Args:
-        run_dir: the run's directory; W&B's files go to ``wandb`` in it.
-        mode: ``online`` or ``offline``. A server that does not answer within half a minute, or
-            turns the account down, makes it offline.
-        reason: why that mode, for the line.
+        run_dir: The run directory; the files of W&B go to ``wandb`` in it.
+        mode: ``online`` or ``offline``. It becomes offline if the server does not respond within 30
+            seconds or rejects the account.
+        reason: Reason for the mode, for the printed line.
         project: W&B project.
-        entity: user or team, None for the account's default.
-        group: what the dashboard groups by.
-        name: shown name of the run.
-        tags: labels to filter by.
-        config: resolved settings, plain containers.
+        entity: User or team; None for the default of the account.
+        group: Group of the run.
+        name: Displayed name of the run.
+        tags: Tags of the run.
+        config: Resolved settings, as nested dictionaries.
 
     Returns:
-        A run of its own, even if others are active in this process.
+        A separate run, even if others are active in this process.
 
     Raises:
         UserError: If not even an offline run starts.
@@ -120,7 +120,7 @@ def start_wandb_run(
             dir=str(run_dir),
             id=_run_id(run_dir),
             mode=mode,
-            # Offline there is nothing to ask; files of one id are joined when they are uploaded.
+            # Offline runs cannot be resumed; files with the same id are merged on upload.
             resume="allow" if mode == "online" else None,
             reinit="create_new",
             project=project,
@@ -136,10 +136,10 @@ def start_wandb_run(
     if mode == "online":
         try:
             run = init("online")
-        except Exception as error:  # its service has errors of all kinds
-            # W&B keeps the id of a failed start in use until it is torn down.
+        except Exception as error:  # wandb raises many kinds of errors
+            # The id of a failed start stays in use until teardown.
             wandb.teardown()
-            mode, reason = "offline", f"online did not work: {cause_of(error)}"
+            mode, reason = "offline", f"cannot go online: {cause_of(error)}"
         else:
             print(f"W&B: online, {run.url}", flush=True)
     if mode == "offline":
@@ -147,7 +147,7 @@ def start_wandb_run(
             run = init("offline")
         except Exception as error:
             wandb.teardown()
-            raise UserError(f"W&B did not start ({cause_of(error)}); use logger=csv") from error
+            raise UserError(f"cannot start W&B ({cause_of(error)}); use logger=csv") from error
         upload = f"wandb sync {shlex.quote(str(run_dir / 'wandb'))}/offline-run-*"
         print(f"W&B: offline ({reason}). To upload: {upload}", flush=True)
     run.define_metric("trainer/global_step")
@@ -156,15 +156,15 @@ def start_wandb_run(
 
 
 def cause_of(error: Exception) -> str:
-    """The reason of an error of W&B, or of pydantic, which puts it into the third line."""
+    """Extract the reason from an error of W&B, or of pydantic, which has it on the third line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[2] if isinstance(error, ValueError) and len(lines) > 2 else " ".join(lines)
-    text = said.partition(" [type=")[0] or type(error).__name__
+    reason = lines[2] if isinstance(error, ValueError) and len(lines) > 2 else " ".join(lines)
+    text = reason.partition(" [type=")[0] or type(error).__name__
     return textwrap.shorten(text, 200, placeholder="...")
 
 
 def _run_id(run_dir: Path) -> str:
-    """Give the W&B run id of a run directory, made up the first time and kept in it."""
+    """Return the W&B run id of a run directory, created and stored there on first use."""
     path = run_dir / "wandb" / "run_id"
     if not path.exists():
         write_text(path, secrets.token_hex(8))
@@ -172,7 +172,7 @@ def _run_id(run_dir: Path) -> str:
 
 
 def _settings_files() -> dict[str, str]:
-    """Read W&B's settings files: the user's, then those of the working directory over it."""
+    """Read the W&B settings files; those of the working directory override that of the user."""
     config_dir = os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb"
     places = (config_dir, "wandb", ".wandb")
     parser = configparser.ConfigParser(interpolation=None)
@@ -181,8 +181,8 @@ def _settings_files() -> dict[str, str]:
             parser.read(Path(place).expanduser() / "settings", encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
             raise UserError(
-                f"{Path(place).expanduser() / 'settings'} cannot be read: mend or remove it "
-                f"({str(error).splitlines()[0]})"
+                f"{Path(place).expanduser() / 'settings'} cannot be read "
+                f"({str(error).splitlines()[0]}); fix or remove it"
             ) from error
     return dict(parser["default"]) if parser.has_section("default") else {}
 

@@ -1,6 +1,6 @@
-"""What the W&B dashboard shows: sections of panels, first in plain words, then as a workspace.
+"""Sections and panels of the W&B dashboard, as text and as a workspace.
 
-The keys are those that `tracking.loggers` and the methods log; a test holds them together.
+The keys are those that `tracking.loggers` and the methods log, which a test verifies.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from cyclegan_ad.errors import UserError
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-# Runs of one W&B group are the seeds of one cell: <run>/<dataset>.
+# A W&B group <run_name>/<dataset> contains the runs of all seeds.
 GROUP = "Group"
 STEP = "trainer/global_step"
 
-# Settings by which runs are grouped and told apart in the table of runs.
+# Columns of settings in the table of runs; the first two group the runs.
 SETTINGS = ("dataset.name", "method.name", "resolution", "seed")
 
-# Of each column of scores.csv, on the test images that the thresholds were set on ...
+# Metrics of each column of scores.csv, with thresholds set on the test images ...
 ZFN = {"zfn_accuracy": "ZFN accuracy"}
 OTHERS = {"auroc": "AUROC", "max_accuracy": "best accuracy"}
 # ... and with thresholds from other images.
@@ -47,10 +47,10 @@ class Panel(NamedTuple):
     """One panel.
 
     Attributes:
-        kind: ``bars`` (mean and deviation over the runs of a group), ``lines`` (over the training
-            steps, mean over the runs of a group), ``pictures`` or ``table``.
-        title: What stands above it.
-        keys: What is logged under; one for a table.
+        kind: ``bars`` (mean and standard deviation over the runs of a group), ``lines`` (mean over
+            the runs of a group at each training step), ``pictures`` or ``table``.
+        title: Title of the panel.
+        keys: Keys of the logged values; one key for a table.
     """
 
     kind: str
@@ -59,12 +59,12 @@ class Panel(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Panels under one heading.
+    """A section of panels.
 
     Attributes:
-        title: The heading.
-        panels: In order.
-        is_open: Whether they show at once.
+        title: Title of the section.
+        panels: Panels in order.
+        is_open: Whether the section is expanded initially.
     """
 
     title: str
@@ -73,11 +73,11 @@ class Section(NamedTuple):
 
 
 def plan_sections(columns: Sequence[str]) -> list[Section]:
-    """Choose what the dashboard shows.
+    """Plan the sections of the dashboard.
 
     Args:
-        columns: Columns of ``scores.csv``, such as ``sse`` and ``fid``; those that a run lacks
-            leave its bars out.
+        columns: Columns of ``scores.csv``, such as ``sse`` and ``fid``; a run without a column has
+            no bar for it.
 
     Returns:
         The sections from top to bottom.
@@ -102,8 +102,8 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
         Section(
             "Reconstructions",
             (
-                Panel("pictures", "of test images, at the end", ("figures/reconstruction",)),
-                Panel("pictures", "while training", ("reconstructions",)),
+                Panel("pictures", "test images, after training", ("figures/reconstruction",)),
+                Panel("pictures", "during training", ("reconstructions",)),
                 Panel("table", "test images, scores and decisions", ("test_images",)),
             ),
         ),
@@ -116,7 +116,7 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
 
 
 def describe(sections: Sequence[Section]) -> Iterator[str]:
-    r"""Lines of a tree of what the dashboard shows, for people.
+    r"""Yield the lines of a text outline of the dashboard.
 
     >>> panel = Panel("bars", "AUROC, sse", ("sse/auroc",))
     >>> print("\n".join(describe([Section("AUROC", (panel,))])))
@@ -132,14 +132,14 @@ def describe(sections: Sequence[Section]) -> Iterator[str]:
 def build_workspace(
     sections: Sequence[Section], columns: Sequence[str], *, entity: str, project: str, name: str
 ) -> "Workspace":
-    """Make the W&B workspace; it is not saved, and nothing is contacted.
+    """Build the W&B workspace without saving it, and without network access.
 
     Args:
-        sections: As :func:`plan_sections` gave them.
+        sections: As returned by :func:`plan_sections`.
         columns: Columns of scores whose ZFN accuracy the table of runs shows.
         entity: W&B user or team.
         project: W&B project.
-        name: What the workspace is called.
+        name: Name of the workspace.
 
     Raises:
         UserError: If the package ``wandb-workspaces`` is missing.
@@ -176,7 +176,7 @@ def build_workspace(
 
 
 def _stored(setting: str) -> str:
-    """Where W&B keeps a setting: in an envelope around the first part of its name."""
+    """Return the path of a setting in W&B, which nests values under the key ``value``."""
     first, *rest = setting.split(".")
     return ".".join([first, "value", *rest])
 

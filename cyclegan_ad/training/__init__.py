@@ -1,1 +1,1 @@
-"""The fit: Lightning, processes, speed, progress, snapshots."""
+"""Training of a method with Lightning: fit, speed, progress, snapshots."""

@@ -1,4 +1,4 @@
-"""Fits a method with Lightning, so that a training killed at any moment goes on where it was."""
+"""Fit a method with Lightning; a training killed at any moment resumes at its last checkpoint."""
 
 import logging
 import signal
@@ -26,24 +26,24 @@ from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings import Settings
 from cyclegan_ad.training.speed import prepare_networks
 
-# The order in which DDP sees the two turns of a step differs from that of its parameters.
+# DDP sees the two updates of a step in another order than that of the parameters.
 DDP_STRATEGY = "ddp_find_unused_parameters_true"
 
-# What Lightning warns of and is meant to be so.
-_NOT_NEWS = (
+# Patterns of warnings of Lightning about intended behaviour.
+_EXPECTED_WARNINGS = (
     ".*does not have many workers",  # images are in memory already
     ".*is smaller than the logging interval",  # steps are counted over epochs
-    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # its own code
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # internal to Lightning
 )
 
 
 class SaveLast(Checkpoint):
-    """Writes ``checkpoints/last.ckpt`` at the end of epochs, complete or not at all.
+    """Write ``checkpoints/last.ckpt`` atomically at the end of epochs.
 
     Args:
         run: The run directory.
-        every_n_epochs: The last epoch is always written.
-        identity: Of the run, see :func:`cyclegan_ad.runs.checkpoints.identity_of`.
+        every_n_epochs: Epochs between two checkpoints; the last epoch always writes one.
+        identity: Identity of the run, see :func:`cyclegan_ad.runs.checkpoints.identity_of`.
     """
 
     def __init__(self, run: RunDirectory, every_n_epochs: int, identity: dict[str, Any]) -> None:
@@ -57,14 +57,14 @@ class SaveLast(Checkpoint):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint, then how far it is; called on every rank."""
+        """Write the checkpoint, then ``training.json``; called on every rank."""
         epochs = trainer.current_epoch + 1
         if epochs % self.every_n_epochs and epochs != trainer.max_epochs:
             return
         if self.begun and not self.run.config.is_file():
             raise UserError(
-                f"{self.run.path} was deleted or moved while it was trained; type the same command "
-                "again to begin anew"
+                f"{self.run.path} was deleted or moved during the training; run the same command "
+                "again to train from scratch"
             )
         trainer.save_checkpoint(self.run.checkpoint)
         if trainer.is_global_zero:
@@ -73,11 +73,11 @@ class SaveLast(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say in the checkpoint which run it belongs to."""
+        """Add the identity of the run to the checkpoint."""
         checkpoint[IDENTITY] = self.identity
 
     def write_progress(self, trainer: pl.Trainer, epochs: int) -> None:
-        """Write ``training.json``: how far the checkpoint is."""
+        """Write ``training.json``, the progress of the checkpoint."""
         progress = {
             "epochs": epochs,
             "steps": trainer.global_step // max(1, len(trainer.optimizers)),
@@ -100,16 +100,16 @@ def fit(
     """Train to the last epoch, from the last checkpoint of the run if there is one.
 
     Args:
-        module: The method, with fresh weights.
+        module: The method, with initial weights.
         data: The data module.
-        run: Where checkpoints are written.
+        run: The run directory, for checkpoints.
         settings: All settings of the job, without ``auto``. Several ``trainer.devices`` only in a
             process started by :func:`cyclegan_ad.processes.launch.run_in_processes`.
         loggers: Lightning loggers.
-        callbacks: Further callbacks.
+        callbacks: Additional Lightning callbacks.
 
     Raises:
-        UserError: If there is no such device, the last checkpoint is damaged, gone or of another
+        UserError: If the device is missing, the last checkpoint is damaged, missing or of another
             run, a loss becomes NaN or infinite, or a network cannot be compiled.
     """
     chosen = settings.trainer
@@ -123,8 +123,8 @@ def fit(
         processes=chosen.processes,
     )
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for told_otherwise in _NOT_NEWS:
-        warnings.filterwarnings("ignore", message=told_otherwise)
+    for pattern in _EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=pattern)
     identity = identity_of(settings.training(), data)
     save_last = SaveLast(run, chosen.checkpoint_every_n_epochs, identity)
     trainer = pl.Trainer(
@@ -140,7 +140,7 @@ def fit(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         default_root_dir=run.path,
-        # Who started the processes is known; Lightning would guess it from SLURM's variables.
+        # Set explicitly, as Lightning would guess the environment from SLURM variables.
         plugins=[
             TorchElasticEnvironment() if chosen.processes > 1 else LightningEnvironment(),
             WholeCheckpoints(),
@@ -151,7 +151,7 @@ def fit(
     if run.checkpoint.is_file() or noted:
         checkpoint, epochs = run.checkpoint, check_checkpoint(run, identity)
         if epochs != noted and trainer.is_global_zero:
-            print(f"{run.checkpoint} is of epoch {epochs}: resuming after it", flush=True)
+            print(f"{run.checkpoint}: resuming after epoch {epochs}", flush=True)
     exact = arithmetic(device, "float32") if chosen.precision == "32-true" else nullcontext()
     try:
         with exact:
@@ -163,17 +163,17 @@ def fit(
     except torch._dynamo.exc.TorchDynamoException as error:
         first = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"trainer.compile: torch.compile failed ({first}); type the same command with "
+            f"trainer.compile: torch.compile failed ({first}); run the same command with "
             "trainer.compile=false"
         ) from error
     except SIGTERMException as stopped:
-        # Where another program answers the signal (submitit), Lightning leaves with status 0.
+        # If another handler of the signal is installed (submitit), Lightning exits with status 0.
         raise Terminated(signal.SIGTERM) from stopped
     except SystemExit as stopped:
-        # Lightning ends the process itself after Ctrl-C; the command says how to go on.
+        # Lightning exits after Ctrl-C; the command prints its own message instead.
         if isinstance(stopped.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from stopped
         raise
     if trainer.is_global_zero and not run.read_training()["finished"]:
-        # Killed between the last checkpoint and its note: nothing was left to train.
+        # Killed between the last checkpoint and training.json: no epoch was left.
         save_last.write_progress(trainer, trainer.current_epoch)

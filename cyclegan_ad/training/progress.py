@@ -1,4 +1,4 @@
-"""Progress of a training on the terminal: one bar over all epochs."""
+"""Progress bar of a training, over all epochs."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cyclegan_ad.display.terminal import TaskProgress, duration
 
-# What logged losses are called on the terminal: of each line, those that the method has are added.
+# Name on the terminal -> keys of logged losses, of which those that the method has are summed.
 LOSSES: Mapping[str, Sequence[str]] = {
     "cycle": ("loss/cycle_normal", "loss/cycle_abnormal"),
     "contextual": ("loss/contextual",),
@@ -30,13 +30,13 @@ LOSSES: Mapping[str, Sequence[str]] = {
 class TrainingProgress(ProgressBar):
     """One progress bar for the whole training, over all epochs, on the first rank only.
 
-    It shows epoch, share done, losses, pairs a second, time gone and time left. Losses are read
-    at most twice a second, as reading one waits for the device. A training that is continued
-    starts at the share that was done, and its time left follows from the speed since then.
+    It shows the epoch, percentage, losses, pairs per second, elapsed and remaining time. Losses are
+    read at most twice a second, as reading one waits for the device. A resumed training starts at
+    the percentage that was done, and its remaining time is estimated from the speed since then.
 
     Args:
-        console: Where to; standard error by default.
-        clock: Seconds, rising; for tests.
+        console: Console of the bar; default: standard error.
+        clock: Returns a monotonic time in seconds; for tests.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class TrainingProgress(ProgressBar):
     ) -> None:
         super().__init__()
         self._console, self._clock = console, clock
-        self.is_enabled = True  # asked by Lightning
+        self.is_enabled = True  # read by Lightning
         self._progress: TaskProgress | None = None
 
     def disable(self) -> None:
-        """Show nothing; Lightning asks it of all ranks but the first."""
+        """Show nothing; called by Lightning on all ranks but the first."""
         self.is_enabled = False
 
     def print(self, *args: Any, **kwargs: Any) -> None:
@@ -59,7 +59,7 @@ class TrainingProgress(ProgressBar):
             super().print(*args, **kwargs)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start at the epoch the training starts or goes on from."""
+        """Start the bar at the first or the resumed epoch."""
         if not self.is_enabled:
             return
         batches, epochs = trainer.num_training_batches, trainer.max_epochs
@@ -93,7 +93,7 @@ class TrainingProgress(ProgressBar):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Count the batch; show it if it is time to."""
+        """Count the batch, and update the bar if an update is due."""
         if self._progress is None:
             return
         task = self._progress.task
@@ -108,11 +108,11 @@ class TrainingProgress(ProgressBar):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the terminal back before the error is shown."""
+        """Stop the bar before the error is printed."""
         self._stop()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the terminal back."""
+        """Stop the bar."""
         self._stop()
 
     def _stop(self) -> None:
@@ -121,7 +121,7 @@ class TrainingProgress(ProgressBar):
             self._progress = None
 
     def _read_losses(self, trainer: pl.Trainer) -> str:
-        # Only within an epoch: at its end Lightning would reduce over ranks, and wait for them.
+        # Only during an epoch, as at its end Lightning would reduce over all ranks.
         metrics = trainer.callback_metrics
         shown = {
             name: sum(float(metrics[key]) for key in keys if key in metrics)
@@ -132,7 +132,7 @@ class TrainingProgress(ProgressBar):
 
 
 class _EpochProgress(TaskProgress):
-    """A bar with the losses in a line of their own, so that both fit 80 columns."""
+    """Bar with the losses on a separate line, so that both fit 80 columns."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()

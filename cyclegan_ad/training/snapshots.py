@@ -1,4 +1,4 @@
-"""Pictures of fixed test images during training, to watch the reconstructions get better."""
+"""Figures of reconstructions of fixed test images during training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ from cyclegan_ad.tracking.loggers import log_images
 
 
 class ReconstructionSnapshots(Callback):
-    """Every few epochs, draws images, reconstructions and anomaly maps, and logs the picture.
+    """Draw and log images, reconstructions and anomaly maps every few epochs.
 
-    The pictures go to ``figures/epoch_<number>.png`` in the run's directory. Only the first rank
-    draws, and nothing it does waits for the others; no random number is drawn, so that training
-    goes the same way with and without it.
+    The figures are written to ``figures/epoch_<number>.png`` in the run directory, by the first
+    rank only and without synchronisation. No random numbers are used, so the training does not
+    depend on this callback.
 
     Args:
         images: (N, C, H, W) float in [-1, 1], a few of both classes.
-        labels: N classes, 0 normal, 1 abnormal.
+        labels: N labels, 0 normal, 1 abnormal.
         captions: N captions, e.g. file names.
-        run_dir: the run's directory.
-        every_n_epochs: a picture after each that many epochs, >= 1.
+        run_dir: The run directory.
+        every_n_epochs: Epochs between two figures, >= 1.
         masks: (N, H, W) bool, defects to outline, or None.
     """
 
@@ -48,7 +48,7 @@ class ReconstructionSnapshots(Callback):
         self.masks = masks
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw a picture if one is due after this epoch."""
+        """Draw a figure if one is due after this epoch."""
         epoch = trainer.current_epoch + 1
         if not trainer.is_global_zero or epoch % self.every_n_epochs:
             return
@@ -65,7 +65,7 @@ class ReconstructionSnapshots(Callback):
         log_images(trainer.loggers, "reconstructions", path, trainer.fit_loop.total_batch_idx)
 
     def _reconstruct(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Tensor:
-        # Some parts may be in evaluation mode on purpose: each gets back its own.
+        # Some modules may be in eval mode on purpose, so the mode of each is restored.
         assert isinstance(pl_module, Reconstructs)
         modes = {module: module.training for module in pl_module.modules()}
         pl_module.eval()

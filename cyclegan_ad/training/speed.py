@@ -1,4 +1,4 @@
-"""Networks made ready for fast training: compiled, checkpointed or with domains in parallel."""
+"""Speed of training: compilation, activation checkpointing, parallel domains."""
 
 import pytorch_lightning as pl
 import torch
@@ -16,16 +16,16 @@ def prepare_networks(
     activation_checkpointing: bool,
     processes: int,
 ) -> None:
-    """Make the networks of a method ready to be trained fast.
+    """Prepare the networks of a method for training.
 
     Args:
         module: The method, with its weights.
-        device: Where it is going to be trained.
-        compile: Compile the networks.
-        compile_mode: Of torch.compile; ``reduce-overhead`` takes CUDA graphs.
-        activation_checkpointing: Generators compute their activations again in the backward pass:
-            less than half the memory, a third more arithmetic.
-        processes: How many processes train together.
+        device: Device of the training.
+        compile: Whether to compile the networks.
+        compile_mode: Mode of torch.compile; ``reduce-overhead`` uses CUDA graphs.
+        activation_checkpointing: Whether generators recompute activations in the backward pass,
+            with less than half the memory and a third more arithmetic.
+        processes: Number of training processes.
     """
     compiled = compile and compile_networks(module, device, compile_mode)
     if isinstance(module, CycleGAN):
@@ -37,22 +37,22 @@ def prepare_networks(
 
 
 def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -> bool:
-    """Compile each network of a method; where there is no compiler, go on uncompiled.
+    """Compile each network of a method, unless the compiler is missing.
 
-    The names of the weights stay as they are, so checkpoints fit either way.
+    The names of the weights do not change, so checkpoints are compatible.
 
     Args:
         module: The method.
-        device: Where it is going to be trained.
-        mode: Of torch.compile.
+        device: Device of the training.
+        mode: Mode of torch.compile.
 
     Returns:
-        Whether the networks are going to be compiled.
+        Whether the networks will be compiled.
     """
     if missing := missing_compiler(device):
-        print(f"trainer.compile=true: no compiler: {missing}; not compiled")
+        print(f"trainer.compile=true: missing compiler {missing}; networks are not compiled")
         return False
-    # Four networks, frozen or not, at several batch sizes.
+    # Four networks, each with and without gradients, at several batch sizes.
     torch._dynamo.config.recompile_limit = 64
     for network in module.children():
         network.compile(mode=mode)

@@ -1,4 +1,4 @@
-"""One training from its settings: the method built, its loggers opened, fitted."""
+"""Run one training from its settings: open loggers, build the method, fit it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ SNAPSHOT_IMAGES = 3  # of each class
 
 @contextmanager
 def open_loggers(settings: Settings, run: RunDirectory) -> Iterator[Sequence[Logger]]:
-    """The loggers of a job, closed at its end, also when it fails."""
+    """Open the loggers of a job, and close them at the end of the block, also on an error."""
     loggers = build_loggers(
         settings.logger,
         run.path,
@@ -41,9 +41,9 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
     """Build the method and fit it; with several processes, each of them calls this.
 
     Args:
-        settings: All settings of the job, without ``auto``; its run directory is prepared.
+        settings: All settings of the job, without ``auto``; the run directory exists.
         data: The data module, set up.
-        loggers: Where losses and pictures go.
+        loggers: Lightning loggers, for losses and figures.
     """
     run = RunDirectory.of(settings)
     every = settings.trainer.snapshot_every_n_epochs

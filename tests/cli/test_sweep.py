@@ -13,7 +13,7 @@ from states import COMPLETE, RESUMED, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.sweep import Tally, labels_of, outcome_of, settled
+from cyclegan_ad.cli.sweep import JobReporter, completed_job, error_of, label_jobs
 
 SEEDS = (0, 1, 2, 3)
 
@@ -62,12 +62,12 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
 
 
 def test_jobs_are_named_by_what_differs() -> None:
-    assert labels_of([["a=1", "seed=0", "hydra.x=1"], ["a=1", "seed=1", "hydra.x=1"]]) == [
+    assert label_jobs([["a=1", "seed=0", "hydra.x=1"], ["a=1", "seed=1", "hydra.x=1"]]) == [
         "seed=0",
         "seed=1",
     ]
-    assert labels_of([["a=1", "seed=0"]]) == ["a=1 seed=0"]
-    assert labels_of([["a=1", "b=2"], ["a=1", "b=3"], ["a=2", "b=2"]]) == [
+    assert label_jobs([["a=1", "seed=0"]]) == ["a=1 seed=0"]
+    assert label_jobs([["a=1", "b=2"], ["a=1", "b=3"], ["a=2", "b=2"]]) == [
         "a=1 b=2",
         "a=1 b=3",
         "a=2 b=2",
@@ -76,7 +76,7 @@ def test_jobs_are_named_by_what_differs() -> None:
 
 def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     job = Job(lambda settings: None, "train")
-    tally = Tally(job, ["seed=0", "seed=1"])
+    tally = JobReporter(job, ["seed=0", "seed=1"])
     tally.add(1, None, tmp_path / "1.log")
     tally.add(0, "no such dataset")
     out, err = capsys.readouterr()
@@ -86,10 +86,10 @@ def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: 
 
 
 def test_outcomes() -> None:
-    well, refused, broken = settled(), settled(), JobReturn()
+    well, refused, broken = completed_job(), completed_job(), JobReturn()
     refused.return_value = "no such dataset"
     broken.status, broken.return_value = JobStatus.FAILED, KeyError("x")
-    assert [outcome_of(result) for result in (well, refused, broken)] == [
+    assert [error_of(result) for result in (well, refused, broken)] == [
         None,
         "no such dataset",
         "KeyError('x')",
@@ -100,9 +100,9 @@ def test_output_goes_to_a_file_and_comes_back(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from cyclegan_ad.cli.sweep import output_in\n"
+        "from cyclegan_ad.cli.sweep import redirected_output\n"
         "print('before')\n"
-        f"with output_in(Path({str(tmp_path)!r}) / 'deep' / 'log'):\n"
+        f"with redirected_output(Path({str(tmp_path)!r}) / 'deep' / 'log'):\n"
         "    print('within'); print('error', file=sys.stderr); os.system('echo of a child')\n"
         "print('after')"
     )

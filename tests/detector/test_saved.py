@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from cyclegan_ad import __version__
 from cyclegan_ad.detector.saved import (
     detector_fingerprint,
+    differences_from_metrics,
     save_detector,
-    unlike_metrics,
     write_decisions,
 )
 from cyclegan_ad.networks.generator import Generator
@@ -144,7 +144,7 @@ def test_decisions_for_a_detector_that_is_gone_or_damaged(
 ) -> None:
     if content is not None:
         (tmp_path / "detector.json").write_text(content, encoding="latin-1")
-    [doubt] = unlike_metrics(tmp_path, METRICS)
+    [doubt] = differences_from_metrics(tmp_path, METRICS)
     assert_error(doubt, file="detector.json")
     with refuses(file="detector.json", remedy="evaluate run="):
         write_decisions(tmp_path, METRICS)
@@ -154,11 +154,13 @@ def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     write_decisions(tmp_path, METRICS)
     metrics = METRICS | {"fingerprints": {"detector": detector_fingerprint(tmp_path)}}
-    assert unlike_metrics(tmp_path, metrics) == []
+    assert differences_from_metrics(tmp_path, metrics) == []
     path = tmp_path / "detector.json"
     path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
-    assert unlike_metrics(tmp_path, metrics) == ["detector.json: scores is not as in metrics.json"]
-    assert len(unlike_metrics(tmp_path, metrics | {"protocol": "paper"})) == 2
+    assert differences_from_metrics(tmp_path, metrics) == [
+        "detector.json: scores is not as in metrics.json"
+    ]
+    assert len(differences_from_metrics(tmp_path, metrics | {"protocol": "paper"})) == 2
 
 
 @pytest.mark.parametrize("changed", ["size_px", "base_channels", "weights"])
@@ -176,7 +178,7 @@ def test_another_detector_than_the_one_written_with_the_metrics(
         described = json.loads(path.read_text())
         described["network" if changed in NETWORK else "preprocessing"][changed] *= 2
         path.write_text(json.dumps(described))
-    assert unlike_metrics(tmp_path, metrics) == [
+    assert differences_from_metrics(tmp_path, metrics) == [
         "detector: not the one that was written with metrics.json"
     ]
 

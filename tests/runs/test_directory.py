@@ -418,4 +418,4 @@ def test_a_job_of_a_sweep_waits_for_its_turn(
         order.append("first")
     other.join(timeout=60)
     assert order == ["first", "second"]
-    assert said == f"{run.path} is being worked on by another job; waiting\n"
+    assert said == f"{run.path} is in use by another job; waiting until it finishes\n"

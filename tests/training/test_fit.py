@@ -22,7 +22,7 @@ from tiny import draw_folder, overrides, settings
 
 from cyclegan_ad import device
 from cyclegan_ad.build import build_data, build_method
-from cyclegan_ad.endings import Terminated, terminable
+from cyclegan_ad.endings import Terminated, raise_on_signals
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -208,7 +208,7 @@ def test_sigterm_is_passed_on_with_its_status(
     try:
         if handled_elsewhere:  # as by submitit
             signal.signal(signal.SIGTERM, lambda *_: None)
-        around = contextlib.nullcontext() if handled_elsewhere else terminable()
+        around = contextlib.nullcontext() if handled_elsewhere else raise_on_signals()
         with pytest.raises(Terminated) as ended, around:
             train(run, chosen, SendSigterm())
     finally:
