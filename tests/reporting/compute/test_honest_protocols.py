@@ -54,7 +54,7 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
     assert calibrated.max_accuracy is None
     assert crossfit.max_accuracy is not None
     assert len(calibrated.sentences) == 2
-    assert "no abnormal image was missed among 2" in calibrated.sentences[0]
+    assert "the smallest score of 2 abnormal images kept out" in calibrated.sentences[0]
     assert "miss rate below 77.6 % with 95 % confidence" in calibrated.sentences[0]
 
 
