@@ -23,11 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
+from cyclegan_ad.display.drawing import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DPI,
+    map_scale,
+    outline,
+    save_figure,
+)
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
-from cyclegan_ad.reporting.show.data_uris import map_scale
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_metrics
 from experiments.driver import Settings, read_runs, run_driver, whole_number
