@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TILE_PX = 160
 
@@ -46,21 +49,10 @@ def map_uri(anomaly_map: NDArray[np.float32], scale: float) -> str:
     return image_uri(np.ascontiguousarray(colours[:, :, :3]))
 
 
-def histogram_uri(
-    scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, float], name: str
-) -> str:
-    """Draw the scores of both classes with the thresholds (Figure 4) as a data URI.
-
-    Args:
-        scores: (N,) float, raw units.
-        labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: Name -> value.
-        name: Name of the score, for the axis.
-    """
-    from cyclegan_ad.display.histogram import score_figure
-
+def figure_uri(figure: Figure) -> str:
+    """Encode a matplotlib figure as a data URI."""
     buffer = io.BytesIO()
-    score_figure(scores, labels, thresholds, name).savefig(buffer, format="png")
+    figure.savefig(buffer, format="png")
     return _uri("png", buffer.getvalue())
 
 

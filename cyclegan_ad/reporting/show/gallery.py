@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, map_scale
+from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.terminal import percent
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
 from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
-from cyclegan_ad.reporting.show.data_uris import histogram_uri, image_uri, map_uri
+from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, SavedExamples, read_examples
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
@@ -89,7 +90,7 @@ def _distribution(run: Run, column: ScoreColumn) -> Shown:
     thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
     return {
         "score": column.title,
-        "uri": histogram_uri(run.scores[column], run.labels, thresholds, column.column),
+        "uri": figure_uri(score_figure(run.scores[column], run.labels, thresholds, column.column)),
         "alt": f"Histograms of the {column.title} of normal and abnormal test images; "
         f"ZFN threshold {row['zfn_threshold']:.6g}, ACC {row['max_accuracy_threshold']:.6g}",
     }
