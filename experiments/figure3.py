@@ -23,55 +23,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
+from cyclegan_ad.display.drawing import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DPI,
+    map_scale,
+    outline,
+    save_figure,
+)
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
-from cyclegan_ad.reporting.show.data_uris import map_scale
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_metrics
-from experiments.driver import Settings, read_runs, run_driver, whole_number
+from experiments.driver import FIGURE_DEFAULTS, Settings, draw_runs, run_driver, whole_number
 
-DEFAULTS = {
-    "runs": "runs",
-    "run_name": "cyclegan-256",
-    "seed": "0",
-    "dataset": ",".join(paper_table1()),
-    "examples": "2",
-    "out": "figures",
-}
+DEFAULTS = FIGURE_DEFAULTS | {"examples": "2"}
 COLUMNS = ("Image", "Reconstruction", "Squared difference")
 _TILE_INCHES = 1.35
+
+# Image and reconstruction ((H, W) or (H, W, 3) uint8), squared difference ((H, W) float32), mask of
+# the annotated defect ((H, W) bool).
+Tiles = list[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """What the figure shows of one dataset.
+    """Part of the figure for one dataset.
 
     Attributes:
-        title: Its name.
-        tiles: For the normal and for the abnormal class, rows of image, reconstruction ((H, W) or
-            (H, W, 3) uint8), squared difference ((H, W) float32) and mask ((H, W) bool, True where
-            known to be abnormal).
+        title: Name of the dataset.
+        tiles: Rows of the normal and of the abnormal class.
     """
 
     title: str
-    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]]
+    tiles: tuple[list[Tiles], list[Tiles]]
 
 
 def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
-    """Read the examples that a run has kept.
+    """Read the examples that a run has saved.
 
     Raises:
-        UserError: If it has kept none, or its method makes no reconstructions.
+        UserError: If there are none, or the method has no reconstructions.
     """
     saved = read_examples(run_dir, read_metrics(run_dir))
     if saved.reconstructions is None:
         raise UserError(
-            f"{run_dir} has no reconstructions to show, its method makes none; use run_name=NAME "
-            "of a CycleGAN or GANomaly"
+            f"{run_dir} has no reconstructions (its method computes none); set run_name=NAME of a "
+            "CycleGAN or GANomaly"
         )
-    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]] = ([], [])
+    tiles: tuple[list[Tiles], list[Tiles]] = ([], [])
     for label in (0, 1):
         candidates = np.flatnonzero((saved.labels == label) & ~saved.critical)
         count = min(examples, len(candidates))
@@ -85,21 +85,8 @@ def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
     return Strip(dataset_title(dataset), tiles)
 
 
-def _plain(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return image[..., 0] if image.shape[-1] == 1 else image
-
-
 def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
-    """Draw one strip a dataset, normal images left, abnormal ones right, and write a PNG file.
-
-    Args:
-        strips: At least one.
-        source: Names the runs in the line below the figure.
-        path: File to write.
-
-    Returns:
-        ``path``.
-    """
+    """Draw one strip a dataset, normal images left, abnormal ones right, into a PNG file."""
     from matplotlib.figure import Figure
 
     counts = [max(map(len, strip.tiles)) for strip in strips]
@@ -118,7 +105,7 @@ def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
         place, top = axes[top : top + count], top + count
         bar = figure.colorbar(_draw(place, strip), ax=place, extend="max", fraction=0.02, pad=0.01)
         bar.ax.tick_params(labelsize=8)
-    note = f"{source}. Each dataset has a colour scale of its own."
+    note = f"{source}. Each dataset has its own colour scale."
     if any(row[3].any() for strip in strips for row in strip.tiles[1]):
         note += " Outline: the annotated defect."
     figure.supxlabel(note, fontsize=9)
@@ -126,7 +113,7 @@ def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
 
 
 def _draw(axes: Any, strip: Strip) -> Any:
-    """Draw the tiles of a dataset; gives the last map, for its colours."""
+    """Draw the tiles of a dataset; return the last map, for the colour bar."""
     axes[0, 0].set_ylabel(strip.title, fontsize=11)
     scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
     drawn: Any = None
@@ -143,24 +130,9 @@ def _draw(axes: Any, strip: Strip) -> Any:
 
 
 def figure3(settings: Settings) -> list[UserError]:
-    """Draw the figure from the runs that exist.
-
-    Args:
-        settings: Those of the module's help.
-
-    Returns:
-        What is missing, and the command that makes it.
-
-    Raises:
-        UserError: If a setting is wrong.
-    """
+    """Draw the figure from the runs that exist; return an error for each missing run."""
     examples = whole_number(settings, "examples", 1)
-    strips, missing = read_runs(settings, "figure3", partial(read_strip, examples=examples))
-    if strips:
-        path = Path(settings["out"]).expanduser() / f"figure3_{settings['run_name']}.png"
-        source = f"{settings['run_name']}, seed {settings['seed']}"
-        print(f"Written to {draw_strips(strips, source, path)}")
-    return missing
+    return draw_runs(settings, "figure3", partial(read_strip, examples=examples), draw_strips)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whole commands as a user types them: start-up, the demo, training on several devices."""
+"""Times of whole commands: start-up, the demo, training on several devices."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ _UNTIL_FIRST_STEP = (
     "from cyclegan_ad.methods.cyclegan import CycleGAN; from cyclegan_ad.train import train;"
     "CycleGAN.training_step = lambda *_: os._exit(0); run_command(train, 'train')",
 )
-# Case, sample, heading and name in the table, and the time to be met in seconds.
+# Case, sample, heading and name in the table, and the target in seconds.
 _TIMES = (
     ("start_up", "help", "Start-up", "--help", 1.0),
     ("start_up", "mistake", "Start-up", "a configuration error", 1.0),
@@ -37,16 +37,15 @@ _TIMES = (
     ("demo", "demo", "Demo", "training (epochs: {epochs})", 120.0),
     ("demo", "evaluate", "Demo", "evaluation of {images} images", None),
 )
-# Epochs of two trainings; what the first epoch costs beside training is in both.
+# Epochs of two trainings; their difference excludes the overhead of the first epoch.
 _SCALING_EPOCHS = (1, 3)
 
 
 def measure_start_up(timer: Timer, *, jobs: int) -> tuple[Samples, dict[str, Any]]:
-    """Time the answers that need no computation, and trainings until their first step.
+    """Time answers without computation, and trainings on existing demo data to the first step.
 
     Returns:
-        Seconds: ``help``, ``mistake`` (a configuration error), ``import_torch``, and
-        ``first_step`` of so many trainings on demo data that are drawn already.
+        Seconds of ``help``, ``mistake`` (a configuration error), ``import_torch``, ``first_step``.
     """
     ways = {
         "help": partial(run, *_TRAIN, "--help"),
@@ -62,10 +61,10 @@ def measure_start_up(timer: Timer, *, jobs: int) -> tuple[Samples, dict[str, Any
 
 
 def measure_demo(timer: Timer, *, words: Sequence[str]) -> tuple[Samples, dict[str, Any]]:
-    """Time the demo, from an empty cache to its result table, and then its evaluation.
+    """Time the demo from an empty cache to its result table, and its evaluation.
 
     Returns:
-        Seconds: ``demo``, once, and ``evaluate``; ``epochs``, and ``images`` of the test set.
+        Seconds of ``demo`` and ``evaluate``; ``epochs``, and ``images`` of the test set.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs" / DEMO_RUN
@@ -84,7 +83,7 @@ def measure_scaling(
     """Train on the demo data with ``trainer=ddp``, on one device and on all.
 
     Returns:
-        No samples; ``pairs_a_second`` by number of devices, between the first and the last epoch.
+        No samples; ``pairs_a_second`` by number of devices.
     """
     speeds = {}
     for number in (1, devices):
@@ -122,7 +121,7 @@ def _places(folder: str) -> tuple[str, str]:
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the start-up, the demo and the scaling."""
+    """Return the rows of the start-up, the demo and the scaling."""
     found = []
     for case, sample, group, what, at_most_s in _TIMES:
         if case in cases:

@@ -1,4 +1,4 @@
-"""The input pipeline: images decoded on every access against batches of images decoded once."""
+"""Input pipeline: images decoded on every access, compared with images decoded once."""
 
 import tempfile
 from functools import partial
@@ -24,7 +24,7 @@ _NOISE = 4.0  # standard deviation, in grey levels
 def measure_input(
     timer: Timer, *, files: int, file_px: int, size_px: int, batch_size: int, copies: int
 ) -> tuple[Samples, dict[str, Any]]:
-    """Time how fast training gets its images, each way with its own transfer to the device.
+    """Time the input of a training, including the transfer to the device.
 
     Returns:
         Seconds an image: ``reference`` (decoded and resized on every access), ``batches`` (ours,
@@ -60,10 +60,7 @@ def measure_input(
 
 
 def write_photographs(root: Path, number: int, size_px: int) -> list[Path]:
-    """Write PNG files that cost what a camera's do, with shading and noise, of both classes.
-
-    Only the first few are drawn; the others are copies of them.
-    """
+    """Write PNG files of both classes with shading and noise; most are copies of a few."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0 : 1 : complex(size_px), 0 : 1 : complex(size_px)]
     shading = 90 + 60 * np.stack([x * y, (1 - x) * y, x * (1 - y)], axis=-1)
@@ -109,7 +106,7 @@ def _our_epochs(data: AnomalyDataModule, device: torch.device) -> Call:
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the input pipeline."""
+    """Return the rows of the input pipeline."""
     if "input" not in cases:
         return []
     settings, samples = cases["input"]["settings"], cases["input"]["samples"]

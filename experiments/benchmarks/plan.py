@@ -1,25 +1,25 @@
-"""Which cases are measured on which machine, in which order, and how long they may take."""
+"""Cases of a machine in order of importance, and their time limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# The difference of the two batch sizes is the memory of a pair: what else a step needs is in both.
+# The difference of the two batch sizes is the memory of a pair.
 MEMORY_BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
 class Case:
-    """What one process measures.
+    """Measurement of one process.
 
     Attributes:
-        name: Key in the record, and name for people.
-        kind: What measures it, see :mod:`experiments.benchmarks.runner`.
-        settings: Arguments of what measures it.
+        name: Key in the record.
+        kind: Function that measures it, see :mod:`experiments.benchmarks.runner`.
+        settings: Arguments of that function.
         budget_s: Seconds for its rounds, see :class:`experiments.benchmarks.timing.Timer`.
-        min_rounds: Rounds that are made in any case.
-        overhead_s: Seconds beside the rounds: start of the process, warm-up, compilation.
-        quick: Whether the short benchmark has it, too.
+        min_rounds: Smallest number of rounds.
+        overhead_s: Seconds outside the rounds: start of the process, warm-up, compilation.
+        quick: Whether it is part of the short benchmark.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Case:
 
     @property
     def expected_s(self) -> float:
-        """Seconds that it probably takes."""
+        """Expected duration in seconds."""
         return self.budget_s + self.overhead_s
 
 
 def limit_s(device: str, *, quick: bool) -> float:
-    """Seconds that the whole benchmark may take."""
+    """Return the time limit of the whole benchmark in seconds."""
     return 165.0 if quick else {"cpu": 880.0, "cuda": 460.0}[device]
 
 
@@ -46,9 +46,9 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
 
     Args:
         device: ``cpu`` or ``cuda``.
-        bf16: Whether it computes in bfloat16.
+        bf16: Whether the device computes in bfloat16.
         devices: Number of such devices.
-        quick: Only the short benchmark.
+        quick: Whether to list only the short benchmark.
     """
     ways = ["reference", "float32", *(["bf16"] if bf16 else [])]
     fast = ["reference", ways[-1]]

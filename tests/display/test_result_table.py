@@ -137,7 +137,7 @@ def test_what_is_not_as_in_the_paper_stands_below_its_figures() -> None:
     print_result(metrics, unlike, Console(file=out, width=80, highlight=False))
     text = " ".join(out.getvalue().split())
     assert "paper‡ 84.08±4.81" in text
-    assert f"‡ Not as in the paper: {', '.join(unlike)}." in text
+    assert f"‡ Different from the paper: {', '.join(unlike)}." in text
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert "‡" not in printed(metrics)
 

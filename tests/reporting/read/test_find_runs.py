@@ -172,7 +172,7 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
         ("cyclegan-64/screw/seed0, score peak_2px", "is missing in scores.csv"),
         ("cyclegan-64/screw/seed0, crossfit, score fid", "no file supports it"),
-        ("cyclegan-64/screw/seed0, score fid", "stands in scores.csv alone"),
+        ("cyclegan-64/screw/seed0, score fid", "is only in scores.csv"),
     ]
 
 
