@@ -86,8 +86,8 @@ def other_test_set(path: Path) -> None:
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
         (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
-        (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
-        (lambda path: change_metrics(path, protocols=None), "protocols is None"),
+        (lambda path: change_metrics(path, seed="0"), "invalid seed='0'"),
+        (lambda path: change_metrics(path, protocols=None), "invalid protocols=None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
         (
             lambda path: change_metrics(path, dataset="tile"),
@@ -96,7 +96,7 @@ def other_test_set(path: Path) -> None:
         (lambda path: change_metrics(path, test_normal=13), "test_normal is 12 and 13"),
         (cut_last_line, "test_abnormal is 11 and 12"),
         (shift_scores, "0.5 computed from the scores"),
-        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, 0."),
+        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, but 0."),
         (other_test_set, "disagree on the test images"),
     ],
 )
