@@ -258,7 +258,7 @@ def test_a_file_in_the_place_of_a_run_is_refused(settings: Settings) -> None:
     run.path.parent.mkdir(parents=True)
     run.path.write_text("a file")
     for overwrite in (False, True):
-        with pytest.raises(UserError, match=r"is a file; choose another place"):
+        with pytest.raises(UserError, match=r"is a file; use another path"):
             run.claim(changed(settings, "overwrite", overwrite))
 
 
