@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.locate import dataset_folder, images_left_out
+from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import METHODS
@@ -25,16 +25,16 @@ def build_data(settings: Settings) -> AnomalyDataModule:
     return AnomalyDataModule(
         name=dataset.name,
         layout=dataset.layout,
-        root=dataset_folder(dataset, settings.data_dir, settings.cache_dir),
+        root=find_dataset_folder(dataset, settings.data_dir, settings.cache_dir),
         channels=dataset.channels,
         size_px=settings.resolution,
         seed=settings.seed,
         batch_size=dataset.batch_size,
         copies_per_epoch=dataset.copies_per_epoch,
         augmentation=dataset.augmentation,
-        sides=settings.entry.train_classes,
+        classes=settings.entry.train_classes,
         calibration_fraction=settings.protocol.calibration_fraction,
-        exclude=images_left_out(dataset.exclude),
+        exclude=read_exclude_list(dataset.exclude),
         skip_unreadable=dataset.skip_unreadable,
         storage=dataset.storage,
         memory_limit_mib=dataset.memory_limit_mib,

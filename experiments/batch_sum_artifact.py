@@ -1,15 +1,16 @@
-"""Where the PatchCore column of the paper's Table 2 comes from.
+"""Reproduce the PatchCore column of the paper's Table 2 with a perfect detector.
 
   python -m experiments.batch_sum_artifact
-  python -m experiments.batch_sum_artifact batch_size=1      the same without the batches
+  python -m experiments.batch_sum_artifact batch_size=1      the same without batches
 
 Scores a simulated perfect detector (0.8 for each normal, 1.0 for each abnormal image) as the
-published code of the paper scored PatchCore and PaDiM, and each image by itself.
+published code of the paper scored PatchCore and PaDiM, and each image separately.
 
 Settings (change with name=value):
   batch_size=16     images in a batch
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
@@ -28,7 +29,7 @@ DEFAULTS = {"batch_size": str(PAPER_BATCH_SIZE)}
 NORMAL_SCORE, ABNORMAL_SCORE = 0.8, 1.0
 
 EXPLANATION = (
-    "The published code summed the anomaly map over all images of a batch and gave this sum to "
+    "The published code summed the anomaly map over all images of a batch and assigned this sum to "
     "each of them. Normal and abnormal images were loaded separately, so the last batch of each "
     "class is smaller and its sum lower. The abnormal images of the last batch then score below "
     "the full batches of normal ones: a threshold that misses none of them (ZFN) rejects nearly "
@@ -46,14 +47,15 @@ class Row:
     """One dataset.
 
     Attributes:
-        dataset: Its name.
+        dataset: Name of the dataset.
         images: Test images of each class behind Table 2.
         last_batch: Number of images in the last batch.
-        by_image: The perfect detector, each image scored by itself.
+        by_image: The perfect detector, each image scored separately.
         by_batch: The same detector with the sum of the batch.
         swapped: As `by_batch`, but the last batch of normal images outscores that of abnormal ones.
-        patchcore: Published ZFN and best accuracy.
-        padim: Published ZFN and best accuracy.
+        patchcore: Published means of PatchCore.
+        patchcore_std: Published standard deviations of PatchCore.
+        padim: Published means of PaDiM.
     """
 
     dataset: str
@@ -62,36 +64,28 @@ class Row:
     by_image: Accuracies
     by_batch: Accuracies
     swapped: Accuracies
-    patchcore: tuple[PaperFigure, PaperFigure]
-    padim: tuple[PaperFigure, PaperFigure]
+    patchcore: Accuracies
+    patchcore_std: Accuracies
+    padim: Accuracies
 
     @property
     def agrees(self) -> bool:
         """Whether both published means of PatchCore are those of the perfect detector."""
-        return rounded(self.by_batch) == means(self.patchcore)
-
-    @property
-    def bounds_padim(self) -> bool:
-        """Whether no published mean of PaDiM is higher than that of the perfect detector."""
-        pairs = zip(means(self.padim), rounded(self.by_batch), strict=True)
-        return all(published <= most for published, most in pairs)
+        return rounded(self.by_batch) == self.patchcore
 
     def runs_swapped(self) -> list[int]:
-        """In how many of the 5 runs the last batches may have been swapped.
-
-        Returns:
-            The numbers that give the published means and deviations, all to 2 digits.
-        """
-        published = [(figure.mean_percent, figure.std_percent) for figure in self.patchcore]
-        return [number for number in range(1, PAPER_RUNS) if self._statistics(number) == published]
-
-    def _statistics(self, number: int) -> list[tuple[float, float]]:
-        runs = [self.swapped] * number + [self.by_batch] * (PAPER_RUNS - number)
-        return [(round(fmean(p), 2), round(pstdev(p), 2)) for p in zip(*runs, strict=True)]
+        """Return the numbers of swapped runs that give the published means and deviations."""
+        published = list(zip(self.patchcore, self.patchcore_std, strict=True))
+        fitting = []
+        for number in range(1, PAPER_RUNS):
+            runs = [self.swapped] * number + [self.by_batch] * (PAPER_RUNS - number)
+            if [rounded((fmean(p), pstdev(p))) for p in zip(*runs, strict=True)] == published:
+                fitting.append(number)
+        return fitting
 
 
 def batch_sums(scores: ArrayLike, batch_size: int) -> NDArray[np.float64]:
-    """Give each image the sum of the scores of its batch, as the published code did.
+    """Return for each image the sum of the scores of its batch, as the published code did.
 
     Args:
         scores: (N,) real, of the images of one loader in its order.
@@ -122,6 +116,7 @@ def simulate(dataset: str, batch_size: int) -> Row:
     last_batch = (images - 1) % batch_size + 1
     outscored, outscoring = abnormal.copy(), normal.copy()
     outscored[-last_batch:], outscoring[-last_batch:] = NORMAL_SCORE, ABNORMAL_SCORE
+    (zfn, best), (padim_zfn, padim_best) = _paper("patchcore", dataset), _paper("padim", dataset)
     return Row(
         dataset=dataset,
         images=images,
@@ -129,8 +124,9 @@ def simulate(dataset: str, batch_size: int) -> Row:
         by_image=judge(normal, abnormal),
         by_batch=judge(batch_sums(normal, batch_size), batch_sums(abnormal, batch_size)),
         swapped=judge(batch_sums(outscoring, batch_size), batch_sums(outscored, batch_size)),
-        patchcore=_paper("patchcore", dataset),
-        padim=_paper("padim", dataset),
+        patchcore=(zfn.mean_percent, best.mean_percent),
+        patchcore_std=(zfn.std_percent, best.std_percent),
+        padim=(padim_zfn.mean_percent, padim_best.mean_percent),
     )
 
 
@@ -141,38 +137,24 @@ def _paper(method: str, dataset: str) -> tuple[PaperFigure, PaperFigure]:
     return zfn, best
 
 
-def means(figures: tuple[PaperFigure, PaperFigure]) -> Accuracies:
-    """Means of published accuracies."""
-    return figures[0].mean_percent, figures[1].mean_percent
-
-
 def rounded(found: Accuracies) -> Accuracies:
     """Round to the two digits that the paper prints."""
     return round(found[0], 2), round(found[1], 2)
 
 
 def batch_sum_artifact(settings: Settings) -> list[UserError]:
-    """Compute and print the table.
-
-    Args:
-        settings: ``batch_size``.
-
-    Returns:
-        Nothing is ever left out.
-
-    Raises:
-        UserError: If the batch size is not an integer.
-    """
+    """Compute and print the table; nothing is ever left out."""
     batch_size = whole_number(settings, "batch_size", 1)
     rows = [simulate(dataset, batch_size) for dataset in paper_table1()]
     lines = [
-        "A perfect detector, and the paper's figures: ZFN / best accuracy, %",
+        "ZFN / best accuracy in percent: a perfect detector with images scored alone or by the sum "
+        f"of their batch of {batch_size}, and the paper.",
         "",
-        f"| Dataset | Test | Last batch | Each alone | Sum over {batch_size} | PatchCore | PaDiM |",
+        "| Dataset | Test | Last | Alone | Batch | PatchCore | PaDiM |",
         f"| --- |{' ---: |' * 6}",
     ]
     for row in rows:
-        found = (row.by_image, row.by_batch, means(row.patchcore), means(row.padim))
+        found = (row.by_image, row.by_batch, row.patchcore, row.padim)
         cells = [row.dataset, str(row.images), str(row.last_batch), *map(_short, found)]
         lines.append(f"| {' | '.join(cells)} |")
     other = f"The paper's figures are from batches of {PAPER_BATCH_SIZE}."
@@ -182,23 +164,26 @@ def batch_sum_artifact(settings: Settings) -> list[UserError]:
 
 
 def compare(rows: list[Row]) -> list[str]:
-    """Say which published figures the simulation gives."""
-    exact = [row.dataset for row in rows if row.agrees]
-    lines = [f"PatchCore, equal to the last digit: {_listed(exact)}."]
+    """Describe which published figures the simulation reproduces."""
+    lines = [f"PatchCore, equal to the last digit: {_listed(r for r in rows if r.agrees)}."]
     for row in rows:
         if not row.agrees:
-            figures = [f"{f.mean_percent:.2f}±{f.std_percent:.2f}" for f in row.patchcore]
-            published = " / ".join(figures)
-            simulated = _short(row.by_batch)
+            pairs = zip(row.patchcore, row.patchcore_std, strict=True)
+            published = " / ".join(f"{mean:.2f}±{std:.2f}" for mean, std in pairs)
             lines.append(
-                f"{row.dataset}: {simulated} simulated, {published} published. {_reason(row)}"
+                f"{row.dataset}: {_short(row.by_batch)} simulated, {published} published. "
+                f"{_reason(row)}"
             )
-    equal = [row.dataset for row in rows if rounded(row.by_batch) == means(row.padim)]
-    higher = [row.dataset for row in rows if not row.bounds_padim]
+    equal = [row for row in rows if rounded(row.by_batch) == row.padim]
+    higher = [
+        row
+        for row in rows
+        if any(p > most for p, most in zip(row.padim, rounded(row.by_batch), strict=True))
+    ]
     return [
         *lines,
         f"PaDiM, equal to the last digit: {_listed(equal)}; higher than the simulated detector: "
-        f"{_listed(higher)}. Elsewhere errors of its own may add to those of the sum.",
+        f"{_listed(higher)}. Elsewhere its own errors may add to those of the sum.",
     ]
 
 
@@ -221,8 +206,8 @@ def _short(found: Accuracies) -> str:
     return "/".join("100" if percent == 100 else f"{percent:.2f}" for percent in found)
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) if names else "none"
+def _listed(rows: Iterable[Row]) -> str:
+    return ", ".join(row.dataset for row in rows) or "none"
 
 
 if __name__ == "__main__":

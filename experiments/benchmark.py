@@ -1,11 +1,11 @@
-"""How fast this machine trains and scores, compared with a reference implementation.
+"""Measure training and scoring on this machine, compared with a reference implementation.
 
   python -m experiments.benchmark             every case: 15 minutes on a CPU, 8 on a GPU
   python -m experiments.benchmark --quick     the most important ones, in 3 minutes
   python -m experiments.benchmarks.readme     put the recorded results into the documentation
 
 Times a reference implementation and this package alternately; close other programs. Each case runs
-in a process of its own. Cases that would exceed these times are left out, and named.
+in a process of its own. Cases that would exceed these times are left out and listed.
 
 Writes benchmark_<machine>.json (every sample, with versions and processor), .md (the table) and
 .png (cost by batch and image size); quick ones end in _quick.
@@ -37,11 +37,11 @@ def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
     """Measure the cases of this machine, print the table and write the record.
 
     Args:
-        settings: Those of the module's help.
+        settings: Settings of the module's help.
         ask: Measures a case.
 
     Returns:
-        The cases that failed.
+        An error for each case that failed.
     """
     start = monotonic()
     if settings["quick"] not in ("true", "false"):
@@ -64,7 +64,7 @@ def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
         return []
     wanted = names if settings["case"] == "all" else settings["case"].split(",")
     if unknown := set(wanted).difference(names):
-        raise UserError(f"invalid case={min(unknown)}: no such case; case=list names them")
+        raise UserError(f"invalid case={min(unknown)}: expected one of those that case=list prints")
     chosen = [case for case in cases if case.name in wanted]
     progress = standard_error()
     allowed_s = limit_s(device, quick=quick)
@@ -88,7 +88,7 @@ def benchmark(settings: Settings, ask: Ask = ask_worker) -> list[UserError]:
 
 
 def main() -> None:
-    """Run the benchmark with the words of the command line."""
+    """Run the benchmark with the arguments of the command line."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running case is stopped
     os.environ["OMP_NUM_THREADS"] = str(cpu_count())  # inherited by all that is measured
     sys.argv[1:] = ["quick=true" if word == "--quick" else word for word in sys.argv[1:]]

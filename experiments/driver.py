@@ -1,4 +1,4 @@
-"""What the scripts share: settings given as name=value, help, errors of one line, runs to read."""
+"""Common parts of the drivers: name=value settings, help, one-line errors, runs to read."""
 
 import re
 import shlex
@@ -8,25 +8,33 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from rich.console import Console
 from rich.markdown import Markdown
 
 from cyclegan_ad.composing import conf_dir
+from cyclegan_ad.display.terminal import standard_output
 from cyclegan_ad.errors import UserError
-
-_PIPED_COLUMNS = 80
+from cyclegan_ad.reference.paper import paper_table1
 
 Found = TypeVar("Found")
 Settings = dict[str, str]
+
+# Defaults of the drivers that draw a figure from runs.
+FIGURE_DEFAULTS = {
+    "runs": "runs",
+    "run_name": "cyclegan-256",
+    "seed": "0",
+    "dataset": ",".join(paper_table1()),
+    "out": "figures",
+}
 
 
 def run_driver(
     task: Callable[[Settings], Iterable[UserError]], defaults: Mapping[str, str], help_text: str
 ) -> None:
-    """Run a script with the words of the command line; exit code 1 if anything is wrong.
+    """Run a driver with the arguments of the command line; the exit code of an error is 1.
 
     Args:
-        task: Called with the settings; returns what it had to leave out.
+        task: Called with the settings; returns an error for everything left out.
         defaults: Name and default of each setting.
         help_text: Text of ``--help``.
     """
@@ -40,7 +48,7 @@ def run_driver(
         problems = [error]
     except OSError as error:
         problems = [
-            UserError(f"{error.filename}: {error.strerror}; choose another place with out=PATH")
+            UserError(f"{error.filename}: {error.strerror}; set another folder with out=PATH")
         ]
     sys.stdout.flush()
     for problem in problems:
@@ -50,7 +58,7 @@ def run_driver(
 
 
 def read_words(words: Sequence[str], defaults: Mapping[str, str]) -> Settings:
-    """Read settings from the command line; the last of a repeated one counts.
+    """Read settings from the command line; the last value of a repeated setting is used.
 
     Raises:
         UserError: For a word that is not name=value, or an unknown name.
@@ -62,25 +70,25 @@ def read_words(words: Sequence[str], defaults: Mapping[str, str]) -> Settings:
     for word in words:
         name, _, value = word.partition("=")
         if not value:
-            raise UserError(f"cannot read {word!r}: expected name=value, see --help")
+            raise UserError(f"invalid argument {word!r}: expected name=value, see --help")
         if name not in defaults:
-            raise UserError(f"unknown setting {name}; choose one of {', '.join(defaults)}")
+            raise UserError(f"unknown setting {name}: expected one of {', '.join(defaults)}")
         settings[name] = value
     return settings
 
 
 def choose_datasets(settings: Settings, choices: Iterable[str]) -> list[str]:
-    """Read the names in the setting ``dataset``; UserError if one is not among the choices."""
+    """Read the names in ``dataset``; raise UserError for one that is not among the choices."""
     choices = list(choices)
     names = list(dict.fromkeys(settings["dataset"].split(",")))
     for name in names:
         if name not in choices:
-            raise UserError(f"invalid dataset={name}: choose some of {', '.join(choices)}")
+            raise UserError(f"invalid dataset={name}: expected some of {', '.join(choices)}")
     return names
 
 
 def whole_number(settings: Settings, name: str, smallest: int) -> int:
-    """Read an integer setting; UserError if it is something else, or too small."""
+    """Read an integer setting; raise UserError for another value, or a smaller one."""
     text = settings[name]
     if not re.fullmatch(r"\d+", text, flags=re.ASCII) or int(text) < smallest:
         raise UserError(f"invalid {name}={text}: expected an integer >= {smallest}")
@@ -99,12 +107,13 @@ def read_runs(
     """Read a finished run of each dataset, for a figure.
 
     Args:
-        settings: ``dataset``, ``runs``, ``run_name`` and ``seed`` choose the runs.
+        settings: ``dataset``, ``runs``, ``run_name`` and ``seed`` select the runs.
         experiment: Experiment that trains them.
         read: Called with the directory of a run and the name of its dataset.
 
     Returns:
-        What was read; and what is missing, with the command that makes it where it is known.
+        The results of ``read``; and an error for each missing run, with the command that trains it
+        if that is known.
     """
     name, seed = settings["run_name"], whole_number(settings, "seed", 0)
     found: list[Found] = []
@@ -113,7 +122,7 @@ def read_runs(
         run_dir = Path(settings["runs"]).expanduser() / name / dataset / f"seed{seed}"
         try:
             if not (run_dir / "metrics.json").is_file():
-                remedy = "choose others with run_name=NAME, seed=N or runs=PATH"
+                remedy = "set run_name=NAME, seed=N or runs=PATH"
                 if (conf_dir() / "column" / f"{name}.yaml").is_file():
                     words = [f"+experiment={experiment}", f"+column={name}", f"dataset={dataset}"]
                     words += [f"seed={seed}", f"runs={settings['runs']}"]
@@ -126,9 +135,33 @@ def read_runs(
     return found, missing
 
 
+def draw_runs(
+    settings: Settings,
+    experiment: str,
+    read: Callable[[Path, str], Found],
+    draw: Callable[[list[Found], str, Path], Path],
+    suffix: str = "",
+) -> list[UserError]:
+    """Draw a figure from the runs that exist, and print the name of the file.
+
+    Args:
+        settings: Settings of :func:`read_runs`, and ``out``.
+        experiment: Experiment that trains the runs; start of the file name.
+        read: Reads a run.
+        draw: Called with all that was read, the name of the runs and the file to write.
+        suffix: End of the file name.
+
+    Returns:
+        An error for each missing run.
+    """
+    found, missing = read_runs(settings, experiment, read)
+    if found:
+        name = f"{experiment}_{settings['run_name']}{suffix}.png"
+        source = f"{settings['run_name']}, seed {settings['seed']}"
+        print(f"Written to {draw(found, source, Path(settings['out']).expanduser() / name)}")
+    return missing
+
+
 def print_markdown(text: str) -> None:
-    """Print Markdown to standard output; 80 columns wide where there is no terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=max(_PIPED_COLUMNS, console.width))
-    console.print(Markdown(text))
+    """Print Markdown to standard output."""
+    standard_output().print(Markdown(text))

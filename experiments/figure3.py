@@ -23,55 +23,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, outline, save_figure
+from cyclegan_ad.display.drawing import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DPI,
+    map_scale,
+    outline,
+    save_figure,
+)
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
-from cyclegan_ad.reporting.show.data_uris import map_scale
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_metrics
-from experiments.driver import Settings, read_runs, run_driver, whole_number
+from experiments.driver import FIGURE_DEFAULTS, Settings, draw_runs, run_driver, whole_number
 
-DEFAULTS = {
-    "runs": "runs",
-    "run_name": "cyclegan-256",
-    "seed": "0",
-    "dataset": ",".join(paper_table1()),
-    "examples": "2",
-    "out": "figures",
-}
+DEFAULTS = FIGURE_DEFAULTS | {"examples": "2"}
 COLUMNS = ("Image", "Reconstruction", "Squared difference")
 _TILE_INCHES = 1.35
+
+# Image and reconstruction ((H, W) or (H, W, 3) uint8), squared difference ((H, W) float32), mask of
+# the annotated defect ((H, W) bool).
+Tiles = list[NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """What the figure shows of one dataset.
+    """Part of the figure for one dataset.
 
     Attributes:
-        title: Its name.
-        tiles: For the normal and for the abnormal class, rows of image, reconstruction ((H, W) or
-            (H, W, 3) uint8), squared difference ((H, W) float32) and mask ((H, W) bool, True where
-            known to be abnormal).
+        title: Name of the dataset.
+        tiles: Rows of the normal and of the abnormal class.
     """
 
     title: str
-    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]]
+    tiles: tuple[list[Tiles], list[Tiles]]
 
 
 def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
-    """Read the examples that a run has kept.
+    """Read the examples that a run has saved.
 
     Raises:
-        UserError: If it has kept none, or its method makes no reconstructions.
+        UserError: If there are none, or the method has no reconstructions.
     """
     saved = read_examples(run_dir, read_metrics(run_dir))
     if saved.reconstructions is None:
         raise UserError(
-            f"{run_dir} has no reconstructions to show, its method makes none; use run_name=NAME "
-            "of a CycleGAN or GANomaly"
+            f"{run_dir} has no reconstructions (its method computes none); set run_name=NAME of a "
+            "CycleGAN or GANomaly"
         )
-    tiles: tuple[list[list[NDArray[Any]]], list[list[NDArray[Any]]]] = ([], [])
+    tiles: tuple[list[Tiles], list[Tiles]] = ([], [])
     for label in (0, 1):
         candidates = np.flatnonzero((saved.labels == label) & ~saved.critical)
         count = min(examples, len(candidates))
@@ -85,78 +85,54 @@ def read_strip(run_dir: Path, dataset: str, examples: int) -> Strip:
     return Strip(dataset_title(dataset), tiles)
 
 
-def _plain(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return image[..., 0] if image.shape[-1] == 1 else image
-
-
 def draw_strips(strips: list[Strip], source: str, path: Path) -> Path:
-    """Draw one strip a dataset, normal images left, abnormal ones right, and write a PNG file.
-
-    Args:
-        strips: At least one.
-        source: Names the runs in the line below the figure.
-        path: File to write.
-
-    Returns:
-        ``path``.
-    """
+    """Draw one strip a dataset, normal images left, abnormal ones right, into a PNG file."""
     from matplotlib.figure import Figure
 
-    rows = [max(map(len, strip.tiles)) for strip in strips]
-    width, height = 2 * len(COLUMNS) * _TILE_INCHES + 1.2, sum(rows) * _TILE_INCHES + 1.0
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    parts = figure.subfigures(len(strips), 1, height_ratios=rows, squeeze=False)[:, 0]
-    for number, (part, strip, count) in enumerate(zip(parts, strips, rows, strict=True)):
-        axes = part.subplots(count, 2 * len(COLUMNS), squeeze=False)
-        part.supylabel(strip.title, fontsize=11)
-        scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
-        for empty in axes.flat:
-            empty.set_axis_off()
-        drawn: Any = None
-        for label, tiles in enumerate(strip.tiles):
-            for at, row in enumerate(tiles):
-                for column, name in enumerate(COLUMNS):
-                    tile = axes[at, label * len(COLUMNS) + column]
-                    look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
-                    if name == "Squared difference":
-                        look = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
-                    drawn = tile.imshow(row[column], interpolation="nearest", **look)
-                    if label and name != "Reconstruction":
-                        outline(tile, row[3], 0.9)
-        part.colorbar(drawn, ax=axes, extend="max", fraction=0.02, pad=0.01).ax.tick_params(
-            labelsize=8
-        )
-        if number == 0:
-            for column, tile in enumerate(axes[0]):
-                label, kind = divmod(column, len(COLUMNS))
-                title = f"{CLASS_NAMES[label].capitalize()}\n{COLUMNS[kind]}"
-                tile.set_title(title, fontsize=9, color=CLASS_COLOURS[label])
-    note = f"{source}. Each dataset has a colour scale of its own."
+    counts = [max(map(len, strip.tiles)) for strip in strips]
+    size = (2 * len(COLUMNS) * _TILE_INCHES + 1.2, sum(counts) * _TILE_INCHES + 1.0)
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    axes = figure.subplots(sum(counts), 2 * len(COLUMNS), squeeze=False)
+    for empty in axes.flat:
+        empty.set(xticks=[], yticks=[])
+        empty.spines[:].set_visible(False)
+    for column, tile in enumerate(axes[0]):
+        label, kind = divmod(column, len(COLUMNS))
+        title = f"{CLASS_NAMES[label].capitalize()}\n{COLUMNS[kind]}"
+        tile.set_title(title, fontsize=9, color=CLASS_COLOURS[label])
+    top = 0
+    for strip, count in zip(strips, counts, strict=True):
+        place, top = axes[top : top + count], top + count
+        bar = figure.colorbar(_draw(place, strip), ax=place, extend="max", fraction=0.02, pad=0.01)
+        bar.ax.tick_params(labelsize=8)
+    note = f"{source}. Each dataset has its own colour scale."
     if any(row[3].any() for strip in strips for row in strip.tiles[1]):
         note += " Outline: the annotated defect."
     figure.supxlabel(note, fontsize=9)
     return save_figure(figure, path)
 
 
+def _draw(axes: Any, strip: Strip) -> Any:
+    """Draw the tiles of a dataset; return the last map, for the colour bar."""
+    axes[0, 0].set_ylabel(strip.title, fontsize=11)
+    scale = map_scale(np.stack([row[2] for tiles in strip.tiles for row in tiles]))
+    drawn: Any = None
+    for label, tiles in enumerate(strip.tiles):
+        for row, places in zip(tiles, axes[:, label * len(COLUMNS) :], strict=False):
+            for name, picture, tile in zip(COLUMNS, row, places, strict=False):
+                colours: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
+                if name == "Squared difference":
+                    colours = {"cmap": "inferno", "vmin": 0.0, "vmax": scale}
+                drawn = tile.imshow(picture, interpolation="nearest", **colours)
+                if label and name != "Reconstruction":
+                    outline(tile, row[3], 0.9)
+    return drawn
+
+
 def figure3(settings: Settings) -> list[UserError]:
-    """Draw the figure from the runs that exist.
-
-    Args:
-        settings: Those of the module's help.
-
-    Returns:
-        What is missing, and the command that makes it.
-
-    Raises:
-        UserError: If a setting is wrong.
-    """
+    """Draw the figure from the runs that exist; return an error for each missing run."""
     examples = whole_number(settings, "examples", 1)
-    strips, missing = read_runs(settings, "figure3", partial(read_strip, examples=examples))
-    if strips:
-        path = Path(settings["out"]).expanduser() / f"figure3_{settings['run_name']}.png"
-        source = f"{settings['run_name']}, seed {settings['seed']}"
-        print(f"Written to {draw_strips(strips, source, path)}")
-    return missing
+    return draw_runs(settings, "figure3", partial(read_strip, examples=examples), draw_strips)
 
 
 if __name__ == "__main__":

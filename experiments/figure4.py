@@ -26,24 +26,11 @@ from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_fi
 from cyclegan_ad.display.histogram import draw_scores
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import summarise
-from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.reporting.labels import dataset_title
 from cyclegan_ad.runs.results import read_scores
-from experiments.driver import Settings, read_runs, run_driver
+from experiments.driver import FIGURE_DEFAULTS, Settings, draw_runs, run_driver
 
-DEFAULTS = {
-    "runs": "runs",
-    "run_name": "cyclegan-256",
-    "seed": "0",
-    "dataset": ",".join(paper_table1()),
-    "score": "sse",
-    "out": "figures",
-}
-# Entries of a summary by name of the threshold.
-THRESHOLDS = {
-    "ZFN": ("zfn_threshold", "zfn_accuracy"),
-    "ACC": ("max_accuracy_threshold", "max_accuracy"),
-}
+DEFAULTS = FIGURE_DEFAULTS | {"score": "sse"}
 _FONT_SIZE = 8.5
 
 
@@ -72,29 +59,19 @@ def read_distribution(run_dir: Path, dataset: str, score: str) -> Distribution:
     columns = [name for name in rows[0] if name not in ("path", "label")]
     if score not in columns:
         raise UserError(
-            f"invalid score={score}: {path} has {', '.join(columns)}; to add a score: "
-            f"python -m cyclegan_ad.evaluate run={run_dir} score=NAME"
+            f"invalid score={score}: expected one of {', '.join(columns)} in {path}; to add a "
+            f"score: python -m cyclegan_ad.evaluate run={run_dir} score=NAME"
         )
     found = Distribution(
         dataset_title(dataset), [row[score] for row in rows], [row["label"] for row in rows]
     )
     if len(set(found.labels)) < 2:
-        raise UserError(f"{path} has images of one class only; evaluate it again")
+        raise UserError(f"{path} has images of one class only; evaluate the run again")
     return found
 
 
-def draw_distributions(found: list[Distribution], score: str, source: str, path: Path) -> Path:
-    """Draw one histogram a dataset and write a PNG file.
-
-    Args:
-        found: At least one.
-        score: Column of scores.csv.
-        source: Names the runs in the line below the figure.
-        path: File to write.
-
-    Returns:
-        ``path``.
-    """
+def draw_distributions(found: list[Distribution], source: str, path: Path, score: str) -> Path:
+    """Draw one histogram a dataset into a PNG file."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -122,36 +99,21 @@ def draw_distributions(found: list[Distribution], score: str, source: str, path:
 def _draw(axes: Any, found: Distribution) -> None:
     # The thresholds are set on the images themselves, as in the paper.
     summary = summarise(found.scores, found.labels)
-    thresholds = {name: summary[threshold] for name, (threshold, _) in THRESHOLDS.items()}
+    thresholds = {"ZFN": summary["zfn_threshold"], "ACC": summary["max_accuracy_threshold"]}
     look = {"font_size": _FONT_SIZE, "line_spacing": 0.085}
     draw_scores(axes, found.scores, found.labels, thresholds, **look)
-    figures = {name: summary[accuracy] for name, (_, accuracy) in THRESHOLDS.items()}
-    figures["AUROC"] = summary["auroc"]
-    told = ", ".join(f"{name} {100 * figure:.1f} %" for name, figure in figures.items())
+    figures = {"ZFN": "zfn_accuracy", "ACC": "max_accuracy", "AUROC": "auroc"}
+    text = ", ".join(f"{title} {100 * summary[name]:.1f} %" for title, name in figures.items())
     above = 3.5 * _FONT_SIZE  # the names of two thresholds
     axes.set_title(found.title, loc="left", fontsize=11, fontweight="bold", pad=above)
-    axes.set_title(told, loc="right", fontsize=_FONT_SIZE, pad=above)
+    axes.set_title(text, loc="right", fontsize=_FONT_SIZE, pad=above)
 
 
 def figure4(settings: Settings) -> list[UserError]:
-    """Draw the figure from the runs that exist.
-
-    Args:
-        settings: Those of the module's help.
-
-    Returns:
-        What is missing, and the command that makes it.
-
-    Raises:
-        UserError: If a setting is wrong.
-    """
-    score = settings["score"]
-    found, missing = read_runs(settings, "figure4", partial(read_distribution, score=score))
-    if found:
-        path = Path(settings["out"]).expanduser() / f"figure4_{settings['run_name']}_{score}.png"
-        source = f"{settings['run_name']}, seed {settings['seed']}"
-        print(f"Written to {draw_distributions(found, score, source, path)}")
-    return missing
+    """Draw the figure from the runs that exist; return an error for each missing run."""
+    read = partial(read_distribution, score=settings["score"])
+    draw = partial(draw_distributions, score=settings["score"])
+    return draw_runs(settings, "figure4", read, draw, f"_{settings['score']}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""Random weights in place of the Inception's, where the real ones cannot be downloaded.
-
-Times do not depend on the values of weights; scores do, so no result is computed with these.
-"""
+"""Random Inception weights, for times where the real ones cannot be downloaded; not for scores."""
 
 import hashlib
 import io
@@ -14,13 +11,13 @@ from cyclegan_ad.files import replacing
 
 
 def write_random_inception(torch_home: Path) -> Path:
-    """Write weights of the right shapes, in a file that is named after its hash as torch.hub's are.
+    """Write weights of the right shapes into a file named after its hash, as for torch.hub.
 
-    All convolutions share one storage, which makes the file 9 MB instead of 95. The batch norms
-    scale each layer as a He initialisation would, so that the image shows in the last features.
+    All convolutions share one storage, so that the file has 9 MB instead of 95. The batch norms
+    scale each layer like a He initialisation, so that the last features depend on the image.
 
     Args:
-        torch_home: Folder to be named by the environment variable TORCH_HOME.
+        torch_home: Value of the environment variable TORCH_HOME.
 
     Returns:
         The file.
@@ -51,5 +48,5 @@ def write_random_inception(torch_home: Path) -> Path:
 
 
 def address_of(weights: Path) -> str:
-    """What to set ``pytorch_fid.inception.FID_WEIGHTS_URL`` to, so that these weights are used."""
+    """Return the value of ``pytorch_fid.inception.FID_WEIGHTS_URL`` for these weights."""
     return f"https://localhost/{weights.name}"

@@ -1,8 +1,6 @@
-"""A common implementation of the paper's two scores: image by image, in float32.
+"""A common implementation of the paper's two scores, image by image in float32.
 
-Nothing is batched, kept or shared: each image is reconstructed alone, and the Inception of
-pytorch-fid sees each image and each reconstruction alone. The benchmark measures against this, and
-a test compares the values.
+The reference of the benchmark and of a test: nothing is batched, cached or shared.
 """
 
 from __future__ import annotations
@@ -22,21 +20,20 @@ Reconstruct = Callable[[Tensor], Tensor]
 
 
 def reference_inception() -> nn.Module:
-    """pytorch-fid's Inception as it comes: (N, 3, H, W) in [0, 1] to [(N, 2048, 1, 1)].
+    """Return the Inception of pytorch-fid, (N, 3, H, W) in [0, 1] to [(N, 2048, 1, 1)].
 
     Raises:
-        UserError: If the weights cannot be had or read.
+        UserError: If the weights cannot be found or read.
     """
-    network: nn.Module = build_inception()[0]
-    return network.eval()
+    return build_inception()[0].eval()
 
 
 @torch.no_grad()
 def reference_sse(reconstruct: Reconstruct, images: Tensor) -> Floats:
-    """Sum of squared differences of each image and its reconstruction (Sec. 2.3).
+    """Compute the summed squared difference of each image and its reconstruction (Sec. 2.3).
 
     Args:
-        reconstruct: (1, C, H, W) in [-1, 1] to the same, on the device of the images.
+        reconstruct: Maps (1, C, H, W) in [-1, 1] to the same, on the device of the images.
         images: (N, C, H, W) float32 in [-1, 1].
 
     Returns:
@@ -52,15 +49,15 @@ def reference_sse(reconstruct: Reconstruct, images: Tensor) -> Floats:
 
 @torch.no_grad()
 def reference_fid(reconstruct: Reconstruct, images: Tensor, inception: nn.Module) -> Floats:
-    """Frechet Inception distance of each image and its reconstruction (Sec. 2.3).
+    """Compute the Frechet Inception distance of each image and its reconstruction (Sec. 2.3).
 
     Args:
-        reconstruct: (1, C, H, W) in [-1, 1] to the same, on the device of the images.
+        reconstruct: Maps (1, C, H, W) in [-1, 1] to the same, on the device of the images.
         images: (N, C, H, W) float32 in [-1, 1], C = 1 or 3.
-        inception: Of :func:`reference_inception`, on the device of the images.
+        inception: Network of :func:`reference_inception`, on the device of the images.
 
     Returns:
-        (N,) >= 0 but for rounding.
+        (N,) >= 0 up to rounding.
     """
     scores = []
     for image in images:
@@ -71,20 +68,11 @@ def reference_fid(reconstruct: Reconstruct, images: Tensor, inception: nn.Module
 
 
 def frechet_distance(mu1: Floats, sigma1: Floats, mu2: Floats, sigma2: Floats) -> float:
-    """Frechet distance of two Gaussians, as pytorch-fid computes it.
+    """Compute the Frechet distance of two Gaussians as pytorch-fid does.
 
-    That package's own function no longer runs with scipy 1.17, whose ``sqrtm`` gives one value.
+    ``|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2))`` of means (D,) and covariances
+    (D, D), or scalars as in the paper. The function of pytorch-fid does not run with scipy 1.17.
 
-    Args:
-        mu1: (D,) mean of the one.
-        sigma1: (D, D) covariance of the one; the paper's score gives a scalar.
-        mu2: (D,) mean of the other.
-        sigma2: (D, D) covariance of the other, or a scalar.
-
-    Returns:
-        ``|mu1 - mu2|^2 + Tr(sigma1 + sigma2 - 2 sqrt(sigma1 sigma2))``.
-
-    Example:
         >>> zero, ones = np.zeros(2), np.ones(2)
         >>> frechet_distance(zero, np.eye(2), ones, 4 * np.eye(2))  # 2 + 2 + 8 - 2 * 4
         4.0

@@ -1,8 +1,8 @@
-"""A common implementation of the training step: what the benchmark compares ours with.
+"""A common implementation of the training step, the reference of the benchmark.
 
-Six generator passes of the batch's own size; gradients of the discriminators are computed in the
-generators' turn and discarded. Its results are those of
-:meth:`cyclegan_ad.methods.cyclegan.CycleGAN.optimise` but for rounding.
+It makes six generator passes, and computes and discards gradients of the discriminators in the
+generators' step. Up to rounding, the results are those of
+:meth:`cyclegan_ad.methods.cyclegan.CycleGAN.optimise`.
 """
 
 import copy
@@ -17,14 +17,7 @@ from cyclegan_ad.networks import fast_forwards
 
 
 def reference_method(method: CycleGAN) -> CycleGAN:
-    """A copy with torch's own layers and weights in the usual memory order.
-
-    Args:
-        method: Weights and settings; left as it is.
-
-    Returns:
-        A Cycle-GAN that computes the same.
-    """
+    """Copy a method, with torch's own layers and weights in the usual memory order."""
     plain = copy.deepcopy(method)
     for module in plain.modules():
         if type(module).__module__ == fast_forwards.__name__:
@@ -33,7 +26,7 @@ def reference_method(method: CycleGAN) -> CycleGAN:
 
 
 def reference_optimizers(method: CycleGAN) -> tuple[torch.optim.Adam, torch.optim.Adam]:
-    """Adam as torch makes it, for both generators and for both discriminators."""
+    """Return torch's Adam for both generators and for both discriminators."""
     domains = (
         (method.generator_to_normal, method.generator_to_abnormal),
         (method.discriminator_normal, method.discriminator_abnormal),
@@ -56,7 +49,7 @@ def reference_step(
     normal: Tensor,
     abnormal: Tensor,
 ) -> dict[str, Tensor]:
-    """One step of the generators, then one of the discriminators (Sec. 2.2).
+    """Make one step of the generators, then one of the discriminators (Sec. 2.2).
 
     Args:
         method: Networks, loss weights and pools.

@@ -1,9 +1,9 @@
-"""What bfloat16 does to the scores of trained runs: changes, ranks, decisions, AUROC.
+"""Effect of bfloat16 on the scores of trained runs: changes, ranks, decisions, AUROC.
 
   python -m experiments.score_precision run_name=cyclegan-64 dataset=brain_mri,screw seed=0,1,2
 
-Scores the test images of each run with score.precision=float32 and bf16, and writes
-score_precision.csv and score_precision.md. The runs are not changed.
+Scores the test images of each run with score.precision=float32 and bf16. Writes
+score_precision.csv and score_precision.md; the runs are not changed.
 
 Settings (change with name=value):
   runs=runs                     folder of the runs
@@ -18,7 +18,6 @@ Settings (change with name=value):
 """
 
 import os
-from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,59 +48,40 @@ DEFAULTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One score of one run in bfloat16 against float32.
+def compare(exact: ArrayLike, rounded: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Compare the scores of N images in float32 and bfloat16, (N,) each, > 0, labels 0 and 1.
 
-    Attributes:
-        images: Test images.
-        largest: Largest relative change of a score.
-        median: Median of the relative changes.
-        ranks: Images whose rank among the test images changes.
-        farthest: Largest change of a rank.
-        decisions: Images whose decision changes, each precision with its own ZFN threshold.
-        auroc_float32: In [0, 1].
-        auroc_bf16: In [0, 1].
-    """
-
-    images: int
-    largest: float
-    median: float
-    ranks: int
-    farthest: int
-    decisions: int
-    auroc_float32: float
-    auroc_bf16: float
-
-
-def compare(exact: ArrayLike, rounded: ArrayLike, labels: ArrayLike) -> Change:
-    """Compare the scores of images, (N,) each, all above 0, with labels 0 and 1.
+    Returns:
+        ``images``, their number; ``largest`` and ``median`` relative change of a score; ``ranks``,
+        the number of images whose rank changes, and ``farthest``, the largest change of a rank;
+        ``decisions``, the number of changed decisions, each precision with its own ZFN threshold;
+        ``auroc_float32`` and ``auroc_bf16``, in [0, 1].
 
     >>> change = compare([1.0, 2.0, 4.0, 5.0], [1.0, 2.2, 5.1, 5.0], [0, 1, 0, 1])
-    >>> change.ranks, change.farthest, change.decisions, round(change.largest, 3)
+    >>> change["ranks"], change["farthest"], change["decisions"], round(change["largest"], 3)
     (2, 1, 0, 0.275)
     """
     a, b = np.asarray(exact, np.float64), np.asarray(rounded, np.float64)
     relative = np.abs(b / a - 1)
     moves = np.abs(rankdata(a, method="ordinal") - rankdata(b, method="ordinal"))
     decided = [s >= summarise(s, labels)["zfn_threshold"] for s in (a, b)]
-    return Change(
-        images=len(a),
-        largest=float(relative.max()),
-        median=float(np.median(relative)),
-        ranks=int((moves > 0).sum()),
-        farthest=int(moves.max()),
-        decisions=int((decided[0] != decided[1]).sum()),
-        auroc_float32=auroc(a, labels),
-        auroc_bf16=auroc(b, labels),
-    )
+    return {
+        "images": len(a),
+        "largest": float(relative.max()),
+        "median": float(np.median(relative)),
+        "ranks": int((moves > 0).sum()),
+        "farthest": int(moves.max()),
+        "decisions": int((decided[0] != decided[1]).sum()),
+        "auroc_float32": auroc(a, labels),
+        "auroc_bf16": auroc(b, labels),
+    }
 
 
-def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
+def compare_run(run: RunDirectory, settings: Settings) -> dict[str, dict[str, float]]:
     """Score the test images of a run in both precisions.
 
     Returns:
-        Score column in float32 -> what bfloat16 changes.
+        Score column in float32 -> change in bfloat16.
     """
     made_with = run.read_config().replaced({"data_dir": settings["data_dir"]})
     device = choose_device(settings["accelerator"])
@@ -110,13 +90,8 @@ def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
     method = load_method(made_with.method.name, run.checkpoint, device)
     found: list[Scored] = []
     for precision in ("float32", "bf16"):
-        wanted = made_with.score.replaced(
-            {
-                "names": settings["score"].split(","),
-                "extractor": settings["extractor"],
-                "precision": precision,
-            }
-        )
+        changes = {"names": settings["score"].split(","), "extractor": settings["extractor"]}
+        wanted = made_with.score.replaced(changes | {"precision": precision})
         scores, size = build_scores(wanted.columns).to(device), wanted.batch_size
         found.append(evaluate(method, data, scores, device=device, batch_size=size).test)
     exact, rounded = found
@@ -125,9 +100,10 @@ def compare_run(run: RunDirectory, settings: Settings) -> dict[str, Change]:
 
 
 def score_precision(settings: Settings) -> list[UserError]:
-    """Compare, print and write; returns the runs that are missing."""
+    """Compare, print and write; return an error for each missing run."""
     prepare_process()
     rows: list[list[Any]] = []
+    names: list[str] = []
     missing: list[UserError] = []
     for dataset in settings["dataset"].split(","):
         for seed in settings["seed"].split(","):
@@ -139,10 +115,11 @@ def score_precision(settings: Settings) -> list[UserError]:
                 missing.append(error)
                 continue
             for column, change in changes.items():
-                rows.append([dataset, int(seed), column, *astuple(change)])
+                rows.append([dataset, int(seed), column, *change.values()])
+                names = list(change)
                 print(_line(rows[-1]))
     if rows:
-        header = ["dataset", "seed", "score", *(field.name for field in fields(Change))]
+        header = ["dataset", "seed", "score", *names]
         out = Path(settings["out"]).expanduser()
         write_rows(out / "score_precision.csv", header, rows)
         rule = ["---"] * 3 + ["---:"] * (len(header) - 3)

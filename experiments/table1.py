@@ -1,10 +1,10 @@
-"""Table 1: how many images of each dataset train and test, against the paper's numbers.
+"""Table 1: numbers of training and test images of each dataset, and the paper's.
 
   python -m experiments.table1 data_dir=data
   python -m experiments.table1 data_dir=data dataset=screw,brain_mri
 
-Counts the files on disk and splits them as training does, without opening an image. Writes
-table1.csv and table1.md.
+Counts and splits the files as training does, without opening an image. Writes table1.csv and
+table1.md.
 
 Settings (change with name=value):
   data_dir=data     folder of the datasets; also CYCLEGAN_AD_DATA
@@ -53,9 +53,9 @@ class Row:
     """Sizes of one dataset.
 
     Attributes:
-        dataset: Its name.
-        ours: Images that train (normal, abnormal) and test (normal, abnormal) here.
-        paper: The paper's.
+        dataset: Name of the dataset.
+        ours: Number of images here, in the order of `SIZES`.
+        paper: Sizes in the paper.
     """
 
     dataset: str
@@ -63,14 +63,13 @@ class Row:
     paper: PaperSizes
 
     @property
-    def printed(self) -> tuple[int, int, int, int]:
-        """What Table 1 prints, in the order of `ours`."""
-        paper = self.paper
-        return (paper.train_normal, paper.train_abnormal, paper.test_normal, paper.test_abnormal)
+    def printed(self) -> tuple[int, ...]:
+        """Numbers printed in Table 1, in the order of `SIZES`."""
+        return tuple(getattr(self.paper, size) for size in SIZES)
 
     @property
     def remark(self) -> str:
-        """Where the three disagree, and the note of the reference; may be empty."""
+        """Differences of the three, and the note of the reference; may be empty."""
         remarks = []
         if self.ours != self.printed:
             remarks.append("ours differs from Table 1")
@@ -84,18 +83,18 @@ class Row:
 
 
 def count(dataset: str, config: dict[str, Any], data_dir: Path) -> tuple[int, int, int, int]:
-    """Count the images of a dataset that train and test, without opening one.
+    """Count the training and test images of a dataset, without opening one.
 
     Args:
         dataset: Name of the dataset.
-        config: Content of its file under ``conf/dataset``.
+        config: Content of its file in ``conf/dataset``.
         data_dir: Folder of the datasets.
 
     Returns:
-        Normal and abnormal training images, normal and abnormal test images.
+        Numbers of images in the order of `SIZES`.
 
     Raises:
-        UserError: If the dataset is not there or has too few images.
+        UserError: If the dataset is missing or has too few images.
     """
     layout = config["layout"]
     root = find_root(data_dir, config["folders"], layout, dataset=dataset, source=config["source"])
@@ -111,7 +110,7 @@ def count(dataset: str, config: dict[str, Any], data_dir: Path) -> tuple[int, in
 
 
 def table1(settings: Settings) -> list[UserError]:
-    """Count, print and write the table; returns why datasets were left out."""
+    """Count, print and write the table; return an error for each dataset left out."""
     paper, configs = paper_table1(), configured_datasets()
     data_dir, out = (Path(settings[name]).expanduser() for name in ("data_dir", "out"))
     rows: list[Row] = []

@@ -9,7 +9,6 @@ reports.
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +69,7 @@ else:
             folder = Path(str(self.config.hydra.sweep.dir)).absolute()
             folder.mkdir(parents=True, exist_ok=True)
             outputs = [folder / f"{initial_job_idx + i}.log" for i in range(len(job_overrides))]
-            tally = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
+            reporter = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
             cpus = max(1, cpu_count() // n_jobs)
             share = f"{cpus} of {counted(cpu_count(), 'CPU')}"
             if gpus:
@@ -96,7 +95,7 @@ else:
             try:
                 with contextlib.closing(parallel(calls)) as results:
                     for i, error in results:
-                        tally.add(i, error, outputs[i])
+                        reporter.add(i, error, outputs[i])
             except TerminatedWorkerError as error:
                 raise UserError(
                     "a worker was killed (usually out of memory), which stopped the sweep; lower "
@@ -157,6 +156,7 @@ def _end_workers() -> None:
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+    from submitit.helpers import as_completed
 except ImportError:
     pass
 else:
@@ -175,19 +175,17 @@ else:
                 UserError: If they cannot be submitted.
             """
             assert self.config is not None
-            tally = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
-            waiting = dict(enumerate(self._submit(job_overrides, initial_job_idx)))
+            reporter = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
+            jobs = self._submit(job_overrides, initial_job_idx)
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
-            print(f"{counted(len(waiting), 'job')} submitted; their output: {folder}", flush=True)
+            print(f"{counted(len(jobs), 'job')} submitted; their output: {folder}", flush=True)
             try:
-                while waiting:
-                    for i in [i for i, job in waiting.items() if job.done()]:
-                        job = waiting.pop(i)
-                        tally.add(i, _error_of_submitted(job), job.paths.stdout)
-                    time.sleep(_POLL_S)
+                for job in as_completed(jobs, poll_frequency=_POLL_S):
+                    reporter.add(jobs.index(job), _error_of_submitted(job), job.paths.stdout)
             finally:
-                for job in waiting.values():
-                    job.cancel(check=False)
+                for job in jobs:
+                    if not job.done():
+                        job.cancel(check=False)
             return [completed_job() for _ in job_overrides]
 
         def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:

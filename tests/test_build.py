@@ -66,7 +66,7 @@ EXPECTED = {
     "batch_size": 3,
     "copies_per_epoch": 7,
     "augmentation": "flip",
-    "sides": ("normal", "abnormal"),
+    "classes": ("normal", "abnormal"),
     "calibration_fraction": 0.3,
     "exclude": ["normal/00.png", "abnormal/01.png"],
     "skip_unreadable": True,
@@ -80,7 +80,7 @@ EXPECTED = {
 def test_baselines_train_on_normal_images_alone(tmp_path: Path, method: str) -> None:
     words = ["dataset=folder", f"dataset.root={draw_folder(tmp_path / 'mine')}", f"method={method}"]
     data = build_data(compose_settings("train", words))
-    assert data.sides == ("normal",)
+    assert data.classes == ("normal",)
     # One pass over the images as they are, for those that learn by looking once.
     once = method != "ganomaly"
     assert METHODS[method].fitted is once

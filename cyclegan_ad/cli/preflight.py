@@ -60,10 +60,13 @@ def check_scoring(settings: Settings) -> None:
     Raises:
         UserError: If one of them is missing.
     """
-    from cyclegan_ad.data.locate import dataset_folder, images_left_out  # imports NumPy, slow
+    from cyclegan_ad.data.locate import (
+        find_dataset_folder,
+        read_exclude_list,
+    )  # --help needs no NumPy
 
-    dataset_folder(settings.dataset, settings.data_dir, settings.cache_dir, draw=False)
-    images_left_out(settings.dataset.exclude)
+    find_dataset_folder(settings.dataset, settings.data_dir, settings.cache_dir, draw=False)
+    read_exclude_list(settings.dataset.exclude)
     if needs_extractor(settings.score.names) and settings.score.extractor == "efficientnet_lite0":
         ensure_lite0_extractor()
 

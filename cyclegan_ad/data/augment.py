@@ -20,18 +20,18 @@ _FLIP = _QUARTERS = 4
 
 
 def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
-    """Applies to each image a symmetry of its own.
+    """Apply a different symmetry to each image.
 
     Args:
         images: (N, C, S, S), any dtype and range, square.
         symmetry: (N,) int64 in 0..7, numbered as in the module's table; 0 leaves the image alone.
 
     Returns:
-        (N, C, S, S) new tensor of the dtype and memory order and on the device of ``images``.
+        (N, C, S, S) new tensor with the dtype, memory format and device of ``images``.
 
     Raises:
         ValueError: The shapes do not fit, or ``symmetry`` is not int64.
-        IndexError: ``symmetry`` holds other numbers, on a CPU; a GPU fails in its own words, later.
+        IndexError: ``symmetry`` holds other numbers (on a CPU; a GPU raises a CUDA error later).
 
     Example:
         >>> image = torch.tensor([[1, 2], [3, 4]]).view(1, 1, 2, 2)
@@ -40,10 +40,10 @@ def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
                   [1, 3]]]])
     """
     if images.ndim != 4 or images.shape[2] != images.shape[3]:
-        raise ValueError(f"images have shape {tuple(images.shape)}: expected (N, C, S, S)")
+        raise ValueError(f"invalid images of shape {tuple(images.shape)}: expected (N, C, S, S)")
     if symmetry.shape != images.shape[:1] or symmetry.dtype != torch.int64:
         raise ValueError(
-            f"symmetry has shape {tuple(symmetry.shape)} and dtype {symmetry.dtype}: "
+            f"invalid symmetry of shape {tuple(symmetry.shape)} and dtype {symmetry.dtype}: "
             f"expected ({len(images)},) and torch.int64"
         )
     if images.device.type == "cpu":
@@ -52,7 +52,7 @@ def dihedral(images: Tensor, symmetry: Tensor) -> Tensor:
 
 
 def inverse(symmetry: int) -> int:
-    """The symmetry that undoes another one: flips undo themselves, turns go the other way.
+    """Return the inverse of a symmetry: a flip is its own inverse, a rotation is reversed.
 
     >>> [inverse(symmetry) for symmetry in range(SYMMETRIES)]
     [0, 3, 2, 1, 4, 5, 6, 7]
@@ -61,7 +61,7 @@ def inverse(symmetry: int) -> int:
 
 
 def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> Tensor:
-    """Draws a symmetry for each of ``n`` images, all with equal probability.
+    """Draw a symmetry for each of ``n`` images, all with equal probability.
 
     Args:
         n: Number of images.
@@ -70,7 +70,7 @@ def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> 
         generator: Source of the randomness, advanced by the call.
 
     Returns:
-        (n,) int64 in 0..7 on the generator's device, for `dihedral`.
+        (n,) int64 in 0..7 on the generator's device, as `dihedral` expects it.
     """
     if augmentation == "none":
         return torch.zeros(n, dtype=torch.int64, device=generator.device)
@@ -79,18 +79,18 @@ def random_symmetries(n: int, augmentation: str, generator: torch.Generator) -> 
 
 
 def _turn_one_by_one(images: Tensor, symmetry: Tensor) -> Tensor:
-    """Copies each image in the order of its symmetry: the fastest way on a CPU."""
+    """Transform the images one at a time: the fastest way on a CPU."""
     turned = torch.empty_like(images)
     for i, number in enumerate(symmetry.tolist()):
         if not 0 <= number < SYMMETRIES:
-            raise IndexError(f"symmetry {number} is out of range: expected 0..{SYMMETRIES - 1}")
+            raise IndexError(f"invalid symmetry {number}: expected 0..{SYMMETRIES - 1}")
         flipped = images[i].flip(2) if number >= _FLIP else images[i]
         turned[i] = flipped.rot90(number % _QUARTERS, (1, 2))
     return turned
 
 
 def _turn_together(images: Tensor, symmetry: Tensor) -> Tensor:
-    """Looks up all pixels at once: a few kernels on a GPU, without waiting for it."""
+    """Transform all images by one gather: a few GPU kernels without synchronisation."""
     table = _source_pixels(images.shape[2], images.device)  # (8, S * S)
     source = table[symmetry]  # (N, S * S)
     if images.is_contiguous():
@@ -103,7 +103,7 @@ def _turn_together(images: Tensor, symmetry: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _source_pixels(size_px: int, device: torch.device) -> Tensor:
-    """(8, S * S) int64: for each symmetry, which pixel each pixel of the result comes from."""
+    """Return the source pixel of each output pixel for each symmetry, (8, S * S) int64."""
     pixels = torch.arange(size_px * size_px).view(size_px, size_px)
     flipped = pixels.flip(1)
     table = [grid.rot90(quarters) for grid in (pixels, flipped) for quarters in range(_QUARTERS)]

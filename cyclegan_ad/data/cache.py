@@ -1,4 +1,4 @@
-"""Decodes every image once: into memory, or into a memory-mapped file for large sets."""
+"""Decoding of every image once, into memory or, for large datasets, a memory-mapped file."""
 
 import contextlib
 import hashlib
@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from cyclegan_ad.data.cache_files import ImageCache, digest, read_cache, write_cache
+from cyclegan_ad.data.cache_files import ImageCache, hash_pixels, read_cache, write_cache
 from cyclegan_ad.data.images import Progress, decode_in_order, hash_in_order
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
 
 _FORMAT_VERSION = 3
 _MIB = 2**20
-_WORTH_KEEPING_BYTES = 16 * _MIB  # of files: below, decoding them again takes about a second
+_WORTH_KEEPING_BYTES = (
+    16 * _MIB
+)  # of image files; smaller datasets are decoded again in about a second
 _ABANDONED_S = 3600.0  # a writer touches its temporary file far more often than that
 
 
@@ -33,31 +35,29 @@ def load_images(
     cache_dir: Path,
     progress: Progress | None = None,
 ) -> ImageCache:
-    """Decodes images on all cores, each file read once, and keeps them at the size networks see.
+    """Decode images on all cores, reading each file once, and keep them at the network's size.
 
-    On disk, the images are written to a file in ``cache_dir`` that is mapped, not loaded: the
-    system keeps in memory what fits. A later call for the same paths, size and channels maps that
-    file again. It hashes every image file, and the decoded images, and decodes only what is not
-    what it was, or was unreadable. Writing holds a few images in memory, whatever the number of
-    files.
+    With ``disk``, the images are written to a file in ``cache_dir``, which is memory-mapped. A
+    later call for the same paths, size and channels maps that file again: it hashes all image
+    files and all decoded images, and decodes only those that changed or were unreadable. Writing
+    holds only a few images in memory at a time.
 
-    ``auto`` maps such a file only if the images exceed the memory limit. Below it they are in
-    memory; if their files are large (16 MiB together), they are also written, so that later calls
-    read that file instead of decoding. Where it cannot be written, a note is printed.
+    ``auto`` uses such a file only if the images exceed the memory limit. Smaller datasets are kept
+    in memory; if their files have at least 16 MiB together, the decoded images are also written, so
+    that later calls need not decode them. If they cannot be written, a note is printed.
 
     Args:
         paths: Image files.
         size_px: Side of the decoded images.
         channels: 1 for grey, 3 for RGB.
         storage: ``memory``, ``disk``, or ``auto``.
-        memory_limit_mib: What ``auto`` keeps in memory at most, in MiB.
-        cache_dir: Folder of the memory-mapped files; made if needed, untouched for ``memory``.
-        progress: Called in this thread after each file that is decoded, or else hashed, with (files
-            done, files in all).
+        memory_limit_mib: Largest size of the images that ``auto`` keeps in memory, in MiB.
+        cache_dir: Folder of the memory-mapped files; created if needed, not used with ``memory``.
+        progress: Called in this thread with (files done, total) after each file that is decoded
+            or hashed.
 
     Returns:
-        Images, hashes, and the reason for every file that is unreadable: none of them raises, the
-        caller decides.
+        Images, hashes, and the reason for every unreadable file, which raises no exception here.
 
     Raises:
         UserError: ``cache_dir`` cannot be written, or has too little space.
@@ -65,7 +65,7 @@ def load_images(
     shape = (len(paths), size_px, size_px, channels)
     n_bytes = len(paths) * size_px * size_px * channels
     fits = storage == "auto" and n_bytes <= memory_limit_mib * _MIB
-    if storage == "memory" or n_bytes == 0:  # nothing cannot be mapped
+    if storage == "memory" or n_bytes == 0:  # an empty file cannot be mapped
         return _load_to_memory(paths, shape, progress)
     if not fits:
         return _load_from_disk(paths, shape, cache_dir, progress)
@@ -74,7 +74,7 @@ def load_images(
     try:
         kept = _load_from_disk(paths, shape, cache_dir, progress)
     except UserError as error:
-        print(f"note: the next run decodes the images again: {error}")
+        print(f"note: decoded images were not stored, so the next run decodes them again: {error}")
         return _load_to_memory(paths, shape, progress)
     return ImageCache(np.array(kept.images), kept.sha256, kept.unreadable)
 
@@ -97,7 +97,7 @@ def _load_to_memory(
 def _worth_keeping(paths: Sequence[Path]) -> bool:
     total = 0
     for path in paths:
-        with contextlib.suppress(OSError):  # said of each unreadable file elsewhere
+        with contextlib.suppress(OSError):  # unreadable files are reported elsewhere
             total += os.stat(path).st_size
         if total >= _WORTH_KEEPING_BYTES:
             return True
@@ -116,7 +116,7 @@ def _load_from_disk(
     kept = read_cache(pixel_file, index_file, shape)
     known = [False] * len(paths)
     if kept is not None:
-        known = _still_true(kept, paths, size_px, channels, progress)
+        known = _find_unchanged(kept, paths, size_px, channels, progress)
         if all(known):
             return kept
     try:
@@ -126,8 +126,8 @@ def _load_from_disk(
         free = shutil.disk_usage(cache_dir).free
         if free < n_bytes:
             raise UserError(
-                f"the decoded images need {n_bytes / _MIB:.1f} MiB, but '{cache_dir}' has "
-                f"{free / _MIB:.1f} MiB left: make room or set cache_dir=PATH to another folder"
+                f"invalid cache_dir={cache_dir}: {free / _MIB:.1f} MiB free, but the decoded "
+                f"images need {n_bytes / _MIB:.1f} MiB; free space or use another cache_dir=PATH"
             )
         new = [path for path, is_known in zip(paths, known, strict=True) if not is_known]
         decoding = decode_in_order(new, size_px, channels, progress)
@@ -138,13 +138,13 @@ def _load_from_disk(
         return write_cache(pixel_file, index_file, shape, parts)
     except OSError as error:
         raise UserError(
-            f"cache_dir '{cache_dir}' cannot be written ({error.strerror or error}): name a "
-            "folder that can be, with cache_dir=PATH, or set dataset.storage=memory"
+            f"invalid cache_dir={cache_dir}: cannot be written ({error.strerror or error}); use a "
+            "writable folder with cache_dir=PATH, or dataset.storage=memory"
         ) from error
 
 
 def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
-    """Changes with anything that changes the decoded images, but for the contents of the files."""
+    """Hash everything that determines the decoded images except the contents of the files."""
     versions = f"{_FORMAT_VERSION}|{PIL.__version__}|{version('tifffile')}"
     key = hashlib.sha256(f"{versions}|{size_px}|{channels}\n".encode())
     for path in paths:
@@ -152,16 +152,15 @@ def _key(paths: Sequence[Path], size_px: int, channels: int) -> str:
     return key.hexdigest()
 
 
-def _still_true(
+def _find_unchanged(
     kept: ImageCache, paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None
 ) -> list[bool]:
-    """Of each file, whether its contents, and its pixels in the cache, are what was written.
+    """Return for each file whether its contents and its cached pixels are unchanged.
 
-    A file that was unreadable is tried again: access may have been granted since, or a package
-    installed.
+    Unreadable files are tried again: permissions may have changed, or a package been installed.
     """
     hashes = hash_in_order(paths, progress)
-    pixels = map_in_order(lambda i: digest(kept.images[i]), range(len(paths)), name="pixels")
+    pixels = map_in_order(lambda i: hash_pixels(kept.images[i]), range(len(paths)), name="pixels")
     same = [now == before for now, before in zip(hashes, kept.sha256, strict=True)]
     whole = [now == before for now, before in zip(pixels, kept.pixels, strict=True)]
     known = [a and b for a, b in zip(same, whole, strict=True)]
@@ -172,7 +171,7 @@ def _still_true(
 
 
 def _remove_abandoned(cache_dir: Path) -> None:
-    """Removes what killed writers left behind."""
+    """Remove temporary files of writers that were killed."""
     for leftover in cache_dir.glob(".images-*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - leftover.stat().st_mtime > _ABANDONED_S:

@@ -1,4 +1,4 @@
-"""Decoded images on disk: a file of pixels, and an index with digests that tell any damage."""
+"""Decoded images on disk: a file of pixels, and an index with hashes that reveal any damage."""
 
 import hashlib
 import json
@@ -32,28 +32,28 @@ class ImageCache:
     pixels: list[str] = field(default_factory=list)
 
     def part(self, index: int) -> Decoded:
-        """What became of one file."""
+        """Return the decoded image of one file, or why it is unreadable."""
         reason = self.unreadable.get(index, "")
         return Decoded(self.sha256[index], None if reason else self.images[index], reason)
 
 
 def read_cache(pixel_file: Path, index_file: Path, shape: tuple[int, ...]) -> ImageCache | None:
-    """Maps the images, without a look at their pixels: see ``ImageCache.pixels``.
+    """Map the images without reading their pixels; check these with ``ImageCache.pixels``.
 
     Args:
         pixel_file: The images.
-        index_file: All else.
+        index_file: Hashes and unreadable files.
         shape: (N, S, S, C).
 
     Returns:
-        None if they are missing, unfinished or damaged, whatever the files hold instead.
+        The images; None if the files are missing, incomplete or damaged.
     """
     try:
         index = json.loads(index_file.read_bytes())
         if index.pop("checksum") != _checksum(index):
             return None
         images = np.load(pixel_file, mmap_mode="r")
-    except Exception:  # NumPy's reader of headers raises almost anything
+    except Exception:  # NumPy raises many types on a damaged header
         return None
     if images.shape != shape or images.dtype != np.uint8 or not images.flags.c_contiguous:
         return None
@@ -64,26 +64,26 @@ def read_cache(pixel_file: Path, index_file: Path, shape: tuple[int, ...]) -> Im
 def write_cache(
     pixel_file: Path, index_file: Path, shape: tuple[int, ...], parts: Iterable[Decoded]
 ) -> ImageCache:
-    """Writes images as they come, one at a time.
+    """Write images one at a time.
 
     Args:
         pixel_file: Where the images go, as an ``.npy`` file.
-        index_file: Where all else goes.
+        index_file: Where hashes and unreadable files go.
         shape: (N, S, S, C).
         parts: N decoded files.
 
     Returns:
-        What was written; not what is on disk by now, as another process may write the same cache.
+        The images as written; another process may have replaced the files since.
 
     Raises:
-        OSError: If the disk does not take it.
+        OSError: If the files cannot be written.
     """
     blank = np.zeros(shape[1:], np.uint8)
     sha256: list[str] = []
     unreadable: dict[int, str] = {}
     digests: list[str] = []
-    # Plain writes, not a writable map: a full disk is then an error instead of a killed process,
-    # and pages that wait to be written do not count as this process's memory.
+    # Plain writes instead of a writable map: a full disk then raises OSError instead of killing the
+    # process, and unwritten pages do not count as its memory.
     with replacing(pixel_file) as temporary, temporary.open("wb") as file:
         described = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, described)
@@ -92,17 +92,17 @@ def write_cache(
             if one.pixels is None:
                 unreadable[index] = one.reason
             pixels = blank if one.pixels is None else one.pixels
-            digests.append(digest(pixels))
+            digests.append(hash_pixels(pixels))
             file.write(pixels.tobytes())
-    # Written last: images without this file are an unfinished cache.
+    # Written last: without the index, the cache is incomplete.
     reasons = {str(number): reason for number, reason in unreadable.items()}
     content = {"sha256": sha256, "unreadable": reasons, "pixels": digests}
     write_json(index_file, content | {"checksum": _checksum(content)})
     return ImageCache(np.load(pixel_file, mmap_mode="r"), sha256, unreadable, digests)
 
 
-def digest(pixels: NDArray[np.uint8]) -> str:
-    """SHA-256 of the pixels of an image, hexadecimal."""
+def hash_pixels(pixels: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of the pixels of an image, hexadecimal."""
     return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Training batches on their way to a GPU: kept there, or copied while it computes."""
+"""Training batches for a GPU: images kept in its memory, or copied while it computes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from cyclegan_ad.data.pairing import PairSampler
 from cyclegan_ad.data.pixels import PairedImages
 from cyclegan_ad.errors import UserError
 
-# Of the memory that is free once the weights are there; activations and Adam need the rest.
+# Of the memory that is free after loading the weights; activations and Adam need the rest.
 SHARE_OF_FREE_MEMORY = 0.25
 
 _MIB = 2**20
@@ -24,25 +24,25 @@ _BATCHES_AHEAD = 2
 Batch = dict[str, Tensor]
 
 
-def batches_for(
+def make_batches(
     device: torch.device, images: np.ndarray, rows: np.ndarray, sampler: PairSampler, place: str
 ) -> tuple[Iterable[Batch], str]:
-    """The batches that a sampler draws, in the way that suits the device.
+    """Make batches of the images that a sampler draws, in the way that suits the device.
 
-    All ways give the same bytes; on a GPU the batches are there already, in channels-last memory
-    order, and the processor does not wait for it.
+    All ways give the same values. Batches for a GPU are in its memory, in channels-last memory
+    format, and are made without synchronisation.
 
     Args:
-        device: Where the training computes.
-        images: (N, S, S, C) uint8, the store; an array or a memory map.
-        rows: Index as the sampler draws it -> row of the store.
-        sampler: Draws the batches; the result has it as ``sampler``, so that Lightning tells it the
-            epoch.
-        place: ``device``, ``host``, or ``auto``: see :func:`choose_place`. Without effect on a CPU.
+        device: Device of the training.
+        images: (N, S, S, C) uint8, an array or a memory map.
+        rows: Index as the sampler draws it -> row of ``images``.
+        sampler: Sampler of the batches; the result has it as ``sampler``, so that Lightning sets
+            its epoch.
+        place: ``device``, ``host`` or ``auto`` (see :func:`choose_place`). No effect on a CPU.
 
     Returns:
-        Batches: of each class (N, C, S, S) uint8 and ``<class>_symmetry`` (N,) int64; and a line
-        that says where the images are kept, empty on a CPU.
+        Batches of ``<class>``, (N, C, S, S) uint8, and ``<class>_symmetry``, (N,) int64; and a
+        message about where the images are kept, empty on a CPU.
 
     Raises:
         UserError: With ``device``, if the images do not fit.
@@ -58,17 +58,17 @@ def batches_for(
 
 
 def choose_place(place: str, needed: int, free: int, device: str) -> tuple[str, str]:
-    """Where the training images are kept.
+    """Choose where the training images are kept.
 
     Args:
-        place: ``device``, ``host``, or ``auto``: the device if they take no more than a quarter of
+        place: ``device``, ``host`` or ``auto``: the device if the images need at most a quarter of
             its free memory.
         needed: Size of the images in bytes.
         free: Free memory of the device in bytes.
-        device: Its name, for the message.
+        device: Name of the device, for the message.
 
     Returns:
-        ``device`` or ``host``, and a line that says so.
+        ``device`` or ``host``, and a message for the user.
 
     Raises:
         UserError: With ``device``, if the images do not fit.
@@ -80,12 +80,12 @@ def choose_place(place: str, needed: int, free: int, device: str) -> tuple[str, 
     size = f"the training images ({needed / _MIB:.0f} MiB)"
     if place == "device" and needed > free:
         raise UserError(
-            f"dataset.images_on=device: {size} do not fit into the {free / _MIB:.0f} MiB that are "
+            f"invalid dataset.images_on=device: {size} do not fit into the {free / _MIB:.0f} MiB "
             f"free on {device}; use dataset.images_on=auto or dataset.images_on=host"
         )
     if place == "device" or (place == "auto" and needed <= SHARE_OF_FREE_MEMORY * free):
         return "device", f"{size} are kept on {device}"
-    reason = f", as they would take more than a quarter of the {free / _MIB:.0f} MiB free there"
+    reason = f", as they need more than a quarter of the {free / _MIB:.0f} MiB free there"
     return "host", (
         f"{size} stay in host memory and are copied to {device} batch by batch"
         f"{reason if place == 'auto' else ''}"
@@ -93,28 +93,27 @@ def choose_place(place: str, needed: int, free: int, device: str) -> tuple[str, 
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes of a GPU's memory that this process can still use."""
+    """Return the bytes of a GPU's memory that this process can still use."""
     free, _ = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(free + unused)
 
 
 def _drawn(sampler: PairSampler) -> np.ndarray:
-    """All indices that a sampler can draw, ascending."""
-    return np.unique(np.concatenate(list(sampler.sides.values())))
+    """Return all indices that a sampler can draw, in ascending order."""
+    return np.unique(np.concatenate(list(sampler.classes.values())))
 
 
 class ResidentBatches:
-    """Batches out of a store that is on the training device as a whole.
+    """Batches of images that are all kept on the training device.
 
-    What an epoch draws is copied there at its beginning; after that a batch is only tensor
-    operations on the device.
+    The indices of an epoch are copied to the device at its start; each batch is then a gather.
 
     Args:
-        images: (N, S, S, C) uint8, the store.
-        rows: Index as the sampler draws it -> row of the store.
-        sampler: Draws the batches. Only images it can draw are copied to the device.
-        device: Any.
+        images: (N, S, S, C) uint8.
+        rows: Index as the sampler draws it -> row of ``images``.
+        sampler: Sampler of the batches; only images that it can draw are copied to the device.
+        device: Any device.
     """
 
     def __init__(
@@ -122,7 +121,7 @@ class ResidentBatches:
     ) -> None:
         self.sampler, self.device = sampler, device
         drawn = _drawn(sampler)
-        self._positions = np.full(len(rows), -1)  # index -> position in the store on the device
+        self._positions = np.full(len(rows), -1)  # index -> position on the device
         self._positions[drawn] = np.arange(len(drawn))
         self._images = torch.empty(
             (len(drawn), *images.shape[1:]), dtype=torch.uint8, device=device
@@ -141,13 +140,13 @@ class ResidentBatches:
         columns = {}
         for name in batches[0]:
             column = np.concatenate([batch[name] for batch in batches])
-            if name in self.sampler.sides:
+            if name in self.sampler.classes:
                 column = self._positions[column]
             columns[name] = torch.from_numpy(column).to(self.device, non_blocking=True).split(sizes)
         for number in range(len(batches)):
             yield {
                 name: self._images[parts[number]].permute(0, 3, 1, 2)
-                if name in self.sampler.sides
+                if name in self.sampler.classes
                 else parts[number]
                 for name, parts in columns.items()
             }
@@ -156,12 +155,12 @@ class ResidentBatches:
 class CopiedBatches:
     """Batches gathered in pinned memory by a thread, and copied while the GPU computes.
 
-    The next batches are on their way before they are asked for.
+    The next batches are copied in advance.
 
     Args:
-        images: (N, S, S, C) uint8, the store; an array or a memory map.
-        rows: Index as the sampler draws it -> row of the store.
-        sampler: Draws the batches.
+        images: (N, S, S, C) uint8, an array or a memory map.
+        rows: Index as the sampler draws it -> row of ``images``.
+        sampler: Sampler of the batches.
         device: A GPU.
     """
 
@@ -192,21 +191,21 @@ class CopiedBatches:
     def _send(self, drawn: dict[str, np.ndarray], copies: "CopyStream") -> tuple[Batch, Any]:
         batch = {}
         for name, column in drawn.items():
-            if name in self.sampler.sides:
+            if name in self.sampler.classes:
                 rows = self._rows[column]
                 batch[name] = copies.pinned((len(rows), *self._images.shape[1:]), torch.uint8)
-                # All rows exist; any mode but the default writes without a buffer in between.
+                # All rows exist; mode="clip" writes to `out` without an intermediate buffer.
                 np.take(self._images, rows, axis=0, out=batch[name].numpy(), mode="clip")
             else:
                 batch[name] = copies.pinned(column.shape, torch.int64)
                 batch[name].copy_(torch.from_numpy(column))
         batch, sent = copies.send(batch)
-        sides = self.sampler.sides
-        return {k: v.permute(0, 3, 1, 2) if k in sides else v for k, v in batch.items()}, sent
+        classes = self.sampler.classes
+        return {k: v.permute(0, 3, 1, 2) if k in classes else v for k, v in batch.items()}, sent
 
 
 class CopyStream:
-    """Copies from pinned memory to a GPU beside what it computes.
+    """A CUDA stream for copies from pinned memory that overlap with computation.
 
     Args:
         device: The GPU.
@@ -217,12 +216,12 @@ class CopyStream:
         self._stream = torch.cuda.Stream(device)
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A tensor that the GPU can read while the processor goes on."""
-        with torch.cuda.device(self._device):  # a thread begins with the first GPU
+        """Allocate a pinned tensor, from which copies are asynchronous."""
+        with torch.cuda.device(self._device):  # the default of a new thread is the first GPU
             return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def send(self, batch: Batch) -> tuple[Batch, torch.cuda.Event]:
-        """Begin to copy; gives the copies and the event that says they are there."""
+        """Start to copy a batch; return the copies and an event that marks their completion."""
         with torch.cuda.stream(self._stream):
             copies = {
                 name: value.to(self._device, non_blocking=True) for name, value in batch.items()
@@ -230,7 +229,7 @@ class CopyStream:
             return copies, self._stream.record_event()
 
     def receive(self, batch: Batch, sent: torch.cuda.Event) -> Batch:
-        """Let the GPU, not the processor, wait for the copies."""
+        """Make the current stream, not the host, wait for the copies."""
         current = torch.cuda.current_stream(self._device)
         current.wait_event(sent)
         for value in batch.values():

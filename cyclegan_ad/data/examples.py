@@ -1,4 +1,4 @@
-"""A few test images to be looked at."""
+"""A few test images for figures and loggers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 
 @dataclass(frozen=True)
 class Examples:
-    """A few images, the normal ones first, to be looked at.
+    """A few images for display, the normal ones first.
 
     Attributes:
         images: (N, C, H, W) float32 in [-1, 1].
         labels: N times 0 (normal) or 1 (abnormal).
-        captions: N paths.
+        captions: Paths of the N images.
         masks: (N, H, W) bool, True where an image is known to be abnormal.
     """
 
@@ -30,17 +30,17 @@ class Examples:
 def choose_examples(data: AnomalyDataModule, per_class: int) -> Examples:
     """Choose test images spread evenly over the test set in order of path.
 
-    So every kind of defect has its chance, and none is picked for its looks.
+    The choice covers the kinds of defects and depends on no score.
 
     Args:
-        data: The data module, set up.
-        per_class: Images of each class, at most.
+        data: Data module after ``setup``.
+        per_class: Largest number of images per class.
     """
     return examples_at(data, spread_evenly(data, per_class))
 
 
 def spread_evenly(data: AnomalyDataModule, per_class: int) -> list[int]:
-    """Indices of test images spread evenly over each class, the normal ones first."""
+    """Return indices of test images spread evenly over each class, the normal ones first."""
     chosen: list[int] = []
     for label in (0, 1):
         of_class = [i for i in data.split.test if data.samples[i].label == label]
@@ -50,7 +50,7 @@ def spread_evenly(data: AnomalyDataModule, per_class: int) -> list[int]:
 
 
 def examples_at(data: AnomalyDataModule, chosen: Sequence[int]) -> Examples:
-    """Test images by index into ``data.samples``."""
+    """Return images by index into ``data.samples``."""
     unknown = np.zeros((data.size_px, data.size_px), bool)
     masks = [data.ground_truth(i) for i in chosen]
     return Examples(

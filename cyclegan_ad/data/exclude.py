@@ -1,29 +1,29 @@
-"""Which images a list of names leaves out."""
+"""Images excluded by a list of names."""
 
 from collections.abc import Collection
 from pathlib import Path
 
-from cyclegan_ad.data.listing import as_shown, file_name
+from cyclegan_ad.data.listing import file_name, to_nfc
 from cyclegan_ad.errors import UserError
 
 
 def find_excluded(names: Collection[str], paths: Collection[str], root: Path) -> set[str]:
-    """Finds the images that a list names, in the spelling of any system.
+    """Find the images that a list names.
 
-    A name that no image has is taken for one that Windows wrote (with backslashes), then for one
-    that looks the same in another Unicode form.
+    A name that matches no image is tried with backslashes as path separators (Windows), then in
+    Unicode normal form.
 
     Args:
-        names: Paths relative to the dataset's root, or file names, each of which stands for every
-            image of that name.
-        paths: Of all images.
-        root: For the message.
+        names: Paths relative to the dataset's root, or file names; a file name matches every image
+            of that name.
+        paths: Paths of all images.
+        root: Folder of the dataset, for the message.
 
     Returns:
-        Those of the paths that are named.
+        The paths that are named.
 
     Raises:
-        UserError: No image has one of the names.
+        UserError: If a name matches no image.
 
     Example:
         >>> sorted(find_excluded(["a.png", "no/b.png"], ["no/a.png", "no/b.png", "b.png"], Path()))
@@ -36,19 +36,19 @@ def find_excluded(names: Collection[str], paths: Collection[str], root: Path) ->
     for path in paths:
         for name in (path, file_name(path)):
             exact.setdefault(name, set()).add(path)
-            shown.setdefault(as_shown(name), set()).add(path)
+            shown.setdefault(to_nfc(name), set()).add(path)
     found: set[str] = set()
     unknown = set()
     for name in names:
         posix = name.replace("\\", "/")
-        named = exact.get(name) or exact.get(posix) or shown.get(as_shown(posix))
+        named = exact.get(name) or exact.get(posix) or shown.get(to_nfc(posix))
         if named is None:
             unknown.add(name)
         else:
             found |= named
     if unknown:
         raise UserError(
-            f"dataset.exclude names {sorted(unknown)}, not among the images in '{root}': "
-            "correct or remove them"
+            f"invalid dataset.exclude: {sorted(unknown)} not among the images in '{root}'; correct "
+            "or remove these lines"
         )
     return found

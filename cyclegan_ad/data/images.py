@@ -1,4 +1,4 @@
-"""Decodes image and mask files at the size the networks see, many of them on all cores."""
+"""Decoding of image and mask files at the size of the network's input, on all cores."""
 
 import hashlib
 import os
@@ -22,18 +22,18 @@ _GREY = frozenset({"1", "L", "LA"})
 
 
 def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
-    """Decodes an image and resizes it to a square by bicubic interpolation.
+    """Decode an image and resize it to a square by bicubic interpolation.
 
-    - The orientation noted in EXIF is applied; of several frames the first one counts.
-    - Transparent pixels (alpha, or a transparent colour) are composed on black.
-    - Values are scaled by the depth that the file states: 0 stays 0 and its largest value becomes
-      255; the range of the image at hand plays no part. 16-bit grey becomes
-      ``round(value / 257)``; 16-bit colour is reduced to the high byte.
+    - The EXIF orientation is applied; of several frames the first one is used.
+    - Transparent pixels (alpha, or a transparent colour) are composited on black.
+    - Values are scaled by the bit depth of the file, not by the range of the image: the largest
+      possible value becomes 255. 16-bit grey becomes ``round(value / 257)``; 16-bit colour is
+      reduced to the high byte.
     - 32-bit and signed grey is read as 16-bit grey if all values fit, from 0 to 65535.
     - 1-bit, palette, CMYK and YCbCr images become grey or RGB; grey is ITU-R 601-2 luma.
-    - Floating-point images are refused: nothing says what their black and white are. So is every
-      layout of a TIFF that is not known to be read right.
-    - JPEG files are decoded in full: decoding them at a smaller scale would change pixels.
+    - Floating-point images are rejected, as their black and white levels are undefined, and so are
+      TIFF layouts that are not known to be read correctly.
+    - JPEG files are decoded at full size: scaled decoding would change pixels.
 
     Args:
         data: Contents of a PNG, JPEG, BMP, TIFF or WebP file of at most 536 megapixels (2**29).
@@ -48,7 +48,7 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
         ValueError: ``channels`` is neither 1 nor 3.
     """
     if channels not in (1, 3):
-        raise ValueError(f"channels={channels}: choose 1 (grey) or 3 (RGB)")
+        raise ValueError(f"invalid channels={channels}: expected 1 (grey) or 3 (RGB)")
     mode = "L" if channels == 1 else "RGB"
     image = opening.open_image(data)
     flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, mode)
@@ -61,22 +61,22 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
 def read_mask(
     path: str | os.PathLike[str], size_px: int, image_size: tuple[int, int] | None = None
 ) -> NDArray[np.bool_]:
-    """Reads a ground-truth mask.
+    """Read a ground-truth mask.
 
-    A pixel belongs to the defect if any of its values is not zero (after transparency is composed
-    on black). See `shrink_mask` for the resizing: no pixel lies in between, no part vanishes.
+    A pixel belongs to the defect if any of its values is not zero (after compositing on black).
+    `shrink_mask` resizes it without intermediate values and without losing a region.
 
     Args:
         path: The mask file.
         size_px: Side of the result.
-        image_size: Width and height of the upright image it belongs to, see `upright_size`.
+        image_size: Width and height of the image it belongs to, from `upright_size`.
 
     Returns:
         (size_px, size_px) bool, True on the defect.
 
     Raises:
-        UnreadableImage: The file cannot be read, does not hold a usable image, is compressed in a
-            way that changes pixels, or is not of the size of its image.
+        UnreadableImage: The file cannot be read, does not hold a usable image, uses lossy
+            compression, or differs in size from its image.
     """
     data = read_bytes(path)
     opening.require_lossless(data)
@@ -84,16 +84,16 @@ def read_mask(
     marked = image.marked() if isinstance(image, DeepPixels) else _marked(image)
     size = marked.shape[::-1]
     if image_size is not None and size != image_size:
-        turned = " once turned upright by its EXIF orientation" if size[::-1] == image_size else ""
+        turned = " after applying its EXIF orientation" if size[::-1] == image_size else ""
         raise UnreadableImage(
             f"mask is {size[0]} x {size[1]} px, its image {image_size[0]} x {image_size[1]} px"
-            f"{turned}: draw the mask on the image as it is shown"
+            f"{turned}: draw the mask on the upright image"
         )
     return shrink_mask(marked, size_px)
 
 
 def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height of an image with the orientation noted in EXIF applied; decodes no pixels.
+    """Return width and height of an image after EXIF orientation, without decoding pixels.
 
     Raises:
         UnreadableImage: The file cannot be read or is not an image of a known format.
@@ -103,12 +103,12 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Decoded:
-    """What became of one file.
+    """A decoded file, or why it is unreadable.
 
     Attributes:
         sha256: SHA-256 of its contents, hexadecimal; empty if it could not be read at all.
-        pixels: (S, S, C) uint8, 0 to 255; None without a usable image.
-        reason: Why there is none, in a few words.
+        pixels: (S, S, C) uint8, 0 to 255; None if the file holds no usable image.
+        reason: Short reason if there is none.
     """
 
     sha256: str
@@ -119,16 +119,16 @@ class Decoded:
 def decode_in_order(
     paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None = None
 ) -> Iterator[Decoded]:
-    """Decodes on all cores; holds a few files a core, whatever their number.
+    """Decode files on all cores, with only a few files per core in memory.
 
     Args:
         paths: Image files.
         size_px: Side of the decoded images.
         channels: 1 for grey, 3 for RGB.
-        progress: Called in this thread after each file with (files done, files in all).
+        progress: Called in this thread after each file with (files done, total).
 
     Yields:
-        What became of each file, in order.
+        The decoded files, in order.
     """
     decoded = map_in_order(lambda path: decode_file(path, size_px, channels), paths, name="decode")
     for done, one in enumerate(decoded, start=1):
@@ -138,7 +138,7 @@ def decode_in_order(
 
 
 def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
-    """Reads, hashes and decodes one file; none raises (see :func:`decode_image` for the rules)."""
+    """Read, hash and decode one file as :func:`decode_image` does; errors become a reason."""
     sha256 = ""
     try:
         data = read_bytes(path)
@@ -149,11 +149,11 @@ def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
 
 
 def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
-    """Hashes files on all cores, without decoding them.
+    """Hash files on all cores, without decoding them.
 
     Args:
         paths: Files of any kind.
-        progress: Called in this thread after each file with (files done, files in all).
+        progress: Called in this thread after each file with (files done, total).
 
     Yields:
         SHA-256 of the contents of each file, hexadecimal; empty if it cannot be read.
@@ -165,7 +165,7 @@ def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> It
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of the contents of a file, hexadecimal; empty if it cannot be read."""
+    """Return the SHA-256 of the contents of a file, hexadecimal; empty if it cannot be read."""
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except UnreadableImage:
@@ -173,7 +173,7 @@ def hash_file(path: Path) -> str:
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
-    """The image on black, in ``mode`` or, if it is grey, in mode L."""
+    """Composite an image on black, in ``mode`` or, if it is grey, in mode L."""
     grey = image.mode in _GREY | opening.MODES_16_BIT
     target = "L" if grey else mode
     if image.mode == target and not image.has_transparency_data:
@@ -185,7 +185,7 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _marked(image: Image.Image) -> NDArray[np.bool_]:
-    """(H, W) bool: where an image is neither zero nor wholly transparent."""
+    """Return where an image is neither zero nor fully transparent, (H, W) bool."""
     marked = np.empty((image.height, image.width), dtype=np.bool_)
     for top, block in _blocks(image):
         if image.mode in opening.MODES_16_BIT:
@@ -201,13 +201,13 @@ def _marked(image: Image.Image) -> NDArray[np.bool_]:
 
 
 def _blocks(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Its rows in blocks, so that what is made of one is small beside the image."""
+    """Yield an image in blocks of rows, so that temporary copies stay small."""
     for top, rows in row_blocks(image.height, image.width):
         yield top, image.crop((0, rows.start, image.width, rows.stop))
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """On black, in mode L or RGB."""
+    """Composite an image on black, in mode L or RGB."""
     if image.mode in opening.MODES_16_BIT:
         values = np.asarray(image).astype(np.uint32)
         grey = ((values + 128) // 257).astype(np.uint8)

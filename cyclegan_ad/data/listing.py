@@ -1,8 +1,8 @@
 """Names of images and folders, as POSIX paths relative to a root, in a fixed order.
 
-Each folder is scanned once and no file is looked up by itself, so that listing tens of thousands
-of files takes a fraction of a second. Hidden entries, what systems put beside images, and files
-without an image suffix are passed over.
+Each folder is scanned once and no file is queried on its own, so that listing tens of thousands of
+files takes a fraction of a second. Hidden entries, files created by operating systems, and files
+without an image suffix are ignored.
 """
 
 import os
@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
     }
 )
 
-# Thumbnails, waste and notes of storage servers, Windows, macOS and Linux; in lower case.
+# Thumbnails, recycle bins and metadata of storage servers, Windows, macOS and Linux; lower case.
 _OF_SYSTEMS = frozenset(
     {
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp"),
@@ -32,11 +32,14 @@ _OF_SYSTEMS = frozenset(
 
 
 def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str]:
-    """Yields the images in ``root/folder`` and below, each folder once, whatever links lead to it.
+    """Yield the images in ``root/folder`` and below; a folder reached by several links counts once.
 
-    With ``images=False`` it yields the other files instead, which have no suffix of an image.
+    A broken link is yielded too, so that it is reported as unreadable.
 
-    A link whose target is gone is yielded too: it shows up as unreadable instead of vanishing.
+    Args:
+        root: Folder that paths are relative to.
+        folder: Folder below ``root``.
+        images: False yields the files without an image suffix instead.
 
     Raises:
         UserError: A folder exists but cannot be listed.
@@ -58,7 +61,7 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
 
 
 def list_folders(root: Path, parent: str) -> list[str]:
-    """Returns the folders right below ``root/parent``, sorted; none if it does not exist.
+    """Return the direct subfolders of ``root/parent``, sorted; none if it does not exist.
 
     Raises:
         UserError: ``root/parent`` exists but cannot be listed.
@@ -68,9 +71,9 @@ def list_folders(root: Path, parent: str) -> list[str]:
 
 
 def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
-    """Returns the entries of ``root/folder`` that count; none if it does not exist.
+    """Return the entries of ``root/folder``; none if it does not exist.
 
-    Hidden ones, and those that systems put beside images (thumbnails, waste), do not.
+    Hidden entries and those created by operating systems (thumbnails, recycle bins) are left out.
 
     Raises:
         UserError: ``root/folder`` exists but cannot be listed.
@@ -86,33 +89,33 @@ def scan(root: Path, folder: str) -> list[os.DirEntry[str]]:
         return []
     except OSError as error:
         raise UserError(
-            f"folder '{root / folder}' cannot be listed ({error.strerror}): make it readable"
+            f"folder '{root / folder}' cannot be listed ({error.strerror}); make it readable"
         ) from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError as error:  # such as a link to itself: told as an unreadable file
+    except OSError as error:  # e.g. a link to itself: reported as an unreadable file
         if isinstance(error, PermissionError) and suffix_of(entry.name) not in SUFFIXES:
             raise UserError(
-                f"'{entry.path}' leads to what cannot be read ({error.strerror}): make it "
-                "readable, or remove the link"
+                f"target of link '{entry.path}' cannot be read ({error.strerror}); make it "
+                "readable or remove the link"
             ) from error
         return False
 
 
-def as_shown(path: str) -> str:
-    r"""Returns a path as it looks: an accent may be part of its letter or a sign of its own.
+def to_nfc(path: str) -> str:
+    r"""Return a path in Unicode normal form C, in which an accent is part of its letter.
 
-    >>> as_shown("e\u0301.png") == "\u00e9.png"
+    >>> to_nfc("e\u0301.png") == "\u00e9.png"
     True
     """
     return unicodedata.normalize("NFC", path)
 
 
 def suffix_of(path: str) -> str:
-    """Returns the suffix of a file, in lower case.
+    """Return the suffix of a file, in lower case.
 
     >>> suffix_of("yes/Y1.tumour.JPG")
     '.jpg'
@@ -121,7 +124,7 @@ def suffix_of(path: str) -> str:
 
 
 def file_name(path: str) -> str:
-    """Returns the last part of a POSIX path.
+    """Return the last part of a POSIX path.
 
     >>> file_name("test/scratch_neck/000.png")
     '000.png'
@@ -130,7 +133,7 @@ def file_name(path: str) -> str:
 
 
 def parent_of(path: str) -> str:
-    """Returns a POSIX path without its last part.
+    """Return a POSIX path without its last part.
 
     >>> parent_of("test/scratch_neck/000.png")
     'test/scratch_neck'
@@ -139,7 +142,7 @@ def parent_of(path: str) -> str:
 
 
 def without_suffix(path: str) -> str:
-    """Returns the path of a file without its suffix.
+    """Return the path of a file without its suffix.
 
     >>> without_suffix("yes/Y1.tumour.JPG")
     'yes/Y1.tumour'

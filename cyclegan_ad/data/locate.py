@@ -1,4 +1,4 @@
-"""Where the images of a job lie and which of them are left out, from its settings; no torch."""
+"""Folder of a job's images and the list of excluded ones, from its settings; without torch."""
 
 import codecs
 from collections.abc import Sequence
@@ -12,47 +12,51 @@ from cyclegan_ad.errors import UserError
 
 
 class Located(Protocol):
-    """What of ``dataset.*`` says where its images lie."""
+    """Settings of ``dataset.*`` that locate its images."""
 
     @property
     def name(self) -> str:
-        """``demo`` is drawn, ``folder`` needs ``root``."""
+        """Name of the dataset; ``demo`` is drawn, ``folder`` needs ``root``."""
 
     @property
     def layout(self) -> str:
-        """Which files are images, and of which class."""
+        """Layout: which files are images, and of which class."""
 
     @property
     def root(self) -> Path | None:
-        """Its folder; None to look for it."""
+        """Folder of the dataset; None to search for it."""
 
     @property
     def folders(self) -> Sequence[str]:
-        """Where to look, below the folder of all datasets."""
+        """Folders to search, below the folder of all datasets."""
 
     @property
     def source(self) -> str:
-        """How to get it, for the message if it is not found."""
+        """How to get the dataset, for the message if it is not found."""
 
 
-def dataset_folder(dataset: Located, data_dir: Path, cache_dir: Path, *, draw: bool = True) -> Path:
+def find_dataset_folder(
+    dataset: Located, data_dir: Path, cache_dir: Path, *, draw: bool = True
+) -> Path:
     """Find the folder of a dataset, or draw the demo data.
 
     Args:
-        dataset: ``dataset.*``.
+        dataset: Settings ``dataset.*``.
         data_dir: Folder of all datasets.
-        cache_dir: Where the demo data are drawn.
-        draw: False: of the demo data only give the place.
+        cache_dir: Folder for the demo data.
+        draw: Whether to draw the demo data, instead of only returning their folder.
 
     Raises:
         UserError: If there is no such folder, or the demo data cannot be written.
     """
     if dataset.root is not None:
         if not has_layout(dataset.layout, dataset.root):
-            raise UserError(f"dataset.root={dataset.root}: no such dataset there; {dataset.source}")
+            raise UserError(
+                f"invalid dataset.root={dataset.root}: no such dataset found; {dataset.source}"
+            )
         return dataset.root
     if dataset.name == "demo":
-        # An upgrade draws beside older data.
+        # A new version of the package draws into a new folder.
         place = cache_dir / f"demo-v{FORMAT}"
         return draw_demo(place) if draw else place
     if dataset.name == "folder":
@@ -62,11 +66,11 @@ def dataset_folder(dataset: Located, data_dir: Path, cache_dir: Path, *, draw: b
     )
 
 
-def images_left_out(path: Path | None) -> list[str]:
-    """Read the list of images to leave out, ``dataset.exclude``.
+def read_exclude_list(path: Path | None) -> list[str]:
+    """Read the list of excluded images, ``dataset.exclude``.
 
     Args:
-        path: A text file of one relative path or file name a line; None: none is left out.
+        path: Text file with one relative path or file name per line; None for no exclusion.
 
     Raises:
         UserError: If it cannot be read.
@@ -74,7 +78,7 @@ def images_left_out(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        # Of a pipe, such as <(ls), the second reading would find nothing and leave out no image.
+        # Rejects a pipe such as <(ls): its second reading would be empty and exclude nothing.
         content = read_bytes(path)
         # Editors on Windows write UTF-16, or a byte order mark before UTF-8.
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -83,9 +87,8 @@ def images_left_out(path: Path | None) -> list[str]:
             raise ValueError
         lines = text.splitlines()
     except (UnreadableImage, ValueError) as error:
-        readable = not isinstance(error, UnreadableImage)
-        reason = "cannot be read (not a text file in UTF-8)" if readable else error
+        reason = error if isinstance(error, UnreadableImage) else "not a text file in UTF-8"
         raise UserError(
-            f"dataset.exclude={path} {reason}; name a text file with one image a line"
+            f"invalid dataset.exclude={path}: {reason}; expected one image per line"
         ) from error
     return [line.strip() for line in lines if line.strip()]

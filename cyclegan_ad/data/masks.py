@@ -1,4 +1,4 @@
-"""Ground-truth masks: which file belongs to which image, and where an image is abnormal."""
+"""Ground-truth masks: matching of mask files to images, and reading of the masks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import read_mask, upright_size
-from cyclegan_ad.data.listing import as_shown
+from cyclegan_ad.data.listing import to_nfc
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.errors import UserError
 
-_NAMED = 3  # files named in a message
+_NAMED = 3  # files listed in a message
 
 
 def match_masks(
     masks: Mapping[str, str], images: Iterable[str], root: Path
 ) -> dict[str, list[str]]:
-    """Finds the masks of images by name.
+    """Find the masks of images by name.
 
     Args:
         masks: Path of each mask -> path of its image without suffix.
-        images: The same of every image that may have a mask.
-        root: Folder the paths are relative to, for the message.
+        images: Path without suffix of every image that may have a mask.
+        root: Folder that paths are relative to, for the message.
 
     Returns:
         Image (path without suffix) -> its masks, sorted; images without a mask are absent.
 
     Raises:
-        UserError: A mask belongs to no image, or to one of several.
+        UserError: If a mask matches no image, or several.
 
     Example:
         >>> match_masks({"masks/a.png": "abnormal/a"}, ["abnormal/a", "abnormal/b"], Path())
@@ -38,21 +38,21 @@ def match_masks(
     """
     known: dict[str, list[str]] = {}
     for image in images:
-        known.setdefault(as_shown(image), []).append(image)
-    stray = sorted(mask for mask, image in masks.items() if as_shown(image) not in known)
+        known.setdefault(to_nfc(image), []).append(image)
+    stray = sorted(mask for mask, image in masks.items() if to_nfc(image) not in known)
     if stray:
         raise UserError(
             f"no abnormal image matches {_name(stray)} in {root} ({stray[0]} needs "
-            f"{masks[stray[0]]}.*): name masks like their images, or remove them"
+            f"{masks[stray[0]]}.*); name masks like their images, or remove them"
         )
     matched: dict[str, list[str]] = {}
     for mask in sorted(masks):
-        alike = known[as_shown(masks[mask])]
+        alike = known[to_nfc(masks[mask])]
         same = [image for image in alike if image == masks[mask]] or alike
         if len(same) > 1:
             raise UserError(
-                f"{_name([mask])} in {root} belongs to one of {len(same)} images whose names "
-                f"differ only in their suffix or Unicode form ({same[0]}.*): rename them"
+                f"{_name([mask])} in {root} matches {len(same)} images whose names differ only in "
+                f"their suffix or Unicode form ({same[0]}.*); rename them"
             )
         image = same[0]
         matched.setdefault(image, []).append(mask)
@@ -64,12 +64,11 @@ class Masks:
     """The ground truth of images.
 
     Attributes:
-        truth: Image -> (S, S) bool, True on the defect; of the images whose masks could all be
-            read, as part of a defect is not the ground truth, and mark at least a pixel.
-        unreadable: Mask -> why it cannot be used, in a few words.
-        empty: Images whose masks mark nothing; an abnormal image has a defect somewhere, so nobody
-            has drawn it yet.
-        mostly: Images whose masks mark more than half of them.
+        truth: Image -> (S, S) bool, True on the defect; only images all of whose masks could be
+            read and which mark at least one pixel.
+        unreadable: Mask -> short reason why it cannot be used.
+        empty: Images whose masks are empty: their defects have not been marked.
+        mostly: Images whose masks cover more than half of the pixels.
     """
 
     truth: dict[int, NDArray[np.bool_]]
@@ -79,12 +78,12 @@ class Masks:
 
 
 def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_px: int) -> Masks:
-    """Reads the ground truth of images, on all cores: of each, the union of its masks.
+    """Read the ground truth of images, the union of the masks of each, on all cores.
 
     Args:
-        root: Folder the paths are relative to.
-        masks: Image (any number) -> its path, and the paths of its masks; images without one are
-            passed over.
+        root: Folder that paths are relative to.
+        masks: Image (any number) -> its path, and the paths of its masks; images without masks are
+            skipped.
         size_px: Side of the results.
     """
     files = [(image, mask) for image, paths in masks.values() for mask in paths]
@@ -110,11 +109,11 @@ def read_masks(root: Path, masks: Mapping[int, tuple[str, Sequence[str]]], size_
 
 
 def _try_to_read(image: Path, mask: Path, size_px: int) -> NDArray[np.bool_] | str:
-    """The mask, or why it cannot be used."""
+    """Read a mask, or return why it cannot be used."""
     try:
         size = upright_size(image)
     except UnreadableImage:
-        size = None  # told of the image itself
+        size = None  # reported for the image itself
     try:
         return read_mask(mask, size_px, size)
     except UnreadableImage as error:
@@ -122,7 +121,7 @@ def _try_to_read(image: Path, mask: Path, size_px: int) -> NDArray[np.bool_] | s
 
 
 def _name(masks: Sequence[str]) -> str:
-    """The first few masks, and how many there are if that is not all."""
+    """List the first few masks, and their number if there are more."""
     named = ", ".join(masks[:_NAMED])
-    more = f", ... ({len(masks)} in all)" if len(masks) > _NAMED else ""
+    more = f", ... ({len(masks)} in total)" if len(masks) > _NAMED else ""
     return f"ground-truth mask{'s' * (len(masks) > 1)} {named}{more}"

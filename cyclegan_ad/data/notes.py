@@ -1,4 +1,4 @@
-"""What a user should know of the images of a dataset, and could else not see."""
+"""Notes about possible problems of the images of a dataset."""
 
 from __future__ import annotations
 
@@ -6,78 +6,78 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from cyclegan_ad.data.unread import not_read
+from cyclegan_ad.data.unread import list_unread_folders
 from cyclegan_ad.text import counted
 
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
 _NAMED = 3
-_DARK = 64  # of 255: 14-bit data in 16-bit files reach it
+_DARK = 64  # of 255; reached by 14-bit data in 16-bit files
 _IMAGES_AT_ONCE = 64
 
 
-def notes_on(data: AnomalyDataModule) -> Iterator[str]:
-    """Look for what makes results worth less than they seem.
+def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
+    """Find problems that make the results less reliable than they seem.
 
     Args:
-        data: The data module, set up.
+        data: Data module after ``setup``.
 
     Yields:
-        A line each, without its end.
+        One line per problem, without a line break.
     """
-    if data.passed_over:
-        yield f"{describe_passed_over(data.passed_over)} are not read"
-    folders = not_read(data.layout, data.root)
+    if data.ignored_files:
+        yield f"{describe_ignored(data.ignored_files)} ignored"
+    folders = list_unread_folders(data.layout, data.root)
     if folders:
-        yield f"not read, as layout {data.layout} has no such folders: {_name(folders)}"
+        yield f"folders that are not part of layout {data.layout} ignored: {_name(folders)}"
     masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
     if masks:
-        called = counted(len(masks), "image is called like a mask", "images are called like masks")
-        yield f"{called} ({_name(masks)}); are they images to train and test on?"
+        named = counted(len(masks), "image is named like a mask", "images are named like masks")
+        yield f"{named} ({_name(masks)}); check whether they belong to the dataset"
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
-            f"the brightest pixel of all images is {brightest} of 255; files of 16 bits that hold "
-            "fewer should be scaled to their full range"
+            f"the brightest pixel of all images is {brightest} of 255; scale 16-bit files with "
+            "fewer significant bits to the full range"
         )
     both = _with_both_labels(data)
     if both:
         files = counted(len(both), "file is", "files are")
-        yield f"{files} in both classes, byte for byte ({_name(both)})"
+        yield f"{files} byte-identical to a file of the other class ({_name(both)})"
     empty = [data.samples[i].path for i in data.masks.empty]
     if empty:
         yield (
-            f"the masks of {counted(len(empty), 'abnormal image')} are empty, all black "
-            f"({_name(empty)}); they count as if there were none"
+            f"the masks of {counted(len(empty), 'abnormal image')} are all black "
+            f"({_name(empty)}); they are treated as missing"
         )
     mostly = [data.samples[i].path for i in data.masks.mostly]
     if mostly:
         yield (
-            f"the masks of {counted(len(mostly), 'image')} mark more than half of the image "
-            f"({_name(mostly)}); a defect is what is not 0"
+            f"the masks of {counted(len(mostly), 'image')} cover more than half of the image "
+            f"({_name(mostly)}); nonzero pixels must mark the defect"
         )
     leaked = leaked_images(data)
     if leaked:
         judged = "test or calibration" if data.split.calibration else "test"
         yield (
             f"{counted(len(leaked), f'{judged} image is', f'{judged} images are')} byte-identical "
-            f"to a training image, so the figures are flattered ({_name(leaked)})"
+            f"to a training image, so the results are optimistic ({_name(leaked)})"
         )
 
 
-def describe_passed_over(suffixes: Counter[str]) -> str:
-    """Say which files have no suffix of an image.
+def describe_ignored(suffixes: Counter[str]) -> str:
+    """Describe the files without an image suffix.
 
-    >>> describe_passed_over(Counter({".heic": 12, "": 1}))
-    '13 files without the suffix of an image (.heic 12, no suffix 1)'
+    >>> describe_ignored(Counter({".heic": 12, "": 1}))
+    '13 files without an image suffix (.heic 12, no suffix 1)'
     """
     kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
-    return f"{counted(suffixes.total(), 'file')} without the suffix of an image ({kinds})"
+    return f"{counted(suffixes.total(), 'file')} without an image suffix ({kinds})"
 
 
 def leaked_images(data: AnomalyDataModule) -> list[str]:
-    """Test and calibration images that are byte-identical to a training image, by path."""
+    """Return the paths of test and calibration images byte-identical to a training image."""
     train = {data.sha256[i] for label in data.trained_labels for i in data.train_indices(label)}
     judged = (*data.split.test, *data.split.calibration)
     return [data.samples[i].path for i in judged if data.sha256[i] in train]
@@ -89,7 +89,7 @@ def _looks_like_mask(path: str) -> bool:
 
 
 def _brightest(data: AnomalyDataModule) -> int:
-    """The largest value of all pixels, or the first that is not dark."""
+    """Return the largest value of all pixels, or of those up to the first bright batch."""
     brightest = 0
     for start in range(0, len(data.rows), _IMAGES_AT_ONCE):
         rows = data.rows[start : start + _IMAGES_AT_ONCE]
@@ -100,7 +100,7 @@ def _brightest(data: AnomalyDataModule) -> int:
 
 
 def _with_both_labels(data: AnomalyDataModule) -> list[str]:
-    """Images whose content is there with the other label too, by path."""
+    """Return the paths of images whose content also occurs with the other label."""
     labels: dict[str, set[int]] = {}
     for sample, sha256 in zip(data.samples, data.sha256, strict=True):
         labels.setdefault(sha256, set()).add(sample.label)

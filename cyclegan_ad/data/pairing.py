@@ -1,4 +1,4 @@
-"""Which images meet in a training batch: unpaired, drawn anew each epoch."""
+"""Sampling of unpaired training batches, redrawn each epoch."""
 
 from collections.abc import Iterator
 
@@ -10,25 +10,25 @@ from cyclegan_ad.data.augment import random_symmetries
 
 
 class PairSampler(Sampler[dict[str, np.ndarray]]):
-    """Unpaired batches of an epoch, a pure function of (seed, epoch), shared out over ranks.
+    """Unpaired batches of an epoch, a pure function of (seed, epoch), divided among ranks.
 
-    Every image of the larger class is drawn ``copies`` times an epoch, those of the smaller class
-    evenly (counts differ by at most one); all orders are drawn anew each epoch. All ranks see
-    batches of one size: where the last pairs cannot be shared evenly, the first ones fill up.
+    Every image of the larger class is drawn ``copies`` times per epoch, those of the smaller class
+    evenly (counts differ by at most one), in a new random order each epoch. All ranks get batches
+    of equal size: if the last pairs cannot be divided evenly, the first ones are repeated.
 
     Args:
-        sides: Name of a class -> indices of its training images; one class alone is drawn alone.
-        copies: Copies of the larger class an epoch.
+        classes: Name of a class -> indices of its training images; one or two classes.
+        copies: Times that each image of the larger class is drawn per epoch.
         augmentation: See :func:`cyclegan_ad.data.augment.random_symmetries`.
-        batch_size: Pairs (or images of one class alone) a batch and rank.
-        seed: Of the run.
+        batch_size: Pairs (or images, with one class) per batch and rank.
+        seed: Seed of the run.
         ranks: Number of processes that train together.
-        rank: Which of them this is.
+        rank: Rank of this process.
     """
 
     def __init__(
         self,
-        sides: dict[str, np.ndarray],
+        classes: dict[str, np.ndarray],
         *,
         copies: int,
         augmentation: str,
@@ -37,13 +37,13 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
         ranks: int = 1,
         rank: int = 0,
     ) -> None:
-        self.sides, self.augmentation = sides, augmentation
+        self.classes, self.augmentation = classes, augmentation
         self.batch_size, self.seed, self.ranks, self.rank = batch_size, seed, ranks, rank
-        self.pairs = copies * max(map(len, sides.values()))
+        self.pairs = copies * max(map(len, classes.values()))
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose batches come next; Lightning calls it."""
+        """Set the epoch of the next iteration; called by Lightning."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -53,10 +53,10 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
         rng = np.random.default_rng([self.seed, self.epoch])
         symmetries = torch.Generator().manual_seed(int(rng.integers(2**62)))
         columns = {}
-        for side, indices in self.sides.items():
-            columns[side] = _draw_evenly(indices, self.pairs, rng)
+        for name, indices in self.classes.items():
+            columns[name] = _draw_evenly(indices, self.pairs, rng)
             drawn = random_symmetries(self.pairs, self.augmentation, symmetries)
-            columns[f"{side}_symmetry"] = drawn.numpy()
+            columns[f"{name}_symmetry"] = drawn.numpy()
         total = -(-self.pairs // self.ranks) * self.ranks
         order = np.arange(total) % self.pairs
         for start in range(0, total, self.batch_size * self.ranks):
@@ -65,6 +65,6 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
 
 
 def _draw_evenly(indices: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """``count`` of the indices in random order, each as often as the others or once more."""
+    """Draw ``count`` indices in random order; their frequencies differ by at most one."""
     rounds = [rng.permutation(indices) for _ in range(-(-count // len(indices)))]
     return np.concatenate(rounds)[:count]

@@ -1,4 +1,4 @@
-"""Work on files, on all cores."""
+"""Ordered parallel map over files, on all cores."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,21 +21,20 @@ def map_in_order(
     workers: int | None = None,
     prepare: Callable[[], object] | None = None,
 ) -> Iterator[Result]:
-    """Calls a function for each item, on as many threads as there are cores.
+    """Call a function for each item, on as many threads as there are cores.
 
-    Threads are enough for decoding: Pillow and hashlib let others run while they work, and
-    processes would have to send every image to this one. Only a few items a core are in flight,
-    whatever their number.
+    Threads suffice for decoding: Pillow and hashlib release the GIL, and processes would have to
+    send every image back. Only a few items per core are in flight.
 
     Args:
-        function: Called in the threads.
+        function: Function, called in the threads.
         items: Its arguments.
-        name: Of the threads.
-        workers: Number of threads; None: one a core.
-        prepare: Called first in each thread.
+        name: Prefix of the names of the threads.
+        workers: Number of threads; None for one per core.
+        prepare: Called once in each thread before the first item.
 
     Yields:
-        The results in the order of the items; what the function raises is raised here.
+        The results in the order of the items. Exceptions of the function are raised here.
 
     Example:
         >>> list(map_in_order(abs, [-3, 2, -1], name="absolute"))
@@ -50,5 +49,5 @@ def map_in_order(
                 window.extend(pool.submit(function, item) for item in ahead)
                 yield window.popleft().result()
         finally:
-            for waiting in window:  # after Ctrl-C, nothing new is begun
+            for waiting in window:  # after Ctrl-C, start no further items
                 waiting.cancel()

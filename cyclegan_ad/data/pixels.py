@@ -1,4 +1,4 @@
-"""From decoded images to tensors: gathered by index, batched, scaled."""
+"""Conversion of decoded images to tensors: gathering by index, batching, scaling."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 
 class PairedImages(Dataset[dict[str, Tensor]]):
-    """The images behind what :class:`PairSampler` draws."""
+    """The images of the batches that :class:`PairSampler` draws."""
 
     def __init__(self, images: np.ndarray, rows: np.ndarray) -> None:
         self.images, self.rows = images, rows
@@ -22,12 +22,12 @@ class PairedImages(Dataset[dict[str, Tensor]]):
 
 
 def gather(images: np.ndarray, indices: np.ndarray) -> Tensor:
-    """Images by index, (N, C, H, W) uint8, from the (N, H, W, C) store."""
+    """Return images by index as (N, C, H, W) uint8, from (M, H, W, C) images."""
     return torch.from_numpy(np.ascontiguousarray(images[indices].transpose(0, 3, 1, 2)))
 
 
 def to_signed_range(images: Tensor) -> Tensor:
-    """uint8 0..255 to float32 in [-1, 1], any shape.
+    """Scale images of any shape from uint8 in 0..255 to float32 in [-1, 1].
 
     >>> to_signed_range(torch.tensor([0, 255], dtype=torch.uint8))
     tensor([-1.,  1.])

@@ -1,4 +1,4 @@
-"""Lists the images of a dataset folder, with their labels and ground-truth masks."""
+"""Listing of the images of a dataset folder, with their labels and ground-truth masks."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 from cyclegan_ad.data.exclude import find_excluded
 from cyclegan_ad.data.formats.image_bytes import have_same_contents
 from cyclegan_ad.data.listing import (
-    as_shown,
     file_name,
     list_folders,
     list_images,
     parent_of,
     scan,
+    to_nfc,
     without_suffix,
 )
 from cyclegan_ad.data.masks import match_masks
@@ -38,7 +38,7 @@ class Sample:
     Attributes:
         path: POSIX path relative to the dataset's root.
         label: 0 normal, 1 abnormal.
-        kind: Name of the folder that says what it shows, such as ``good`` or ``scratch_neck``.
+        kind: Name of the folder of its kind, such as ``good`` or ``scratch_neck``.
         mask: POSIX paths of its ground-truth masks relative to the root; their union is the
             defect. Empty if there is no ground truth.
     """
@@ -52,11 +52,11 @@ class Sample:
 def find_root(
     data_dir: Path, folders: Sequence[str], layout: str, *, dataset: str, source: str
 ) -> Path:
-    """Finds the folder of a dataset.
+    """Find the folder of a dataset.
 
     Args:
         data_dir: Folder that holds the datasets.
-        folders: Paths to try under ``data_dir``, in this order.
+        folders: Folders to try below ``data_dir``, in this order.
         layout: ``mvtec``, ``brain_mri``, ``breast_ultrasound``, ``retina_oct`` or ``folder``.
         dataset: Name of the dataset, for messages.
         source: How to get the dataset, the end of the error message.
@@ -65,22 +65,22 @@ def find_root(
         The first of these folders that has the layout.
 
     Raises:
-        UserError: None of them has the layout. The message lists every place looked in.
+        UserError: None of them has the layout. The message lists all folders searched.
     """
-    looked_in = [data_dir / folder for folder in folders]
-    for candidate in looked_in:
+    searched = [data_dir / folder for folder in folders]
+    for candidate in searched:
         if has_layout(layout, candidate):
             return candidate
     state = "" if os.path.isdir(data_dir) else f" (the folder '{data_dir}' does not exist)"
-    places = ", ".join(f"'{place}'" for place in looked_in)
+    places = ", ".join(f"'{place}'" for place in searched)
     raise UserError(
-        f"dataset {dataset}: no folder that holds {_REQUIRED[layout]} found; "
-        f"looked in {places}{state}; {source}"
+        f"dataset {dataset} not found: no folder with {_REQUIRED[layout]}; "
+        f"searched {places}{state}; {source}"
     )
 
 
 def has_layout(layout: str, root: Path) -> bool:
-    """Tells whether a folder holds the sub-folders of a layout, whether or not they hold images.
+    """Return whether a folder has the subfolders of a layout, with or without images.
 
     Raises:
         UserError: The folder exists but cannot be listed.
@@ -88,34 +88,34 @@ def has_layout(layout: str, root: Path) -> bool:
     if layout == "retina_oct":
         return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     folders = _REQUIRED[layout].split(" and ")
-    scan(root, "")  # one that may not be read is not one that lacks them
+    scan(root, "")  # raises if the folder cannot be read
     return all(os.path.isdir(root / folder) for folder in folders)
 
 
 def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> list[Sample]:
-    """Lists the images of a dataset folder, each one once.
+    """List the images of a dataset folder, each one once.
 
     Args:
-        layout: How normal and abnormal images lie in the folder:
+        layout: Where the folder has normal and abnormal images:
             ``mvtec``: ``train/good``, ``test/good`` and ``test/*``, masks in ``ground_truth/*``.
             ``brain_mri``: ``no`` and ``yes``.
             ``breast_ultrasound``: ``normal``, ``benign`` and ``malignant``, masks among them.
             ``retina_oct``: ``NORMAL`` and ``CNV``, ``DME``, ``DRUSEN``, at any depth.
             ``folder``: ``normal`` and ``abnormal``; ``masks/x.*`` belongs to ``abnormal/x.*``.
         root: The folder that has the layout.
-        exclude: Images to leave out: paths relative to ``root``, or file names, each of which
-            leaves out every image of that name.
+        exclude: Images to leave out: paths relative to ``root``, or file names; a file name
+            excludes every image of that name.
 
     Returns:
         Samples sorted by path (code points), the same list on every operating system.
 
     Raises:
-        UserError: The folder lacks the layout or cannot be listed, a mask belongs to no image
-            (``mvtec``, ``folder``), or ``exclude`` names an image that is not there.
+        UserError: The folder lacks the layout or cannot be listed, a mask matches no image
+            (``mvtec``, ``folder``), or ``exclude`` names an image that does not exist.
     """
     if not has_layout(layout, root):
         raise UserError(
-            f"folder '{root}' does not hold {_REQUIRED[layout]}: name one that does with "
+            f"folder '{root}' has no {_REQUIRED[layout]}; use a folder with this layout, "
             "dataset.root=PATH"
         )
     listers: dict[str, Callable[[Path], Iterable[Sample]]] = {
@@ -133,12 +133,12 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
 def _list_mvtec(root: Path) -> Iterator[Sample]:
     folders = ["train/good", *list_folders(root, "test")]
     truths = {file_name(folder): folder for folder in list_folders(root, "ground_truth")}
-    alike = {as_shown(kind): truths[kind] for kind in truths.keys() - map(file_name, folders)}
+    alike = {to_nfc(kind): truths[kind] for kind in truths.keys() - map(file_name, folders)}
     for folder in folders:
         kind = file_name(folder)
         paths = list(list_images(root, folder))
         masks: dict[str, list[str]] = {}
-        truth = truths.get(kind) or alike.get(as_shown(kind))
+        truth = truths.get(kind) or alike.get(to_nfc(kind))
         if kind != "good" and truth is not None:
             image_of = {
                 mask: folder + without_suffix(mask).removeprefix(truth).removesuffix("_mask")
@@ -151,7 +151,7 @@ def _list_mvtec(root: Path) -> Iterator[Sample]:
 
 
 def _list_brain_mri(root: Path) -> Iterator[Sample]:
-    # The archive repeats both folders in brain_tumor_dataset/: only those right below root count.
+    # The archive repeats both folders in brain_tumor_dataset/; only those directly in root count.
     for label, kind in ((NORMAL, "no"), (ABNORMAL, "yes")):
         for path in list_images(root, kind):
             yield Sample(path, label, kind)
@@ -164,18 +164,18 @@ def _list_breast_ultrasound(root: Path) -> Iterator[Sample]:
             at = file_name(path).lower().find("_mask")
             if at < 0:
                 images.append(path)
-            elif label == ABNORMAL:  # those of normal images are all black, no ground truth
+            elif label == ABNORMAL:  # masks of normal images are all black: no ground truth
                 masks_of[path] = f"{parent_of(path)}/{file_name(path)[:at]}"
-        known = {as_shown(without_suffix(path)) for path in images}
-        image_of = {mask: image for mask, image in masks_of.items() if as_shown(image) in known}
+        known = {to_nfc(without_suffix(path)) for path in images}
+        image_of = {mask: image for mask, image in masks_of.items() if to_nfc(image) in known}
         masks = match_masks(image_of, map(without_suffix, images), root)
         for path in images:
             yield Sample(path, label, kind, tuple(masks.get(without_suffix(path), ())))
 
 
 def _list_retina_oct(root: Path) -> Iterator[Sample]:
-    # Some copies of the archive hold a second copy of themselves: an image of the same name,
-    # contents, class and subset is the same image. Files are only read where names collide.
+    # Some copies of the archive contain a second copy of themselves: images of the same name,
+    # contents, class and subset are listed once. Files are read only if names collide.
     seen: dict[tuple[str, str, str], list[str]] = {}
     for folder in sorted(list_oct_folders(root), key=lambda path: (path.count("/"), path)):
         kind, subset = file_name(folder), file_name(parent_of(folder))
@@ -189,8 +189,8 @@ def _list_retina_oct(root: Path) -> Iterator[Sample]:
 
 
 def list_oct_folders(root: Path) -> Iterator[str]:
-    """Yields the folders of images of the layout ``retina_oct``."""
-    # NORMAL counts only beside another class: the same authors' chest X-rays have a NORMAL too.
+    """Yield the image folders of the layout ``retina_oct``."""
+    # NORMAL needs another class beside it: the same authors' chest X-rays have a NORMAL folder too.
     stack, visited = [""], set[str]()
     while stack:
         parent = stack.pop()

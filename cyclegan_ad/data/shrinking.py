@@ -1,4 +1,4 @@
-"""Brings a ground-truth mask to the size of the networks without losing a defect."""
+"""Resizing of ground-truth masks to the network's size without losing a defect."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +8,13 @@ _WITH_DIAGONALS = np.ones((3, 3), dtype=np.bool_)
 
 
 def shrink_mask(marked: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
-    """Resizes a mask by nearest neighbour; no connected part of it vanishes.
+    """Resize a mask by nearest neighbour, keeping every connected region.
 
-    A part (pixels that touch, also at a corner) between whose pixels all samples fall would count
-    as normal: it keeps the pixels of the result that it lies in.
+    A region (8-connected) that no sampling point hits would be lost; instead, the pixels of the
+    result that it overlaps are marked.
 
     Args:
-        marked: (H, W) bool.
+        marked: (H, W) bool, True on the defect.
         size_px: Side of the result.
 
     Returns:
@@ -31,7 +31,7 @@ def shrink_mask(marked: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
     resized = marked[np.ix_(sampled_rows, sampled_columns)]
     if max(marked.shape) <= size_px or not marked.any():
         return resized
-    from scipy import ndimage  # a second of import, for which no mistake of typing should wait
+    from scipy import ndimage  # slow to import
 
     box = _extent(marked, 1), _extent(marked, 0)  # most defects are small
     parts, count = ndimage.label(marked[box], structure=_WITH_DIAGONALS)
@@ -52,12 +52,12 @@ def shrink_mask(marked: NDArray[np.bool_], size_px: int) -> NDArray[np.bool_]:
 
 
 def _nearest(side: int, size_px: int) -> NDArray[np.int32]:
-    """Which of so many rows or columns Pillow samples; its rounding is not that of a formula."""
+    """Return the rows or columns that Pillow samples; no closed formula matches its rounding."""
     ramp = Image.fromarray(np.arange(side, dtype=np.int32)[None])
     return np.asarray(ramp.resize((size_px, 1), Image.Resampling.NEAREST))[0]
 
 
 def _extent(marked: NDArray[np.bool_], axis: int) -> slice:
-    """From the first to the last row or column with a marked pixel, looking along the axis."""
+    """Return the range of rows or columns with a marked pixel, reducing along ``axis``."""
     where = np.flatnonzero(marked.any(axis=axis))
     return slice(int(where[0]), int(where[-1]) + 1)

@@ -1,4 +1,4 @@
-"""Which images train and which test (Sec. 3.1): one run of the paper is one seed of this split."""
+"""Split into training and test images (Sec. 3.1); one run of the paper is one seed."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ class Split:
     """Indices into the list of images, ascending; every image is in exactly one of the three.
 
     Attributes:
-        train: Images that train.
-        test: Images that test, as many normal as abnormal ones.
-        calibration: Abnormal images that neither train nor test, to set a threshold on.
+        train: Training images.
+        test: Test images, as many normal as abnormal ones.
+        calibration: Abnormal images used for neither, to set a threshold on.
     """
 
     train: tuple[int, ...]
@@ -31,26 +31,25 @@ def split_samples(
     calibration_fraction: float = 0.0,
     sha256: Sequence[str] | None = None,
 ) -> Split:
-    """Draws a balanced test set: half of the smaller class, and as many of the other one.
+    """Draw a balanced test set: half of the smaller class, and as many of the other one.
 
-    The images of a class are ordered by the SHA-256 of ``"<seed>:<path>"`` and the first ones
-    test, so the split depends on nothing but its arguments: no library version, no machine, and
-    not the order in which the images are listed.
+    The images of each class are ordered by the SHA-256 of ``"<seed>:<path>"``, and the first ones
+    form the test set. The split depends only on the arguments, not on library versions, the machine
+    or the order of the images.
 
     Args:
         paths: Path of each image relative to the dataset's root, all different.
         labels: Label of each image, 0 normal or 1 abnormal.
-        seed: Number of the run.
-        calibration_fraction: Part, in [0, 1), of the abnormal images left for training that is
-            kept for calibration instead: rounded to the nearest number, but at least one image
-            and never all of them. The test set does not depend on it.
-        sha256: Hash of each file. Copies of a test image are not taken for calibration; copies of
-            a calibration image calibrate too instead of training, unless none would be left to
-            train. None: all differ.
+        seed: Seed of the split.
+        calibration_fraction: Fraction, in [0, 1), of the abnormal images outside the test set that
+            is kept for calibration instead of training: rounded to the nearest integer, but at
+            least one image and never all of them. The test set does not depend on it.
+        sha256: SHA-256 of each file. Copies of a test image are not used for calibration; copies
+            of a calibration image are used for calibration too, unless no image would be left for
+            training. None if all files differ.
 
     Returns:
-        A test set of ``min(n_normal, n_abnormal) // 2`` images a class; the rest trains, but for
-        what is kept for calibration.
+        Split with ``min(n_normal, n_abnormal) // 2`` test images per class.
 
     Raises:
         ValueError: Lengths differ, a path occurs twice, a label is neither 0 nor 1, a class has
@@ -62,25 +61,29 @@ def split_samples(
     """
     if len(paths) != len(labels):
         raise ValueError(
-            f"{counted(len(paths), 'path')} for {counted(len(labels), 'label')}: give each path one"
+            f"{counted(len(paths), 'path')} but {counted(len(labels), 'label')}: expected as many"
         )
     if len(set(paths)) != len(paths):
-        raise ValueError("a path occurs twice: list each image once")
+        raise ValueError("invalid paths: a path occurs twice")
     if not set(labels) <= {0, 1}:
-        raise ValueError(f"labels are {sorted(set(labels))}: they must be 0 normal or 1 abnormal")
+        raise ValueError(
+            f"invalid labels {sorted(set(labels))}: expected 0 (normal) or 1 (abnormal)"
+        )
     classes: dict[int, list[int]] = {0: [], 1: []}
     for index, label in enumerate(labels):
         classes[label].append(index)
     test_per_class = min(len(indices) for indices in classes.values()) // 2
     if test_per_class == 0:
         counts = {label: len(indices) for label, indices in classes.items()}
-        raise ValueError(f"images by label: {counts}; each class needs one to train, one to test")
+        raise ValueError(f"images by label: {counts}; expected at least 2 per class")
     for indices in classes.values():
-        indices.sort(key=lambda index: _draw(seed, paths[index]))
+        indices.sort(key=lambda index: _order_key(seed, paths[index]))
     test = {index for indices in classes.values() for index in indices[:test_per_class]}
     hashes = paths if sha256 is None else sha256
     tested = {hashes[index] for index in test}
-    calibration = _kept(classes[1][test_per_class:], calibration_fraction, tested, hashes)
+    calibration = _choose_calibration(
+        classes[1][test_per_class:], calibration_fraction, tested, hashes
+    )
     return Split(
         train=tuple(i for i in range(len(paths)) if i not in test and i not in calibration),
         test=tuple(sorted(test)),
@@ -88,17 +91,17 @@ def split_samples(
     )
 
 
-def _kept(
+def _choose_calibration(
     abnormal: list[int], fraction: float, tested: set[str], hashes: Sequence[str]
 ) -> set[int]:
-    """Choose from the abnormal images, in order, that are not in the test set."""
+    """Choose the calibration images from the abnormal images outside the test set, in order."""
     if fraction == 0:
         return set()
     possible = [index for index in abnormal if hashes[index] not in tested]
     if len(abnormal) < 2 or not possible:
         raise ValueError(
-            f"{counted(len(possible), 'abnormal image')} beside the test set; one is "
-            "needed to train and one to calibrate"
+            f"{counted(len(possible), 'abnormal image')} outside the test set, expected at least 2 "
+            "(one to train, one to calibrate)"
         )
     count = min(max(1, round(fraction * len(abnormal))), len(abnormal) - 1)
     kept = set(possible[:count])
@@ -107,6 +110,6 @@ def _kept(
     return with_copies if len(with_copies) < len(abnormal) else kept
 
 
-def _draw(seed: int, path: str) -> bytes:
-    # The bytes of the name, whatever characters this machine's locale takes them for.
+def _order_key(seed: int, path: str) -> bytes:
+    # The bytes of the path, independent of the machine's locale.
     return hashlib.sha256(f"{seed}:".encode() + os.fsencode(path)).digest()

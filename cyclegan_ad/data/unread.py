@@ -1,12 +1,12 @@
-"""What lies beside the images of a dataset and is not read."""
+"""Files and folders of a dataset that are not read."""
 
 from collections import Counter
 from pathlib import Path
 
-from cyclegan_ad.data.listing import as_shown, file_name, list_folders, list_images, suffix_of
+from cyclegan_ad.data.listing import file_name, list_folders, list_images, suffix_of, to_nfc
 from cyclegan_ad.data.samples import list_oct_folders
 
-# Top folders of images and masks.
+# Top-level folders of images and masks.
 _FOLDERS = {
     "mvtec": ("train", "test", "ground_truth"),
     "brain_mri": ("no", "yes"),
@@ -15,8 +15,8 @@ _FOLDERS = {
 }
 
 
-def passed_over(layout: str, root: Path) -> Counter[str]:
-    """Counts, by suffix, the files among the images that have no suffix of an image.
+def count_ignored_files(layout: str, root: Path) -> Counter[str]:
+    """Count, by suffix, the files among the images without an image suffix.
 
     Args:
         layout: See :func:`cyclegan_ad.data.samples.list_samples`.
@@ -27,8 +27,8 @@ def passed_over(layout: str, root: Path) -> Counter[str]:
     return Counter(map(suffix_of, files))
 
 
-def not_read(layout: str, root: Path) -> list[str]:
-    """Lists the folders that a layout has no use for: perhaps somebody's masks, under another name.
+def list_unread_folders(layout: str, root: Path) -> list[str]:
+    """List the folders that are not part of a layout, e.g. masks under another name.
 
     Args:
         layout: See :func:`cyclegan_ad.data.samples.list_samples`.
@@ -38,8 +38,8 @@ def not_read(layout: str, root: Path) -> list[str]:
         return []
     unknown = [folder for folder in list_folders(root, "") if folder not in _FOLDERS[layout]]
     if layout == "mvtec":
-        kinds = {as_shown(file_name(folder)) for folder in list_folders(root, "test")}
+        kinds = {to_nfc(file_name(folder)) for folder in list_folders(root, "test")}
         truth = list_folders(root, "ground_truth")
-        unknown += [folder for folder in truth if as_shown(file_name(folder)) not in kinds]
+        unknown += [folder for folder in truth if to_nfc(file_name(folder)) not in kinds]
         unknown += [folder for folder in list_folders(root, "train") if folder != "train/good"]
     return unknown

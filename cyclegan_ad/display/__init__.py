@@ -1,1 +1,1 @@
-"""What a person looks at in a terminal or a picture."""
+"""Output for people: terminal and pictures."""

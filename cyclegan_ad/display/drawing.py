@@ -1,7 +1,7 @@
-"""What all pictures of a run share: colours, pixels to show, and writing the file.
+"""Common parts of all pictures: colours, conversion to pixels, and writing the file.
 
-matplotlib is used through its objects, so that nothing is left behind in ``pyplot`` and no display
-is needed; it is imported where used, as it takes a second.
+matplotlib is used without ``pyplot``, so that no state is left behind and no display is needed. It
+is imported where used, because the import takes a second.
 """
 
 from pathlib import Path
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 CLASS_NAMES = ("normal", "abnormal")
 
-# Blue and vermillion of the Okabe-Ito palette: told apart with any colour vision, and in grey.
+# Blue and vermillion of the Okabe-Ito palette, distinguishable with any colour vision.
 OUTLINE_COLOUR = "#00E5FF"
 CLASS_COLOURS = ("#0072B2", "#D55E00")
 
 DPI = 120
 
+# The brightest 0.2 % of the pixels share the top colour, so that one bright pixel does not darken
+# all maps.
+_MAP_SCALE_PERCENTILE = 99.8
+
 
 def to_numpy(values: Any) -> NDArray[Any]:
-    """Take a tensor off its device and graph; leave anything else to numpy."""
+    """Convert a tensor on any device, or anything that numpy takes, to an array."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() else values
@@ -35,7 +39,7 @@ def to_numpy(values: Any) -> NDArray[Any]:
 
 
 def to_display(image: Any) -> NDArray[np.uint8]:
-    """Convert a network's image to pixels to be shown.
+    """Convert a network's image to pixels.
 
     Args:
         image: (C, H, W) float array or tensor in [-1, 1], C = 1 or 3; values outside are clipped.
@@ -44,20 +48,29 @@ def to_display(image: Any) -> NDArray[np.uint8]:
         (H, W) uint8 for C = 1, (H, W, 3) uint8 for C = 3.
 
     Raises:
-        ValueError: if the shape is another.
+        ValueError: If the shape is another.
 
     >>> to_display(np.full((1, 2, 2), -1.0)).tolist()
     [[0, 0], [0, 0]]
     """
     values = to_numpy(image)
     if values.ndim != 3 or values.shape[0] not in (1, 3):
-        raise ValueError(f"image must be (C, H, W) with C = 1 or 3, not {values.shape}")
+        raise ValueError(f"invalid image of shape {values.shape}: expected (C, H, W), C = 1 or 3")
     pixels = np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
     return pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1)
 
 
+def map_scale(maps: NDArray[Any]) -> float:
+    """Return the value of the brightest colour for anomaly maps that are compared.
+
+    Args:
+        maps: (N, H, W) float >= 0.
+    """
+    return (float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) if maps.size else 0.0) or 1.0
+
+
 def save_figure(figure: "Figure", path: Path) -> Path:
-    """Write the figure whole or not at all."""
+    """Write a PNG file completely or not at all; return its path."""
     path = Path(path)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
@@ -65,13 +78,13 @@ def save_figure(figure: "Figure", path: Path) -> Path:
 
 
 def caption(name: str, length: int = 24) -> str:
-    """The end of a file's name, fit to be drawn; give it to matplotlib with ``parse_math=False``.
+    """Return the end of a file name for drawing with ``parse_math=False``.
 
-    Characters that the font has no sign for become escapes, as those that cannot be printed do.
+    Characters that the font lacks or that cannot be printed become escapes.
 
     Args:
-        name: As it is.
-        length: Characters at most.
+        name: File name.
+        length: Largest number of characters.
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -87,9 +100,9 @@ def outline(axes: "Axes", mask: NDArray[np.bool_], line_width: float = 1.1) -> N
     """Draw the outline of a defect over an image.
 
     Args:
-        axes: With the image, a pixel a unit.
-        mask: (H, W) bool; nothing is drawn where none is True.
-        line_width: In points.
+        axes: Axes with the image, in units of pixels.
+        mask: (H, W) bool; nothing is drawn if no element is True.
+        line_width: Width in points.
     """
     if not mask.any():
         return

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Scores whose largest is this many times their median are binned on a logarithmic axis.
+# Scores whose maximum is this many times their median are shown on a logarithmic axis.
 _HEAVY_TAIL_RATIO = 20.0
 
-OPTIMISTIC = "Both thresholds were set on these test images: what they give here is optimistic."
+OPTIMISTIC = "Both thresholds were set on these test images: their accuracies are optimistic."
 
 
 def score_figure(
@@ -27,12 +27,12 @@ def score_figure(
     Args:
         scores: (N,) float, raw units.
         labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: name to value, e.g. ``{"ZFN": 512.0, "ACC": 603.5}``, raw units; set on these
-            very images, as the figure says.
-        score_name: what is on the axis, e.g. ``sse``.
+        thresholds: Name to value, e.g. ``{"ZFN": 512.0, "ACC": 603.5}``, raw units, set on these
+            images.
+        score_name: Label of the axis, e.g. ``sse``.
 
     Raises:
-        ValueError: if there are no scores, the lengths differ, or a value is not finite.
+        ValueError: If there are no scores, the lengths differ, or a value is not finite.
     """
     from matplotlib.figure import Figure
 
@@ -60,21 +60,20 @@ def draw_scores(
     font_size: float = 10.0,
     line_spacing: float = 0.06,
 ) -> None:
-    """Draw both classes' scores into axes, with the thresholds above them by name.
+    """Draw both classes' scores into axes, with named thresholds.
 
-    The axis is logarithmic where the scores are heavy-tailed (linear around 0 if some are 0 or
-    less).
+    The axis is logarithmic for heavy-tailed scores (linear around 0 if some are not positive).
 
     Args:
-        axes: empty axes.
+        axes: Empty axes.
         scores: (N,) float, raw units.
         labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: name to value, raw units.
-        font_size: of the names and numbers, in points.
-        line_spacing: from one name to the next, as a part of the height of the axes.
+        thresholds: Name to value, raw units.
+        font_size: Size of names and numbers in points.
+        line_spacing: Distance of two names, a fraction of the height of the axes.
 
     Raises:
-        ValueError: if there are no scores, the lengths differ, or a value is not finite.
+        ValueError: If there are no scores, the lengths differ, or a value is not finite.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -82,7 +81,7 @@ def draw_scores(
     classes = to_numpy(labels)
     if values.ndim != 1 or not values.size or values.shape != classes.shape:
         raise ValueError(
-            f"scores and labels must be (N,) alike, not {values.shape} and {classes.shape}"
+            f"scores and labels must both be (N,), not {values.shape} and {classes.shape}"
         )
     shown = np.concatenate([values, np.array(list(thresholds.values()), dtype=np.float64)])
     if not np.isfinite(shown).all():
@@ -105,11 +104,7 @@ def draw_scores(
 
 
 def _bins(shown: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Place the edges of the bins around all that is shown, and choose the axis.
-
-    Returns:
-        edges, and the arguments for ``Axes.set_xscale``.
-    """
+    """Return the edges of the bins around all values, and arguments for ``Axes.set_xscale``."""
     low, high = float(shown.min()), float(shown.max())
     typical = float(np.median(np.abs(shown)))
     count = int(np.clip(2 * np.sqrt(shown.size), 12, 60))
@@ -122,7 +117,7 @@ def _bins(shown: NDArray[np.float64]) -> tuple[NDArray[np.float64], dict[str, An
 
 
 def _spread(low: float, high: float, count: int) -> NDArray[np.float64]:
-    """Place count + 1 even edges, with a small margin at both ends."""
+    """Return count + 1 equidistant edges, with a small margin at both ends."""
     margin = 0.02 * (high - low) or 0.05 * abs(low) or 1.0
     return np.linspace(low - margin, high + margin, count + 1)
 
@@ -130,7 +125,7 @@ def _spread(low: float, high: float, count: int) -> NDArray[np.float64]:
 def _draw_thresholds(
     axes: "Axes", thresholds: Mapping[str, float], font_size: float, line_spacing: float
 ) -> None:
-    """Draw each threshold as a line that ends in its name; names stack, so none overlap."""
+    """Draw each threshold as a line with its name at the top; names are stacked."""
     middle = axes.transAxes.transform((0.5, 0.0))[0]
     for level, (name, value) in enumerate(reversed(list(thresholds.items()))):
         top = 1.02 + line_spacing * level

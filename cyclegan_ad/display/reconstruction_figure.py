@@ -1,4 +1,4 @@
-"""Pictures of a run: images, their reconstructions and anomaly maps."""
+"""Figure of images, their reconstructions and anomaly maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,12 @@ from cyclegan_ad.display.drawing import (
     DPI,
     OUTLINE_COLOUR,
     caption,
+    map_scale,
     outline,
     save_figure,
     to_display,
     to_numpy,
 )
-
-# The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
-_MAP_SCALE_PERCENTILE = 99.8
 
 
 def reconstruction_figure(
@@ -34,22 +32,22 @@ def reconstruction_figure(
 ) -> Path:
     """Draw images, their reconstructions and anomaly maps, normal ones left of abnormal ones.
 
-    All maps share one colour scale, so that brightness compares between images.
+    All maps share one colour scale, so that their brightness is comparable.
 
     Args:
         images: (N, C, H, W) float in [-1, 1], array or tensor.
-        reconstructions: (N, C, H, W) float in [-1, 1], or None for a method that makes none.
-        anomaly_maps: (N, H, W) float >= 0: with reconstructions, the squared difference.
+        reconstructions: (N, C, H, W) float in [-1, 1], or None for a method without them.
+        anomaly_maps: (N, H, W) float >= 0; with reconstructions, the squared difference.
         labels: (N,) int, 0 normal, 1 abnormal.
-        captions: N names of files, each written under its column.
-        path: the PNG file to write; its folder is made.
+        captions: N names of files, each written below its column.
+        path: PNG file to write; its folder is created.
         masks: (N, H, W) bool or None, defects to outline in the image and in the map.
 
     Returns:
         ``path``.
 
     Raises:
-        ValueError: if N is 0, the shapes do not fit together, or a value is not finite.
+        ValueError: If N is 0, the shapes are inconsistent, or a value is not finite.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -62,10 +60,10 @@ def reconstruction_figure(
     _check_shapes(images, reconstructions, maps, labels, captions, outlines)
 
     normal, abnormal = (np.flatnonzero(labels == label).tolist() for label in (0, 1))
-    # The blocks of the classes have a narrow column between them.
+    # A narrow column separates the classes.
     columns: list[int | None] = [*normal, *([None] if normal and abnormal else []), *abnormal]
     ratios = [0.23 if i is None else 1.0 for i in columns]
-    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) or 1.0
+    scale = map_scale(maps)
     outlined = outlines is not None and bool(outlines.any())
     kinds = {"Image": images, "Reconstruction": reconstructions, "Anomaly map": maps}
     rows = {name: pictures for name, pictures in kinds.items() if pictures is not None}
@@ -85,7 +83,7 @@ def reconstruction_figure(
         wspace=0.04,
         hspace=0.04,
     )
-    places = {}  # of the first row: image -> its left and right end
+    places = {}  # image -> left and right end of its column
     for column, i in enumerate(columns):
         if i is None:
             continue
@@ -136,10 +134,10 @@ def _check_shapes(
     captions: Sequence[str],
     masks: NDArray[Any] | None,
 ) -> None:
-    alike = reconstructions is None or images.shape == reconstructions.shape
-    if images.ndim != 4 or images.shape[0] == 0 or not alike:
+    same = reconstructions is None or images.shape == reconstructions.shape
+    if images.ndim != 4 or images.shape[0] == 0 or not same:
         raise ValueError(
-            "images and reconstructions must be (N, C, H, W) alike with N > 0, "
+            "images and reconstructions must have one shape (N, C, H, W) with N > 0, "
             f"not {images.shape} and {getattr(reconstructions, 'shape', None)}"
         )
     plane = (images.shape[0], *images.shape[2:])

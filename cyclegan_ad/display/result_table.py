@@ -1,4 +1,4 @@
-"""The result table a command ends with, beside what the paper published."""
+"""Result table at the end of a command, with the figures of the paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from cyclegan_ad.display.terminal import (
     FLAG,
     UNLIKE,
     in_ascii,
+    percent,
     says_ascii_only,
     standard_output,
 )
@@ -29,12 +30,9 @@ def result_table(
     for the same dataset, method and score, where it has one.
 
     Args:
-        metrics: content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
-        unlike: what was not as in the paper, from `differences_of_run`.
-        ascii_only: spell plus-minus and the footnote mark in ASCII.
-
-    Returns:
-        A table ready to print.
+        metrics: Content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
+        unlike: Differences from the paper, see `differences_of_run`.
+        ascii_only: Whether to write plus-minus and the marks in ASCII.
     """
     scores: Mapping[str, Mapping[str, Any]] = metrics["scores"]
     method_name = paper_method_name(metrics["method"], metrics["resolution"])
@@ -45,13 +43,17 @@ def result_table(
         }
         for score in scores
     }
+    title = printable(
+        f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
+        f"{counted(metrics['epochs'], 'epoch')}"
+    )
     published = [figure for row in paper.values() for figure in row.values() if figure is not None]
 
     def text(words: str) -> Text:
         return Text(in_ascii(words) if ascii_only else words)
 
     table = Table(
-        title=Text(_title(metrics), style="bold"),
+        title=Text(title, style="bold"),
         caption=text(_caption(metrics, published, unlike)),
         title_justify="left",
         caption_justify="left",
@@ -70,7 +72,7 @@ def result_table(
         name = printable(score)
         cells = [text(f"{name}\n  paper{mark}" if in_paper else name)]
         cells += [
-            text(f"{_percent(row[metric])}\n{_published(paper[score][metric])}")
+            text(f"{percent(row[metric])}\n{_published(paper[score][metric])}")
             for metric in PAPER_METRICS
         ]
         cells.append(
@@ -83,12 +85,12 @@ def result_table(
 def print_result(
     metrics: Mapping[str, Any], unlike: Sequence[str], console: Console | None = None
 ) -> None:
-    """Print `result_table` to the terminal, or plainly into a pipe or a file.
+    """Print `result_table`, and the decisions of the protocol in words.
 
     Args:
-        metrics: content of ``metrics.json``.
-        unlike: what was not as in the paper, from `differences_of_run`.
-        console: where to; standard output by default.
+        metrics: Content of ``metrics.json``.
+        unlike: Differences from the paper, see `differences_of_run`.
+        console: Destination; standard output by default.
     """
     console = console or standard_output()
     console.print(result_table(metrics, unlike, ascii_only=says_ascii_only(console)))
@@ -99,13 +101,6 @@ def print_result(
         )
     if len(decided) > 1:
         console.print(Text(CHOOSE_BEFOREHAND))
-
-
-def _title(metrics: Mapping[str, Any]) -> str:
-    return printable(
-        f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
-        f"{counted(metrics['epochs'], 'epoch')}"
-    )
 
 
 def _caption(
@@ -122,11 +117,11 @@ def _caption(
     if published:
         lines.append("Paper: mean and standard deviation over 5 splits.")
     if published and unlike:
-        lines.append(f"{UNLIKE} Not as in the paper: {', '.join(unlike)}.")
+        lines.append(f"{UNLIKE} Different from the paper: {', '.join(unlike)}.")
     if any(figure.artefact for figure in published):
         lines.append(
             f"{FLAG} The paper's figures for this method come from an error in its "
-            "code (one score shared by each batch) and say nothing about the method."
+            "code (one score shared by each batch) and do not describe the method."
         )
     if metrics["localisation"] is not None:
         found = metrics["localisation"]
@@ -136,13 +131,9 @@ def _caption(
         lines.append(
             f"Anomaly maps{computed} against the masks of "
             f"{counted(found['masked_images'], 'image')}: pixel "
-            f"AUROC {_percent(found['pixel_auroc'])} %, AUPRO {_percent(found['aupro'])} %."
+            f"AUROC {percent(found['pixel_auroc'])} %, AUPRO {percent(found['aupro'])} %."
         )
     return "\n".join(lines)
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"
 
 
 def _published(figure: PaperFigure | None) -> str:

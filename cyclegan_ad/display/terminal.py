@@ -1,7 +1,8 @@
-"""Progress on the terminal: a bar for a task, or plain lines where there is no terminal.
+"""Progress and number formats in the terminal.
 
-Into a pipe or the log of a CI job goes a line about every tenth of the way, the first within 10 s
-and then one a minute at least. Both go to standard error, which leaves standard output to results.
+Progress goes to standard error: a bar, or plain lines where there is no terminal (a pipe, the log
+of a CI job). A line is printed for every tenth of the work, the first within 10 s and then at
+least one a minute.
 """
 
 import queue
@@ -14,31 +15,33 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-# Marks of the paper's figures: says nothing about the method; ours was made with other settings.
+# Marks of the paper's figures: does not describe the method; ours has other settings.
 FLAG, UNLIKE = "†", "‡"
+
+NOTHING = "-"  # written for a missing number
 
 REFRESH_S = 0.5
 
-# Without a terminal: a line after each such share of the way.
+# Without a terminal: the share of the work between two lines.
 PLAIN_SHARE = 0.1
 
-# Without a terminal: so long it stays silent at most, at first and then.
+# Without a terminal: the longest time to the first line, and between two lines.
 FIRST_LINE_S = 10.0
 LINE_EVERY_S = 60.0
 
-# The speed is that of the last minute: a slow first step (compilation) is soon forgotten.
+# The speed is averaged over a minute, so that a slow first step (compilation) soon has no effect.
 _SPEED_WINDOW_S = 60.0
 
 _PIPED_COLUMNS = 80
 
 
 def standard_error() -> Console:
-    """Open the console that progress goes to."""
+    """Return a console for progress, on standard error."""
     return Console(stderr=True, highlight=False)
 
 
 def standard_output() -> Console:
-    """Open the console that results go to; piped output is taken as 80 columns wide or more."""
+    """Return a console for results; without a terminal it has at least 80 columns."""
     console = Console(highlight=False)
     if console.is_terminal:
         return console
@@ -46,7 +49,7 @@ def standard_output() -> Console:
 
 
 def says_ascii_only(console: Console) -> bool:
-    """Whether a console may lack the signs of a table: its frame, plus-minus and the marks."""
+    """Return whether a console may lack the signs of a table: its frame, plus-minus, the marks."""
     return not console.encoding.lower().startswith("utf")
 
 
@@ -60,7 +63,7 @@ def in_ascii(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a number of seconds as a clock does.
+    """Write a number of seconds as h:mm:ss or m:ss.
 
     >>> duration(75), duration(3 * 3600 + 62)
     ('1:15', '3:01:02')
@@ -70,13 +73,22 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """Write a fraction in percent, without the sign.
+
+    >>> percent(0.97143), percent(None)
+    ('97.14', '-')
+    """
+    return NOTHING if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
 class Heartbeat:
-    """Tells from a thread of its own that work goes on, wherever nobody else did for a while.
+    """Prints from a thread of its own when no other line was printed for a while.
 
     Args:
         tell: Prints a line.
-        first_s: It is called when nothing was told for so long since the start.
-        every_s: And then, since the last line.
+        first_s: Seconds without a line since the start after which it is called.
+        every_s: Seconds without a line after which it is called again.
     """
 
     def __init__(
@@ -91,11 +103,11 @@ class Heartbeat:
         thread.start()
 
     def told(self) -> None:
-        """Note that a line was printed."""
+        """Restart the time, because a line was printed."""
         self._told.put(True)
 
     def stop(self) -> None:
-        """Tell nothing any more."""
+        """Stop printing."""
         self._told.put(False)
 
     def _beat(self, patience_s: float) -> None:
@@ -112,15 +124,15 @@ class TaskProgress(Progress):
     """One task as a bar, or as lines where there is no terminal.
 
     Args:
-        columns: Of the bar; none for rich's own.
-        description: What is going on.
-        total: All that is to be done; None if unknown.
-        done: What was done before.
-        delay_s: Nothing is shown before that many seconds.
-        console: Where to; None: standard error.
-        clock: Seconds, rising.
-        transient: Whether the bar vanishes at its end.
-        fields: What else columns show.
+        columns: Columns of the bar; without any, those of rich.
+        description: Name of the task.
+        total: Amount of work; None if unknown.
+        done: Amount done before.
+        delay_s: Seconds before anything is shown.
+        console: Destination; None: standard error.
+        clock: Returns monotonic seconds.
+        transient: Whether the bar is removed at its end.
+        fields: Other values that columns show.
     """
 
     def __init__(
@@ -147,18 +159,18 @@ class TaskProgress(Progress):
         self.task = self.tasks[0]
         self._shown_s, self._delay_s = clock(), delay_s
         self._line_s, self._line_share = clock() + FIRST_LINE_S, self._share() + PLAIN_SHARE
-        # A step, the first one above all, may take longer than a line may be waited for.
+        # A step, above all the first one, may take longer than the time between two lines.
         self._heartbeat = None if self.console.is_terminal else Heartbeat(self._print_line)
 
     def line(self) -> str:
-        """What a line says of the task."""
+        """Return the line that is printed without a terminal."""
         task = self.task
         so_far = f"{task.completed:.0f} of {task.total:.0f}, " if task.total else ""
         return f"{task.description}: {so_far}{duration(task.elapsed or 0)} elapsed"
 
-    def advance_to(self, done: float, total: float | None = None) -> bool:
-        """Count what is done; tells whether it is time to :meth:`show` it."""
-        self.update(self.task.id, completed=done, total=total)
+    def advance_to(self, done: float, total: float | None = None, **fields: Any) -> bool:
+        """Set the amount done; return whether it is time to :meth:`show` it."""
+        self.update(self.task.id, completed=done, total=total, **fields)
         now = self.get_time()
         if (self.task.elapsed or 0) < self._delay_s:
             return False
@@ -169,7 +181,7 @@ class TaskProgress(Progress):
         return tenth or now >= self._line_s
 
     def show(self, **fields: Any) -> None:
-        """Bring the bar up to date, or print a line."""
+        """Update the bar, or print a line."""
         self.update(self.task.id, **fields)
         self._shown_s = self.get_time()
         if self._heartbeat is None:
@@ -180,7 +192,7 @@ class TaskProgress(Progress):
         self._heartbeat.told()
 
     def stop(self) -> None:
-        """Leave the bar as it is and give the terminal back."""
+        """Leave the bar as it is and release the terminal."""
         if self._heartbeat is not None:
             self._heartbeat.stop()
         else:
@@ -201,16 +213,16 @@ def decoding_progress(
     console: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of a preparation, if it takes long enough to be worth it.
+    """Show the progress of a preparation that takes longer than ``delay_s``.
 
     Args:
-        description: What is going on, e.g. ``Reading images``.
-        delay_s: Nothing is shown before that many seconds.
-        console: Where to; standard error by default.
-        clock: Seconds, rising; for tests.
+        description: Name of the preparation, e.g. ``Reading images``.
+        delay_s: Seconds before anything is shown.
+        console: Destination; standard error by default.
+        clock: Returns monotonic seconds; for tests.
 
     Yields:
-        A function to call with (done, total) now and then.
+        A function to call repeatedly with (done, total).
     """
     progress = TaskProgress(
         description=description,

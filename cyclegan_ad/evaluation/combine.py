@@ -1,4 +1,4 @@
-"""The scores of a run, those found now beside those on disk, and the metrics that follow."""
+"""Merging of new scores of a run with those on disk, and the metrics computed from them."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import decide
 from cyclegan_ad.evaluation.stored_results import (
     StoredResults,
-    digest_of,
-    digests_of_training,
     fingerprints,
+    hash_training_inputs,
+    hash_value,
     read_stored,
 )
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
@@ -22,11 +22,11 @@ from cyclegan_ad.settings import Score, Settings
 
 
 def all_scored(run: RunDirectory, score: Score) -> bool:
-    """Whether the scores asked for are on disk, and all that is told of the run follows from them.
+    """Return whether the requested scores are on disk and all stored metrics follow from them.
 
     Args:
         run: The run.
-        score: ``score.*``.
+        score: Settings ``score.*``.
     """
     stored, wrong = _stored(run)
     if stored is None or wrong:
@@ -40,22 +40,22 @@ def all_scored(run: RunDirectory, score: Score) -> bool:
 
 
 def localisation_settings(score: Score) -> dict[str, str]:
-    """How the maps behind pixel AUROC and AUPRO are computed, as ``metrics.json`` holds it."""
+    """Return the settings of the maps of pixel AUROC and AUPRO, as stored in ``metrics.json``."""
     return {"tta": score.tta, "precision": score.precision}
 
 
-def doubts(run: RunDirectory) -> list[str]:
-    """What the run's files tell that does not follow from its scores, a line each.
+def find_unsupported(run: RunDirectory) -> list[str]:
+    """Find results in the run's files that do not follow from its scores.
 
     Returns:
-        E.g. ``metrics.json: calibrated, score sse: calibration.csv is gone``; none for a run that
-        has not been scored.
+        One line each, e.g. ``metrics.json: calibrated, score sse: calibration.csv is missing``;
+        none for a run that has not been scored.
     """
     return _stored(run)[1]
 
 
 def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
-    """The results on disk, and what is in doubt of them."""
+    """Read the results on disk, and find those that are not supported."""
     if not (run.metrics.is_file() and run.scores.is_file()):
         return None, []
     try:
@@ -71,12 +71,21 @@ def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
 def combine(
     run: RunDirectory, settings: Settings, data: AnomalyDataModule, found: Evaluation
 ) -> Results:
-    """Put what was found now beside what earlier commands wrote, and compute what follows.
+    """Merge new scores with those of earlier commands, and compute the metrics.
 
-    Earlier scores of the same images stay, unless they are in doubt.
+    Earlier scores of the same images are kept unless the files do not support them.
+
+    Args:
+        run: The run.
+        settings: Its settings, with the requested scores and protocol.
+        data: Its data module after ``setup``.
+        found: The new scores.
+
+    Returns:
+        Metrics, and the rows of ``scores.csv`` and ``calibration.csv``.
 
     Raises:
-        UserError: If the protocol asked for cannot be applied to this run.
+        UserError: If the protocol cannot be applied to this run.
     """
     earlier = _earlier(run)
     calibration = [] if found.calibration is None else _rows(data, found.calibration)
@@ -88,7 +97,10 @@ def combine(
     metrics: dict[str, Any] = {"scores": {}, "columns": {}}
     if earlier is not None:
         metrics = earlier.metrics
-        tested, calibration = _beside(earlier.rows, tested), _beside(earlier.kept, calibration)
+        tested, calibration = (
+            _merge_columns(earlier.rows, tested),
+            _merge_columns(earlier.kept, calibration),
+        )
     split = [SplitRow(*row) for row in data.split_rows()]
     files = {run.scores.name: tested, run.calibration.name: calibration}
     environment = describe_environment()
@@ -118,8 +130,8 @@ def combine(
                 where=str(run.path),
             ),
             "fingerprints": {
-                **digests_of_training(run.read_config(), split),
-                run.metrics.name: {"localisation": digest_of([found.localisation, arithmetic])},
+                **hash_training_inputs(run.read_config(), split),
+                run.metrics.name: {"localisation": hash_value([found.localisation, arithmetic])},
                 **{file: fingerprints(rows) for file, rows in files.items() if rows},
             },
             "localisation": found.localisation,
@@ -148,14 +160,14 @@ def _paths(rows: Rows) -> set[str]:
     return {row["path"] for row in rows}
 
 
-def _beside(earlier: Rows, rows: Rows) -> list[dict[str, Any]]:
-    """The new columns of images beside the earlier ones, in the order of the new rows."""
+def _merge_columns(earlier: Rows, rows: Rows) -> list[dict[str, Any]]:
+    """Merge the columns of the same images, in the order of the new rows."""
     by_path = {row["path"]: row for row in earlier}
     return [by_path[row["path"]] | row for row in rows]
 
 
 def _earlier(run: RunDirectory) -> Results | None:
-    """What earlier commands wrote, but for what is in doubt."""
+    """Return the results of earlier commands, without those that are not supported."""
     stored, _ = _stored(run)
     if stored is None:
         return None

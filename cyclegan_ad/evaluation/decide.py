@@ -1,4 +1,4 @@
-"""Thresholds of a run that are not judged on the images they were set on."""
+"""Threshold protocols of a run: thresholds evaluated on other images than they were set on."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.metrics.protocols import calibrated, crossfit, fewest_groups
+from cyclegan_ad.metrics.protocols import calibrated, count_smaller_class, crossfit
 from cyclegan_ad.runs.results import Rows, SplitRow
 from cyclegan_ad.settings import Protocol
 
-if TYPE_CHECKING:  # it brings torch, which the report does without
+if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-LEAST_GROUPS = 2  # of different images a class, one to set a threshold on and one to judge
+LEAST_GROUPS = 2  # different images per class: one to set a threshold on and one to evaluate it
 
 
 def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
-    """Make sure, before hours are spent on a training, that the protocol can be applied.
+    """Check that the protocol can be applied; called before the training.
 
     Args:
-        protocol: ``protocol.*``.
-        data: The data of the job, set up.
+        protocol: Settings ``protocol.*``.
+        data: Data module of the job after ``setup``.
 
     Raises:
-        UserError: If not.
+        UserError: If the test set has too few different images.
     """
     if protocol.name == "crossfit":
         test = data.split.test
@@ -46,22 +46,22 @@ def decide(
     seed: int,
     where: str,
 ) -> dict[str, Any]:
-    """Set thresholds on other images than those they are judged on.
+    """Apply all protocols that set thresholds on other images than they are evaluated on.
 
     Args:
-        rows: Of ``scores.csv``, the test images.
-        kept: Of ``calibration.csv``; may be empty.
-        split: Of ``split.csv``.
-        protocol: ``protocol.*``, with the protocol asked for.
-        seed: That of the run.
-        where: How to call the run in a message.
+        rows: Rows of ``scores.csv``, the test images.
+        kept: Rows of ``calibration.csv``; may be empty.
+        split: Rows of ``split.csv``.
+        protocol: Settings ``protocol.*``, with the requested protocol.
+        seed: Seed of the run.
+        where: Name of the run, for messages.
 
     Returns:
-        ``protocol`` (the name asked for), ``protocol_settings`` and ``protocols``: the name of an
-        honest protocol -> column -> decisions.
+        ``protocol`` (name of the requested one), ``protocol_settings`` and ``protocols``: name of
+        an honest protocol -> column -> decisions.
 
     Raises:
-        UserError: If the protocol asked for cannot be applied to this run.
+        UserError: If the requested protocol cannot be applied to this run.
     """
     if protocol.name == "crossfit":
         groups = _hashes(rows, split, "test", "scores.csv")
@@ -81,24 +81,24 @@ def decide_by_crossfit(
     """Apply :func:`cyclegan_ad.metrics.protocols.crossfit` to every score.
 
     Args:
-        rows: Of ``scores.csv``, the test images.
-        split: Of ``split.csv``.
-        seed: That of the run.
-        settings: As `protocol_settings` gives them.
+        rows: Rows of ``scores.csv``, the test images.
+        split: Rows of ``split.csv``.
+        seed: Seed of the run.
+        settings: Result of `protocol_settings`.
 
     Returns:
-        Column -> decisions; empty where a class has too few different images.
+        Column -> decisions; empty if a class has too few different images.
 
     Raises:
         UserError: If the images of the scores are not the test images of the split.
     """
     groups = _hashes(rows, split, "test", "scores.csv")
     labels = np.array([row["label"] for row in rows])
-    if fewest_groups(labels, groups) < LEAST_GROUPS:
+    if count_smaller_class(labels, groups) < LEAST_GROUPS:
         return {}
     return {
         name: crossfit(_column(rows, name), labels, groups, seed=seed, **settings)
-        for name in score_columns_of(rows)
+        for name in score_columns(rows)
     }
 
 
@@ -111,20 +111,20 @@ def decide_by_calibration(
     confidence: float,
     **_: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Apply :func:`cyclegan_ad.metrics.protocols.calibrated` to every score of the images kept out.
+    """Apply :func:`cyclegan_ad.metrics.protocols.calibrated` to every score.
 
     Args:
-        rows: Of ``scores.csv``, the test images.
-        kept: Of ``calibration.csv``.
-        split: Of ``split.csv``.
-        margin: As `protocol_settings` gives it.
-        confidence: As `protocol_settings` gives it.
+        rows: Rows of ``scores.csv``, the test images.
+        kept: Rows of ``calibration.csv``.
+        split: Rows of ``split.csv``.
+        margin: Fraction in [0, 1), from `protocol_settings`.
+        confidence: Confidence level in (0, 1), from `protocol_settings`.
 
     Returns:
         Column -> decisions.
 
     Raises:
-        UserError: If the images kept out are not those of the split.
+        UserError: If the calibration images are not those of the split.
     """
     groups = _hashes(kept, split, "calibration", "calibration.csv")
     labels = np.array([row["label"] for row in rows])
@@ -133,18 +133,18 @@ def decide_by_calibration(
         name: calibrated(
             _column(kept, name), _column(rows, name), labels, calibration_groups=groups, **shared
         )
-        for name in score_columns_of(rows)
+        for name in score_columns(rows)
         if name in kept[0]
     }
 
 
-def score_columns_of(rows: Rows) -> list[str]:
-    """Names of the scores that the rows hold."""
+def score_columns(rows: Rows) -> list[str]:
+    """Return the names of the scores in the rows."""
     return [name for name in rows[0] if name not in ("path", "label")]
 
 
 def protocol_settings(protocol: Protocol) -> dict[str, Any]:
-    """What the decisions depend on beside the scores, as ``metrics.json`` holds it."""
+    """Return the settings that affect the decisions, as stored in ``metrics.json``."""
     return {
         "folds": protocol.folds,
         "margin": protocol.margin,
@@ -153,10 +153,10 @@ def protocol_settings(protocol: Protocol) -> dict[str, Any]:
 
 
 def _require(labels: list[int], groups: list[str], where: str) -> None:
-    if fewest_groups(np.array(labels), groups) < LEAST_GROUPS:
+    if count_smaller_class(np.array(labels), groups) < LEAST_GROUPS:
         raise UserError(
-            f"protocol=crossfit cannot be applied to {where}: it needs {LEAST_GROUPS} different "
-            "test images of each class or more; add images or use protocol=paper"
+            f"invalid protocol=crossfit for {where}: expected at least {LEAST_GROUPS} different "
+            "test images per class; add images or use protocol=paper"
         )
 
 
@@ -165,13 +165,12 @@ def _column(rows: Rows, name: str) -> np.ndarray:
 
 
 def _hashes(rows: Rows, split: Iterable[SplitRow], subset: str, file: str) -> list[str]:
-    """SHA-256 of the image of each row; all images of the subset must be there, and no others."""
+    """Return the SHA-256 of each row; the rows must be exactly the images of the subset."""
     named = {row.path: row for row in split if row.subset == subset}
     if named.keys() != {row["path"] for row in rows} or any(
         named[row["path"]].label != row["label"] for row in rows
     ):
         raise UserError(
-            f"{file} and split.csv disagree on the images of the subset {subset}; evaluate the run "
-            "again"
+            f"{file} and split.csv disagree on the {subset} images; evaluate the run again"
         )
     return [named[row["path"]].sha256 for row in rows]

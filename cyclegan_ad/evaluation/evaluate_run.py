@@ -1,4 +1,4 @@
-"""Scores the test set of a trained run and writes all that follows from the scores."""
+"""Evaluation of a trained run: scores of the test set, metrics, figures and the detector."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,12 @@ from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.combine import all_scored, combine, doubts
+from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.decide import decide
 from cyclegan_ad.evaluation.pictures import (
     Pictures,
     draw_examples,
-    examples_of,
+    make_pictures,
     write_examples,
 )
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
@@ -51,10 +51,13 @@ NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
 
 def prepare_data(settings: Settings) -> AnomalyDataModule:
-    """What training and evaluation begin with: weights of the scores, device, images.
+    """Prepare training and evaluation: the weights of feature extractors, the device, the images.
+
+    Returns:
+        The data module after ``setup``.
 
     Raises:
-        UserError: If the images or the weights of a network behind a score cannot be had.
+        UserError: If the images or the weights of a feature extractor are unavailable.
     """
     prepare_process()
     if needs_extractor(settings.score.names):
@@ -65,11 +68,11 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
 
 
 def is_complete(run: RunDirectory, score: Score) -> bool:
-    """Whether a trained run has the scores asked for and every file that follows from scores.
+    """Return whether a trained run has the requested scores and all files of an evaluation.
 
     Args:
         run: The run.
-        score: ``score.*``.
+        score: Settings ``score.*``.
     """
     if not all_scored(run, score):
         return False
@@ -87,7 +90,7 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
 
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
-    """Print the table of a run and say where the rest is."""
+    """Print the result table of a run and the path of its files."""
     print_result(metrics, differences_of_run(run.path, metrics))
     kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
     print(f"{kept}: {run.path}")
@@ -95,7 +98,7 @@ def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A trained method and what it says of the test set."""
+    """A trained method and its scores of the test set."""
 
     method: TrainedMethod
     device: torch.device
@@ -103,14 +106,17 @@ class ScoredRun:
 
 
 def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> ScoredRun:
-    """Score the test set with the run's last weights; nothing is written.
+    """Score the test set with the run's last weights, without writing files.
 
-    In a group of processes, each scores a part of the images and gets what all have found.
+    In a group of processes, each scores a subset of the images and gets the scores of all.
 
     Args:
         run: A trained run.
-        settings: Its settings, with the scores asked for.
-        data: Its data, set up.
+        settings: Its settings, with the requested scores.
+        data: Its data module after ``setup``.
+
+    Returns:
+        The method and the scores.
 
     Raises:
         UserError: If its last checkpoint is damaged or not that of this run's last epoch.
@@ -118,14 +124,14 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
     rank, processes = rank_and_processes()
     device = choose_device(settings.trainer.accelerator)
     if rank == 0:
-        for line in doubts(run):
-            print(f"{printable(line)}; scored again, without other scores that are in doubt")
+        for line in find_unsupported(run):
+            print(f"{printable(line)}; scoring again, without other unsupported scores")
     epochs = check_checkpoint(run, identity_of(settings.training(), data))
     if epochs != settings.trainer.max_epochs:
         raise UserError(
-            f"{run.checkpoint} is of epoch {epochs}, but {run.training} says that the training is "
-            f"finished; put back the last one, or delete {run.training.name} and train again to "
-            f"resume after epoch {epochs}"
+            f"{run.checkpoint} is of epoch {epochs}, but the training is finished according to "
+            f"{run.training}; restore the last checkpoint, or delete {run.training.name} and train "
+            f"again to resume after epoch {epochs}"
         )
     method = load_method(settings.method.name, run.checkpoint, device)
     scores = build_scores(settings.score.columns, settings.cache_dir / "features").to(device)
@@ -140,20 +146,20 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
-    """Score the test set with the run's last weights and write all that follows.
+    """Score the test set with the run's last weights and write all results.
 
-    Scores that the run has already stay; the ones asked for are computed again.
+    The requested scores are computed again; other scores of the run are kept.
 
     Args:
         run: A trained run.
-        settings: Its settings, with the scores asked for.
-        data: Its data, set up.
+        settings: Its settings, with the requested scores.
+        data: Its data module after ``setup``.
 
     Returns:
-        What was written.
+        The results as written.
 
     Raises:
-        UserError: As :func:`score_run` does.
+        UserError: See :func:`score_run`.
     """
     return write_evaluation(run, settings, data, score_run(run, settings, data))
 
@@ -161,13 +167,19 @@ def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule)
 def write_evaluation(
     run: RunDirectory, settings: Settings, data: AnomalyDataModule, scored: ScoredRun
 ) -> Results:
-    """Write all that follows from the scores of a run.
+    """Write all results that follow from the scores of a run.
+
+    Args:
+        run: A trained run.
+        settings: Its settings, with the requested scores.
+        data: Its data module after ``setup``.
+        scored: Result of :func:`score_run`.
 
     Returns:
-        What was written.
+        The results as written.
     """
     results = combine(run, settings, data, scored.found)
-    pictures = examples_of(scored.method, data, results.rows, scored.device)
+    pictures = make_pictures(scored.method, data, results.rows, scored.device)
     _write(run, settings, results, pictures, scored.method)
     return results
 
@@ -179,7 +191,7 @@ def _write(
     pictures: Pictures,
     method: TrainedMethod,
 ) -> None:
-    """Write all files that follow from an evaluation, ``metrics.json`` last."""
+    """Write all files of an evaluation, ``metrics.json`` last."""
     metrics = results.metrics
     write_scores(run.path, results.rows)
     if results.kept:
@@ -216,10 +228,10 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
 
     Args:
         run: The run, locked by the caller.
-        settings: Its settings, with the protocol asked for.
+        settings: Its settings, with the requested protocol.
 
     Returns:
-        What ``metrics.json`` holds now.
+        The new content of ``metrics.json``.
 
     Raises:
         UserError: If the protocol cannot be applied to this run.
@@ -229,7 +241,7 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         kept = read_scores(run.path, run.calibration.name)
     elif settings.protocol.name == "calibrated":
         raise UserError(
-            f"{run.calibration} is gone; score the run again: "
+            f"{run.calibration} is missing; evaluate the run again: "
             f"python -m cyclegan_ad.evaluate run={run.path}"
         )
     metrics = read_metrics(run.path) | decide(

@@ -1,4 +1,4 @@
-"""A function of images, batch by batch, with results that threads and batch size do not move."""
+"""Batched map over images with results independent of threads and batch size on a CPU."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -10,8 +10,8 @@ from cyclegan_ad.device import prepare_process
 
 Result = TypeVar("Result")
 
-# Of a batch on a CPU: more is hardly faster, takes memory for each core, and leaves cores idle
-# at the end.
+# Per batch on a CPU: larger batches are hardly faster, need more memory per core, and leave cores
+# idle at the end.
 _CPU_PIXELS = 4 * 64 * 64
 
 
@@ -25,20 +25,20 @@ def map_batches(
 ) -> Iterator[tuple[list[int], Result]]:
     """Call a function with the images of each batch, in inference mode.
 
-    The order in which convolutions and products add up depends on the number of threads and on the
-    size of a batch. So on a CPU batches are small and as large as the images allow, whatever is
-    asked for; each is computed by one thread, and as many at a time as torch has threads: results
-    are the same to the last bit on any number of threads.
+    The order of summation in convolutions and products depends on the number of threads and on the
+    batch size. On a CPU, therefore, the size of the images determines the batch size, each batch is
+    computed by one thread, and as many batches run in parallel as torch has threads: results are
+    bitwise equal for any number of threads.
 
     Args:
-        function: Given the indices of the images of a batch; on a CPU called in other threads.
+        function: Function of the indices of a batch; called in other threads on a CPU.
         chosen: Indices of images.
-        device: Where the function computes.
-        batch_size: Images a batch on a GPU, where it may change the last digits.
-        size_px: Side of the images.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU, where it may affect the last digits.
+        size_px: Height and width of the images in pixels.
 
     Yields:
-        Each batch and what the function returned, in order.
+        Each batch and the result of the function, in order.
     """
     on_cpu = device.type == "cpu"
     size = max(1, _CPU_PIXELS // size_px**2) if on_cpu else batch_size
@@ -48,23 +48,23 @@ def map_batches(
         with torch.inference_mode():
             return function(batch)
 
-    results = _side_by_side(call, batches) if on_cpu else map(call, batches)
+    results = _map_parallel(call, batches) if on_cpu else map(call, batches)
     yield from zip(batches, results, strict=True)
 
 
-def _side_by_side(
+def _map_parallel(
     function: Callable[[list[int]], Result], batches: Sequence[list[int]]
 ) -> Iterator[Result]:
     threads = torch.get_num_threads()
     try:
         yield from map_in_order(function, batches, name="images", workers=threads, prepare=_prepare)
     finally:
-        torch.set_num_threads(threads)  # part of it holds for the whole process
+        torch.set_num_threads(threads)  # partly a setting of the whole process
         torch.clear_autocast_cache()
 
 
 def _prepare() -> None:
     prepare_process()
     torch.set_num_threads(1)
-    # Weights turned to bfloat16 are kept from one batch to the next.
+    # Keep weights cast to bfloat16 from one batch to the next.
     torch.autocast_increment_nesting()

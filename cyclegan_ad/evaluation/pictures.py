@@ -1,4 +1,4 @@
-"""Reconstructions and anomaly maps of a few images, kept with the run to be looked at later."""
+"""Reconstructions and anomaly maps of a few test images, stored in the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,28 +25,28 @@ from cyclegan_ad.scoring.parts import View
 def reconstruct_with_maps(
     method: TrainedMethod, images: Tensor, device: torch.device
 ) -> tuple[Tensor | None, Tensor]:
-    """Reconstruct images and map their anomalies, for the eye: as they are, in float32.
+    """Compute reconstructions and anomaly maps for display, in float32.
 
-    Neither ``score.tta`` nor ``score.precision`` matters, as the pictures belong to all scores.
+    They do not depend on ``score.tta`` and ``score.precision``, as they belong to all scores.
 
     Args:
         method: A trained method on ``device``, in eval mode.
         images: (N, C, H, W) float32 in [-1, 1].
-        device: Where to compute.
+        device: Device of the computation.
 
     Returns:
-        The reconstructions, (N, C, H, W) float32 in [-1, 1], or None where the method makes none;
-        the maps, (N, H, W) float32 >= 0. Both on the CPU.
+        The reconstructions, (N, C, H, W) float32 in [-1, 1], or None if the method has none; the
+        maps, (N, H, W) float32 >= 0. Both on the CPU.
     """
     reconstructs = isinstance(method, Reconstructs)
 
-    def look(batch: list[int]) -> tuple[Tensor, Tensor]:
+    def view_batch(batch: list[int]) -> tuple[Tensor, Tensor]:
         view = View(method, images[batch].to(device))
         made = view.reconstructions if reconstructs else view.images
         return made.float().cpu(), view.anomaly_map.float().cpu()
 
     batches = map_batches(
-        look, range(len(images)), device, batch_size=len(images), size_px=images.shape[-1]
+        view_batch, range(len(images)), device, batch_size=len(images), size_px=images.shape[-1]
     )
     found = [pair for _, pair in batches]
     reconstructions, maps = map(torch.cat, zip(*found, strict=True))
@@ -55,13 +55,14 @@ def reconstruct_with_maps(
 
 @dataclass(frozen=True)
 class Pictures:
-    """Some test images with what the method makes of them, N images.
+    """N test images with their reconstructions and anomaly maps.
 
     Attributes:
         shown: The images.
-        reconstructions: (N, C, H, W) float32 in [-1, 1]; None where the method makes none.
+        reconstructions: (N, C, H, W) float32 in [-1, 1]; None if the method has none.
         maps: (N, H, W) float32 >= 0, anomaly maps.
-        critical: (N,) bool. False: spread evenly over the test set; True: thresholds depend on it.
+        critical: (N,) bool, True for images that determine thresholds, False for those spread
+            evenly over the test set.
     """
 
     shown: Examples
@@ -70,16 +71,16 @@ class Pictures:
     critical: NDArray[np.bool_]
 
 
-def examples_of(
+def make_pictures(
     method: TrainedMethod, data: AnomalyDataModule, rows: Rows, device: torch.device
 ) -> Pictures:
-    """Choose test images to be shown and reconstruct them.
+    """Choose test images for display and compute their reconstructions and maps.
 
     Args:
         method: A trained method on ``device``, in eval mode.
-        data: Its data, set up.
-        rows: Scores of the test images.
-        device: Where to compute.
+        data: Its data module after ``setup``.
+        rows: Rows of ``scores.csv``.
+        device: Device of the computation.
     """
     even = spread_evenly(data, FIGURE_IMAGES)
     shown = examples_at(data, [*even, *_critical(rows, data)])
@@ -89,7 +90,7 @@ def examples_of(
 
 
 def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
-    """Images on which the thresholds of any score depend, as indices of samples."""
+    """Return the indices of the samples that determine the thresholds of any score."""
     labels = [row["label"] for row in rows]
     positions: dict[int, None] = {}
     for name in rows[0]:
@@ -134,6 +135,6 @@ def write_examples(run_dir: Path, pictures: Pictures) -> None:
 
 
 def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """(N, C, H, W) in [-1, 1] to (N, H, W, C) uint8."""
+    """Convert (N, C, H, W) in [-1, 1] to (N, H, W, C) uint8."""
     pictures = [to_display(image) for image in images]
     return np.stack([p[..., None] if p.ndim == 2 else p for p in pictures])

@@ -1,4 +1,4 @@
-"""Checks of ``metrics.json`` that need no scores: its values, and that it is of this run."""
+"""Checks of ``metrics.json`` without scores: ranges of its values, and identity of the run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _AGAIN = "evaluate the run again"
 
 
 def check_values(metrics: Mapping[str, Any]) -> None:
-    """Check types and ranges of what is not computed again.
+    """Check types and ranges of the values that are not computed again.
 
     Raises:
-        UserError: naming an entry that is missing or cannot be.
+        UserError: If a value is missing or invalid; names it.
     """
     wrong = None
     for name in ("method", "dataset", "run"):
@@ -59,15 +59,15 @@ def check_values(metrics: Mapping[str, Any]) -> None:
         wrong = "fingerprints"
     if wrong is not None:
         raise UserError(
-            f"metrics.json is damaged: {wrong} is {shown(metrics.get(wrong))}; {_AGAIN}"
+            f"metrics.json is damaged: invalid {wrong}={shown(metrics.get(wrong))}; {_AGAIN}"
         )
 
 
 def check_identity(metrics: Mapping[str, Any], config: Settings, run: RunDirectory) -> None:
-    """Check that metrics, settings and training are those of one run.
+    """Check that metrics, settings and training belong to the same run.
 
     Raises:
-        UserError: naming what they disagree in.
+        UserError: If they disagree; names the entry.
     """
     training = run.read_training()
     for name, value, file in (
@@ -83,17 +83,17 @@ def check_identity(metrics: Mapping[str, Any], config: Settings, run: RunDirecto
         if type(found) is not type(value) or found != value:
             raise UserError(
                 f"metrics.json and {file} disagree: {name} is {shown(found)} and {shown(value)}; "
-                f"if files of two runs were mixed make the run anew, else {_AGAIN}"
+                f"{_AGAIN}, or train it again with overwrite=true if files of two runs were mixed"
             )
     if training["finished"] and training["epochs"] != metrics["epochs"]:
         raise UserError(
             f"metrics.json and training.json disagree: {counted(metrics['epochs'], 'epoch')} and "
-            f"{training['epochs']}; make the run anew"
+            f"{training['epochs']}; train it again with overwrite=true"
         )
 
 
 def _are_columns(columns: object, scores: Mapping[str, Any]) -> bool:
-    """Whether each score is described, and by its own name."""
+    """Return whether each score has a valid column of the same name."""
     if not isinstance(columns, dict) or not scores.keys() <= columns.keys():
         return False
     try:

@@ -1,8 +1,7 @@
-"""What the files of a run say, believed as far as it follows from its scores; without torch.
+"""Reading and verification of the results of a run; without torch.
 
-Results that are on disk already pass through here before they are shown or used again: metrics
-and decisions are computed again from ``scores.csv``, ``calibration.csv`` and ``split.csv``, and
-what does not follow is named.
+Stored results are verified before they are displayed or used again: metrics and decisions are
+recomputed from ``scores.csv``, ``calibration.csv`` and ``split.csv``, and differences are reported.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.decide import (
     decide_by_calibration,
     decide_by_crossfit,
-    score_columns_of,
+    score_columns,
 )
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise
@@ -29,23 +28,23 @@ from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import shown, shown_name
 
 _AGAIN = "evaluate the run again"
-# Its logarithm may differ in the last digit between machines.
+# Relative tolerance: its logarithm may differ in the last digit between machines.
 _ROUNDED = {"miss_rate_bound": 1e-12}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResults:
-    """Results of a run, read and checked.
+    """Verified results of a run.
 
     Attributes:
-        metrics: ``metrics.json``, but for what does not follow from the scores.
-        rows: of ``scores.csv``, the test images.
-        kept: of ``calibration.csv``; empty if there is none to be believed.
-        split: of ``split.csv``.
-        unsupported: what of ``metrics.json`` does not follow -> why, such as ``calibrated, score
-            sse`` -> ``calibration.csv is gone``.
-        doubted: score columns that any of it is about.
-        unused: score columns of ``scores.csv`` that ``metrics.json`` does not know.
+        metrics: ``metrics.json``, without entries that do not follow from the scores.
+        rows: Rows of ``scores.csv``, the test images.
+        kept: Rows of ``calibration.csv``; empty if it is missing or invalid.
+        split: Rows of ``split.csv``.
+        unsupported: Entry of ``metrics.json`` that does not follow from the scores -> reason, e.g.
+            ``calibrated, score sse`` -> ``calibration.csv is missing``.
+        doubted: Score columns of these entries.
+        unused: Score columns of ``scores.csv`` that are not in ``metrics.json``.
     """
 
     metrics: dict[str, Any]
@@ -58,27 +57,30 @@ class StoredResults:
 
 
 def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
-    """Read the results of a run and compute again what can be.
+    """Read the results of a run and verify them.
 
     Args:
         run: A run that has been evaluated.
         config: Its settings.
 
+    Returns:
+        The results, without unsupported entries.
+
     Raises:
-        UserError: If a file is missing or damaged, they are not of one run, or the metrics of a
-            score do not follow from it.
+        UserError: If a file is missing or damaged, files belong to different runs, or the metrics
+            of a score do not follow from it.
     """
     metrics = read_metrics(run.path)
     check_values(metrics)
     check_identity(metrics, config, run)
     rows, split = read_scores(run.path), read_split(run.path)
     _check_counts(metrics, rows)
-    known, columns = metrics["scores"], score_columns_of(rows)
-    wrong: dict[tuple[str, str], str] = {}  # (protocol or nothing, column) -> why
+    known, columns = metrics["scores"], score_columns(rows)
+    wrong: dict[tuple[str, str], str] = {}  # (protocol or "", column) -> reason
     scores = {}
     for column in known:
         if column not in columns:
-            wrong["", column] = "stands in metrics.json alone"
+            wrong["", column] = "is missing in scores.csv"
             continue
         computed = _check_scores(column, known[column], rows)
         if _changed(metrics, "scores.csv", column, rows):
@@ -111,12 +113,13 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
         for (protocol, column), why in sorted(wrong.items())
     }
     written = metrics["fingerprints"].get("metrics.json", {}).get("localisation")
-    if written != digest_of([metrics["localisation"], metrics.get("localisation_by")]):
+    if written != hash_value([metrics["localisation"], metrics.get("localisation_by")]):
         named["localisation"] = "was changed in metrics.json after it was computed"
-    for file, digest in digests_of_training(config, split).items():
+    for file, digest in hash_training_inputs(config, split).items():
         if metrics["fingerprints"].get(file) != digest:
             raise UserError(
-                f"{file} was changed after the run was evaluated; restore it, or make the run anew"
+                f"{file} was changed after the run was evaluated; restore it, or train the run "
+                "again with overwrite=true"
             )
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},
@@ -130,16 +133,16 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
 
 
 def fingerprints(rows: Rows) -> dict[str, str]:
-    """SHA-256 of each score of all images, by which a later change of the file is noticed.
+    """Return the SHA-256 of each score column, to detect later changes of the file.
 
     Args:
-        rows: Of ``scores.csv`` or ``calibration.csv``.
+        rows: Rows of ``scores.csv`` or ``calibration.csv``.
     """
-    return {column: _fingerprint(rows, column) for column in score_columns_of(rows)}
+    return {column: _fingerprint(rows, column) for column in score_columns(rows)}
 
 
-def digests_of_training(config: Settings, split: Sequence[SplitRow]) -> dict[str, dict[str, str]]:
-    """SHA-256 of what a run was trained on, by which later changes are noticed: file -> what.
+def hash_training_inputs(config: Settings, split: Sequence[SplitRow]) -> dict[str, dict[str, str]]:
+    """Return file -> entry -> SHA-256 of the inputs of a training, to detect later changes.
 
     Args:
         config: Settings of the run.
@@ -147,22 +150,22 @@ def digests_of_training(config: Settings, split: Sequence[SplitRow]) -> dict[str
     """
     settings = sorted(config.training().items())
     return {
-        "config.yaml": {"training": digest_of(settings)},
-        "split.csv": {"images": digest_of(sorted(map(tuple, split)))},
+        "config.yaml": {"training": hash_value(settings)},
+        "split.csv": {"images": hash_value(sorted(map(tuple, split)))},
     }
 
 
-def digest_of(value: object) -> str:
-    """SHA-256 of a value as Python writes it; for what cannot be computed again."""
+def hash_value(value: object) -> str:
+    """Return the SHA-256 of the ``repr`` of a value, to verify what cannot be recomputed."""
     return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 def _fingerprint(rows: Rows, column: str) -> str:
-    return digest_of(sorted((row["path"], row["label"], row[column]) for row in rows))
+    return hash_value(sorted((row["path"], row["label"], row[column]) for row in rows))
 
 
 def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
-    """Whether a score is not what was written."""
+    """Return whether a score column differs from its fingerprint."""
     written = metrics["fingerprints"].get(file, {}).get(column)
     return column not in rows[0] or written != _fingerprint(rows, column)
 
@@ -172,18 +175,18 @@ def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:
         count = sum(row["label"] == label for row in rows)
         if count != metrics[name]:
             raise UserError(
-                f"scores.csv and metrics.json disagree: {count} {name.removeprefix('test_')} "
-                f"images against {metrics[name]}; {_AGAIN}"
+                f"scores.csv and metrics.json disagree: {name} is {count} and {metrics[name]}; "
+                f"{_AGAIN}"
             )
 
 
 def _check_scores(column: str, written: Any, rows: Rows) -> dict[str, float]:
-    """Metrics of a score, computed again and found to be those written."""
+    """Recompute the metrics of a score and check that they equal the stored ones."""
     scores = np.array([row[column] for row in rows], dtype=np.float64)
     try:
         computed = summarise(scores, [row["label"] for row in rows])
     except ValueError as error:
-        raise UserError(f"scores.csv cannot be judged: {error}; {_AGAIN}") from error
+        raise UserError(f"scores.csv cannot be evaluated: {error}; {_AGAIN}") from error
     if wrong := _difference(written, computed):
         raise UserError(
             f"scores.csv and metrics.json disagree on {shown_name(column)}: {wrong}; {_AGAIN}"
@@ -194,9 +197,9 @@ def _check_scores(column: str, written: Any, rows: Rows) -> dict[str, float]:
 def _calibration(
     run: RunDirectory, rows: Rows, split: list[SplitRow], settings: Mapping[str, Any]
 ) -> tuple[Rows, dict[str, dict[str, Any]], str | None]:
-    """Rows of ``calibration.csv``, what is decided by them, and why there are none."""
+    """Return the rows of ``calibration.csv``, their decisions, and why there are none."""
     if not run.calibration.is_file():
-        return (), {}, "calibration.csv is gone"
+        return (), {}, "calibration.csv is missing"
     try:
         kept = read_scores(run.path, run.calibration.name)
         return kept, decide_by_calibration(rows, kept, split, **settings), None
@@ -205,22 +208,24 @@ def _calibration(
 
 
 def _difference(written: Any, computed: Mapping[str, Any] | None) -> str | None:
-    """The first value that is not as computed; None if all are, or neither is there."""
+    """Describe the first stored value that differs; None if all are equal or both are absent."""
     if computed is None:
-        return None if written is None else "nothing on disk supports it"
+        return None if written is None else "no file supports it"
     if not isinstance(written, dict):
         return "is missing in metrics.json" if written is None else f"is {shown(written)}"
     for name, value in computed.items():
         if not _equal(written.get(name), value, _ROUNDED.get(name, 0.0)):
             stated = shown(written.get(name))
-            return f"{name} is {stated} in metrics.json, {shown(value)} by the scores"
+            return (
+                f"{name} is {stated} in metrics.json, but {shown(value)} computed from the scores"
+            )
     if unknown := written.keys() - computed.keys():
         return f"{shown_name(min(unknown))} is unknown"
     return None
 
 
 def _equal(written: Any, computed: Any, tolerance: float) -> bool:
-    if type(written) is not type(computed):  # true is not 1
+    if type(written) is not type(computed):  # True != 1 here
         return False
     if isinstance(computed, list):
         return len(written) == len(computed) and all(

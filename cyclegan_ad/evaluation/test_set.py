@@ -1,4 +1,4 @@
-"""Scores the images of a run: reconstruction, anomaly map, scores, thresholds and metrics."""
+"""Scoring of the test set of a run: reconstructions, anomaly maps, scores and metrics."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,11 @@ from cyclegan_ad.scoring.extensions import ErrorVariance
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores
+from cyclegan_ad.text import counted
 
-TRAIN_ANEW = "train it anew with overwrite=true, a gradient method with a lower learning rate"
+TRAIN_AGAIN = (
+    "train it again with overwrite=true, with a lower learning rate if it is trained by gradient"
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The test set of one run, scored.
+    """Scores and metrics of the test set of one run.
 
     Attributes:
-        columns: The scores.
+        columns: Columns of the scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`).
@@ -56,7 +59,7 @@ class Evaluation:
 
 
 def rank_and_processes() -> tuple[int, int]:
-    """Number of this process in its group, from 0, and how many there are."""
+    """Return the rank of this process and the number of processes."""
     if not torch.distributed.is_initialized():
         return 0, 1
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -74,20 +77,20 @@ def evaluate(
 ) -> Evaluation:
     """Score every test image once (Sec. 2.3), and every calibration image.
 
-    In a group of processes each scores a part of the images, and each gets what all have found.
+    In a group of processes, each scores a subset of the images and gets the scores of all.
 
     Args:
         method: A trained method on ``device``, in eval mode.
-        data: The data module, set up.
-        scores: The scores asked for, on ``device``.
-        device: Where to compute.
-        batch_size: Images at once on a GPU. On a CPU neither this nor the number of threads moves a
-            score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
-        progress: Called with (done, total) after each batch, in images of different content; of a
-            group of processes, in those of this process.
+        data: Data module after ``setup``.
+        scores: The requested scores, on ``device``.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU. On a CPU neither this nor the number of threads
+            affects a score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
+        progress: Called with (done, total) after each batch, numbers of different images of this
+            process.
 
     Returns:
-        Scores and what follows from them.
+        Scores and the metrics computed from them.
 
     Raises:
         UserError: If a score is NaN or infinite; names the images.
@@ -96,7 +99,7 @@ def evaluate(
         scores.variance = error_variance(
             method, data, device=device, batch_size=batch_size, precision=scores.precision
         )
-    # Without any ground truth, the maps of a large test set are not worth their memory.
+    # Without ground truth, the maps of a large test set would only waste memory.
     masks_known = bool(data.masks.truth)
     localisation = PixelLocalisation() if masks_known else None
     scored = _score(method, data, scores, device, batch_size, localisation, progress)
@@ -125,17 +128,17 @@ def error_variance(
     batch_size: int,
     precision: str = "float32",
 ) -> Tensor:
-    """Variance of a method's reconstruction errors on the normal training images.
+    """Compute the variance of a method's reconstruction errors on the normal training images.
 
     Args:
         method: A trained method on ``device``, in eval mode.
-        data: The data module, set up.
-        device: Where to compute.
-        batch_size: Images at once on a GPU.
-        precision: Arithmetic of the reconstruction, ``float32`` or ``bf16``.
+        data: Data module after ``setup``.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU.
+        precision: Precision of the reconstruction, ``float32`` or ``bf16``.
 
     Returns:
-        (C, H, W) > 0, on ``device``.
+        (C, H, W) float64 > 0, on ``device``.
 
     Raises:
         UserError: If there are fewer than two such images.
@@ -143,8 +146,9 @@ def error_variance(
     normal = data.train_indices(0)
     if len(normal) < 2:
         raise UserError(
-            f"score=standardised needs 2 normal training images or more, {data.dataset_name} has "
-            f"{len(normal)}; add images or leave this score out"
+            f"invalid score=standardised for dataset {data.dataset_name} with "
+            f"{counted(len(normal), 'normal training image')}: expected at least 2; add images or "
+            "use another score"
         )
     errors = ErrorVariance()
 
@@ -159,8 +163,8 @@ def error_variance(
             errors.update(images, reconstructions)
         except ValueError as error:
             raise UserError(
-                f"score standardised cannot be computed ({error}): the weights of this run are not "
-                f"usable; {TRAIN_ANEW}"
+                f"score standardised cannot be computed ({error}): the weights of the run are "
+                f"unusable; {TRAIN_AGAIN}"
             ) from error
     return errors.compute().to(device)
 
@@ -174,7 +178,7 @@ def _score(
     localisation: PixelLocalisation | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, dict[str, float]]:
-    """Score test and calibration images, each content once; compare the maps of test images.
+    """Score test and calibration images, identical files once; evaluate the maps of test images.
 
     Returns:
         Column -> SHA-256 of an image -> score, gathered from all processes.
@@ -214,8 +218,8 @@ def _score(
                     _compare(localisation, data, index, one_map)
     for column, paths in unusable.items():
         raise UserError(
-            f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of this run "
-            f"are not usable; {TRAIN_ANEW}"
+            f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of the run are "
+            f"unusable; {TRAIN_AGAIN}"
         )
     return {
         column: {firsts[index]: score for index, score in metric.compute().items()}

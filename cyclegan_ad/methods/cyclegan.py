@@ -1,8 +1,8 @@
 """The method of the paper: a CycleGAN between normal and abnormal images (Sec. 2.2).
 
-Passes through the same weights are made as one batch: ``generator_to_normal`` maps [normal;
-abnormal] to [identity; fake], so that a step has four generator passes instead of six. Instance
-norm treats each image alone; joining batches therefore changes nothing but rounding.
+Passes through the same weights are joined into one batch: ``generator_to_normal`` maps [normal;
+abnormal] to [identity; fake], so that a step has four generator passes instead of six. As instance
+norm treats each image separately, joining batches changes the results by rounding only.
 """
 
 from collections.abc import Callable
@@ -42,13 +42,13 @@ class CycleGAN(pl.LightningModule):
         learning_rate: Learning rate of Adam until the decay starts (2e-4 in the paper).
         betas: Coefficients of Adam's averages (0.5, 0.999 in the published code).
         pool_size: Past fakes kept for each discriminator (50 in the published code).
-        max_epochs: Length of the training, after which the learning rate would be zero.
-        decay_start_epoch: First epoch of the linear decay; None for the middle.
+        max_epochs: Number of epochs, after which the learning rate would be zero.
+        decay_start_epoch: First epoch of the linear decay; None for half of ``max_epochs``.
         seed: Seed of the pools' random choices; torch's global seed sets the initial weights.
 
     Attributes:
-        parallel_step: Compute the two domains at the same time, each on half of a CPU's threads;
-            for one process on a CPU, with networks that are not compiled.
+        parallel_step: Whether to compute the two domains at the same time, each on half of the
+            CPU's threads; for a single process on a CPU with networks that are not compiled.
     """
 
     hparams: dict[str, Any]
@@ -101,8 +101,8 @@ class CycleGAN(pl.LightningModule):
             abnormal: (N, C, H, W) in [-1, 1].
 
         Returns:
-            Scalar losses, unweighted but for their weighted sum ``generator``; the fake normal
-            images and the fake abnormal images, (N, C, H, W) in [-1, 1] each.
+            Scalar losses, unweighted except their weighted sum ``generator``; the fake normal and
+            the fake abnormal images, (N, C, H, W) in [-1, 1] each.
         """
         to_normal, to_abnormal = self.generator_to_normal, self.generator_to_abnormal
         identity_normal, fake_normal = to_normal(torch.cat([normal, abnormal])).chunk(2)
@@ -116,11 +116,11 @@ class CycleGAN(pl.LightningModule):
             "cycle_normal": cycle_loss(cycled_normal, normal),
             "cycle_abnormal": cycle_loss(cycled_abnormal, abnormal),
         }
-        losses["generator"] = self.objective.of_generators(losses)
+        losses["generator"] = self.objective.sum_generators(losses)
         return losses, fake_normal, fake_abnormal
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Make a step of the generators, then one of the discriminators.
+        """Update the generators, then the discriminators.
 
         Args:
             batch: ``normal`` and ``abnormal``, each (N, C, H, W) in [-1, 1], unpaired.
@@ -131,10 +131,10 @@ class CycleGAN(pl.LightningModule):
         """
         adams = cast(tuple[LightningOptimizer, LightningOptimizer], self.optimizers())
         losses = self.optimise(batch["normal"], batch["abnormal"], *adams, self.manual_backward)
-        # Lightning counts a step of each optimizer; a training step has two.
+        # Lightning counts the steps of each optimizer; a training step has two.
         self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
-        # Lightning would copy a number to the GPU and wait for it; a tensor stays where it is.
+        # Lightning would copy a float to the GPU and synchronise; a tensor is kept where it is.
         self.log("learning_rate", torch.tensor(adams[0].param_groups[0]["lr"]))
 
     def optimise(
@@ -145,21 +145,21 @@ class CycleGAN(pl.LightningModule):
         discriminator_adam: Optimizer | LightningOptimizer,
         backward: Callable[[Tensor], None] = Tensor.backward,
     ) -> dict[str, Tensor]:
-        """Make the training step itself; nothing in it waits for a GPU.
+        """Perform one training step, without synchronising with a GPU.
 
         Args:
             normal: (N, C, H, W) in [-1, 1].
             abnormal: (N, C, H, W) in [-1, 1], unpaired.
             generator_adam: Optimizer of both generators.
             discriminator_adam: Optimizer of both discriminators.
-            backward: How the gradients of a loss are computed, unless the domains are in parallel.
+            backward: Computes the gradients of a loss; not used with ``parallel_step``.
 
         Returns:
-            The losses before the step, unweighted but for ``generator``: scalars on the device,
+            The losses before the step, unweighted except ``generator``: scalars on the device,
             without gradient.
         """
         for discriminator in self._discriminators:
-            discriminator.requires_grad_(False)  # no gradients that are not used
+            discriminator.requires_grad_(False)  # skip unused gradients
         generator_adam.zero_grad()
         if self.parallel_step:
             losses, fake_normal, fake_abnormal = generators_backward(
@@ -232,12 +232,12 @@ class CycleGAN(pl.LightningModule):
 
 
 def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) -> float:
-    """Factor of the learning rate: 1 until ``start_epoch``, then linearly to 0 at ``max_epochs``.
+    """Return the factor of the learning rate: 1, then linear decay to 0 at ``max_epochs``.
 
     Args:
         epoch: Epoch, from 0.
-        max_epochs: Length of the training in epochs.
-        start_epoch: First epoch of the decay; None for the middle.
+        max_epochs: Number of epochs of the training.
+        start_epoch: First epoch of the decay; None for half of ``max_epochs``.
 
     Returns:
         Factor in [0, 1].

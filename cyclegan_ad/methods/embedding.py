@@ -1,8 +1,8 @@
 """Common base of PaDiM and PatchCore, which fit a model to features of a pretrained network.
 
-One epoch collects the features of each normal training image; the model is fitted to them at its
-end, without gradients. The models are those of anomalib. Images are scored one at a time: else the
-rest of a batch could decide between patches at almost equal distances.
+One epoch collects the features of the normal training images, to which the model is fitted at its
+end, without gradients. The models are those of anomalib. Images are scored one at a time: otherwise
+the batch could affect the choice between patches at almost equal distances.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class EmbeddingMethod(pl.LightningModule):
         """Compute the features of the patches of images, one embedding per image.
 
         Args:
-            images: (N, 3, H, W), scaled for the backbone.
+            images: (N, 3, H, W), normalised for the backbone.
 
         Returns:
             (N, ...), the same shape for all images.
@@ -110,14 +110,20 @@ class EmbeddingMethod(pl.LightningModule):
         """Compare images with normal ones, each independently of its batch.
 
         Args:
-            images: (N, C, H, W) in [-1, 1], of the training images' size and channels.
+            images: (N, C, H, W) in [-1, 1], with size and channels of the training images.
+
+        Returns:
+            Scores and maps.
 
         Raises:
             ValueError: If the images have another shape.
             RuntimeError: If the model is not fitted.
         """
         if images.shape[1:] != self.image_shape:
-            raise ValueError(f"expected images of {self.image_shape}, not {(*images.shape[1:],)}")
+            expected = ", ".join(map(str, self.image_shape))
+            raise ValueError(
+                f"invalid images of shape {tuple(images.shape)}: expected (N, {expected})"
+            )
         if not self.is_fitted():
             raise RuntimeError(f"{self.method_name} is not fitted")
         self.model.eval()
@@ -134,13 +140,13 @@ class EmbeddingMethod(pl.LightningModule):
         return []
 
     def setup(self, stage: str) -> None:
-        """Raise a UserError if there are several processes: each has a part of the images only."""
+        """Raise a UserError if there are several processes, as each has only some images."""
         if self.trainer.world_size > 1:
             raise UserError(
                 f"invalid trainer.devices={self.trainer.world_size}: method={self.method_name} is "
                 "fitted by one process; use trainer.devices=1"
             )
-        self.train()  # Lightning warns of eval mode, which the backbone chooses itself
+        self.train()  # Lightning warns of eval mode, which the backbone sets itself
 
     def on_train_start(self) -> None:
         """Load the ImageNet weights; raise a UserError if they are missing or do not fit."""
@@ -162,7 +168,7 @@ class EmbeddingMethod(pl.LightningModule):
             batch_idx: Number of the batch in this epoch; at the first, memory is checked.
 
         Raises:
-            UserError: If the memory does not suffice; says for how many images it would.
+            UserError: If the memory does not suffice; names the possible number of images.
         """
         images = batch["normal"]
         admitted = self._admit(len(images))
@@ -218,5 +224,5 @@ class EmbeddingMethod(pl.LightningModule):
         raise UserError(
             f"method={self.method_name} needs {needed / 1e9:.1f} GB of memory for "
             f"{int(n_images)} training images of {self.image_shape[1]} px, and "
-            f"{available / 1e9:.1f} GB are free on {self.device}: {remedy}"
+            f"{available / 1e9:.1f} GB are free on {self.device}; {remedy}"
         )

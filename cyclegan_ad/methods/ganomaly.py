@@ -22,8 +22,8 @@ from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 class GANomaly(pl.LightningModule):
     """anomalib's networks of GANomaly, with manual optimisation and the published losses.
 
-    The networks need images whose size is a power of two: others are padded evenly with mid grey,
-    and reconstructions are cropped. Initial weights are N(0, 0.02), as published.
+    The networks need images whose size is a power of two; others are padded evenly with mid grey,
+    and reconstructions are cropped. Initial weights are drawn from N(0, 0.02), as published.
 
     Args:
         channels: Channels of the images, 1 or 3.
@@ -73,7 +73,7 @@ class GANomaly(pl.LightningModule):
                 n_features=base_channels,
                 latent_vec_size=latent_size,
             )
-            networks.apply(GanomalyModel.weights_init)  # the call in anomalib reaches no layer
+            networks.apply(GanomalyModel.weights_init)  # the call in anomalib has no effect
         self.generator, self.discriminator = networks.generator, networks.discriminator
         self.size_px, self.before_px = size_px, -((size_px - padded_px) // 2)
         self.after_px = padded_px - size_px - self.before_px
@@ -111,7 +111,7 @@ class GANomaly(pl.LightningModule):
             images: (N, C, H, W) in [-1, 1], padded.
 
         Returns:
-            Scalar losses, unweighted but for their weighted sum ``generator``; the fake images.
+            Scalar losses, unweighted except their weighted sum ``generator``, and the fake images.
         """
         fake, latent, latent_of_fake = self.generator(images)
         losses = {
@@ -145,11 +145,11 @@ class GANomaly(pl.LightningModule):
         )
 
     def _logits(self, images: Tensor) -> Tensor:
-        """Predict before the sigmoid, so that no logarithm of 0 is taken: (N, C, H, W) to (N,)."""
+        """Predict logits, avoiding the logarithm of 0: (N, C, H, W) to (N,)."""
         return self.discriminator.classifier[0](self.discriminator.features(images)).flatten()
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Make a step of the generator, then one of the discriminator.
+        """Update the generator, then the discriminator.
 
         Args:
             batch: ``normal``: (N, C, H, W) in [-1, 1]; other entries are ignored.
@@ -174,7 +174,7 @@ class GANomaly(pl.LightningModule):
         discriminator.step()
 
         losses = {name: value.detach() for name, value in losses.items()}
-        # Lightning counts a step of each optimizer; a training step has two.
+        # Lightning counts the steps of each optimizer; a training step has two.
         self.watch.note(losses, self.global_step // 2, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
         self.log("learning_rate", torch.tensor(generator.param_groups[0]["lr"]))
@@ -201,7 +201,7 @@ class GANomaly(pl.LightningModule):
 
     @contextmanager
     def _generator_in_eval_mode(self) -> Iterator[None]:
-        """In train mode, batch norm would mix the images of a batch."""
+        """Switch the generator to eval mode: in train mode, batch norm mixes the images."""
         training = self.generator.training
         self.generator.eval()
         try:

@@ -11,21 +11,21 @@ from torch import Tensor
 class ImagePool:
     """A buffer of generated images that returns older ones half of the time.
 
-    Until the pool is full, each image is stored and returned. After that, each image is with
-    probability 1/2 exchanged for a random one of the pool, else returned as it is (the authors'
-    published code; the paper does not mention it).
+    Until the pool is full, each image is stored and returned. After that, each image is exchanged
+    for a random one of the pool with probability 1/2, otherwise returned unchanged (published code;
+    not mentioned in the paper).
 
-    The random choices depend only on the seed given to :meth:`reseed`, so that a training resumed
-    after an epoch repeats those of an uninterrupted one.
+    The random choices depend only on the seed given to :meth:`reseed`, so that a resumed training
+    repeats those of an uninterrupted one.
 
     Args:
-        size: Number of images kept; 0 switches the pool off.
+        size: Number of images kept; 0 disables the pool.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.count = 0
-        self.images: Tensor | None = None  # (size, C, H, W), the first `count` are filled
+        self.images: Tensor | None = None  # (size, C, H, W), the first `count` are used
         self._random = random.Random(0)
 
     def reseed(self, *seed: int) -> None:
@@ -33,10 +33,10 @@ class ImagePool:
         self._random = random.Random(repr(seed))
 
     def exchange(self, new: Tensor) -> Tensor:
-        """Exchange new images for as many, some of them older.
+        """Exchange new images for as many images, some of them older.
 
-        The choices are made on the host and applied by one gather and one scatter, without waiting
-        for the device.
+        The choices are made on the host and applied by one gather and one scatter, without
+        synchronising with the device.
 
         Args:
             new: (N, C, H, W) images without gradient.
@@ -45,12 +45,12 @@ class ImagePool:
             (N, C, H, W), each either the new image or one from the pool.
         """
         if self.size == 0:
-            return new.clone()  # a CUDA graph may write over what it returned
+            return new.clone()  # a CUDA graph may overwrite its output
         if self.images is None:
             self.images = new.new_zeros((self.size, *new.shape[1:]))
         elif (self.images.device, self.images.dtype) != (new.device, new.dtype):
             self.images = self.images.to(new)  # from a checkpoint of another device or precision
-        # Positions in the concatenation [pool; new], of what each slot holds and what is returned.
+        # Positions in [pool; new] of the new content of each slot, and of the returned images.
         holds: dict[int, int] = {}
         returned = []
         for position in range(self.size, self.size + len(new)):
@@ -71,7 +71,7 @@ class ImagePool:
         return bank[_positions(returned, new.device)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the filled part of the pool, (count, C, H, W), or None."""
+        """Return the images in the pool, (count, C, H, W), or None."""
         return {"images": None if self.images is None else self.images[: self.count].clone()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
@@ -101,13 +101,13 @@ def load_state(
     rank: int,
     device: torch.device | str,
 ) -> None:
-    """Restore the pools of a rank from what :func:`gather_states` returned, if it had any."""
+    """Restore the pools of a rank from the result of :func:`gather_states`, if it has any."""
     if rank < len(states):
         for pool, state in zip(pools, states[rank], strict=True):
             pool.load_state_dict(state, device)
 
 
 def _positions(values: list[int], device: torch.device) -> Tensor:
-    """Return an index on the device; from pinned memory, so that the host does not wait."""
+    """Return an index on the device, copied from pinned memory without synchronisation."""
     index = torch.tensor(values, pin_memory=device.type == "cuda")
     return index.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What scoring needs of a method: that it reconstructs images, or embeds them, or both."""
+"""Interface of a trained method for scoring: it reconstructs images, embeds them, or both."""
 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -8,11 +8,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EmbeddingResult:
-    """How far N images are from what a method has learnt from normal ones.
+    """Distances of N images to what a method has learnt from normal ones.
 
     Attributes:
-        scores: (N,) float64 >= 0, higher for more abnormal.
-        maps: (N, H, W) float32 >= 0, where they are abnormal; None if the method has no maps.
+        scores: (N,) float64 >= 0, higher is more abnormal.
+        maps: (N, H, W) float32 >= 0, anomaly maps; None if the method has none.
     """
 
     scores: Tensor

@@ -1,4 +1,4 @@
-"""Stop a training whose losses became NaN or infinite, without waiting for the device."""
+"""Detection of NaN or infinite losses and weights without synchronising in each step."""
 
 from collections.abc import Mapping
 
@@ -7,21 +7,21 @@ from torch import Tensor
 
 from cyclegan_ad.errors import UserError
 
-# Reading losses waits for a GPU; so there they are read every so many steps, and when asked to.
+# Reading losses synchronises with a GPU, so there they are read only every so many steps.
 CHECK_EVERY_N_STEPS = 50
 
 _REMEDY = (
-    "lower method.learning_rate or use trainer.precision=32-true, with run_name=NAME or "
-    "overwrite=true (it is another training)"
+    "lower method.learning_rate or use trainer.precision=32-true, as a new run (run_name=NAME or "
+    "overwrite=true)"
 )
 
 
 class NonFiniteLossError(UserError):
-    """A loss became NaN or infinite; training cannot go on."""
+    """A loss or weight became NaN or infinite; training cannot continue."""
 
 
 class LossWatch:
-    """Remembers the first step with a non-finite loss, on the device of the losses.
+    """Stores the first step with a non-finite loss, on the device of the losses.
 
     >>> watch = LossWatch()
     >>> watch.note({"cycle": torch.tensor(0.5)}, step=1, epoch=0)
@@ -29,11 +29,11 @@ class LossWatch:
     """
 
     def __init__(self) -> None:
-        self._bad_step: Tensor | None = None  # () int64 on the losses' device; -1: none so far
+        self._bad_step: Tensor | None = None  # () int64 on the losses' device; -1 if none
         self._epoch = 0
 
     def note(self, losses: Mapping[str, Tensor], step: int, epoch: int) -> None:
-        """Record whether the losses of a step are finite; on a CPU, check it at once.
+        """Record whether the losses of a step are finite; on a CPU, check it immediately.
 
         Args:
             losses: Scalars without gradient.
@@ -41,7 +41,7 @@ class LossWatch:
             epoch: Number of the epoch, from 0.
 
         Raises:
-            NonFiniteLossError: If one is NaN or infinite; on a GPU some steps later.
+            NonFiniteLossError: If one is NaN or infinite; raised some steps later on a GPU.
         """
         finite = torch.stack([value.isfinite() for value in losses.values()]).all()
         if self._bad_step is None:
@@ -52,7 +52,7 @@ class LossWatch:
             self.check()
 
     def check(self) -> None:
-        """Check the recorded steps; waits for the device.
+        """Check the recorded steps, synchronising with the device.
 
         Raises:
             NonFiniteLossError: If a loss was NaN or infinite; names the first such step.
@@ -68,14 +68,14 @@ class LossWatch:
 def check_weights(network: torch.nn.Module, epoch: int) -> None:
     """Check that no weight became NaN or infinite in the last step of an epoch.
 
-    Waits for the device.
+    Synchronises with the device.
 
     Args:
         network: Network that was trained.
         epoch: Number of the epoch, from 0.
 
     Raises:
-        NonFiniteLossError: If one is.
+        NonFiniteLossError: If a weight is NaN or infinite.
     """
     finite = torch.stack([weight.isfinite().all() for weight in network.parameters()]).all()
     if not finite:

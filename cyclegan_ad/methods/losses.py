@@ -30,11 +30,11 @@ class Objective:
     adversarial_loss: AdversarialLoss
 
     def weighted_sum(self, identity: Tensor, gan: Tensor, cycle: Tensor) -> Tensor:
-        """Add the losses of a generator, scalars, or their sums over both generators."""
+        """Return the weighted sum of the losses of one generator, or of sums over both, scalars."""
         return self.lambda_ide * identity + gan + self.lambda_cyc * cycle
 
-    def of_generators(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Add the losses of both generators: ``identity_normal``, ``identity_abnormal`` etc."""
+    def sum_generators(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of the losses of both generators, ``identity_normal`` etc."""
         return self.weighted_sum(
             losses["identity_normal"] + losses["identity_abnormal"],
             losses["gan_normal"] + losses["gan_abnormal"],
@@ -42,21 +42,27 @@ class Objective:
         )
 
     def gan_loss(self, discriminator: nn.Module, fake: Tensor) -> Tensor:
-        """Adversarial loss of a generator, whose images should be judged real.
+        """Compute the adversarial loss of a generator (L_GAN, Sec. 2.2).
 
         Args:
-            discriminator: Of the domain translated into.
+            discriminator: Discriminator of the target domain.
             fake: (N, C, H, W) in [-1, 1], generated.
+
+        Returns:
+            Scalar >= 0.
         """
         return adversarial_loss(discriminator(fake), real=True, kind=self.adversarial_loss)
 
     def discriminator_loss(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        """Adversarial loss of a discriminator, halved (published code).
+        """Compute the adversarial loss of a discriminator, halved (published code).
 
         Args:
-            discriminator: Of the domain of the images.
+            discriminator: Discriminator of the domain of the images.
             real: (N, C, H, W) in [-1, 1].
             fake: (N, C, H, W) in [-1, 1], generated, without gradient.
+
+        Returns:
+            Scalar >= 0.
         """
         judged_real, judged_fake = discriminator(torch.cat([real, fake])).chunk(2)
         return 0.5 * (
@@ -66,13 +72,13 @@ class Objective:
 
 
 def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -> Tensor:
-    """Adversarial loss: how far predictions are from those for real or for generated images.
+    """Compute the adversarial loss of predictions for real or generated images.
 
     Args:
         prediction: (N, 1, h, w) output of a discriminator, unbounded.
-        real: Whether it should have predicted real.
-        kind: ``least_squares`` (the authors' published code) or ``log`` (the paper's text; it
-            takes predictions as logits).
+        real: Whether the target is real.
+        kind: ``least_squares`` (published code) or ``log`` (paper, Sec. 2.2; predictions are
+            logits).
 
     Returns:
         Scalar, mean over all patches, >= 0.
@@ -85,15 +91,15 @@ def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -
         return functional.mse_loss(prediction, target)
     if kind == "log":
         return functional.binary_cross_entropy_with_logits(prediction, target)
-    raise ValueError(f"adversarial_loss must be 'least_squares' or 'log', not {kind!r}")
+    raise ValueError(f"invalid adversarial_loss={kind}: expected one of least_squares, log")
 
 
 def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
-    """Cycle-consistency loss L_cyc of one domain (Sec. 2.2): translating twice restores an image.
+    """Compute the cycle-consistency loss L_cyc of one domain (Sec. 2.2).
 
     Args:
         cycled: (N, C, H, W) in [-1, 1], the images after both translations.
-        real: (N, C, H, W) in [-1, 1], the images given.
+        real: (N, C, H, W) in [-1, 1], the original images.
 
     Returns:
         Scalar, mean absolute error of the pixels, >= 0.
@@ -105,18 +111,24 @@ def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
 
 
 def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
-    """Identity loss L_ide of one domain (Sec. 2.2): an image of the domain stays as it is.
+    """Compute the identity loss L_ide of one domain (Sec. 2.2).
 
     Args:
         identity: (N, C, H, W) in [-1, 1], the images translated into their own domain.
-        real: (N, C, H, W) in [-1, 1], the images given.
+        real: (N, C, H, W) in [-1, 1], the original images.
 
-    Returns and raises as :func:`cycle_loss`.
+    Returns:
+        Scalar, mean absolute error of the pixels, >= 0.
+
+    Raises:
+        ValueError: If the shapes differ.
     """
     return _mean_absolute_error(identity, real)
 
 
 def _mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
     if a.shape != b.shape:
-        raise ValueError(f"expected images of one shape, not {tuple(a.shape)} and {tuple(b.shape)}")
+        raise ValueError(
+            f"expected images of equal shape, got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
     return functional.l1_loss(a, b)

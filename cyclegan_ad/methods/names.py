@@ -1,29 +1,29 @@
-"""The methods, and what the rest of the program must know of each; without torch."""
+"""The methods and their properties; without torch."""
 
 from dataclasses import dataclass
 
 RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
-# Distance to what a method has learnt from normal images, without a reconstruction.
+# Score from the features of an image, without a reconstruction.
 EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """What distinguishes a method.
+    """Properties of a method.
 
     Attributes:
-        title: Its title in tables.
-        class_path: Its LightningModule, as ``module:class``.
-        scores: Scores that it has.
-        train_classes: Classes of the images it is trained on.
+        title: Title in tables.
+        class_path: LightningModule of the method, as ``module:class``.
+        scores: Scores of the method.
+        train_classes: Classes of its training images.
         fitted: Whether it is fitted in one pass over the images instead of trained by gradient.
-        needs_anomalib: Whether it is built from networks of anomalib.
+        needs_anomalib: Whether it uses networks of anomalib.
         mixed_precision: Whether ``trainer.precision=auto`` may choose bfloat16.
         checkpoints_activations: Whether ``trainer.activation_checkpointing`` saves memory.
         saves_detector: Whether a run ends with a saved detector.
         backbone: Name of its pretrained network in the paper, the default; None if it has none.
-        batch_summed: Whether the paper's code gave one score to each batch of 16, so that its
-            figures for this method say nothing about it.
+        batch_summed: Whether the paper's code computed one score per batch of 16, so that the
+            paper's results for this method are not comparable.
         row_per_resolution: Whether the paper has results for several resolutions, not only 256 px.
     """
 

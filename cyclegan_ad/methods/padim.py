@@ -1,4 +1,4 @@
-"""PaDiM (Defard et al., 2020): a Gaussian of the features at each position of normal images."""
+"""PaDiM (Defard et al., 2020): a Gaussian at each position, fitted to features of normal images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cyclegan_ad.pretrained.names import check_backbone_name, check_features
 class PaDiM(EmbeddingMethod):
     """Mahalanobis distance of the features at each position to those of normal images.
 
-    An image's score is the maximum of its map: distances enlarged to the image's size (bilinear)
-    and smoothed (Gaussian, 4 px).
+    The score of an image is the maximum of its map: the distances upsampled to the size of the
+    image (bilinear) and smoothed (Gaussian, 4 px).
 
     Args:
         channels: Channels of the images, 1 or 3.
@@ -76,7 +76,7 @@ class PaDiM(EmbeddingMethod):
 
     def embed_patches(self, images: Tensor) -> Tensor:
         """Compute the features at each position: (N, 3, H, W) to (N, n_features, h, w)."""
-        self.model.train()  # anomalib returns features in train mode, and keeps them
+        self.model.train()  # anomalib returns features in train mode, and stores them
         embeddings: Tensor = self.model(images)
         self.model.memory_bank = []
         return embeddings
@@ -89,7 +89,7 @@ class PaDiM(EmbeddingMethod):
         """
         if len(embeddings) < 2:
             raise UserError(
-                "method=padim needs at least 2 normal training images, but there is 1; add images "
+                "invalid method=padim for 1 normal training image: expected at least 2; add images "
                 "or use method=patchcore"
             )
         bank = torch.stack(embeddings)
@@ -97,11 +97,11 @@ class PaDiM(EmbeddingMethod):
         gaussian = self.model.gaussian
         with _default_dtype(bank.dtype):
             gaussian.fit(bank)
-        # The order in memory affects the last digits; a loaded checkpoint has this one.
+        # The memory layout affects the last digits; this is the one of a loaded checkpoint.
         gaussian.inv_covariance = gaussian.inv_covariance.contiguous()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
-        """Count two copies of the embeddings and four of the covariance matrices."""
+        """Return the size of two copies of the embeddings and four of the covariance matrices."""
         n_features, height, width = embedding.shape
         covariances = height * width * n_features**2
         return (2.0 * n_images * embedding.numel() + 4.0 * covariances) * embedding.itemsize

@@ -1,9 +1,8 @@
-"""The training step of a Cycle-GAN with its two domains in parallel, each on half of the threads.
+"""The training step of a CycleGAN with its two domains in parallel, each on half of the threads.
 
-Into each domain leads one generator. The two depend on each other only twice a step: for the
-images that the other one generated, and for the gradient of the own ones. Two convolutions at the
-same time use the cores of a CPU better than one after the other on all cores: on two cores, 7 to
-20 % more pairs a second.
+Each generator translates into one domain. The two exchange data only twice per step: the generated
+images, and the gradients of these. Two concurrent convolutions use the cores of a CPU better than
+two consecutive ones on all cores: on two cores, 7 to 20 % more pairs per second.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -27,17 +26,17 @@ def generators_backward(
     normal: Tensor,
     abnormal: Tensor,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Compute the losses of both generators and add the gradients to their parameters.
+    """Compute the losses of both generators and accumulate the gradients of their parameters.
 
     Args:
         objective: Weights and kind of the losses.
-        generators: To normal and to abnormal.
-        discriminators: Of normal and of abnormal images, frozen.
+        generators: Generators to normal and to abnormal.
+        discriminators: Discriminators of normal and of abnormal images, frozen.
         normal: (N, C, H, W) in [-1, 1], on the CPU.
         abnormal: (N, C, H, W) in [-1, 1], on the CPU.
 
     Returns:
-        As :meth:`CycleGAN.generator_losses`; the losses are without gradient.
+        The same as :meth:`CycleGAN.generator_losses`, with losses without gradient.
     """
     found: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
     first, second = (
@@ -52,7 +51,7 @@ def generators_backward(
         for name in ("identity", "gan", "cycle")
         for i, domain in enumerate(("normal", "abnormal"))
     }
-    losses["generator"] = objective.of_generators(losses)
+    losses["generator"] = objective.sum_generators(losses)
     return losses, fakes[0], fakes[1]
 
 
@@ -64,19 +63,19 @@ def _generator_backward(
     other: Tensor,
     losses: dict[str, Tensor],
 ) -> Generator[Tensor, Tensor, None]:
-    """Compute the losses of one generator and add the gradients to its parameters.
+    """Compute the losses of one generator and accumulate the gradients of its parameters.
 
     Args:
         objective: Weights and kind of the losses.
-        generator: Into this domain.
-        discriminator: Of this domain, frozen.
+        generator: Generator into this domain.
+        discriminator: Discriminator of this domain, frozen.
         own: (N, C, H, W) real images of this domain, in [-1, 1].
         other: (N, C, H, W) real images of the other domain, in [-1, 1].
-        losses: Where scalars ``identity``, ``gan`` and ``cycle`` go, without gradient.
+        losses: Filled with the scalars ``identity``, ``gan`` and ``cycle``, without gradient.
 
     Yields:
-        Fakes, the other domain's images translated into this one, to be exchanged for the fakes of
-        the other domain; their gradient, to be exchanged for that of the own; the fakes once more.
+        First the fakes of this domain (send the fakes of the other domain), then the gradient of
+        those received (send the gradient of the fakes of this domain), then the fakes again.
     """
     zero = own.new_zeros(())
     identity_images, fake = generator(torch.cat([own, other])).chunk(2)
@@ -108,9 +107,9 @@ def backward_both(losses: Sequence[Callable[[], Tensor]]) -> list[Tensor]:
 
 
 def run_both(functions: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run two functions at the same time, each on half of the threads of the calling one.
+    """Run two functions at the same time, each on half of torch's threads.
 
-    They run under the caller's autocast. The first exception is raised again, once both are done.
+    They run under the caller's autocast. The first exception is raised after both have finished.
     """
     enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
@@ -131,7 +130,7 @@ def _workers(threads: int) -> list[ThreadPoolExecutor]:
     def prepare() -> None:
         prepare_process()
         torch.set_num_threads(threads)
-        # Weights turned to bfloat16 are kept until the caller's autocast ends, not each part's.
+        # Keep weights cast to bfloat16 until the caller's autocast ends.
         torch.autocast_increment_nesting()
 
     return [ThreadPoolExecutor(1, f"domain{i}", initializer=prepare) for i in range(2)]

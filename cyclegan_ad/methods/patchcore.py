@@ -15,16 +15,16 @@ from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
 from cyclegan_ad.pretrained.backbones import importing_anomalib
 from cyclegan_ad.pretrained.names import check_backbone_name
 
-# Size of the random projection in which patches are chosen (anomalib: distortion 0.9).
+# Size of the random projection in which patches are selected (anomalib: distortion 0.9).
 _PROJECTED_CHANNELS_PER_LOG_PATCH = 4 / (0.9**2 / 2 - 0.9**3 / 3)
 
 
 class PatchCore(EmbeddingMethod):
     """Distance of patches to a memory bank, a selection of the patches of normal images.
 
-    An image's score is that of its most distant patch, weighted by how alike the neighbours of
-    the nearest one in the bank are (Eq. 7 of the PatchCore paper); its map holds the distances,
-    enlarged to the image's size and smoothed (Gaussian, 4 px).
+    The score of an image is that of its most distant patch, reweighted by the neighbours of the
+    nearest patch in the bank (Eq. 7 of the PatchCore paper). Its map holds the distances, upsampled
+    to the size of the image and smoothed (Gaussian, 4 px).
 
     Args:
         channels: Channels of the images, 1 or 3.
@@ -81,25 +81,25 @@ class PatchCore(EmbeddingMethod):
 
     def embed_patches(self, images: Tensor) -> Tensor:
         """Compute the features of each patch: (N, 3, H, W) to (N, patches, channels)."""
-        self.model.train()  # anomalib returns features in train mode, and keeps them
+        self.model.train()  # anomalib returns features in train mode, and stores them
         patches: Tensor = self.model(images)
         self.model.embedding_store.clear()
         return patches.view(len(images), -1, patches.shape[1])
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
-        """Select patches far from each other (Sec. 3.2 of the PatchCore paper).
+        """Select a coreset of the patches (Sec. 3.2 of the PatchCore paper).
 
         Raises:
-            UserError: If none would be selected.
+            UserError: If no patch would be selected.
         """
         patches = sum(map(len, embeddings))
         kept = int(patches * self.coreset_ratio)
         if kept < 1:
             raise UserError(
-                f"invalid method.coreset_ratio={self.coreset_ratio}: it keeps none of {patches} "
-                f"patches of the training images; use at least {math.ceil(1e4 / patches) / 1e4:g}"
+                f"invalid method.coreset_ratio={self.coreset_ratio}: keeps none of {patches} "
+                f"training patches; use at least {math.ceil(1e4 / patches) / 1e4:g}"
             )
-        self.print(f"patchcore: choosing {kept} of {patches} patches for the memory bank")
+        self.print(f"patchcore: selecting {kept} of {patches} patches for the memory bank")
         bank = torch.cat(embeddings)
         embeddings.clear()
         with _without_bar() as k_center_greedy:
@@ -108,7 +108,7 @@ class PatchCore(EmbeddingMethod):
             self.model.memory_bank = sampler.sample_coreset()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
-        """Count two copies of the patches, or one with two projections and the memory bank."""
+        """Return the size of two copies of the patches, or one, two projections and the bank."""
         patches, channels = embedding.shape
         total = n_images * patches
         projected = _PROJECTED_CHANNELS_PER_LOG_PATCH * math.log(max(total, 2))
@@ -121,10 +121,10 @@ class PatchCore(EmbeddingMethod):
 
 
 class _InPlace:
-    """The update of anomalib's sampler after each patch it selects, without new memory.
+    """The update of anomalib's sampler after each selected patch, without allocations.
 
-    anomalib allocates the size of all patches thousands of times, which can fragment the memory
-    until it is full.
+    anomalib allocates memory for all patches thousands of times, which can exhaust it by
+    fragmentation.
     """
 
     def __init__(self, sampler: Any) -> None:
@@ -148,7 +148,7 @@ class _InPlace:
 
 @contextmanager
 def _without_bar() -> Iterator[Any]:
-    """Yield anomalib's module without its progress bar, which would cover that of the training."""
+    """Yield anomalib's module with its progress bar disabled, in favour of that of the training."""
     from anomalib.models.components.sampling import k_center_greedy
 
     bar = k_center_greedy.tqdm

@@ -1,7 +1,7 @@
-"""How well anomaly maps find the defects, where their ground truth is known.
+"""Localisation metrics of anomaly maps for images with known ground truth.
 
-Both measures take all pixels of all images given, so their values are those of the set, not means
-over images. Give every image whose ground truth is known: a normal image has an all-False mask.
+Both metrics are computed over the pixels of all images together, not averaged over images. Normal
+images belong to them as well, with an all-False mask.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float:
 
     Args:
         maps: (N, H, W) real, anomaly maps, higher is more abnormal.
-        masks: (N, H, W) bool or 0/1, true where the image is defective.
+        masks: (N, H, W) bool or 0/1, True on the defect.
 
     Returns:
         Area in [0, 1].
 
     Raises:
-        ValueError: if the inputs do not fit together, no pixel or every pixel is defective, or a
-            value is not finite.
+        ValueError: If the inputs are inconsistent, no pixel or every pixel is defective, or a value
+            is not finite.
 
     Example:
         >>> pixel_auroc([[[1.0, 2.0], [3.0, 4.0]]], [[[0, 0], [0, 1]]])
@@ -43,22 +43,23 @@ def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float:
 def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.3) -> float:
     """Compute the normalised area under the per-region-overlap curve (Bergmann et al., MVTec AD).
 
-    At each threshold the overlap is the fraction of a defective region (8-connected) that is found,
-    averaged over regions, large or small; the false positive rate is that of all normal pixels. The
-    curve is exact: every value of the maps is a threshold, pixels of equal value enter together,
-    and the limit is interpolated.
+    At each threshold the overlap is the detected fraction of a defective region (8-connected),
+    averaged over regions of any size; the false positive rate is that of all normal pixels. The
+    curve is exact: every value of the maps is a threshold, ties are treated together, and the limit
+    is interpolated.
 
     Args:
         maps: (N, H, W) real, anomaly maps, higher is more abnormal.
-        masks: (N, H, W) bool or 0/1, true where the image is defective.
-        max_false_positive_rate: in (0, 1], where the integration ends; the area is divided by it.
+        masks: (N, H, W) bool or 0/1, True on the defect.
+        max_false_positive_rate: Upper limit of the integration in (0, 1]; the area is divided by
+            it.
 
     Returns:
-        Area in [0, 1]: 1 is perfect; maps of noise give ``max_false_positive_rate / 2``.
+        Area in [0, 1]: 1 is perfect; random maps give ``max_false_positive_rate / 2``.
 
     Raises:
-        ValueError: if the inputs do not fit together, no pixel or every pixel is defective, a value
-            is not finite, or the limit is outside (0, 1].
+        ValueError: If the inputs are inconsistent, no pixel or every pixel is defective, a value is
+            not finite, or the limit is outside (0, 1].
 
     Example:
         >>> aupro([[[9.0, 1.0, 2.0, 8.0]]], [[[1, 0, 0, 1]]])
@@ -67,17 +68,17 @@ def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.
     maps_, masks_ = _check(maps, masks)
     if not 0 < max_false_positive_rate <= 1:
         raise ValueError(
-            f"max_false_positive_rate must be in (0, 1], not {max_false_positive_rate}"
+            f"invalid max_false_positive_rate={max_false_positive_rate}: expected > 0 and <= 1"
         )
     if not masks_.any() or masks_.all():
-        raise ValueError("the per-region overlap needs both defective and normal pixels")
+        raise ValueError("per-region overlap undefined: expected both defective and normal pixels")
     order = np.argsort(-maps_, axis=None)
     values = maps_.ravel()[order]
     ends = np.append(np.flatnonzero(np.diff(values)), values.size - 1)  # last pixel of each tie
     overlap = np.cumsum(_overlap_weights(masks_).ravel()[order])[ends]
     normal = np.cumsum(~masks_.ravel()[order])[ends]
     rate = np.concatenate([[0.0], normal / normal[-1]])  # false positive rate, non-decreasing
-    overlap = np.concatenate([[0.0], overlap / overlap[-1]])  # divided: rounding of the last sum
+    overlap = np.concatenate([[0.0], overlap / overlap[-1]])  # the last sum is 1 up to rounding
     inside = int(np.searchsorted(rate, max_false_positive_rate, side="right"))
     limit = float(np.interp(max_false_positive_rate, rate[inside - 1 :], overlap[inside - 1 :]))
     rate = np.append(rate[:inside], max_false_positive_rate)
@@ -86,7 +87,7 @@ def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.
 
 
 def _overlap_weights(masks: Bools) -> Floats:
-    """Give each defective pixel its share of the mean overlap: 1 / (area * number of regions)."""
+    """Return the weight of each defective pixel, 1 / (area of its region * number of regions)."""
     weights = np.zeros(masks.shape)
     regions = 0
     for mask, weight in zip(masks, weights, strict=True):
@@ -102,11 +103,12 @@ def _check(maps: ArrayLike, masks: ArrayLike) -> tuple[Floats, Bools]:
     masks_ = np.asarray(masks)
     if maps_.ndim != 3 or maps_.shape != masks_.shape:
         raise ValueError(
-            f"maps and masks must be (N, H, W) of one shape, not {maps_.shape} and {masks_.shape}"
+            f"invalid maps and masks of shapes {maps_.shape} and {masks_.shape}: expected "
+            "(N, H, W) for both"
         )
     if not np.isfinite(maps_).all():
-        raise ValueError("an anomaly map is not finite")
+        raise ValueError("anomaly maps contain NaN or infinity")
     bools = masks_.astype(bool)
     if not np.array_equal(bools, masks_):
-        raise ValueError("masks must be bool, or 0 and 1")
+        raise ValueError("invalid masks: expected bool, or 0 and 1")
     return maps_, bools

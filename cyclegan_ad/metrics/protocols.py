@@ -1,10 +1,10 @@
-"""Thresholds judged on other images than those they were set on, and what that supports.
+"""Evaluation of thresholds on other images than those they were set on.
 
-Both honest protocols place the threshold at the smallest score of abnormal images that it is not
-judged on. `calibration_bound` is exact for such a threshold whatever the score: for images drawn
-alike, how many misses to expect (one in ``n + 1``) depends on the number ``n`` of those images
-alone. A better method shows in fewer false alarms, not in fewer misses. A bound is for one score
-chosen beforehand: choosing the best of several by their results voids it.
+Both honest protocols place the threshold at the smallest of ``n`` abnormal scores that it is not
+evaluated on. `calibration_bound` is exact for such a threshold, whatever the score: for
+exchangeable images, the expected miss rate, 1 / (n + 1), does not depend on the method. A better
+method has fewer false alarms, not fewer misses. A bound is valid for one score chosen in advance,
+not for the best of several by their results.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from cyclegan_ad.metrics.thresholds import (
     max_accuracy_threshold,
     zfn_threshold,
 )
+from cyclegan_ad.text import counted
 
 Floats = NDArray[np.float64]
 
 
-def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
-    """Count the different images of the class that has fewer of them.
+def count_smaller_class(labels: ArrayLike, groups: Sequence[str]) -> int:
+    """Count the groups of the class that has fewer of them.
 
     Args:
         labels: (N,) integer or bool, 0 normal, 1 abnormal.
-        groups: N names, such as the SHA-256 of the file.
+        groups: N names, equal for images of equal content, e.g. the SHA-256 of the file.
 
-    >>> fewest_groups([0, 0, 1, 1, 1], ["a", "b", "c", "c", "c"])
+    >>> count_smaller_class([0, 0, 1, 1, 1], ["a", "b", "c", "c", "c"])
     1
     """
     found = list(zip(np.asarray(labels).tolist(), groups, strict=True))
@@ -43,23 +44,23 @@ def fewest_groups(labels: ArrayLike, groups: Sequence[str]) -> int:
 
 
 def apply_margin(threshold: float, margin: float) -> float:
-    """Lower a threshold by a part of its size; one of 0 stays where it is.
+    """Lower a threshold by a fraction of its absolute value; 0 is unchanged.
 
     Args:
-        threshold: finite, in the unit of the scores.
-        margin: in [0, 1); 0.05 is 5 % below.
+        threshold: Finite threshold, in units of the scores.
+        margin: Fraction in [0, 1); 0.05 lowers the threshold by 5 %.
 
     Raises:
-        ValueError: if the threshold is not finite or the margin outside [0, 1).
+        ValueError: If the threshold is not finite or the margin outside [0, 1).
 
     Example:
         >>> apply_margin(8.0, 0.25)
         6.0
     """
     if not math.isfinite(threshold):
-        raise ValueError(f"the threshold must be finite, not {threshold}")
+        raise ValueError(f"invalid threshold={threshold}: expected a finite number")
     if not 0 <= margin < 1:
-        raise ValueError(f"the margin must be at least 0 and below 1, not {margin}")
+        raise ValueError(f"invalid margin={margin}: expected a number in [0, 1)")
     return threshold - margin * abs(threshold)
 
 
@@ -73,29 +74,29 @@ def crossfit(
     margin: float,
     confidence: float,
 ) -> dict[str, Any]:
-    """Judge each fold of the test images with thresholds set on the other folds.
+    """Evaluate each fold of the test images with thresholds set on the other folds.
 
     Args:
         scores: (N,) finite, any unit, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal.
-        groups: N names; images of one name, such as the SHA-256 of the file, share a fold.
-        folds: at least 2; fewer are made where a class has fewer groups.
-        seed: of the folds, which depend on it, on the groups and their labels, not on the order of
-            the images.
-        margin: part of a threshold, in [0, 1), by which it lies below the smallest abnormal score.
-        confidence: of the bound, in (0, 1).
+        groups: N names, e.g. the SHA-256 of the file; images of one group share a fold.
+        folds: Number of folds, at least 2; reduced if a class has fewer groups.
+        seed: Seed of the folds, which also depend on the groups and their labels, but not on the
+            order of the images.
+        margin: Fraction in [0, 1) by which a threshold is below the smallest abnormal score.
+        confidence: Confidence level of the bound, in (0, 1).
 
     Returns:
-        Plain values: ``thresholds`` (one a fold), ``margin``, ``confidence``,
-        ``calibration_abnormal`` (the fewest abnormal groups that a threshold was set on),
+        Plain values: ``thresholds`` (one per fold), ``margin``, ``confidence``,
+        ``calibration_abnormal`` (smallest number of abnormal groups that a threshold was set on),
         ``abnormal``, ``normal``, ``misses``, ``false_alarms``, ``miss_rate``,
         ``false_alarm_rate``, ``accuracy`` (counts and fractions over all folds),
-        ``miss_rate_bound`` (`calibration_bound`, for each threshold by itself) and
-        ``max_accuracy`` (each fold judged at the ACC threshold of the others).
+        ``miss_rate_bound`` (`calibration_bound`, for each threshold separately) and
+        ``max_accuracy`` (each fold evaluated at the ACC threshold of the others).
 
     Raises:
-        ValueError: if the inputs do not fit together, a score is not finite, a class has fewer
-            than 2 groups, or a setting is out of its range.
+        ValueError: If the inputs are inconsistent, a score is not finite, a class has fewer than 2
+            groups, or a setting is out of range.
     """
     scores_, abnormal = check_scores(scores, labels)
     fold_of = _assign_folds(groups, abnormal, folds, seed)
@@ -119,29 +120,32 @@ def calibrated(
     margin: float,
     confidence: float,
 ) -> dict[str, Any]:
-    """Judge the test images with a threshold set on abnormal images kept out of training.
+    """Evaluate the test images with a threshold set on abnormal images kept out of training.
 
     Args:
-        calibration_scores: (M,) finite, M >= 1, of the abnormal images kept out.
-        scores: (N,) finite, of the test images.
+        calibration_scores: (M,) finite scores of the calibration images, M >= 1.
+        scores: (N,) finite scores of the test images.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-        calibration_groups: M names, such as the SHA-256 of the file: images of one name count once
-            for the bound.
-        margin: part of the threshold, in [0, 1), by which it lies below the smallest score.
-        confidence: of the bound, in (0, 1).
+        calibration_groups: M names, e.g. the SHA-256 of the file; each group counts once for the
+            bound.
+        margin: Fraction in [0, 1) by which the threshold is below the smallest score.
+        confidence: Confidence level of the bound, in (0, 1).
 
     Returns:
-        As `crossfit`, with one threshold, and ``max_accuracy`` None.
+        The same as `crossfit`, with one threshold, and ``max_accuracy`` None.
 
     Raises:
-        ValueError: if the inputs do not fit together, a score is not finite, there is no
-            calibration image, or a setting is out of its range.
+        ValueError: If the inputs are inconsistent, a score is not finite, there is no calibration
+            image, or a setting is out of range.
     """
     kept = np.asarray(calibration_scores, dtype=np.float64)
     if kept.ndim != 1 or kept.size == 0 or not np.isfinite(kept).all():
-        raise ValueError("the calibration scores must be a list of one or more finite numbers")
+        raise ValueError("invalid calibration_scores: expected one or more finite numbers")
     if len(calibration_groups) != kept.size:
-        raise ValueError(f"{len(calibration_groups)} groups for {kept.size} calibration scores")
+        raise ValueError(
+            f"{counted(len(calibration_groups), 'group')} but "
+            f"{counted(kept.size, 'calibration score')}: expected as many"
+        )
     scores_, abnormal = check_scores(scores, labels)
     different = len(set(calibration_groups))
     threshold = apply_margin(float(kept.min()), margin)
@@ -182,22 +186,28 @@ def _judge(
 def _assign_folds(
     groups: Sequence[str], abnormal: NDArray[np.bool_], folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Deal the groups to folds, so that each class is spread as evenly as its groups allow."""
+    """Assign the groups to folds, spreading each class as evenly as its groups allow."""
     if len(groups) != abnormal.size:
-        raise ValueError(f"{len(groups)} groups for {abnormal.size} scores")
+        raise ValueError(
+            f"{counted(len(groups), 'group')} but {counted(abnormal.size, 'score')}: expected as "
+            "many groups"
+        )
     if folds < 2:
-        raise ValueError(f"folds must be at least 2, not {folds}")
+        raise ValueError(f"invalid folds={folds}: expected at least 2")
     members: dict[str, Counter[bool]] = {}  # group -> images of each class
     for group, is_abnormal in zip(groups, abnormal.tolist(), strict=True):
         members.setdefault(group, Counter())[is_abnormal] += 1
     for name, label in (("normal", False), ("abnormal", True)):
         different = sum(label in counts for counts in members.values())
         if different < 2:
-            raise ValueError(f"crossfit needs 2 different {name} images or more to test, not 1")
+            raise ValueError(
+                f"invalid protocol crossfit for {counted(different, f'different {name} image')}: "
+                "expected at least 2"
+            )
         folds = min(folds, different)
 
     def order(group: str) -> tuple[int, int, bytes]:
-        # Groups of both classes, then large ones, first: the others can even out what they leave.
+        # Groups with both classes first, then large ones: the rest can balance the folds.
         counts = members[group]
         drawn = hashlib.sha256(f"{seed}:{group}".encode(errors="surrogateescape")).digest()
         return -len(counts), -counts.total(), drawn

@@ -1,7 +1,7 @@
-"""Thresholds on anomaly scores, and how many decisions they get right.
+"""Thresholds on anomaly scores and the metrics of their decisions.
 
-An image is called abnormal if and only if ``score >= threshold``. All functions take scores of any
-real type, compute in float64, and refuse anything that would make the answer meaningless.
+An image is classified as abnormal if and only if ``score >= threshold``. All functions accept
+scores of any real type, compute in float64, and raise ``ValueError`` for invalid inputs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cyclegan_ad.text import counted
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -18,17 +20,17 @@ Bools = NDArray[np.bool_]
 def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
     """Find the zero-false-negative threshold: the smallest score of an abnormal image.
 
-    It is the largest threshold at which no abnormal image passes as normal.
+    It is the largest threshold at which no abnormal image is missed.
 
     Args:
         scores: (N,) real, any unit, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
 
     Returns:
-        The threshold, in the unit of the scores.
+        The threshold, in units of the scores.
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
 
     Example:
         >>> zfn_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])
@@ -39,18 +41,18 @@ def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def accuracy_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float:
-    """Compute the fraction of right decisions at a threshold.
+    """Compute the accuracy at a threshold.
 
     Args:
         scores: (N,) real, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-        threshold: in the unit of the scores.
+        threshold: Finite threshold, in units of the scores.
 
     Returns:
         Fraction in [0, 1].
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty, or a score or the
+        ValueError: If the inputs are inconsistent, a class is empty, or a score or the
             threshold is not finite.
 
     Example:
@@ -59,27 +61,27 @@ def accuracy_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float
     """
     scores_, abnormal = check_scores(scores, labels)
     if not np.isfinite(threshold):
-        raise ValueError(f"the threshold must be finite, not {threshold}")
+        raise ValueError(f"invalid threshold={threshold}: expected a finite number")
     return int(np.count_nonzero((scores_ >= threshold) == abnormal)) / scores_.size
 
 
 def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Find the ACC threshold: the score at which the most decisions are right.
+    """Find the ACC threshold: the score with the highest accuracy as threshold.
 
-    The candidates are the scores themselves; of several equally good ones the smallest is taken.
+    The candidates are the scores themselves; of several equally good ones the smallest is used.
 
     Args:
         scores: (N,) real, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
 
     Returns:
-        The threshold, in the unit of the scores.
+        The threshold, in units of the scores.
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
 
     Example:
-        >>> max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])  # 2 and 4 are both 3/4 right
+        >>> max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])  # 2 and 4: both accuracy 3/4
         2.0
     """
     scores_, abnormal = check_scores(scores, labels)
@@ -94,8 +96,8 @@ def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """Compute the area under the ROC curve from average ranks (Mann-Whitney).
 
-    It is the probability that an abnormal image scores higher than a normal one, a tie counting
-    one half. Being computed from ranks in float64 it needs no scores in [0, 1].
+    It is the probability that an abnormal image has a higher score than a normal one, with ties
+    counting one half. The scores need not be in [0, 1].
 
     Args:
         scores: (N,) real, higher is more abnormal.
@@ -105,7 +107,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
         Area in [0, 1].
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
 
     Example:
         >>> auroc([1.0, 2.0, 2.0, 4.0], [0, 0, 1, 1])
@@ -113,7 +115,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """
     scores_, abnormal = check_scores(scores, labels)
     _, group, counts = np.unique(scores_, return_inverse=True, return_counts=True)
-    last_rank = np.cumsum(counts)  # ranks run from 1
+    last_rank = np.cumsum(counts)  # ranks start at 1
     average_rank = last_rank - (counts - 1) / 2
     n_abnormal = int(np.count_nonzero(abnormal))
     n_normal = scores_.size - n_abnormal
@@ -122,21 +124,21 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Compute both thresholds, the accuracy at each, and the AUROC, of one set of images.
+    """Compute both thresholds, the accuracy at each, and the AUROC of one set of images.
 
-    The thresholds are set on the very images they are judged on, as in the paper, which calls the
-    accuracies an overestimate (Sec. 4).
+    The thresholds are set on the same images that they are evaluated on, as in the paper, which
+    calls the accuracies an overestimate (Sec. 4).
 
     Args:
         scores: (N,) real, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
 
     Returns:
-        ``zfn_threshold`` and ``max_accuracy_threshold`` in the unit of the scores;
+        ``zfn_threshold`` and ``max_accuracy_threshold`` in units of the scores;
         ``zfn_accuracy``, ``max_accuracy`` and ``auroc`` in [0, 1].
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
     """
     zfn = zfn_threshold(scores, labels)
     best = max_accuracy_threshold(scores, labels)
@@ -150,20 +152,19 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
 
 
 def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[int]:
-    """Find the abnormal images that look most normal, and the normal ones that look least so.
+    """Find the abnormal images with the lowest and the normal ones with the highest scores.
 
     Args:
         scores: (N,) real, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-        count: how many of each class, at most.
+        count: Largest number of images per class.
 
     Returns:
-        Positions in ``scores``: the ``count`` lowest-scoring abnormal images, the lowest first,
-        then the ``count`` highest-scoring normal ones, the highest first. Of equal scores, the
-        first in order comes first.
+        Positions in ``scores``: the abnormal images in ascending order of score, then the normal
+        ones in descending order. Ties are in the order of ``scores``.
 
     Raises:
-        ValueError: if the inputs do not fit together, a class is empty or a score is not finite.
+        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
 
     Example:
         >>> critical_images([5.0, 1.0, 9.0, 2.0], [1, 0, 1, 0], count=1)
@@ -177,18 +178,18 @@ def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[in
 
 
 def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) -> float:
-    """Compute what the ZFN accuracy would be if one image were not in the test set.
+    """Compute the ZFN accuracy without one of the test images.
 
     Args:
         scores: (N,) real, higher is more abnormal.
         labels: (N,) integer or bool, 0 normal, 1 abnormal.
-        position: which image to drop.
+        position: Position of the image to leave out.
 
     Returns:
-        Fraction in [0, 1] of the other N - 1 images, at the threshold that they alone set.
+        Accuracy in [0, 1] on the other N - 1 images, at the threshold set on them.
 
     Raises:
-        ValueError: if the image is the only one of its class, or the inputs do not fit together.
+        ValueError: If the image is the only one of its class, or the inputs are inconsistent.
 
     Example:
         >>> zfn_accuracy_without([1.0, 2.0, 3.0, 4.0], [1, 0, 0, 1], position=0)
@@ -200,28 +201,28 @@ def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) ->
 
 
 def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
-    """Turn scores and labels into (N,) float64 scores and (N,) bool, True for abnormal.
+    """Convert scores and labels to (N,) float64 scores and (N,) bool, True for abnormal.
 
     Raises:
-        ValueError: if they do not fit together, a class is empty or a score is not finite.
+        ValueError: If they are inconsistent, a class is empty or a score is not finite.
     """
     scores_ = np.asarray(scores, dtype=np.float64)
     labels_: NDArray[Any] = np.asarray(labels)
     if scores_.ndim != 1 or scores_.shape != labels_.shape:
         raise ValueError(
-            f"scores and labels must be two lists of one length, not of shapes "
-            f"{scores_.shape} and {labels_.shape}"
+            f"invalid scores and labels of shapes {scores_.shape} and {labels_.shape}: expected "
+            "(N,) for both"
         )
     abnormal = labels_ == 1
     if not np.all(abnormal | (labels_ == 0)):
-        raise ValueError("labels must be 0 (normal) or 1 (abnormal)")
+        raise ValueError("invalid labels: expected 0 (normal) or 1 (abnormal)")
     if not abnormal.any() or abnormal.all():
         missing = "normal" if abnormal.any() else "abnormal"
-        raise ValueError(f"there is no {missing} image among the {scores_.size} scored")
+        raise ValueError(f"no {missing} image among {counted(scores_.size, 'score')}")
     if not np.isfinite(scores_).all():
         positions = np.flatnonzero(~np.isfinite(scores_))
         raise ValueError(
-            f"not finite: {positions.size} of {scores_.size} scores, the first at position "
-            f"{positions[0]}"
+            f"{positions.size} of {counted(scores_.size, 'score')} not finite, the first at "
+            f"position {positions[0]}"
         )
     return scores_, abnormal

@@ -1,8 +1,8 @@
-"""The measures of thresholds.py and localisation.py as torchmetrics, correct under DDP.
+"""The metrics of thresholds.py and localisation.py as torchmetrics, correct under DDP.
 
-Each state carries the index of its image in the dataset. The sampler of a distributed run repeats
-images to give every process as many; here each counts once, and the order of arrival, hence the
-number of processes, does not matter.
+Each state contains the index of its image in the dataset. A distributed sampler may repeat images;
+here each image counts once, and neither the order of the images nor the number of processes affects
+the result.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from cyclegan_ad.metrics.localisation import aupro, pixel_auroc
 from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.text import counted
 
 
 class _ImageMetric(Metric):
@@ -46,12 +47,12 @@ class _ImageMetric(Metric):
         """Return the image indices, ascending, and the first position of each."""
         images = self._gathered("index") if len(self.index) else np.empty(0, dtype=np.int64)
         if images.size == 0:
-            raise ValueError(f"{type(self).__name__} was given no image")
+            raise ValueError(f"{type(self).__name__} has no images")
         indices, first = np.unique(images, return_index=True)
         return indices, first
 
     def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
-        # A process without images must gather empty tensors of the dtype that the others send.
+        # A process without images must gather empty tensors of the same dtype as the others.
         for name, dtype in self._dtypes.items():
             if len(getattr(self, name)) == 0:
                 setattr(self, name, [torch.empty(0, dtype=dtype, device=self.device)])
@@ -60,7 +61,7 @@ class _ImageMetric(Metric):
     def _apply(
         self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
     ) -> nn.Module:
-        # Follow the model to another device, but not to another precision: ranks need float64.
+        # Move with the model to another device, but keep the dtypes: ranks need float64.
         def move(tensor: Tensor) -> Tensor:
             return tensor.to(fn(tensor.new_empty(0)).device)
 
@@ -68,7 +69,7 @@ class _ImageMetric(Metric):
 
 
 class ImageScores(_ImageMetric):
-    """One score over a set of images, gathered from all processes.
+    """One score for a set of images, gathered from all processes.
 
     Example:
         >>> metric = ImageScores()
@@ -80,7 +81,7 @@ class ImageScores(_ImageMetric):
     _dtypes: ClassVar[dict[str, torch.dtype]] = {"index": torch.int64, "preds": torch.float64}
 
     def update(self, index: Tensor, preds: Tensor) -> None:
-        """Take in scored images.
+        """Add scored images.
 
         Args:
             index: (N,) integer, position of each image in the dataset.
@@ -89,22 +90,22 @@ class ImageScores(_ImageMetric):
         self._append(index=index, preds=preds)
 
     def compute(self) -> dict[int, float]:
-        """Return the score of each image, by its index in ascending order.
+        """Return image index -> score, in ascending order of the index.
 
         Raises:
-            ValueError: if there is no image.
+            ValueError: If there is no image.
         """
         indices, first = self._unique_images()
         return dict(zip(indices.tolist(), self._gathered("preds")[first].tolist(), strict=True))
 
 
 class ImageDetection(_ImageMetric):
-    """Thresholds, accuracies and AUROC of one score over a set of images.
+    """Thresholds, accuracies and AUROC of one score for a set of images.
 
     Example:
         >>> metric = ImageDetection()
         >>> metric.update(torch.arange(4), torch.tensor([1.0, 2, 3, 4]), torch.tensor([0, 0, 1, 1]))
-        >>> metric.update(torch.tensor([3]), torch.tensor([4.0]), torch.tensor([1]))  # seen before
+        >>> metric.update(torch.tensor([3]), torch.tensor([4.0]), torch.tensor([1]))  # repeated
         >>> metric.compute()["zfn_threshold"]
         3.0
     """
@@ -116,7 +117,7 @@ class ImageDetection(_ImageMetric):
     }
 
     def update(self, index: Tensor, preds: Tensor, target: Tensor) -> None:
-        """Take in scored images.
+        """Add scored images.
 
         Args:
             index: (N,) integer, position of each image in the dataset.
@@ -124,29 +125,29 @@ class ImageDetection(_ImageMetric):
             target: (N,) integer, 0 normal, 1 abnormal.
 
         Raises:
-            ValueError: if the shapes are not (N,).
+            ValueError: If the shapes are not (N,).
         """
         if index.ndim != 1 or not index.shape == preds.shape == target.shape:
             raise ValueError(
-                f"index, preds and target must be (N,), not {tuple(index.shape)}, "
-                f"{tuple(preds.shape)} and {tuple(target.shape)}"
+                f"invalid index, preds and target of shapes {tuple(index.shape)}, "
+                f"{tuple(preds.shape)} and {tuple(target.shape)}: expected (N,) for all"
             )
         self._append(index=index, preds=preds, target=target)
 
     def compute(self) -> dict[str, float]:
-        """Return what ``metrics.thresholds.summarise`` says of all images, each once.
+        """Return ``metrics.thresholds.summarise`` of all images, each counted once.
 
         Raises:
-            ValueError: if there is no image, a class is empty or a score is not finite.
+            ValueError: If there is no image, a class is empty or a score is not finite.
         """
         _, first = self._unique_images()
         return summarise(self._gathered("preds")[first], self._gathered("target")[first])
 
 
 class PixelLocalisation(_ImageMetric):
-    """Pixel AUROC and AUPRO of anomaly maps over the images whose ground truth is known.
+    """Pixel AUROC and AUPRO of anomaly maps for images with known ground truth.
 
-    Normal images belong in it too, with an empty mask.
+    Normal images belong to them as well, with an empty mask.
     """
 
     _dtypes: ClassVar[dict[str, torch.dtype]] = {
@@ -158,23 +159,27 @@ class PixelLocalisation(_ImageMetric):
     }
 
     def update(self, index: Tensor, anomaly_map: Tensor, gt_mask: Tensor) -> None:
-        """Take in anomaly maps.
+        """Add anomaly maps.
 
         Args:
             index: (N,) integer, position of each image in the dataset.
             anomaly_map: (N, H, W) real, higher is more abnormal; kept in float32.
-            gt_mask: (N, H, W) bool or 0/1, true where the image is defective.
+            gt_mask: (N, H, W) bool or 0/1, True on the defect.
 
         Raises:
-            ValueError: if the shapes do not fit together.
+            ValueError: If the shapes are inconsistent.
         """
         if anomaly_map.ndim != 3 or anomaly_map.shape != gt_mask.shape or index.ndim != 1:
             raise ValueError(
-                f"anomaly_map and gt_mask must be (N, H, W) and index (N,), not "
-                f"{tuple(anomaly_map.shape)}, {tuple(gt_mask.shape)} and {tuple(index.shape)}"
+                f"invalid anomaly_map, gt_mask and index of shapes {tuple(anomaly_map.shape)}, "
+                f"{tuple(gt_mask.shape)} and {tuple(index.shape)}: expected (N, H, W) for both "
+                "maps and (N,)"
             )
         if len(index) != len(anomaly_map):
-            raise ValueError(f"there are {len(anomaly_map)} maps for {len(index)} indices")
+            raise ValueError(
+                f"{counted(len(anomaly_map), 'map')} but "
+                f"{counted(len(index), 'index', 'indices')}: expected as many"
+            )
         self._append(
             index=index,
             height_px=torch.full_like(index, anomaly_map.shape[1]),
@@ -184,19 +189,19 @@ class PixelLocalisation(_ImageMetric):
         )
 
     def compute(self) -> dict[str, float]:
-        """Return ``pixel_auroc``, ``aupro`` and ``masked_images``, over all images, each once.
+        """Return ``pixel_auroc``, ``aupro`` and ``masked_images``, each image counted once.
 
         ``masked_images`` is the number of images with a defective pixel in their mask.
 
         Raises:
-            ValueError: if there is no image, no or only defective pixels, or maps of several sizes.
+            ValueError: If there is no image, no or only defective pixels, or maps of several sizes.
         """
         _, first = self._unique_images()
         heights, widths = (np.unique(self._gathered(name)) for name in ("height_px", "width_px"))
         if heights.size != 1 or widths.size != 1:
             raise ValueError(
-                f"all maps must be of one size, not of heights {heights.tolist()} and widths "
-                f"{widths.tolist()}"
+                f"invalid maps of heights {heights.tolist()} and widths {widths.tolist()}: "
+                "expected one size"
             )
         shape = (-1, int(heights[0]), int(widths[0]))
         maps = self._gathered("anomaly_map").reshape(shape)[first]

@@ -1,4 +1,4 @@
-"""What a threshold protocol decided, in words for a person who has to rely on it."""
+"""Explanations of the results of threshold protocols for users."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from cyclegan_ad.metrics.bounds import miss_rate_upper_bound
 from cyclegan_ad.text import counted
 
 PAPER_PROTOCOL = (
-    "Both thresholds were set on these same test images, as in the paper: the two accuracies are "
+    "Both thresholds were set on the same test images, as in the paper: the two accuracies are "
     "optimistic."
 )
 
 CHOOSE_BEFOREHAND = (
-    "Each bound holds for one score chosen beforehand: choosing the best of several by these "
-    "results voids it."
+    "Each bound is valid for one score chosen in advance, not for the best of several by these "
+    "results."
 )
 
 
 def explain(decisions: Mapping[str, Any]) -> str:
-    """Say in plain words what was decided, and what it supports.
+    """Explain the results of a protocol and the bound that they support.
 
     Args:
-        decisions: from `crossfit` or `calibrated`, also when read back from JSON.
+        decisions: Result of `crossfit` or `calibrated`, or the same read from JSON.
 
     Returns:
         A few sentences in ASCII, one line.
@@ -43,11 +43,10 @@ def explain(decisions: Mapping[str, Any]) -> str:
         ...         )
         ...     )
         ... )  # doctest: +NORMALIZE_WHITESPACE
-        Threshold 2 was set on 2 abnormal images kept out of training, at the smallest score: no
-        abnormal image was missed among 2; this supports a miss rate below 77.6 % with 95 %
-        confidence, on images like these. The 1 abnormal test image was not missed (0.0 %; this
-        count by itself supports a rate below 95.0 %); the 1 normal test image raised no false
-        alarm (0.0 %); accuracy 100.0 %.
+        Threshold 2 was set at the smallest score of 2 abnormal images kept out of training; this
+        supports a miss rate below 77.6 % with 95 % confidence, on similar images. The 1 abnormal
+        test image was not missed (0.0 %; this count alone supports a rate below 95.0 %); the 1
+        normal test image raised no false alarm (0.0 %); accuracy 100.0 %.
     """
     if len(decisions["thresholds"]) == 1:  # crossfit has two folds or more
         return _explain_calibrated(decisions)
@@ -57,26 +56,22 @@ def explain(decisions: Mapping[str, Any]) -> str:
 def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
     kept = decisions["calibration_abnormal"]
     misses, abnormal = decisions["misses"], decisions["abnormal"]
-    if kept == 1:
-        where, missed = "its score", "it was not missed"
-    else:
-        where, missed = "the smallest score", f"no abnormal image was missed among {kept}"
+    score = "the score" if kept == 1 else "the smallest score"
     alone = miss_rate_upper_bound(misses, abnormal, decisions["confidence"])
     supports = "no bound" if alone == 1 else f"a rate below {_percent(alone)}"
     text = (
-        f"Threshold {decisions['thresholds'][0]:.6g} was set on "
-        f"{counted(kept, 'abnormal image')} kept out of training, "
-        f"{_place(decisions)} {where}{_unmoved(decisions)}: {missed}; this supports "
-        f"{_bound(decisions)}, on images like these. "
-        f"{_realised(decisions, f'; this count by itself supports {supports}')}"
+        f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} {score} of "
+        f"{counted(kept, 'abnormal image')} kept out of training{_explain_zero(decisions)}; this "
+        f"supports {_bound(decisions)}, on similar images. "
+        f"{_counts(decisions, f'; this count alone supports {supports}')}"
     )
-    # Of all abnormal images, kept out or tested, the lowest-scoring ones were all tested.
+    # Probability that the lowest-scoring abnormal images are all among the tested ones.
     chance = math.prod((abnormal - i) / (abnormal + kept - i) for i in range(misses))
     unlikely = 1 - decisions["confidence"]
     if chance < unlikely:
         text += (
-            f" Were the images kept out like the test images, so many misses would be less than "
-            f"{_percent(unlikely)} probable: do not rely on the bound."
+            f" If the images kept out were similar to the test images, so many misses would have a "
+            f"probability below {_percent(unlikely)}: do not rely on the bound."
         )
     return text
 
@@ -87,22 +82,22 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
     span = ends[0] if ends[0] == ends[1] else " to ".join(ends)
     kept = decisions["calibration_abnormal"]
     text = (
-        f"Each of {len(thresholds)} folds of the test images was judged with a threshold ({span}) "
-        f"set on the other folds, {_place(decisions)} the smallest of at least "
-        f"{counted(kept, 'abnormal score')}{_unmoved(decisions)}. {_realised(decisions)}"
+        f"Each of {len(thresholds)} folds of the test images was evaluated with a threshold "
+        f"({span}) set on the other folds, {_position(decisions)} the smallest of at least "
+        f"{counted(kept, 'abnormal score')}{_explain_zero(decisions)}. {_counts(decisions)}"
     )
     if decisions["misses"] and (decisions["margin"] == 0 or margin_is_lost(decisions)):
         text += (
-            " A miss or so is due to the procedure, whatever the score: the lowest-scoring "
-            "abnormal image is judged without itself."
+            " About one miss is due to the protocol, whatever the score: the threshold for the "
+            "lowest-scoring abnormal image is set without this image."
         )
     return text + (
-        f" Each threshold by itself supports {_bound(decisions)}, on images like these; the counts "
-        "over all folds are indicative, as the folds share images."
+        f" Each threshold alone supports {_bound(decisions)}, on similar images; the counts over "
+        "all folds are indicative, as the folds share images."
     )
 
 
-def _realised(decisions: Mapping[str, Any], after_misses: str = "") -> str:
+def _counts(decisions: Mapping[str, Any], after_misses: str = "") -> str:
     misses, abnormal = decisions["misses"], decisions["abnormal"]
     alarms, normal = decisions["false_alarms"], decisions["normal"]
     if abnormal == 1:
@@ -120,24 +115,24 @@ def _realised(decisions: Mapping[str, Any], after_misses: str = "") -> str:
     )
 
 
-def _place(decisions: Mapping[str, Any]) -> str:
+def _position(decisions: Mapping[str, Any]) -> str:
     margin = decisions["margin"]
     return "at" if margin == 0 or not any(decisions["thresholds"]) else f"{100 * margin:g} % below"
 
 
-def _unmoved(decisions: Mapping[str, Any]) -> str:
-    """What is to be said of a margin where the score it is a part of is 0."""
+def _explain_zero(decisions: Mapping[str, Any]) -> str:
+    """Explain a margin that has no effect because the smallest score is 0."""
     if not margin_is_lost(decisions):
         return ""
-    which = "which is 0" if not any(decisions["thresholds"]) else "but at it where it is 0"
-    return f" ({which}: a margin of {100 * decisions['margin']:g} % of 0 moves nothing)"
+    which = "which is 0" if not any(decisions["thresholds"]) else "but at it if it is 0"
+    return f" ({which}: a margin of {100 * decisions['margin']:g} % of 0 has no effect)"
 
 
 def margin_is_lost(decisions: Mapping[str, Any]) -> bool:
-    """Whether a margin was asked for, and a threshold is 0, of which no part can be taken.
+    """Return whether a margin was requested but has no effect on a threshold of 0.
 
     Args:
-        decisions: from `crossfit` or `calibrated`, also when read back from JSON.
+        decisions: Result of `crossfit` or `calibrated`, or the same read from JSON.
     """
     return bool(decisions["margin"]) and 0 in decisions["thresholds"]
 
@@ -150,7 +145,7 @@ def _bound(decisions: Mapping[str, Any]) -> str:
 
 
 def _percent(fraction: float) -> str:
-    # Two digits that count, so that a small bound is not said to be 0.
+    # Two significant digits, so that a small bound is not rounded to 0.
     percent = 100 * fraction
     decimals = 1 if percent >= 1 or percent == 0 else 1 - math.floor(math.log10(percent))
     return f"{percent:.{decimals}f} %"

@@ -1,7 +1,7 @@
-"""Forward methods of torch's layers with which a CPU computes the networks near its peak.
+"""Faster forward methods of torch's layers on a CPU.
 
-Each class computes what its base class computes, up to rounding, with the same weights under the
-same names. On other devices, and while torch.compile traces, the base class does the work.
+Each class computes the same function as its base class, up to rounding, with the same weights under
+the same names. On other devices, and under torch.compile, the method of the base class is used.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ _batch_norm_backward = torch.ops.aten.native_batch_norm_backward.out
 
 
 def use_fast_forwards(network: nn.Module) -> None:
-    """Make a network fast, in place; its weights and their names stay as they are.
+    """Use the layers of this module in a network, in place, with the same weights and names.
 
     Args:
-        network: A generator or discriminator. Its layers get the forward methods of this module,
-            its weights the memory order channels-last, which GPUs compute fastest in, too.
+        network: A generator or discriminator. Its weights get the channels-last memory format,
+            which is the fastest on GPUs, too.
     """
     for layer in network.modules():
         match layer:
@@ -38,26 +38,26 @@ def use_fast_forwards(network: nn.Module) -> None:
 
 
 class ReflectionPad(nn.ReflectionPad2d):
-    """Reflection padding that leaves bfloat16 images as they are.
+    """Reflection padding that keeps bfloat16 images in bfloat16.
 
     Autocast on a CPU would pad them in float32, and each convolution would convert them back.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pad: (N, C, H, W) to (N, C, H + 2 p, W + 2 p)."""
+        """Pad images: (N, C, H, W) to (N, C, H + 2 p, W + 2 p)."""
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x)
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Instance norm that keeps channels-last memory order.
+    """Instance norm that keeps the channels-last memory format.
 
-    torch's own converts the images to channels-first and back, which takes longer than the norm.
-    Batch norm of a single image is its instance norm, and supports both orders.
+    torch's implementation converts the images to channels-first and back, which takes longer than
+    the norm. Batch norm of a single image equals instance norm, and supports both formats.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give each channel of each image mean 0 and variance 1: (N, C, H, W) to the same."""
+        """Normalise each channel of each image to mean 0 and variance 1: (N, C, H, W)."""
         if not _on_cpu(x) or x.shape[2:].numel() == 1:
             return super().forward(x)
         return _ImageByImage.apply(x, self.eps)
@@ -70,7 +70,7 @@ class UpConvolution(nn.ConvTranspose2d):
     """
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Upsample: (N, C, H, W) to (N, C', 2 H, 2 W) with the generator's settings."""
+        """Upsample images: (N, C, H, W) to (N, C', 2 H, 2 W) with the generator's settings."""
         if not _on_cpu(x) or output_size is not None or self.bias is None:
             return super().forward(x, output_size)
         padding: Any = self.padding  # "same" is for other convolutions
@@ -83,13 +83,13 @@ class UpConvolution(nn.ConvTranspose2d):
 class ToImage(nn.Conv2d):
     """Convolution from many channels to the 1 or 3 of an image; square kernel, no padding.
 
-    A matrix product with 1 or 3 columns leaves most of a vector register empty. So the columns of
-    the kernel become output channels of one convolution with a kernel of width 1, whose results
-    are shifted and added up.
+    A matrix product with 1 or 3 columns leaves most of a vector register empty. Therefore the
+    columns of the kernel become output channels of one convolution with a kernel of width 1, whose
+    results are shifted and summed.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve: (N, C, H, W) to (N, 1 or 3, H - k + 1, W - k + 1) for a k x k kernel."""
+        """Convolve with a k x k kernel: (N, C, H, W) to (N, 1 or 3, H - k + 1, W - k + 1)."""
         if not _on_cpu(x) or self.bias is None:
             return super().forward(x)
         y = _ShiftedSum.apply(_columns(x, self.weight), self.kernel_size[0])
@@ -99,11 +99,11 @@ class ToImage(nn.Conv2d):
 class FromImage(nn.Conv2d):
     """Convolution from the 1 or 3 channels of an image to many; square kernel, no padding.
 
-    The gradient of its input is a convolution as in :class:`ToImage`.
+    The gradient of its input is computed like the forward pass of :class:`ToImage`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve: (N, 1 or 3, H, W) to (N, C, H - k + 1, W - k + 1) for a k x k kernel."""
+        """Convolve with a k x k kernel: (N, 1 or 3, H, W) to (N, C, H - k + 1, W - k + 1)."""
         if not _on_cpu(x) or self.bias is None or not x.requires_grad:
             return super().forward(x)
         mixed = torch.is_autocast_enabled("cpu")
@@ -162,26 +162,26 @@ class _ImageByImage(torch.autograd.Function):
         return gradient_in, None
 
 
-# Batch norm on a CPU computes x * scale + shift, and adds up the mean pixel by pixel. Where the
-# mean is more standard deviations than this from 0, too few digits of the result are left.
+# Batch norm on a CPU computes x * scale + shift, and sums up the mean pixel by pixel. If the mean
+# is more than this many standard deviations from 0, the cancellation leaves too few digits.
 _LARGEST_MEAN_IN_STDS = 64.0
 
 
 def _repair_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: float) -> None:
-    """Normalise nearly flat channels again, in place, without cancellation.
+    """Normalise nearly constant channels again, in place, without cancellation.
 
-    A flat channel must become exactly 0: with the smallest residue the ReLU behind it lets
-    gradients pass, each norm multiplies them by ``eps ** -0.5``, and they end as NaN. torch's own
-    norm gives 0 in bfloat16, where that happened, but leaves about 1e-5 of a float32 channel.
+    A constant channel must become exactly 0: any residue lets gradients pass the following ReLU,
+    each norm multiplies them by ``eps ** -0.5``, and they become NaN. torch's norm returns 0 in
+    bfloat16, where this occurred, but leaves a residue of about 1e-5 in float32.
 
     Args:
-        x: (N, C, H, W) input of the norm.
-        y: (N, C, H, W) its result.
-        mean: (N, C) of ``x``.
-        inverse: (N, C) 1 / sqrt(variance + eps) of ``x``.
-        eps: Added to the variance.
+        x: Input of the norm, (N, C, H, W).
+        y: Output of the norm, (N, C, H, W).
+        mean: Mean of ``x``, (N, C).
+        inverse: 1 / sqrt(variance + eps) of ``x``, (N, C).
+        eps: Constant added to the variance.
     """
-    # A flat channel counts as far from 0 whatever its mean.
+    # A constant channel is always treated, whatever its mean.
     at_least = 1.01 * _LARGEST_MEAN_IN_STDS * eps**0.5
     distance = mean.abs().clamp_min_(at_least).mul_(inverse)
     if not distance.max().item() > _LARGEST_MEAN_IN_STDS:
@@ -189,7 +189,7 @@ def _repair_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: 
     where = (distance > _LARGEST_MEAN_IN_STDS).nonzero(as_tuple=True)
     pixels = x[where].to(mean.dtype).flatten(1)  # (channels, H * W)
     first = pixels[:, :1].clone()
-    pixels -= first  # of a flat channel nothing is left
+    pixels -= first  # exactly 0 for a constant channel
     variance, centre = torch.var_mean(pixels, dim=1, correction=0, keepdim=True)
     scale = (variance + eps).rsqrt()
     mean[where] = (first + centre).squeeze(1)
@@ -222,7 +222,7 @@ class _FromImage(torch.autograd.Function):
 class _ShiftedSum(torch.autograd.Function):
     """(N, k * C, H, W) to (N, C, H, W - k + 1): y[c, w] is the sum over j of x[j * C + c, w + j].
 
-    Sums of bfloat16 are formed and returned in float32.
+    Sums of bfloat16 are computed and returned in float32.
     """
 
     @staticmethod
@@ -240,7 +240,7 @@ class _ShiftedSum(torch.autograd.Function):
 
 
 def _diagonals(x: Tensor, size: int) -> Tensor:
-    """View of channels-last (N, k * C, H, W): [n, h, w, j, c] is x[n, j * C + c, h, w + j]."""
+    """View channels-last (N, k * C, H, W) so that [n, h, w, j, c] is x[n, j * C + c, h, w + j]."""
     count, channels, height, width = x.shape
     each = channels // size
     return x.as_strided(

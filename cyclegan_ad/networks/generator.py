@@ -18,8 +18,9 @@ class Generator(nn.Module):
         residual_blocks: Number of residual blocks; 9 in the paper at 256 px, 6 at 64 px.
 
     Attributes:
-        checkpoint_activations: Keep only the input of each segment of the network for the backward
-            pass and compute the rest again: less than half the memory, a third more arithmetic.
+        checkpoint_activations: Whether to keep only the input of each segment of the network for
+            the backward pass and recompute the rest: less than half the memory, a third more
+            compute.
     """
 
     def __init__(self, channels: int, base_channels: int, residual_blocks: int) -> None:

@@ -1,4 +1,4 @@
-"""What both networks are made of, and their initial weights."""
+"""Building blocks of both networks, and their initial weights."""
 
 from torch import Tensor, nn
 

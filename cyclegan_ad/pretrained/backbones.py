@@ -1,4 +1,4 @@
-"""ImageNet weights of the backbones behind PaDiM and PatchCore: found, fetched, checked, loaded."""
+"""ImageNet weights of the backbones of PaDiM and PatchCore: finding, downloading, loading."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from cyclegan_ad.pretrained.names import Backbone, check_backbone_name
 from cyclegan_ad.pretrained.weight_files import (
     cached_file,
     fetch_weights,
+    first_line,
     load_state,
-    one_line,
     read_whole,
 )
 
@@ -31,16 +31,16 @@ def ensure_baseline(
     weights_path: str | None = None,
     pretrained: bool = True,
 ) -> None:
-    """Make sure that a baseline can be built, before any data is read; fetch weights if absent.
+    """Check that a baseline can be built, before data are read; download missing weights.
 
     Args:
         method_name: ``ganomaly``, ``padim`` or ``patchcore``.
-        backbone: The backbone of PaDiM and PatchCore.
-        weights_path: ``method.weights_path``.
-        pretrained: ``method.pretrained``.
+        backbone: Backbone of PaDiM or PatchCore.
+        weights_path: Setting ``method.weights_path``.
+        pretrained: Setting ``method.pretrained``.
 
     Raises:
-        UserError: If anomalib is not installed, or the weights cannot be had or read.
+        UserError: If anomalib is not installed, or the weights are unavailable or unreadable.
     """
     ensure_anomalib(method_name)
     if backbone is None or not pretrained:
@@ -48,48 +48,48 @@ def ensure_baseline(
     known = check_backbone_name(backbone)
     with importing_anomalib():
         import timm
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"):  # shapes only, no memory
         network = timm.create_model(known.timm_name, pretrained=False, features_only=True)
     read_weights(backbone, weights_path, network)
 
 
 def load_weights(backbone: str, weights_path: str | None, network: nn.Module) -> None:
-    """Put the ImageNet weights into a network.
+    """Load the ImageNet weights into a network.
 
     Args:
-        backbone: Its name.
-        weights_path: A file of weights; None for the ones that belong to the backbone.
-        network: timm's network, whole or without its last layers; changed in place.
+        backbone: Name of the backbone.
+        weights_path: File of weights; None for the default of the backbone.
+        network: Network of timm, complete or without its last layers; changed in place.
 
     Raises:
-        UserError: If the weights cannot be had or do not fit.
+        UserError: If the weights are unavailable or do not fit.
     """
     network.load_state_dict(read_weights(backbone, weights_path, network))
 
 
 def read_weights(backbone: str, weights_path: str | None, network: nn.Module) -> dict[str, Tensor]:
-    """Read what a network needs of a file of weights.
+    """Read the weights of a network from a file.
 
     Args:
         backbone: Name of the backbone.
-        weights_path: A file in the packing of torchvision, timm or, for ``efficientnet_lite0``, of
-            the package: ``.pth``, ``.pt`` or ``.safetensors``; None for the backbone's own file.
-        network: timm's network.
+        weights_path: File in the format of torchvision, timm or, for ``efficientnet_lite0``, of its
+            package: ``.pth``, ``.pt`` or ``.safetensors``; None for the default of the backbone.
+        network: Network of timm, complete or without its last layers.
 
     Returns:
-        A state dict for ``network``, on the CPU.
+        State dict for ``network``, on the CPU.
 
     Raises:
-        UserError: If the file cannot be had or read, or holds another network.
+        UserError: If the file is unavailable, unreadable or of another network.
     """
     if weights_path is None:
         path = find_weights(backbone)
-        remedy = "delete it and run again, or place a whole copy there"
-        named = f"the weights {path}"
+        remedy = "delete it and run again, or place a complete copy there"
+        named = f"weights {path}"
     else:
         path = Path(weights_path).expanduser()
-        remedy = f"name a file of {backbone} trained on ImageNet, as of torchvision or timm"
-        named = f"method.weights_path={weights_path}"
+        remedy = f"use weights of {backbone} trained on ImageNet, from torchvision or timm"
+        named = f"invalid method.weights_path={weights_path}"
         if not path.is_file():
             raise UserError(f"{named}: no such file; {remedy}")
     url = check_backbone_name(backbone).weights_url
@@ -97,12 +97,13 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
         named_by_hash = url is not None and path == cached_file(url)
         content = read_whole(path)[0] if named_by_hash else path.read_bytes()
         found = _load(content, path.suffix)
-    except Exception as error:  # a damaged pickle or archive can raise almost anything
-        reason = f"damaged or no weights at all: {one_line(error)}"
-        raise UserError(f"{named} cannot be used ({reason}); {remedy}") from error
+    except Exception as error:  # damaged pickles and archives raise many types
+        raise UserError(
+            f"{named}: damaged or not a file of weights ({first_line(error)}); {remedy}"
+        ) from error
     wanted = network.state_dict()
     if "_conv_stem.weight" in found:
-        # The package lists the same layers in the same order as timm, under other names.
+        # The package has the same layers in the same order as timm, under other names.
         found = dict(zip(wanted, found.values(), strict=False))
     state = {}
     for key, value in wanted.items():
@@ -113,24 +114,23 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
         if not isinstance(tensor, Tensor) or tensor.shape != value.shape:
             shape = tuple(value.shape)
             raise UserError(
-                f"{named} cannot be used (not {backbone}: it has no {key} of shape {shape}); "
-                f"{remedy}"
+                f"{named}: not {backbone}, as it has no {key} of shape {shape}; {remedy}"
             )
         state[key] = tensor
     return state
 
 
 def find_weights(backbone: str) -> Path:
-    """Find the ImageNet weights of a backbone on this machine, or download them, once.
+    """Find the ImageNet weights of a backbone on this machine, or download them once.
 
-    Looked for in torch's cache, then in the HuggingFace hub's. Both hold the same numbers, so that
-    results do not depend on which of them a machine has.
+    The caches of torch and of the Hugging Face hub are searched in this order. Both have the same
+    values, so results do not depend on which of them is found.
 
     Args:
         backbone: Name of the backbone.
 
     Raises:
-        UserError: If they are absent and cannot be downloaded; says how to place them.
+        UserError: If they are absent and cannot be downloaded; explains how to place them.
     """
     known = check_backbone_name(backbone)
     if known.weights_url is None:
@@ -148,7 +148,7 @@ def find_weights(backbone: str) -> Path:
         known.weights_url,
         what=f"ImageNet weights of {backbone}",
         megabytes=known.weights_megabytes,
-        otherwise="name any such file with method.weights_path=PATH, or use "
+        otherwise="use such a file with method.weights_path=PATH, or use "
         f"backbone=efficientnet_lite0 ({LITE0_INSTALL})",
     )
 
@@ -159,20 +159,20 @@ def _load(content: bytes, suffix: str) -> dict[str, Tensor]:
 
         return load(content)
     state: dict[str, Any] = load_state(content)
-    for wrapped in ("state_dict", "model"):  # as training scripts save it
+    for wrapped in ("state_dict", "model"):  # as saved by training scripts
         state = state.get(wrapped, state)
     return state
 
 
 def normalise(images: Tensor, backbone: Backbone) -> Tensor:
-    """Scale images as the backbone's were in its training.
+    """Normalise images as for the training of a backbone.
 
     Args:
         images: (N, 1 or 3, H, W) in [-1, 1]; grey is repeated to RGB.
-        backbone: Of which network.
+        backbone: Backbone, which gives mean and standard deviation.
 
     Returns:
-        (N, 3, H, W).
+        (N, 3, H, W) real, of the dtype of ``images``.
     """
     mean, std = (
         images.new_tensor(values)[:, None, None] for values in (backbone.mean, backbone.std)
@@ -182,10 +182,10 @@ def normalise(images: Tensor, backbone: Backbone) -> Tensor:
 
 @contextmanager
 def importing_anomalib() -> Iterator[None]:
-    """Keep the import of anomalib (and of timm, below it) from being noticed on the terminal.
+    """Suppress warnings during the import of anomalib and timm, and restore Lightning's logger.
 
-    Its modules warn of each other, and its ``lightning`` takes the logger that pytorch_lightning
-    speaks through, which was told to be quiet.
+    Importing ``lightning`` replaces the rank-zero logger of pytorch_lightning, whose level has been
+    set before.
     """
     from lightning_utilities.core import rank_zero
 

@@ -1,4 +1,4 @@
-"""Deep features of images, kept on disk: they are the same for every run, method and seed."""
+"""Cache on disk for deep features of images, shared by all runs, methods and seeds."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from cyclegan_ad.pretrained.features import FeatureExtractor
 
 log = logging.getLogger(__name__)
 
-_FORMAT_VERSION = 2  # to be raised when an extractor prepares its images in another way
+_FORMAT_VERSION = 2  # increase when an extractor changes its preprocessing
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class FeatureCache:
-    """Pooled features by the pixels of an image, one small file each.
+    """Pooled features by the pixels of an image, one small file per image.
 
-    A file is found by the hash of the image's pixels and size, in a folder named after the
-    extractor, its arithmetic, the kind of processor and the hash of its weights. It holds a hash of
-    its own contents: what is damaged is computed again. Files are written under a temporary name
-    and renamed, so several jobs may share the folder. Nothing is ever deleted; the whole folder
-    may be, at any time.
+    The key is the hash of the image's pixels and size, in a folder named after the extractor, its
+    precision, the type of device and the hash of its weights. Each file holds a hash of its
+    contents; damaged ones are computed again. Files are written under a temporary name and renamed,
+    so several jobs may share the folder. Nothing is deleted automatically; the folder may be
+    deleted at any time.
 
     Args:
-        extractor: What computes the features of new images; float32 rounding apart, they are those
-            that are read back.
-        folder: Where the files are; made when something is written.
+        extractor: Extractor for new images; cached features equal its output up to float32
+            rounding.
+        folder: Folder of the files; created on the first write.
     """
 
     def __init__(self, extractor: FeatureExtractor, folder: Path) -> None:
@@ -40,7 +40,7 @@ class FeatureCache:
         self._writable = True
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Pooled features of images, computed only for those that are not known yet.
+        """Return pooled features of images, computing only those that are not cached.
 
         Args:
             images: (N, C, H, W) real in [-1, 1].
@@ -77,20 +77,20 @@ class FeatureCache:
             return
         content = features.astype("<f4").tobytes()
         try:
-            with replacing(path, durable=False) as temporary:  # it holds its own hash
+            with replacing(path, durable=False) as temporary:  # the file holds its own hash
                 temporary.write_bytes(hashlib.sha256(content).digest() + content)
         except OSError as error:
             self._writable = False
             log.warning(
-                "features of images cannot be kept in %s (%s), so the next evaluation computes "
-                "them again; name a folder that can be written with cache_dir=PATH",
+                "features of images cannot be stored in %s (%s), so the next evaluation computes "
+                "them again; use a writable folder with cache_dir=PATH",
                 self.folder,
                 error.strerror or error,
             )
 
 
 def _read(path: Path) -> NDArray[np.float32] | None:
-    """(D,) features; None if there are none or the file is damaged."""
+    """Read features, (D,) float32; None if the file is absent or damaged."""
     try:
         whole = path.read_bytes()
     except OSError:

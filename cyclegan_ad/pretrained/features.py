@@ -1,10 +1,10 @@
 """Deep features of images, from networks trained on ImageNet.
 
-Two extractors, each giving pooled features and one intermediate map from a single pass:
+There are two extractors, each computing pooled features and an intermediate map in one pass:
 
-- ``inception``: the Inception of pytorch-fid, the one of the FID. Its weights are a download.
-- ``efficientnet_lite0``: EfficientNet-Lite0, whose weights come inside a package (the extra
-  ``efficientnet``): for machines without a network.
+- ``inception``: the Inception network of pytorch-fid, as in the FID. Its weights are downloaded.
+- ``efficientnet_lite0``: EfficientNet-Lite0, whose weights are part of a package (extra
+  ``efficientnet``), for machines without network access.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Features(NamedTuple):
     """Features of N images.
 
     Attributes:
-        pooled: (N, D) float32, one vector an image.
-        spatial: (N, C, h, w) float32, an intermediate map an image.
+        pooled: (N, D) float32, one vector per image.
+        spatial: (N, C, h, w) float32, an intermediate feature map per image.
     """
 
     pooled: Tensor
@@ -39,15 +39,15 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(nn.Module):
-    """A frozen network that describes images.
+    """A frozen network that computes features of images.
 
-    Always in eval mode, always in its own arithmetic (mixed precision around it changes nothing),
-    never with gradients: what it says of an image depends on that image alone, up to rounding.
+    It is always in eval mode, without gradients and in its own precision, regardless of autocast:
+    the features of an image depend on that image alone, up to rounding.
 
     Attributes:
-        name: as the setting ``score.extractor`` spells it.
-        precision: ``float32`` or ``bf16``, as the setting ``score.precision``.
-        weights_sha256: SHA-256 of the file of its weights, hexadecimal.
+        name: Value of the setting ``score.extractor``.
+        precision: ``float32`` or ``bf16``, the setting ``score.precision``.
+        weights_sha256: SHA-256 of the file of weights, hexadecimal.
     """
 
     name: str
@@ -55,12 +55,12 @@ class FeatureExtractor(nn.Module):
     weights_sha256: str
 
     def train(self, mode: bool = True) -> FeatureExtractor:
-        """Stay in eval mode, whatever the module around it does."""
+        """Stay in eval mode, regardless of ``mode``."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Features:
-        """Describe images.
+        """Compute the features of images.
 
         Args:
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3, any size; grey is repeated to RGB.
@@ -69,20 +69,22 @@ class FeatureExtractor(nn.Module):
             Features on the device of the images.
 
         Raises:
-            ValueError: if the images are not (N, 1 or 3, H, W).
+            ValueError: If the images are not (N, 1 or 3, H, W).
         """
         if images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise ValueError(f"(N, 1 or 3, H, W) images are needed, not {tuple(images.shape)}")
+            raise ValueError(
+                f"invalid images of shape {tuple(images.shape)}: expected (N, 1 or 3, H, W)"
+            )
         with arithmetic(images.device, self.precision):
             pooled, spatial = self._extract(images.float().expand(-1, 3, -1, -1))
         return Features(pooled.float(), spatial.float())
 
     def _extract(self, images: Tensor) -> Features:
-        """Describe (N, 3, H, W) float32 images in [-1, 1]."""
+        """Compute pooled features and map of (N, 3, H, W) float32 images in [-1, 1]."""
         raise NotImplementedError
 
     def _freeze(self) -> None:
-        """Make the network as fast as it gets without computing anything else."""
+        """Freeze the network and optimise it for inference, keeping its function."""
         self.requires_grad_(False)
         self.train()
         fold_batch_norms(self)
@@ -92,12 +94,12 @@ class FeatureExtractor(nn.Module):
 class InceptionFeatures(FeatureExtractor):
     """The Inception v3 of pytorch-fid (the network of the Frechet inception distance).
 
-    Images are resized to 299 x 299 as pytorch-fid does it, and reach the network in [-1, 1].
-    Pooled features: 2048, the final average pool. Map: 768 channels on 17 x 17 positions, the last
-    one at stride 16 (pytorch-fid's block 2).
+    Images are resized to 299 x 299 as in pytorch-fid and passed in [-1, 1]. Pooled features: 2048,
+    the final average pool. Map: 768 channels on 17 x 17 positions, the last one at stride 16
+    (block 2 of pytorch-fid).
 
     Raises:
-        UserError: if the weights cannot be had or read.
+        UserError: If the weights are unavailable or unreadable.
     """
 
     name = "inception"
@@ -121,13 +123,12 @@ class InceptionFeatures(FeatureExtractor):
 class EfficientNetLite0Features(FeatureExtractor):
     """EfficientNet-Lite0 with ImageNet weights (packages and weights under Apache-2.0).
 
-    Images are resized to 224 x 224 (bilinear; antialiased, which only matters above that size, so
-    that no pixel of a large image goes unseen) and scaled as the weights were trained, from 0..255
-    by ``(x - 127) / 128``. Pooled features: 1280. Map: 112 channels on 14 x 14 positions, the last
-    one at stride 16.
+    Images are resized to 224 x 224 (bilinear; antialiased, so that all pixels of a larger image
+    contribute) and scaled from 0..255 as in the training of the weights, ``(x - 127) / 128``.
+    Pooled features: 1280. Map: 112 channels on 14 x 14 positions, the last one at stride 16.
 
     Raises:
-        UserError: if the packages of the extra ``efficientnet`` are not installed.
+        UserError: If the packages of the extra ``efficientnet`` are not installed.
     """
 
     name = "efficientnet_lite0"
@@ -168,7 +169,7 @@ def build_extractor(name: str, precision: str = "float32") -> FeatureExtractor:
         precision: ``float32`` or ``bf16``.
 
     Raises:
-        UserError: if the name is unknown or the weights cannot be had or read.
+        UserError: If the name is unknown or the weights are unavailable or unreadable.
     """
     inception = check_extractor_name(name) == "inception"
     extractor = InceptionFeatures() if inception else EfficientNetLite0Features()
@@ -177,14 +178,14 @@ def build_extractor(name: str, precision: str = "float32") -> FeatureExtractor:
 
 
 def ensure_weights(name: str) -> None:
-    """Make sure that an extractor can be built, before hours are spent on a training.
+    """Check that an extractor can be built; called before the training.
 
     Args:
         name: ``inception`` (its weights are checked, and downloaded if absent) or
-            ``efficientnet_lite0`` (its packages are looked for).
+            ``efficientnet_lite0`` (its packages must be installed).
 
     Raises:
-        UserError: if the name is unknown or the weights cannot be had or read.
+        UserError: If the name is unknown or the weights are unavailable or unreadable.
     """
     if check_extractor_name(name) == "inception":
         ensure_inception_weights()
@@ -193,16 +194,17 @@ def ensure_weights(name: str) -> None:
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Let convolutions do the work of the batch norms behind them, to float32 rounding.
+    """Fold batch norms into the convolutions before them; exact up to float32 rounding.
 
-    In eval mode a batch norm multiplies and shifts each channel by constants, which can stand in
-    the weights of the convolution just as well.
+    In eval mode a batch norm scales and shifts each channel by constants, which can be part of the
+    weights of the convolution.
 
     Args:
-        network: In eval mode, each batch norm right behind its convolution; changed in place.
+        network: Network in eval mode, each batch norm directly after its convolution; changed in
+            place.
 
     Raises:
-        ValueError: If a batch norm is left.
+        ValueError: If a batch norm follows no convolution.
     """
     for module in network.modules():
         for (conv_name, conv), (norm_name, norm) in pairwise(list(module.named_children())):
@@ -211,4 +213,4 @@ def fold_batch_norms(network: nn.Module) -> None:
                 setattr(module, norm_name, nn.Identity())
     left = [name for name, m in network.named_modules() if isinstance(m, nn.BatchNorm2d)]
     if left:
-        raise ValueError(f"batch norms behind no convolution: {', '.join(left)}")
+        raise ValueError(f"batch norms after no convolution: {', '.join(left)}")

@@ -1,4 +1,4 @@
-"""The weights of pytorch-fid's Inception: where they are, where they come from, are they whole."""
+"""The weights of pytorch-fid's Inception network: location, download and check."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.weight_files import (
     cached_file,
     fetch_weights,
+    first_line,
     load_state,
-    one_line,
     read_whole,
 )
 
@@ -22,16 +22,16 @@ def inception_weights_path() -> Path:
 
 
 def ensure_inception_weights() -> Path:
-    """Make sure that pytorch-fid's weights are on disk and whole; download them if absent.
+    """Check that pytorch-fid's weights are on disk and complete; download them if absent.
 
-    The download is the one that pytorch-fid would do (91 MB, once), but with a time-out and its
-    hash checked. Call it before a training whose scores need it.
+    It is the download of pytorch-fid itself (91 MB, once), with a time-out and a check of the hash.
+    Call it before a training whose scores need the weights.
 
     Returns:
         The path of the file.
 
     Raises:
-        UserError: If the file is absent and cannot be downloaded, or is another one.
+        UserError: If the file is absent and cannot be downloaded, or does not match its hash.
     """
     path = _fetch()
     _read(path)
@@ -45,7 +45,7 @@ def build_inception() -> tuple[Any, str]:
         ``pytorch_fid.inception.InceptionV3``, and the SHA-256 of the file of its weights.
 
     Raises:
-        UserError: If the weights cannot be had or read.
+        UserError: If the weights are unavailable or unreadable.
     """
     from pytorch_fid import inception
 
@@ -53,10 +53,10 @@ def build_inception() -> tuple[Any, str]:
     content, sha256 = _read(path)
     try:
         state = load_state(content)
-        # It would load the file itself, without weights_only: code in the file would run.
+        # InceptionV3 would load the file without weights_only, running any code in it.
         with patch.object(inception, "load_state_dict_from_url", return_value=state):
             return inception.InceptionV3(), sha256
-    except Exception as error:  # a damaged pickle or archive can raise almost anything
+    except Exception as error:  # damaged pickles and archives raise many types
         raise UserError(_unusable(path, error)) from error
 
 
@@ -79,9 +79,9 @@ def _read(path: Path) -> tuple[bytes, str]:
 
 def _unusable(path: Path, error: Exception) -> str:
     return (
-        f"the Inception weights {path} cannot be used (damaged or cut short: {one_line(error)}): "
-        "delete the file, then run again to download it or place a whole copy there (91 MB, from "
-        f"the mseitzer/pytorch-fid release {_url()})"
+        f"Inception weights {path} damaged or truncated ({first_line(error)}); delete the file, "
+        "then run again to download it, or place a complete copy there (91 MB, from the "
+        f"mseitzer/pytorch-fid release {_url()})"
     )
 
 

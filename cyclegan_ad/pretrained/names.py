@@ -1,6 +1,6 @@
 """The pretrained networks: backbones of PaDiM and PatchCore, and feature extractors.
 
-No torch here: a command checks its settings before it loads anything slow.
+Without torch: settings are checked before anything slow is loaded.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ class Backbone:
     """A network trained on ImageNet.
 
     Attributes:
-        timm_name: What timm calls the architecture.
-        channels: Layer -> its channels; layers after the stem, from fine to coarse. Each halves
-            the resolution of the one before; the first of a ResNet is at stride 4.
-        padim_layers: Layers that PaDiM takes.
-        padim_features: Channels that PaDiM keeps of them, drawn at random.
-        patchcore_layers: Layers that PatchCore takes.
-        mean: Of its inputs, a number a colour, on images in [0, 1].
-        std: Likewise.
-        weights_url: The ImageNet weights, or None where they come with a package. The file's name
-            ends with the beginning of its SHA-256.
-        hub_name: The same weights on the HuggingFace hub, in timm's packing.
-        weights_megabytes: Size of the file.
+        timm_name: Name of the architecture in timm.
+        channels: Layer -> number of channels, for the layers after the stem, from fine to coarse.
+            Each halves the resolution of the one before; the first of a ResNet is at stride 4.
+        padim_layers: Default layers of PaDiM.
+        padim_features: Default number of their channels that PaDiM draws at random.
+        patchcore_layers: Default layers of PatchCore.
+        mean: Mean of the inputs for each colour, on images in [0, 1].
+        std: Standard deviation of the inputs for each colour, on images in [0, 1].
+        weights_url: URL of the ImageNet weights, None if they are part of a package. The name of
+            the file ends with the first digits of its SHA-256.
+        hub_name: Name of the same weights on the Hugging Face hub, in timm's format.
+        weights_megabytes: Size of the file in MB.
     """
 
     timm_name: str
@@ -48,8 +48,8 @@ _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
 
-# Features of PaDiM as in its paper for the ResNets. The ImageNet weights are those that the papers
-# of PaDiM and PatchCore used, torchvision's first.
+# Numbers of features of PaDiM as in its paper for the ResNets. The ImageNet weights are those of
+# the PaDiM and PatchCore papers: the first ones of torchvision.
 BACKBONES: Mapping[str, Backbone] = {
     "resnet18": Backbone(
         timm_name="resnet18",
@@ -85,10 +85,10 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 def check_backbone_name(name: Any) -> Backbone:
-    """Look up a backbone.
+    """Return the backbone of a name.
 
     Raises:
-        UserError: If there is none of this name.
+        UserError: If the name is unknown.
     """
     if not isinstance(name, str) or name not in BACKBONES:
         raise UserError(f"invalid backbone={name}: expected one of {', '.join(BACKBONES)}")
@@ -96,10 +96,10 @@ def check_backbone_name(name: Any) -> Backbone:
 
 
 def check_layers(backbone: Backbone, layers: Any) -> None:
-    """Check that layers exist and go from fine to coarse, each once.
+    """Check that layers exist and are listed from fine to coarse, each once.
 
     Raises:
-        UserError: If not.
+        UserError: If they are not.
 
     >>> check_layers(BACKBONES["resnet18"], ["layer1", "layer3"])
     """
@@ -113,12 +113,13 @@ def check_layers(backbone: Backbone, layers: Any) -> None:
 
 
 def check_features(backbone: Backbone, layers: Sequence[str], n_features: int | None) -> int:
-    """Give the number of channels that PaDiM keeps of the layers.
+    """Return the number of channels that PaDiM keeps of the layers.
 
     Args:
-        backbone: The network.
-        layers: Its layers.
-        n_features: As set; None for the backbone's own number, or all channels if that is fewer.
+        backbone: Backbone of PaDiM.
+        layers: Layers that are used.
+        n_features: Requested number; None for the default of the backbone, or all channels if
+            there are fewer.
 
     Raises:
         UserError: If the layers have fewer channels.
@@ -138,10 +139,10 @@ def check_features(backbone: Backbone, layers: Sequence[str], n_features: int | 
 
 
 def check_extractor_name(extractor: str) -> str:
-    """Check the name of the feature extractor and give it back.
+    """Check the name of the feature extractor and return it.
 
     Raises:
-        UserError: if the name is unknown.
+        UserError: If the name is unknown.
 
     Example:
         >>> check_extractor_name("inception")

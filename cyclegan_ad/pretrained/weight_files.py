@@ -1,4 +1,4 @@
-"""Files of pretrained weights: found in torch's cache, downloaded once, checked by their name."""
+"""Files of pretrained weights: kept in torch's cache, downloaded once, checked by hash."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ DOWNLOAD_TIMEOUT_S = 10.0
 
 
 def cached_file(url: str) -> Path:
-    """Where torch keeps the file of an address: ``$TORCH_HOME/hub/checkpoints/<name>``."""
+    """Return where torch caches the file of a URL: ``$TORCH_HOME/hub/checkpoints/<name>``."""
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
 def fetch_weights(url: str, *, what: str, megabytes: int, otherwise: str) -> Path:
     """Download a file of weights into torch's cache unless it is there.
 
-    The server has 10 s to answer, and for each next piece. The file is complete or absent, and its
-    SHA-256 begins as the end of its name says.
+    The time-out is 10 s for each response of the server. The file is complete or absent, and its
+    SHA-256 is checked against the digits at the end of its name.
 
     Args:
-        url: Address; the name ends with the first digits of the SHA-256, as torch.hub has it.
-        what: What the weights are, for messages.
-        megabytes: Size of the file.
-        otherwise: What else a user can do, for the message.
+        url: URL whose name ends with the first digits of the SHA-256, as in torch.hub.
+        what: Description of the weights, for messages.
+        megabytes: Size of the file in MB.
+        otherwise: Other remedies, for the message.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        UserError: If it is absent and cannot be downloaded; says where to place it.
+        UserError: If it is absent and cannot be downloaded; names where to place it.
     """
     path = cached_file(url)
     if path.exists():
@@ -53,7 +53,7 @@ def fetch_weights(url: str, *, what: str, megabytes: int, otherwise: str) -> Pat
         torch.hub.download_url_to_file(url, str(path), _hash_in_name(path), progress=False)
     except (OSError, HTTPException, RuntimeError, ValueError) as error:
         raise UserError(
-            f"no {what} at {path}, and their download failed ({one_line(error)}): place "
+            f"no {what} at {path}, and the download failed ({first_line(error)}); place "
             f"{path.name} in {path.parent} ({megabytes} MB, from {url}), {otherwise}"
         ) from error
     finally:
@@ -62,29 +62,29 @@ def fetch_weights(url: str, *, what: str, megabytes: int, otherwise: str) -> Pat
 
 
 def read_whole(path: Path) -> tuple[bytes, str]:
-    """Read a file that is named by its hash.
+    """Read a file whose name ends with its hash.
 
     Returns:
-        Its content and the SHA-256 of it, hexadecimal.
+        Its content, and the SHA-256 of the content, hexadecimal.
 
     Raises:
-        ValueError: If it is another file.
+        ValueError: If the hash does not match.
     """
     content = path.read_bytes()
     sha256, expected = hashlib.sha256(content).hexdigest(), _hash_in_name(path)
     if not sha256.startswith(expected):
-        raise ValueError(f"it is cut short or another file: sha256 is not {expected}...")
+        raise ValueError(f"SHA-256 does not start with {expected}")
     return content, sha256
 
 
 def load_state(content: bytes) -> dict[str, Tensor]:
-    """Load a state dict from the content of a ``.pth`` file; no code in it is run."""
+    """Load a state dict from the content of a ``.pth`` file, without running any code in it."""
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return dict(state)
 
 
-def one_line(error: Exception) -> str:
-    """First line of what an error says, or its kind if it says nothing."""
+def first_line(error: Exception) -> str:
+    """Return the first line of the message of an error, or its type if there is no message."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0].strip()
 

@@ -1,1 +1,1 @@
-"""The paper's own figures and settings."""
+"""Figures and settings of the paper."""

@@ -1,4 +1,4 @@
-"""What of a run is not as in the paper, whose figures stand beside its own."""
+"""Differences of a run from the paper: settings and images."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from cyclegan_ad.runs.results import (
 from cyclegan_ad.settings import Settings, training_differences
 from cyclegan_ad.text import as_typed, counted, printable, shown_name
 
-# The paper's figures are means over random splits; unreadable files are counted instead of allowed.
-# method.weights_path is told.
+# The paper averages over splits; unreadable files are counted; weights_path is reported instead.
 _NOT_A_DIFFERENCE = ("seed", "dataset.skip_unreadable", "method.weights_sha256")
 _LONGEST = 40
 
 
 def differences_from_paper(config: Settings, split: Iterable[SplitRow]) -> tuple[str, ...]:
-    """Name all that makes a run another training or test than the paper's.
+    """List the differences of a run from the paper's training and test.
 
-    Every setting that makes another training (`training_differences`) is compared with the
-    paper's, and the images that train and test with its Table 1.
+    Compares the training settings (`training_differences`) with the paper's, and the images with
+    its Table 1.
 
     Args:
         config: Settings of the run.
         split: Rows of its ``split.csv``.
 
     Returns:
-        E.g. ``("method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 59 + 59)")``; none
-        for a dataset that the paper has not.
+        E.g. ``("method.lambda_cyc=0 (paper: 10)", "12 + 12 test images (paper: 59 + 59)")``; empty
+        for a dataset that is not in the paper.
     """
     dataset = config.dataset.name
     if dataset not in paper_table1():
         return ()
     theirs = paper_settings(config.method.name, dataset, config.resolution)
     found = [
-        f"{shown_name(name)}={_told(ours)} (paper: {_told(paper)})"
+        f"{shown_name(name)}={_short(ours)} (paper: {_short(paper)})"
         for name, paper, ours in training_differences(theirs.training(), config.training())
         if name not in _NOT_A_DIFFERENCE
     ]
@@ -52,7 +51,11 @@ def differences_from_paper(config: Settings, split: Iterable[SplitRow]) -> tuple
 
 
 def differences_of_run(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    """The same of a run on disk; none where no figure of the paper stands beside it.
+    """List the differences of a run on disk; empty if the paper has no figures for it.
+
+    Args:
+        run_dir: Directory of the run.
+        metrics: Content of its ``metrics.json``.
 
     Raises:
         UserError: If its settings or its list of images cannot be read.
@@ -92,7 +95,7 @@ def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
     return found
 
 
-def _told(value: object) -> str:
-    """A value as it is typed, short and fit to print."""
+def _short(value: object) -> str:
+    """Write a value as it is typed, shortened."""
     text = printable(as_typed(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,4 +1,4 @@
-"""How the paper trained: sizes of its datasets (Table 1) and the settings behind its figures."""
+"""Sizes of the paper's datasets (Table 1) and the settings of its trainings."""
 
 import csv
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from importlib import resources
 from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.settings import Settings, read_settings
 
-# Of all methods but CycleGAN, which the paper has at two.
+# Of all methods but CycleGAN, for which the paper has two resolutions.
 _RESOLUTION_PX = 256
-# Where a default of this program is not what the paper did.
-_OTHER_THAN_DEFAULT = ("trainer.precision=32-true", "dataset.embedding_images=null")
+# Settings of the paper that are not the defaults here.
+_NOT_DEFAULT = ("trainer.precision=32-true", "dataset.embedding_images=null")
 
 
 @dataclass(frozen=True, slots=True)
 class PaperSizes:
-    """How many images of a dataset the paper trains and tests on.
+    """Number of images of a dataset that the paper trains and tests on.
 
     Attributes:
-        train_normal: As Table 1 prints it.
-        train_abnormal: As Table 1 prints it.
-        test_normal: As Table 1 prints it.
-        test_abnormal: As Table 1 prints it.
-        behind_table2: Test images of each class that the accuracies of Table 2 fit.
-        note: Why the two differ, or how many images there are; may be empty.
+        train_normal: Normal training images in Table 1.
+        train_abnormal: Abnormal training images in Table 1.
+        test_normal: Normal test images in Table 1.
+        test_abnormal: Abnormal test images in Table 1.
+        behind_table2: Test images of each class that the accuracies of Table 2 are fractions of.
+        note: Reason of a difference, or the size of the dataset; may be empty.
     """
 
     train_normal: int
@@ -37,7 +37,7 @@ class PaperSizes:
 
 @cache
 def paper_table1() -> dict[str, PaperSizes]:
-    """Sizes of the paper by name of the dataset, in its order."""
+    """Read the sizes of Table 1, by name of the dataset in the paper's order."""
     source = resources.files("cyclegan_ad") / "reference" / "paper_table1.csv"
     rows = csv.DictReader(source.read_text(encoding="utf-8").splitlines())
     return {
@@ -55,15 +55,15 @@ def paper_table1() -> dict[str, PaperSizes]:
 
 @cache
 def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
-    """All settings of a training as the paper did it, composed from ``conf/``.
+    """Compose all settings of a training in the paper from ``conf/``.
 
-    The defaults there are the paper's and, where its text is silent or says otherwise, those of
-    its published code. It names no precision; float32 is what such code computes in.
+    The defaults there follow the paper and, where its text is silent or contradicts it, its
+    published code. The paper names no precision; such code computes in float32.
 
     Args:
         method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
-        dataset: One of `paper_table1`.
-        resolution: Side of the images in pixels; of CycleGAN only, the others have 256.
+        dataset: Name of a dataset in `paper_table1`.
+        resolution: Side of the images in pixels; used for CycleGAN only, the others have 256.
     """
     size_px = resolution if METHODS[method].row_per_resolution else _RESOLUTION_PX
     from hydra import compose, initialize_config_dir
@@ -73,12 +73,12 @@ def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
 
     register_resolvers()
     words = [f"method={method}", f"dataset={dataset}", f"resolution={size_px}"]
-    # Within a command Hydra is initialised already, for the settings of that command.
+    # Within a command, Hydra is already initialised with the settings of that command.
     of_command = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), job_name="train", version_base="1.3"):
-            composed = compose("train", [*words, *_OTHER_THAN_DEFAULT])
+            composed = compose("train", [*words, *_NOT_DEFAULT])
     finally:
         GlobalHydra.instance().hydra = of_command
     return read_settings(Settings, resolve(composed))

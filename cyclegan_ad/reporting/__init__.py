@@ -1,1 +1,1 @@
-"""The report: run directories in; a web page and tables in CSV, Markdown and LaTeX out."""
+"""Create a report from run directories: a web page and tables in CSV, Markdown and LaTeX."""

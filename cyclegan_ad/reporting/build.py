@@ -1,4 +1,4 @@
-"""Builds the report: reads the runs, writes the page and the tables, prints Table 2."""
+"""Build the report: read the runs, write the page and the tables, print Table 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
-from cyclegan_ad.reporting.compute.honest_protocols import gather_honest
+from cyclegan_ad.reporting.compute.held_out import gather_held_out
 from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.compute.significance import compare_methods
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
@@ -20,7 +20,7 @@ from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
 from cyclegan_ad.reporting.show.terminal_table import print_left_out, print_study
 from cyclegan_ad.reporting.show.text_tables import (
     extension_text,
-    honest_text,
+    held_out_text,
     significance_text,
     table2_text,
 )
@@ -34,16 +34,16 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     """Read the runs below a folder and write the report about them.
 
     Args:
-        source: folder of the runs.
-        out: folder to write to; files of an earlier report there are replaced.
-        protocol: whose accuracies Table 2 shows: ``paper``, ``crossfit`` or ``calibrated``; None:
-            the one that all runs were evaluated with, else ``paper``.
+        source: Folder of the runs.
+        out: Folder to write to; files of an earlier report there are replaced.
+        protocol: Protocol of the accuracies in Table 2: ``paper``, ``crossfit`` or ``calibrated``.
+            None: the one that all runs were evaluated with, else ``paper``.
 
     Returns:
         All cells of the tables.
 
     Raises:
-        UserError: if there are no runs to report on, or ``out`` cannot be written.
+        UserError: If there are no runs to report on, or ``out`` cannot be written.
     """
     found, left_out = collect(source)
     runs, others = choose_consistent(found)
@@ -51,8 +51,8 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     if not runs:
         print_left_out(left_out)
         raise UserError(
-            f"none of the {len(left_out)} run directories below {source} can be used, for the "
-            "reasons above; evaluate or train them again, or give another folder as runs=PATH"
+            f"none of the {len(left_out)} run directories below {source} can be used for the "
+            "reasons above; evaluate or train them again, or set another folder with runs=PATH"
         )
     comparable = choose_comparable(runs)
     left_out += comparable.left_out
@@ -66,7 +66,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         LeftOut(f"{run.shown}, score {column.column}", f"not evaluated with {study.protocol}")
         for run, column in study.without_protocol
     ]
-    honest = gather_honest(comparable)
+    held_out = gather_held_out(comparable)
     comparisons, others = compare_methods(study)
     left_out += others
     shown, critical, others = gather_pictures(runs)
@@ -78,19 +78,19 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     text_tables = [
         table2_text("table2", "Table 2", table2, notes),
         extension_text(extensions, protocol_notes(study)),
-        honest_text(honest),
+        held_out_text(held_out),
         significance_text(comparisons),
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
-        files += write_numbers(out, study, honest, comparisons, left_out)
+        files += write_numbers(out, study, held_out, comparisons, left_out)
         page = render_page(
             source=printable(str(source)),
             study=study,
             table2=table2,
             table2_notes=notes,
-            honest=honest,
+            held_out=held_out,
             text_tables={table.name: table for table in text_tables},
             extensions=extensions,
             shown=shown,
@@ -103,7 +103,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         write_text(out / PAGE, page)
     except OSError as error:
         raise UserError(
-            f"{out} cannot be written ({error.strerror}); choose another folder with out=PATH"
+            f"{out} cannot be written ({error.strerror}); set another folder with out=PATH"
         ) from error
     print_study(table2, notes, left_out)
     print(f"\n{counted(len(runs), 'run')}: {ascii(str(out / PAGE))[1:-1]}")

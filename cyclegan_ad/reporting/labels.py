@@ -1,10 +1,12 @@
-"""Names, titles and order of what the report shows."""
+"""Names, titles and sort orders used in the report."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.runs.results import paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -28,23 +30,19 @@ METRIC_TITLES = {
     "auroc": "AUROC",
 }
 
-# Stands in for FID where the Inception weights cannot be had.
+# Replaces FID where the Inception weights are not available.
 FID_SUBSTITUTE = ScoreColumn("fid", "efficientnet_lite0")
 FID = ScoreColumn("fid", "inception")
 TABLE2_ROWS = (ScoreColumn("sse"), FID, FID_SUBSTITUTE)
 
-# Their one score is a distance of embeddings, which the paper lists under SSE.
+# Methods whose only score is an embedding distance, which the paper lists under SSE.
 EMBEDDING_METHODS = tuple(name for name, method in METHODS.items() if method.scores == (EMBEDDING,))
 
-# The paper's, and the default.
-OWN_BACKBONES = {name: method.backbone for name, method in METHODS.items()}
 _BACKBONE_TITLES = {
     "resnet18": "ResNet-18",
     "wide_resnet50_2": "Wide ResNet-50-2",
     "efficientnet_lite0": "EfficientNet-Lite0",
 }
-
-NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,10 @@ class Method:
     """A column of Table 2: the runs of one name, method and resolution.
 
     Attributes:
-        run: name of the runs, the folder they lie in.
+        run: Name of the runs and of their folder.
         name: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
-        resolution: side of the images in pixels.
-        backbone: title of the network, where it is not the method's own; else empty.
+        resolution: Side of the images in pixels.
+        backbone: Title of the network if it is not the default of the method, else empty.
     """
 
     run: str
@@ -65,7 +63,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """What a reader calls it: ``CycleGAN 64 px``, or the name that the user gave the runs."""
+        """Title of the column, such as ``CycleGAN 64 px``; includes a run name set by the user."""
         usual = f"{METHOD_TITLES.get(self.name, self.name)} {self.resolution} px"
         usual += f", {self.backbone}" if self.backbone else ""
         if self.run == f"{self.name}-{self.resolution}":
@@ -76,42 +74,40 @@ class Method:
 
     @property
     def in_paper(self) -> str:
-        """Its name in the paper's Table 2."""
+        """Name of the method in the paper's Table 2."""
         return paper_method_name(self.name, self.resolution)
 
     @property
     def order(self) -> tuple[int, int, int, str, str]:
-        """Sorts as the paper's columns do; runs with names of the user's own come last."""
-        usual = self.run == f"{self.name}-{self.resolution}"
-        known = list(METHOD_TITLES)
-        place = known.index(self.name) if self.name in known else len(known)
-        return (0 if usual else 1, place, -self.resolution, self.run, self.backbone)
+        """Sort key: the paper's order; runs named by the user come last."""
+        renamed = self.run != f"{self.name}-{self.resolution}"
+        place = _index(list(METHOD_TITLES), self.name)
+        return (int(renamed), place, -self.resolution, self.run, self.backbone)
 
 
 def other_backbone(settings: Settings) -> str:
-    """Title of a method's network where it is not its own with ImageNet weights; else empty."""
+    """Return the title of a network that is not the method's default; else an empty string."""
     method = settings.method
     if not isinstance(method, PaDiM | PatchCore):
         return ""
-    if method.backbone == OWN_BACKBONES[method.name] and method.pretrained:
+    if method.backbone == METHODS[method.name].backbone and method.pretrained:
         return ""
     title = _BACKBONE_TITLES.get(method.backbone, printable(method.backbone))
     return title + ("" if method.pretrained else " with random weights")
 
 
 def dataset_title(dataset: str) -> str:
-    """Title of a dataset; one of the user's own keeps its name."""
+    """Return the title of a dataset; for a user's dataset, its printable name."""
     return DATASET_TITLES.get(dataset, printable(dataset))
 
 
 def dataset_order(dataset: str) -> tuple[int, str]:
-    """Sorts as the paper's rows do; datasets of the user's own come last, by name."""
-    known = list(DATASET_TITLES)
-    return (known.index(dataset) if dataset in known else len(known), dataset)
+    """Return a sort key: the paper's order, then a user's datasets by name."""
+    return _index(list(DATASET_TITLES), dataset), dataset
 
 
 def table2_row(column: ScoreColumn, method: str) -> ScoreColumn | None:
-    """Row of Table 2 that a score belongs to; None for an extension.
+    """Return the row of Table 2 that a score belongs to; None for an extension.
 
     >>> table2_row(ScoreColumn("embedding"), "padim").title
     'SSE'
@@ -124,22 +120,16 @@ def table2_row(column: ScoreColumn, method: str) -> ScoreColumn | None:
 
 
 def score_order(column: ScoreColumn) -> tuple[int, str]:
-    """Sorts the paper's scores first."""
-    place = TABLE2_ROWS.index(column) if column in TABLE2_ROWS else len(TABLE2_ROWS)
-    return (place, column.column)
+    """Return a sort key: the paper's scores first."""
+    return _index(TABLE2_ROWS, column), column.column
 
 
-def percent(fraction: float | None, digits: int = 2) -> str:
-    """Write a fraction in percent, without the sign.
-
-    >>> percent(0.97143), percent(None)
-    ('97.14', '-')
-    """
-    return NOTHING if fraction is None else f"{100 * fraction:.{digits}f}"
+def _index(known: Sequence[object], value: object) -> int:
+    return known.index(value) if value in known else len(known)
 
 
 def mean_and_std(mean: float | None, std: float | None) -> str:
-    """Write a mean and, where there is one, a standard deviation, both fractions, in percent.
+    """Write a mean and, if there is one, a standard deviation, both fractions, in percent.
 
     >>> mean_and_std(0.5, 0.0123), mean_and_std(0.5, None)
     ('50.00 ± 1.23', '50.00')

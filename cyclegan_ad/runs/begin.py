@@ -14,7 +14,7 @@ import yaml
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.images import Progress, hash_in_order
-from cyclegan_ad.data.locate import dataset_folder, images_left_out
+from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
@@ -74,8 +74,8 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
     """
     dataset = settings.dataset
     try:
-        root = dataset_folder(dataset, settings.data_dir, settings.cache_dir)
-        samples = list_samples(dataset.layout, root, exclude=images_left_out(dataset.exclude))
+        root = find_dataset_folder(dataset, settings.data_dir, settings.cache_dir)
+        samples = list_samples(dataset.layout, root, exclude=read_exclude_list(dataset.exclude))
     except UserError as error:
         raise UserError(
             f"cannot check the images of {run.path}: {error}; to see the stored results without "

@@ -1,1 +1,1 @@
-"""Images and reconstructions to scores and maps."""
+"""Anomaly scores and maps from images and their reconstructions."""

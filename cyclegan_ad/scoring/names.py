@@ -1,4 +1,4 @@
-"""Scores by name, and the columns that they become in the files of a run; without torch."""
+"""Names of scores, and their columns in the files of a run; without torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """A score and how it is computed: all that two equal columns must share.
+    """A score with all settings that affect its values.
 
     Attributes:
         name: One of ``SCORE_NAMES``.
-        extractor: Network whose features ``fid`` and ``fid_spatial`` compare; None of the others.
-        peak_sigma_px: Width of the smoothing of ``peak`` in pixels; None of the others.
+        extractor: Feature extractor of ``fid`` and ``fid_spatial``; None for other scores.
+        peak_sigma_px: Standard deviation of the smoothing of ``peak`` in pixels; None for others.
         tta: ``none``, or ``dihedral`` for the mean over the 8 symmetries of the image.
-        precision: Arithmetic of the reconstruction and of the extractor, ``float32`` or ``bf16``;
-            of ``embedding`` always ``float32``.
+        precision: Precision of reconstruction and extractor, ``float32`` or ``bf16``; always
+            ``float32`` for ``embedding``.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ScoreColumn:
     def of(
         cls, name: str, *, extractor: str, peak_sigma_px: float, tta: str, precision: str
     ) -> Self:
-        """The column of a score under the settings ``score.*``; what does not matter is dropped."""
+        """Return the column of a score with the settings ``score.*``, without irrelevant ones."""
         return cls(
             name,
             extractor=extractor if name in _EXTRACTOR_SCORES else None,
@@ -54,7 +54,7 @@ class ScoreColumn:
 
     @property
     def column(self) -> str:
-        """Its name in ``scores.csv``, ``metrics.json`` and dashboards.
+        """Name in ``scores.csv``, ``metrics.json`` and dashboards.
 
         >>> ScoreColumn("fid", "inception").column, ScoreColumn("sse", precision="bf16").column
         ('fid', 'sse_bf16')
@@ -72,7 +72,7 @@ class ScoreColumn:
 
     @property
     def title(self) -> str:
-        """What tables and figures call it.
+        """Title in tables and figures.
 
         >>> ScoreColumn("fid", "efficientnet_lite0").title
         'FID (EfficientNet-Lite0)'
@@ -90,25 +90,25 @@ class ScoreColumn:
 
     @property
     def in_paper(self) -> bool:
-        """Whether the paper has this score, computed so."""
+        """Whether the paper has this score with these settings."""
         return self in (ScoreColumn("sse"), ScoreColumn("fid", _PAPER_EXTRACTOR))
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, as ``metrics.json`` and ``detector.json`` hold them."""
+        """Return the fields as stored in ``metrics.json`` and ``detector.json``."""
         return asdict(self)
 
     @classmethod
     def parse(cls, fields: object) -> Self:
-        """Read what :meth:`as_dict` wrote.
+        """Parse the result of :meth:`as_dict`.
 
         Raises:
-            ValueError: If it is none.
+            ValueError: If it is not a valid score column.
 
         >>> ScoreColumn.parse(ScoreColumn("sse").as_dict())
         ScoreColumn(name='sse', extractor=None, peak_sigma_px=None, tta='none', precision='float32')
         """
         if not isinstance(fields, dict) or fields.keys() != cls.__dataclass_fields__.keys():
-            raise ValueError("not a score column")
+            raise ValueError("not a valid score column")
         found = cls(**fields)
         sigma_px = found.peak_sigma_px
         if (
@@ -119,18 +119,18 @@ class ScoreColumn:
             or not isinstance(found.extractor, str | None)
             or (type(sigma_px) is float and sigma_px > 0) is not (found.name == "peak")
         ):
-            raise ValueError("not a score column")
+            raise ValueError("not a valid score column")
         return found
 
 
 def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Check the scores that were asked for.
+    """Check the names of the requested scores.
 
     Args:
-        names: Score names, in the order wanted; a repeated one counts once.
+        names: Names of scores; repeated names are allowed.
 
     Returns:
-        The names without repeats, in the same order.
+        The unique names, in the same order.
 
     Raises:
         UserError: If a name is unknown or there is none.
@@ -148,7 +148,7 @@ def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def needs_extractor(names: Iterable[str]) -> bool:
-    """Tell whether any of the scores compares deep features.
+    """Return whether any of the scores needs a feature extractor.
 
     >>> needs_extractor(["sse"]), needs_extractor(["sse", "fid"])
     (False, True)
@@ -157,14 +157,14 @@ def needs_extractor(names: Iterable[str]) -> bool:
 
 
 def check_method_scores(method: str, names: Iterable[str]) -> None:
-    """Check that a method has the scores that were asked for.
+    """Check that a method has the requested scores.
 
     Args:
         method: One of ``METHODS``.
         names: Any of ``SCORE_NAMES``.
 
     Raises:
-        UserError: If it has not all of them.
+        UserError: If the method lacks one of them.
     """
     possible = METHODS[method].scores
     for name in names:
@@ -172,6 +172,6 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
             reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
             raise UserError(
                 f"invalid score.names={as_typed(tuple(names))}: method={method} {reason}, so it "
-                f"has no score {name}; leave score out, or use some of "
+                f"has no score {name}; omit score, or use some of "
                 f"score.names=[{','.join(possible)}]"
             )

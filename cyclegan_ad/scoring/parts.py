@@ -1,4 +1,4 @@
-"""What scores are made of: images, what a method makes of them, and how far the two are apart."""
+"""Inputs of scores, each computed once: reconstructions, anomaly maps and features of images."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Result = TypeVar("Result")
 
 
 class _once(Generic[Result]):
-    """A property computed when first asked for.
+    """A property computed on first access.
 
-    Until Python 3.12, ``functools.cached_property`` has one lock for all instances: images that are
-    scored side by side would wait for each other.
+    Before Python 3.12, ``functools.cached_property`` has one lock for all instances, which would
+    serialise images that are scored in parallel.
     """
 
     def __init__(self, function: Callable[[Any], Result]) -> None:
@@ -29,12 +29,12 @@ class _once(Generic[Result]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Result:
         value = self.function(instance)
-        instance.__dict__[self.name] = value  # found first from now on
+        instance.__dict__[self.name] = value  # takes precedence over the descriptor
         return value
 
 
 def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Squared difference of images and reconstructions, summed over the channels.
+    """Compute the squared difference of images and reconstructions, summed over channels.
 
     Args:
         images: (N, C, H, W) real in [-1, 1].
@@ -44,24 +44,22 @@ def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
         (N, H, W) float32 in [0, 4 C]. Its sum over the pixels of an image is the ``sse``.
 
     Raises:
-        ValueError: if the shapes differ or are not (N, C, H, W).
+        ValueError: If the shapes differ or are not (N, C, H, W).
     """
     check_shapes(images, reconstructions)
     return (images.float() - reconstructions.float()).square().sum(dim=1)
 
 
 class View:
-    """A batch of images as a method sees it: what scores are made of, each computed once.
-
-    A new score reads what it needs from here; what no score asks for is not computed.
+    """A batch of images with the inputs of its scores, each computed once on first access.
 
     Args:
-        method: a trained method in eval mode.
+        method: A trained method in eval mode.
         images: (N, C, H, W) real in [-1, 1].
-        extractor: network behind ``fid`` and ``fid_spatial``, or None.
-        feature_cache: where pooled features of images are kept, or None.
-        variance: (C, H, W) variance of the method's reconstruction errors, or None.
-        precision: arithmetic of the reconstruction, ``float32`` or ``bf16``.
+        extractor: Feature extractor of ``fid`` and ``fid_spatial``; None if not needed.
+        feature_cache: Cache of the pooled features of images; None for no cache.
+        variance: (C, H, W) variance of the method's reconstruction errors; None if not needed.
+        precision: Precision of the reconstruction, ``float32`` or ``bf16``.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class View:
 
     @_once
     def reconstructions(self) -> Tensor:
-        """The images as they would be if they were normal, (N, C, H, W) in [-1, 1]."""
+        """Reconstructions of the images as normal, (N, C, H, W) in [-1, 1]."""
         assert isinstance(self.method, Reconstructs)
         with arithmetic(self.images.device, self.precision):
             reconstructions = self.method.reconstruct(self.images)
@@ -88,7 +86,7 @@ class View:
 
     @_once
     def anomaly_map(self) -> Tensor:
-        """(N, H, W) float32 >= 0: the squared difference, or the map of an embedding."""
+        """Squared difference, or the map of an embedding, (N, H, W) float32 >= 0."""
         if isinstance(self.method, Reconstructs):
             return anomaly_map(self.images, self.reconstructions)
         assert self.embedding.maps is not None
@@ -96,7 +94,7 @@ class View:
 
     @_once
     def embedding(self) -> EmbeddingResult:
-        """The images compared with normal ones."""
+        """Distances of the images to normal ones."""
         assert isinstance(self.method, Embeds)
         return self.method.embed(self.images)
 
@@ -118,13 +116,13 @@ class View:
 
 
 def check_shapes(images: Tensor, reconstructions: Tensor) -> None:
-    """Refuse images and reconstructions that are not (N, C, H, W) of one shape.
+    """Check that images and reconstructions are (N, C, H, W) of equal shape.
 
     Raises:
-        ValueError: if they are not.
+        ValueError: If they are not.
     """
     if images.ndim != 4 or images.shape != reconstructions.shape:
         raise ValueError(
-            f"images and reconstructions must be (N, C, H, W) of one shape, not "
-            f"{tuple(images.shape)} and {tuple(reconstructions.shape)}"
+            f"invalid images and reconstructions of shapes {tuple(images.shape)} and "
+            f"{tuple(reconstructions.shape)}: expected (N, C, H, W) for both"
         )

@@ -1,7 +1,7 @@
-"""Anomaly scores: how far an image is from its reconstruction.
+"""Anomaly scores of images.
 
-A score is one float64 number an image, higher is more abnormal, in raw units. It is a function of
-that image and its reconstruction alone: nothing is rescaled over a batch or a dataset.
+A score is one float64 value per image, higher is more abnormal, in raw units. It is a function of
+that image and its reconstruction alone, without rescaling over a batch or a dataset.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class NonFiniteScoreError(ValueError):
     """A score is NaN or infinite.
 
     Attributes:
-        column: name of the score.
-        positions: of the images concerned, counted from 0 within the batch.
+        column: Name of the score.
+        positions: Positions of the images within the batch, from 0.
     """
 
     def __init__(self, column: str, positions: list[int]) -> None:
         super().__init__(
-            f"score {column} is not finite for image(s) {', '.join(map(str, positions))} of the "
-            f"batch (counted from 0)"
+            f"score {column} is NaN or infinite at positions {', '.join(map(str, positions))} of "
+            "the batch (from 0)"
         )
         self.column = column
         self.positions = positions
 
 
 def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Sum of squared errors over all pixels and channels of an image (the paper's ``sse``).
+    """Sum the squared errors over all pixels and channels of an image (the paper's ``sse``).
 
     Args:
         images: (N, C, H, W) real in [-1, 1].
@@ -50,7 +50,7 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
         (N,) float64 in [0, 4 C H W].
 
     Raises:
-        ValueError: if the shapes differ or are not (N, C, H, W).
+        ValueError: If the shapes differ or are not (N, C, H, W).
 
     Example:
         >>> sse(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).tolist()
@@ -61,21 +61,21 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
 
 
 class Scores(nn.Module):
-    """The scores that were asked for, computed together.
+    """The requested scores, computed together.
 
-    The extractor is frozen. Keep this module out of the one that is trained, or its weights end up
-    in every checkpoint.
+    The extractor is frozen. This module must not be part of the trained one, or its weights would
+    be saved in every checkpoint.
 
     Args:
-        columns: what to compute; all with one extractor, ``tta`` and precision (but that of
+        columns: Scores to compute, with the same extractor, ``tta`` and precision (except that of
             ``embedding``).
-        extractor: for ``fid`` and ``fid_spatial``; None if no score needs one.
-        feature_cache: where ``fid`` looks for the features of images before it computes them.
+        extractor: Feature extractor of ``fid`` and ``fid_spatial``; None if not needed.
+        feature_cache: Cache of the features of images for ``fid``; None for no cache.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
             ``standardised``; may be set later.
 
     Raises:
-        ValueError: if a score needs an extractor and there is another one or none.
+        ValueError: If the extractor is not the one that a score needs.
     """
 
     variance: Tensor | None
@@ -93,11 +93,11 @@ class Scores(nn.Module):
         self.extractor = extractor
         name = None if extractor is None else extractor.name
         if any(column.extractor not in (None, name) for column in self.columns):
-            raise ValueError(f"scores {', '.join(self.names)} need their feature extractor")
+            raise ValueError(f"invalid extractor={name} for scores {', '.join(self.names)}")
         [self.tta] = {column.tta for column in self.columns}
         others = [column.precision for column in self.columns if column.name != EMBEDDING]
         [self.precision] = {*others} or {"float32"}
-        # The maps behind fid_spatial are too large to be kept, and give the pooled features too.
+        # The maps of fid_spatial are too large for the cache, and come with the pooled features.
         self.feature_cache = None if "fid_spatial" in self.names else feature_cache
         self.register_buffer("variance", variance)
 
@@ -111,17 +111,17 @@ class Scores(nn.Module):
         """Score images with a method.
 
         Args:
-            method: a trained method in eval mode, on the device of the images.
+            method: A trained method in eval mode, on the device of the images.
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
 
         Returns:
-            For the name of each column, in order, (N,) float64 scores on the device of the images;
-            and the anomaly maps, (N, H, W) float32 >= 0; both averaged over the symmetries with
-            ``tta=dihedral``, the maps after they were turned back.
+            Column -> (N,) float64 scores on the device of the images, in order of the columns; and
+            the anomaly maps, (N, H, W) float32 >= 0. With ``tta=dihedral`` both are averaged over
+            the symmetries, the maps after the inverse symmetry.
 
         Raises:
-            ValueError: if the shapes differ or are not (N, C, H, W).
-            NonFiniteScoreError: if a score is not finite; says which images of the batch.
+            ValueError: If the shapes differ or are not (N, C, H, W).
+            NonFiniteScoreError: If a score is not finite; names the images of the batch.
         """
         view = self._view(method, images, self.variance)
         scores, maps = self._scores(view), view.anomaly_map
@@ -166,7 +166,7 @@ class Scores(nn.Module):
                 return peak(view.anomaly_map, column.peak_sigma_px)
             case "standardised":
                 if view.variance is None:
-                    raise ValueError("the score standardised needs the variance of the errors")
+                    raise ValueError("score standardised: variance of the errors is not set")
                 return standardised(view.images, view.reconstructions, view.variance)
             case _:
                 scores: Tensor = view.embedding.scores.double()
@@ -178,14 +178,14 @@ def _turn(images: Tensor, symmetry: int) -> Tensor:
 
 
 def build_scores(columns: Sequence[ScoreColumn], features_dir: Path | None = None) -> Scores:
-    """Build the scores that were asked for, with a feature extractor only if one needs it.
+    """Build the requested scores, with a feature extractor only if one needs it.
 
     Args:
-        columns: what to compute.
-        features_dir: folder of a :class:`FeatureCache`; None to keep no features.
+        columns: Scores to compute.
+        features_dir: Folder of a :class:`FeatureCache`; None for no cache.
 
     Raises:
-        UserError: if the extractor's weights cannot be had or read.
+        UserError: If the extractor's weights are unavailable or unreadable.
     """
     extractor = feature_cache = None
     for column in columns:

@@ -96,14 +96,14 @@ class TrainingProgress(ProgressBar):
         """Count the batch, and update the bar if an update is due."""
         if self._progress is None:
             return
-        if self._progress.advance_to(self._progress.task.completed + 1):
-            both = isinstance(batch, Mapping) and "abnormal" in batch
-            self._progress.show(
-                description=_epoch(trainer),
-                losses=self._read_losses(trainer),
-                pairs=_batch_size(batch) * trainer.world_size,
-                unit="pairs" if both else "images",
-            )
+        task = self._progress.task
+        both = isinstance(batch, Mapping) and "abnormal" in batch
+        # The last batch of an epoch may be smaller.
+        pairs = max(task.fields["pairs"], _batch_size(batch) * trainer.world_size)
+        unit = "pairs" if both else "images"
+        if self._progress.advance_to(task.completed + 1, pairs=pairs, unit=unit):
+            losses = self._read_losses(trainer)
+            self._progress.show(description=_epoch(trainer), losses=losses)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -1,4 +1,4 @@
-"""Whole commands as a user types them: start-up, the demo, training on several devices."""
+"""Times of whole commands: start-up, the demo, training on several devices."""
 
 import os
 import subprocess
@@ -28,16 +28,24 @@ _UNTIL_FIRST_STEP = (
     "from cyclegan_ad.methods.cyclegan import CycleGAN; from cyclegan_ad.train import train;"
     "CycleGAN.training_step = lambda *_: os._exit(0); run_command(train, 'train')",
 )
-# Epochs of two trainings; what the first epoch costs beside training is in both.
+# Case, sample, heading and name in the table, and the target in seconds.
+_TIMES = (
+    ("start_up", "help", "Start-up", "--help", 1.0),
+    ("start_up", "mistake", "Start-up", "a configuration error", 1.0),
+    ("start_up", "import_torch", "Start-up", "import of torch, for comparison", None),
+    ("start_up", "first_step", "Start-up", "a training, to its first step", 10.0),
+    ("demo", "demo", "Demo", "training (epochs: {epochs})", 120.0),
+    ("demo", "evaluate", "Demo", "evaluation of {images} images", None),
+)
+# Epochs of two trainings; their difference excludes the overhead of the first epoch.
 _SCALING_EPOCHS = (1, 3)
 
 
 def measure_start_up(timer: Timer, *, jobs: int) -> tuple[Samples, dict[str, Any]]:
-    """Time the answers that need no computation, and trainings until their first step.
+    """Time answers without computation, and trainings on existing demo data to the first step.
 
     Returns:
-        Seconds: ``help``, ``mistake`` (a configuration error), ``import_torch``, and
-        ``first_step`` of so many trainings on demo data that are drawn already.
+        Seconds of ``help``, ``mistake`` (a configuration error), ``import_torch``, ``first_step``.
     """
     ways = {
         "help": partial(run, *_TRAIN, "--help"),
@@ -53,10 +61,10 @@ def measure_start_up(timer: Timer, *, jobs: int) -> tuple[Samples, dict[str, Any
 
 
 def measure_demo(timer: Timer, *, words: Sequence[str]) -> tuple[Samples, dict[str, Any]]:
-    """Time the demo, from an empty cache to its result table, and then its evaluation.
+    """Time the demo from an empty cache to its result table, and its evaluation.
 
     Returns:
-        Seconds: ``demo``, once, and ``evaluate``; ``epochs``, and ``images`` of the test set.
+        Seconds of ``demo`` and ``evaluate``; ``epochs``, and ``images`` of the test set.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs" / DEMO_RUN
@@ -75,7 +83,7 @@ def measure_scaling(
     """Train on the demo data with ``trainer=ddp``, on one device and on all.
 
     Returns:
-        No samples; ``pairs_a_second`` by number of devices, between the first and the last epoch.
+        No samples; ``pairs_a_second`` by number of devices.
     """
     speeds = {}
     for number in (1, devices):
@@ -113,30 +121,17 @@ def _places(folder: str) -> tuple[str, str]:
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the start-up, the demo and the scaling."""
-    times: list[tuple[str, str, str, str, float | None]] = []
-    if "start_up" in cases:
-        times += [
-            ("Start-up", "--help", "start_up", "help", 1.0),
-            ("Start-up", "a configuration error", "start_up", "mistake", 1.0),
-            ("Start-up", "import of torch, for comparison", "start_up", "import_torch", None),
-            ("Start-up", "a training, to its first step", "start_up", "first_step", 10.0),
-        ]
-    if "demo" in cases:
-        facts, short = cases["demo"]["facts"], bool(cases["demo"]["settings"]["words"])
-        epochs = f", {facts['epochs']} epoch{'s' * (facts['epochs'] != 1)} only"
-        times += [
-            ("Demo", f"training{epochs * short}", "demo", "demo", None if short else 120.0),
-            ("Demo", f"evaluation of {facts['images']} images", "demo", "evaluate", None),
-        ]
+    """Return the rows of the start-up, the demo and the scaling."""
     found = []
-    for group, what, case, sample, at_most_s in times:
-        targets = () if at_most_s is None else (Target("ours", at_most_s, at_least=False),)
-        ours = spread(cases[case]["samples"][sample]).median
-        found.append(Row(group, what, "s", ours=ours, targets=targets))
-    one_device = len(machine["gpus"]) < 2
+    for case, sample, group, what, at_most_s in _TIMES:
+        if case in cases:
+            ours = spread(cases[case]["samples"][sample]).median
+            targets = () if at_most_s is None else (Target("ours", at_most_s, at_least=False),)
+            title = what.format(**cases[case]["facts"])
+            found.append(Row(group, title, "s", ours=ours, targets=targets))
     row = Row("Several devices", "training with trainer=ddp", "pairs/s")
     if "scaling" not in cases:
-        return [*found, replace(row, note="one device" if one_device else "not measured")]
+        note = "one device" if len(machine["gpus"]) < 2 else "not measured"
+        return [*found, replace(row, note=note)]
     one, every = cases["scaling"]["facts"]["pairs_a_second"].values()
     return [*found, replace(row, reference=one, ours=every, ratio=Spread(*[every / one] * 3))]

@@ -1,7 +1,6 @@
-"""The input pipeline: images decoded on every access against batches of images decoded once."""
+"""Input pipeline: images decoded on every access, compared with images decoded once."""
 
 import tempfile
-from collections.abc import Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -25,7 +24,7 @@ _NOISE = 4.0  # standard deviation, in grey levels
 def measure_input(
     timer: Timer, *, files: int, file_px: int, size_px: int, batch_size: int, copies: int
 ) -> tuple[Samples, dict[str, Any]]:
-    """Time how fast training gets its images, each way with its own transfer to the device.
+    """Time the input of a training, including the transfer to the device.
 
     Returns:
         Seconds an image: ``reference`` (decoded and resized on every access), ``batches`` (ours,
@@ -47,12 +46,13 @@ def measure_input(
             "batches": sum(2 * batch_size for _ in data.training_batches(timer.device)),
             "first_epoch": files,
         }
-        decode = partial(_decode, size_px=size_px, cache_dir=Path(folder))
+        sizes: dict[str, Any] = {"size_px": size_px, "channels": 3, "memory_limit_mib": 0}
+        decode = partial(load_images, storage="memory", cache_dir=Path(folder), **sizes)
         samples = timer.alternate(
             {
                 "reference": _reference_batch(root, images["reference"], size_px, timer.device),
                 "batches": _our_epochs(data, timer.device),
-                "first_epoch": lambda: decode(paths),
+                "first_epoch": partial(decode, paths),
             }
         )
     each = {name: [s / images[name] for s in values] for name, values in samples.items()}
@@ -60,10 +60,7 @@ def measure_input(
 
 
 def write_photographs(root: Path, number: int, size_px: int) -> list[Path]:
-    """Write PNG files that cost what a camera's do, with shading and noise, of both classes.
-
-    Only the first few are drawn; the others are copies of them.
-    """
+    """Write PNG files of both classes with shading and noise; most are copies of a few."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0 : 1 : complex(size_px), 0 : 1 : complex(size_px)]
     shading = 90 + 60 * np.stack([x * y, (1 - x) * y, x * (1 - y)], axis=-1)
@@ -108,14 +105,8 @@ def _our_epochs(data: AnomalyDataModule, device: torch.device) -> Call:
     return epoch
 
 
-def _decode(paths: Sequence[Path], *, size_px: int, cache_dir: Path) -> None:
-    """Decode files as the first epoch does, on all cores."""
-    sizes: dict[str, Any] = {"size_px": size_px, "channels": 3, "memory_limit_mib": 0}
-    load_images(paths, storage="memory", cache_dir=cache_dir, **sizes)
-
-
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the input pipeline."""
+    """Return the rows of the input pipeline."""
     if "input" not in cases:
         return []
     settings, samples = cases["input"]["settings"], cases["input"]["samples"]

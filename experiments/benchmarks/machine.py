@@ -1,4 +1,4 @@
-"""The measured machine: its description and its fastest arithmetic, a large matrix product."""
+"""Description of the machine, and its fastest arithmetic: a large matrix product."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
     Returns:
         ``name`` for people, ``slug`` for file names, ``device`` (``cuda`` or ``cpu``),
         ``processor``, ``cores`` that this process may use, ``gpus`` (names) and ``load`` (runnable
-        processes, means over 1, 5 and 15 minutes; None where the system does not say).
+        processes, means over 1, 5 and 15 minutes; None if unknown).
     """
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     processor, cores = processor_name(), cpu_count()
@@ -45,7 +45,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Name of the processor, without trademarks and clock rate."""
+    """Return the name of the processor, without trademarks and clock rate."""
     text = cpuinfo.read_text() if cpuinfo.is_file() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
     name = found[1] if found else platform.processor() or platform.machine()
@@ -53,7 +53,7 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def products(device: torch.device, precisions: list[str]) -> dict[str, Call]:
-    """Make calls that multiply two square matrices several times, by ``product_<precision>``."""
+    """Return calls that multiply two square matrices several times, by ``product_<precision>``."""
     calls: dict[str, Call] = {}
     for precision in precisions:
         shape, dtype = (2, SIDE[device.type], SIDE[device.type]), _DTYPES[precision]
@@ -68,22 +68,18 @@ def _multiply(a: torch.Tensor, b: torch.Tensor, repeats: int) -> None:
 
 
 def product_flop(device_type: str) -> int:
-    """FLOP of one such call; a multiplication and an addition count as two."""
+    """Return the FLOP of such a call; a multiplication and an addition count as two."""
     return int(REPEATS[device_type] * 2 * SIDE[device_type] ** 3)
 
 
 def measure_products(timer: Timer, *, precisions: list[str]) -> tuple[Samples, dict[str, Any]]:
-    """Time the products alone; the training cases repeat them in their rounds.
-
-    Returns:
-        Seconds by ``product_<precision>``; and ``product_flop`` of one call.
-    """
+    """Return seconds by ``product_<precision>``, and ``product_flop`` of one call."""
     samples = timer.alternate(products(timer.device, precisions), warm_up=2)
     return samples, {"product_flop": product_flop(timer.device.type)}
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the matrix products."""
+    """Return the rows of the matrix products."""
     case = cases.get("matrix_product", {"samples": {}})
     return [
         Row(

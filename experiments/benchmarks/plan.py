@@ -1,25 +1,25 @@
-"""Which cases are measured on which machine, in which order, and how long they may take."""
+"""Cases of a machine in order of importance, and their time limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# The difference of the two batch sizes is the memory of a pair: what else a step needs is in both.
+# The difference of the two batch sizes is the memory of a pair.
 MEMORY_BATCHES = (1, 3)
 
 
 @dataclass(frozen=True)
 class Case:
-    """What one process measures.
+    """Measurement of one process.
 
     Attributes:
-        name: Key in the record, and name for people.
-        kind: What measures it, see :mod:`experiments.benchmarks.runner`.
-        settings: Arguments of what measures it.
+        name: Key in the record.
+        kind: Function that measures it, see :mod:`experiments.benchmarks.runner`.
+        settings: Arguments of that function.
         budget_s: Seconds for its rounds, see :class:`experiments.benchmarks.timing.Timer`.
-        min_rounds: Rounds that are made in any case.
-        overhead_s: Seconds beside the rounds: start of the process, warm-up, compilation.
-        quick: Whether the short benchmark has it, too.
+        min_rounds: Smallest number of rounds.
+        overhead_s: Seconds outside the rounds: start of the process, warm-up, compilation.
+        quick: Whether it is part of the short benchmark.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Case:
 
     @property
     def expected_s(self) -> float:
-        """Seconds that it probably takes."""
+        """Expected duration in seconds."""
         return self.budget_s + self.overhead_s
 
 
 def limit_s(device: str, *, quick: bool) -> float:
-    """Seconds that the whole benchmark may take."""
+    """Return the time limit of the whole benchmark in seconds."""
     return 165.0 if quick else {"cpu": 880.0, "cuda": 460.0}[device]
 
 
@@ -46,9 +46,9 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
 
     Args:
         device: ``cpu`` or ``cuda``.
-        bf16: Whether it computes in bfloat16.
+        bf16: Whether the device computes in bfloat16.
         devices: Number of such devices.
-        quick: Only the short benchmark.
+        quick: Whether to list only the short benchmark.
     """
     ways = ["reference", "float32", *(["bf16"] if bf16 else [])]
     fast = ["reference", ways[-1]]
@@ -60,10 +60,20 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
     precisions = ["float32", *(["bf16"] if bf16 else [])]
     common = [
         Case("input", "input", files, 12.0 / share, quick=True),
-        _scoring("sse", 32 // share, 5.0 / share),
-        _scoring("fid", (12 if device == "cpu" else 48) // share, 24.0 / share),
+        *(
+            Case(f"scoring_{score}", "scoring", settings, budget_s / share, quick=True)
+            for score, images, budget_s in (("sse", 32, 5.0), ("fid", 12, 34.0))
+            for settings in [{"score": score, "images": images // share, "size_px": 64}]
+        ),
         Case("start_up", "start_up", {"jobs": 1}, 9.0 / share, 2, 20.0, quick=True),
         Case("demo", "demo", {"words": words}, 0.0, overhead_s=demo_s, quick=True),
+    ]
+    memory_s = {"cpu": 6.0, "cuda": 0.0}[device]
+    memory = [
+        Case(f"memory_256px_batch{size}{'_checkpointing' * again}", "memory", settings, memory_s)
+        for again in (False, True)
+        for size in MEMORY_BATCHES
+        for settings in [{"size_px": 256, "batch_size": size, "checkpointing": again}]
     ]
     cases = [Case("matrix_product", "matrix_product", {"precisions": precisions}, 3.0, quick=True)]
     if device == "cpu":
@@ -73,7 +83,7 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
             _step(64, 1, ways, 12.0 / share, quick=True),
             *common,
             _step(256, 1, ways, 42.0, overhead_s=24.0),
-            *_memory(16.0),
+            *memory,
             _step(64, 4, compiled, 15.0, overhead_s=100.0),
             _step(32, 1, fast, 5.0),
             _step(128, 1, fast, 12.0),
@@ -86,7 +96,7 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
             *(_step(*shape, compiled, 8.0, overhead_s=40.0) for shape in ((256, 16), (64, 16))),
             *(_step(*shape, ways, 8.0) for shape in ((256, 1), (64, 16), (256, 4), (64, 1))),
             *common,
-            *_memory(10.0),
+            *memory,
             *(_step(size_px, 1, fast, 4.0) for size_px in (32, 128)),
         ]
     if devices > 1:
@@ -99,23 +109,3 @@ def _step(size_px: int, batch_size: int, ways: Sequence[str], budget_s: float, *
     name = f"training_{size_px}px_batch{batch_size}{'_compiled' * ('compiled' in ways)}"
     settings = {"size_px": size_px, "batch_size": batch_size, "ways": list(ways)}
     return Case(name, "training", settings, budget_s, **more)
-
-
-def _scoring(score: str, images: int, budget_s: float) -> Case:
-    settings = {"score": score, "images": images, "size_px": 64}
-    name, overhead_s = f"scoring_{score}", 8.0 + budget_s / 2
-    return Case(name, "scoring", settings, budget_s, overhead_s=overhead_s, quick=True)
-
-
-def _memory(overhead_s: float) -> list[Case]:
-    return [
-        Case(
-            f"memory_256px_batch{batch_size}{'_checkpointing' * checkpointing}",
-            "memory",
-            {"size_px": 256, "batch_size": batch_size, "checkpointing": checkpointing},
-            0.0,
-            overhead_s=overhead_s,
-        )
-        for checkpointing in (False, True)
-        for batch_size in MEMORY_BATCHES
-    ]

@@ -1,4 +1,4 @@
-"""The figure of a record: how the cost of a training step grows with batch and image size."""
+"""Figure of a record: cost of a training step by batch and image size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,7 @@ _WAYS = {
 
 
 def cost_figure(cases: Mapping[str, Any], heading: str, path: Path) -> Path:
-    """Draw seconds a pair by batch size and by image size.
-
-    Args:
-        cases: Of a record.
-        heading: Line above the panels.
-        path: PNG file to write.
-
-    Returns:
-        ``path``.
-    """
+    """Draw seconds a pair by batch size and by image size into a PNG file; return its path."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 4.2), dpi=DPI, facecolor="white", layout="constrained")
@@ -56,13 +47,14 @@ def cost_figure(cases: Mapping[str, Any], heading: str, path: Path) -> Path:
         axes.set_ylabel("seconds a pair")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.92", linewidth=0.8)
-        axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+        if axes.get_lines():
+            axes.legend(fontsize=8.5, frameon=False, loc="upper left")
     figure.suptitle(heading, fontsize=10, x=0.01, horizontalalignment="left")
     return save_figure(figure, path)
 
 
 def step_points(cases: Mapping[str, Any], way: str) -> dict[tuple[int, int], float]:
-    """Seconds a pair of a way of making a step, by image size in pixels and batch size."""
+    """Return seconds a pair of one way, by image size in pixels and batch size."""
     points: dict[tuple[int, int], float] = {}
     for case in cases.values():
         if case["kind"] == "training" and case["samples"].get(way):

@@ -1,9 +1,8 @@
-"""Writes the recorded results of the benchmark into a page: table and figure of each machine.
+"""Write the recorded results of the benchmark into a page: table and figure of each machine.
 
   python -m experiments.benchmarks.readme
 
-The section stands between two comments of the page and is generated from the records alone. Quick
-records are left out.
+The section between two comments of the page is generated from the records, without quick ones.
 
 Settings (change with name=value):
   page=docs/benchmark.md    page with the two comments
@@ -30,7 +29,7 @@ def fill_page(settings: Settings) -> list[UserError]:
     """Write the section and the figures.
 
     Raises:
-        UserError: If the page has no place for the section.
+        UserError: If the page does not have the two comments.
     """
     page, figures = Path(settings["page"]), Path(settings["figures"])
     text = page.read_text(encoding="utf-8")
@@ -41,14 +40,14 @@ def fill_page(settings: Settings) -> list[UserError]:
 
 
 def fill(text: str, figures: str) -> str:
-    """Replace what stands between the two comments of a page.
+    """Replace the section between the two comments of a page.
 
     Args:
-        text: The page, in Markdown.
+        text: Content of the page, in Markdown.
         figures: Folder of the figures, relative to the page.
 
     Raises:
-        UserError: If the comments are not there once.
+        UserError: If the comments do not occur exactly once.
     """
     parts = []
     for record in read_records(RESULTS):
@@ -58,7 +57,7 @@ def fill(text: str, figures: str) -> str:
     section = "\n".join([*parts, f"*{EXPLANATION}*\n"])
     filled, count = re.subn(f"(?<={BEGIN}).*?(?={END})", lambda _: section, text, flags=re.DOTALL)
     if count != 1:
-        raise UserError(f"the page has no place for the results; add two lines: {BEGIN}{END}")
+        raise UserError(f"the page has no section for the results; add two lines: {BEGIN}{END}")
     return filled
 
 

@@ -30,7 +30,7 @@ EXPLANATION = (
 
 
 def write_record(folder: Path, record: Record) -> Path:
-    """Write a record with its table and figure into a folder; gives the JSON file."""
+    """Write a record with its table and figure into a folder; return the JSON file."""
     path = folder / f"benchmark_{record['machine']['slug']}{'_quick' * record['quick']}.json"
     write_json(path, {"format": FORMAT, **record})
     write_text(path.with_suffix(".md"), f"{markdown_table(record)}\n{EXPLANATION}\n")
@@ -44,7 +44,7 @@ def draw(record: Record, path: Path) -> None:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Read the records of a folder but for quick ones: CPUs first, then GPUs, by name.
+    """Read the records of a folder without quick ones: CPUs first, then GPUs, by name.
 
     Raises:
         UserError: If a record has another format.
@@ -53,7 +53,7 @@ def read_records(folder: Path) -> list[Record]:
     for path in folder.glob("benchmark_*.json"):
         record: Record = json.loads(path.read_text(encoding="utf-8"))
         if record.get("format") != FORMAT:
-            raise UserError(f"{path} does not have format {FORMAT}; run the benchmark again")
+            raise UserError(f"invalid format of {path}: expected {FORMAT}; run the benchmark again")
         if not record["quick"]:
             found.append(record)
     return sorted(found, key=lambda r: (bool(r["machine"]["gpus"]), r["machine"]["name"]))
@@ -80,7 +80,7 @@ def markdown_table(record: Record) -> str:
 
 
 def heading(record: Record) -> str:
-    """Say what was measured, with what, and when."""
+    """Describe machine, versions and date of a record."""
     versions, name = record["versions"], record["machine"]["name"]
     commit, _, changed = (versions["commit"] or "unknown").partition("+")
     return (
@@ -90,7 +90,7 @@ def heading(record: Record) -> str:
 
 
 def number(value: float) -> str:
-    """Write about three digits, and all those before the point.
+    """Write about three digits, and all digits before the point.
 
     >>> number(0.0312), number(1.857), number(67.06), number(2067.5)
     ('0.031', '1.86', '67.1', '2,068')

@@ -1,4 +1,4 @@
-"""A row of the benchmark's table: what was measured, and the targets it has to meet."""
+"""A row of the benchmark's table: measured figures and their targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ class Row:
     """One line of the table.
 
     Attributes:
-        group: Heading that the line stands under.
-        what: What was measured.
+        group: Heading above the line.
+        what: Name of the measurement.
         unit: Unit of ``reference`` and ``ours``.
         reference: Median of the reference implementation; None if there is none.
         ours: Our median; None if it was not measured.
-        ratio: How many times better ours is, over the rounds.
+        ratio: Speed or memory relative to the reference, over the rounds; higher is better.
         share: Share of the peak (a matrix product) that ours reaches, over the rounds.
         targets: Bounds on the figures.
         note: Shown where there are no targets.
@@ -50,7 +50,7 @@ class Row:
     note: str = ""
 
     def reached(self, target: Target) -> bool:
-        """Whether a target is met; False where its figure was not measured."""
+        """Return whether a target is met; False if its figure was not measured."""
         found = getattr(self, target.quantity)
         value = found.median if isinstance(found, Spread) else found
         if value is None:
@@ -75,7 +75,7 @@ def compare(
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """Summarise samples; at least one.
+    """Summarise one or more samples.
 
     >>> spread([3.0, 1.0, 2.0])
     Spread(median=2.0, low=1.2, high=2.8)
@@ -84,7 +84,7 @@ def spread(samples: Sequence[float]) -> Spread:
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
-    """Ratio of each round; ValueError if the numbers of rounds differ.
+    """Return the ratio of each round; raise ValueError if the numbers of rounds differ.
 
     >>> ratios([2.0, 3.0], [1.0, 2.0])
     [2.0, 1.5]

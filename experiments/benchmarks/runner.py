@@ -1,13 +1,15 @@
-"""Runs the cases one after the other, each in a process of its own, within the time limit."""
+"""Run the cases one after the other, each in a process of its own, within the time limit."""
 
 import contextlib
-import multiprocessing
+import json
 import os
 import pkgutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from dataclasses import asdict
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -16,6 +18,9 @@ from experiments.benchmarks.plan import Case
 
 Answer = dict[str, Any]
 Ask = Callable[[Case, str, float], Answer]
+
+# A case may take so many times as long as expected, so that others get their turn.
+_PATIENCE = 4
 
 # Module and function that measure a kind of case; each imports only what it needs.
 _MEASURES = {
@@ -40,15 +45,15 @@ def run_cases(
     """Measure cases.
 
     Args:
-        cases: In their order.
+        cases: Cases in the order of measurement.
         device: ``cpu`` or ``cuda``.
-        limit_s: Seconds that all of them may take; cases that would exceed it are left out.
-        ask: Measures a case, as :func:`ask_worker` does.
+        limit_s: Seconds for all cases; those that would exceed it are left out.
+        ask: Measures a case, see :func:`ask_worker`.
         tell: Called with a line for each case.
 
     Returns:
-        The answers by name, with kind, settings and seconds of the case; and by name why other
-        cases have none.
+        The answers by name, with kind, settings and seconds of the case; and by name the reasons
+        of cases left out.
     """
     start = monotonic()
     answers: dict[str, Answer] = {}
@@ -61,7 +66,9 @@ def run_cases(
             said = left_out[case.name] = f"left out: {needed}, {max(0.0, left_s):.0f} s left"
         else:
             try:
-                answer = ask(case, device, left_s)
+                answer = ask(case, device, min(left_s, _PATIENCE * case.expected_s))
+            except TimeoutError as error:
+                said = left_out[case.name] = f"left out: {error}"
             except CaseFailed as error:
                 said = left_out[case.name] = f"failed: {error}"
             else:
@@ -82,43 +89,37 @@ def ask_worker(case: Case, device: str, limit_s: float) -> Answer:
         ``samples`` (seconds by way) and ``facts``.
 
     Raises:
-        CaseFailed: If it fails or takes longer.
+        CaseFailed: If it fails.
+        TimeoutError: If it takes longer.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(sender, case, device))
-    process.start()
-    sender.close()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.benchmarks.runner", json.dumps(asdict(case)), device],
+        cwd=Path(__file__).resolve().parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # the process group that is stopped
+    )
     try:
-        if not receiver.poll(limit_s):
-            raise CaseFailed(f"stopped after {limit_s:.0f} s")
-        answer = receiver.recv()
-    except EOFError:
-        process.join()
-        raise CaseFailed(f"its process ended with exit code {process.exitcode}") from None
+        output = process.communicate(timeout=limit_s)[0]
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"stopped after {limit_s:.0f} s") from None
     finally:
-        _stop(process)
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    if process.returncode:
+        raise CaseFailed(f"its process ended with exit code {process.returncode}")
+    answer: Answer | str = json.loads(output.splitlines()[-1])
     if isinstance(answer, str):
         raise CaseFailed(answer)
     return answer
 
 
-def _stop(process: BaseProcess) -> None:
-    """Stop a process and those that it started."""
-    if process.pid is not None and hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.join()
-
-
-def _measure(sender: Connection, case: Case, device: str) -> None:
-    """Measure a case in this process; send the answer, or the error as one line."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # makes the group that is stopped
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
+def measure(case: Case, device: str) -> Answer | str:
+    """Measure a case in this process; return the answer, or the error as one line."""
     try:
         import torch
 
@@ -126,9 +127,13 @@ def _measure(sender: Connection, case: Case, device: str) -> None:
         from experiments.benchmarks.timing import Timer
 
         prepare_process()
-        measure = pkgutil.resolve_name(f"experiments.benchmarks.{_MEASURES[case.kind]}")
+        function = pkgutil.resolve_name(f"experiments.benchmarks.{_MEASURES[case.kind]}")
         timer = Timer(torch.device(device), case.budget_s, case.min_rounds)
-        samples, facts = measure(timer, **case.settings)
-        sender.send({"samples": samples, "facts": facts})
+        samples, facts = function(timer, **case.settings)
     except Exception as error:
-        sender.send(" ".join(f"{type(error).__name__}: {error}".split()))
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return {"samples": samples, "facts": facts}
+
+
+if __name__ == "__main__":
+    print(f"\n{json.dumps(measure(Case(**json.loads(sys.argv[1])), sys.argv[2]))}")

@@ -1,4 +1,4 @@
-"""Scoring: image by image as the reference does it, against ours."""
+"""Scoring: ours, compared with the reference, image by image."""
 
 import os
 import tempfile
@@ -21,7 +21,7 @@ from experiments.random_inception import address_of, write_random_inception
 from experiments.reference_scores import reference_fid, reference_inception, reference_sse
 from experiments.reference_step import reference_method
 
-# Score, way, name in the table, and the ratio to be reached.
+# Score, way, name in the table, and the target of the ratio.
 _ROWS = (
     ("sse", "batched", "sse", None),
     ("sse", "batched_bf16", "sse in bf16", None),
@@ -38,9 +38,9 @@ def measure_scoring(
     """Time the scoring of random images by an untrained generator.
 
     Returns:
-        Seconds an image: ``reference``, ``batched`` and, for ``fid``, ``cached`` (the features of
-        the images are known from another run), ours also with ``_bf16`` where the device has it;
-        and ``weights`` of the Inception: ``pytorch-fid``, or ``random`` where there are none.
+        Seconds an image: ``reference``, ``batched`` and, for ``fid``, ``cached`` (image features
+        from the cache), ours also with ``_bf16`` if the device supports it; and ``weights`` of the
+        Inception: ``pytorch-fid``, or ``random`` if there are none.
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = "pytorch-fid"
@@ -75,7 +75,7 @@ def measure_scoring(
 def _score_all(
     method: CycleGAN, scores: Scores, batch_size: int, images: Tensor, features: Path | None = None
 ) -> None:
-    """Score images as an evaluation does, with the features of images in a folder, or with none."""
+    """Score images as an evaluation does, with cached image features or without."""
 
     def score(batch: list[int]) -> None:
         for values in scores(method, images[batch])[0].values():
@@ -90,7 +90,7 @@ def _score_all(
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the scoring."""
+    """Return the rows of the scoring."""
     found = []
     for score, way, title, ratio in _ROWS:
         case = cases.get(f"scoring_{score}")

@@ -1,4 +1,4 @@
-"""Times several calls alternately, so that a change of clock rate or load affects them all."""
+"""Time several calls alternately, so that changes of clock rate or load affect all of them."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ class Timer:
 
     Attributes:
         device: Device to synchronise with before the clock is read.
-        budget_s: Seconds for all rounds; none is started that would probably exceed it.
-        min_rounds: Rounds that are made in any case.
+        budget_s: Seconds for all rounds; a round that would exceed it is not started.
+        min_rounds: Smallest number of rounds.
     """
 
     device: torch.device
@@ -28,7 +28,7 @@ class Timer:
     min_rounds: int = 1
 
     def seconds(self, call: Call, calls: int = 1) -> float:
-        """Mean seconds of so many calls."""
+        """Return the mean seconds of a number of calls."""
         self._synchronize()
         start = perf_counter()
         for _ in range(calls):
@@ -39,16 +39,15 @@ class Timer:
     def alternate(
         self, ways: Mapping[str, Call], *, warm_up: int = 1, sample_s: float = 0.0
     ) -> Samples:
-        """Time each way once, then each again, and so on until the budget is spent.
+        """Time each way once a round until the budget is spent.
 
         Args:
             ways: Calls by name.
-            warm_up: Calls of each way that are made first and not recorded.
-            sample_s: A sample is the mean of as many calls as take about so many seconds, going by
-                the last call of the warm-up.
+            warm_up: Calls of each way that are not recorded.
+            sample_s: Approximate seconds of a sample, the mean of several calls.
 
         Returns:
-            Seconds a call by name, one value a round; the values of one round belong together.
+            Seconds a call by name, one value a round.
         """
         calls = dict.fromkeys(ways, 1)
         for name, call in ways.items():

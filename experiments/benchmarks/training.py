@@ -1,4 +1,4 @@
-"""The training step: time against the reference and the peak of the machine, and peak memory."""
+"""Training step: time relative to the reference and the machine, and peak memory."""
 
 import sys
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from experiments.benchmarks.row import Row, Spread, Target, compare, ratios, spr
 from experiments.benchmarks.timing import Call, Samples, Timer
 from experiments.reference_step import reference_method, reference_optimizers, reference_step
 
-# A GPU makes several steps a sample: as in a training, nothing waits for it after each.
+# A GPU makes several steps a sample, without synchronisation as in a training.
 _SAMPLE_S = {"cpu": 0.0, "cuda": 0.3}
 _WARM_UP = {"cpu": 1, "cuda": 4}
 
-# GPUs that have to reach a number of pairs a second, not only a multiple of the reference.
+# GPUs with a target of pairs a second.
 _FAST_GPUS = ("H100", "H200", "H800", "GH200", "B100", "B200", "GB200")
 
 
@@ -38,14 +38,14 @@ def compose_job(words: Sequence[str]) -> Settings:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether ``trainer.precision=auto`` takes bfloat16 on this device."""
+    """Return whether ``trainer.precision=auto`` selects bfloat16 on this device."""
     return choose_precision("auto", device) == "bf16-mixed"
 
 
 def measure_training(
     timer: Timer, *, size_px: int, batch_size: int, ways: Sequence[str]
 ) -> tuple[Samples, dict[str, Any]]:
-    """Time ways of making a training step (see :func:`build_steps`), and matrix products.
+    """Time ways of a training step (see :func:`build_steps`), and matrix products.
 
     Returns:
         Seconds by way and by ``product_<precision>``; ``pair_flop``, ``product_flop`` and
@@ -69,8 +69,7 @@ def measure_memory(
     """Make one step, with or without activation checkpointing, and read its peak memory.
 
     Returns:
-        No samples; ``peak_mib`` of the process (largest resident set) on a CPU, of torch's
-        allocator on a GPU; ``precision``.
+        No samples; ``peak_mib`` of the process (CPU) or of torch's allocator (GPU); ``precision``.
     """
     way = "bf16" if has_bf16(timer.device) else "float32"
     word = f"trainer.activation_checkpointing={str(checkpointing).lower()}"
@@ -81,14 +80,14 @@ def measure_memory(
 def build_steps(
     size_px: int, batch_size: int, ways: Sequence[str], device: torch.device, *words: str
 ) -> dict[str, Call]:
-    """Make calls of a training step by way, each with networks of its own.
+    """Return calls of a training step by way, each with its own networks.
 
     Args:
-        size_px: Side of the images.
+        size_px: Side of the images in pixels.
         batch_size: Pairs a step.
         ways: ``reference`` (in float32), or ours in ``float32``, in ``bf16``, or ``compiled`` in
             the precision of ``auto``.
-        device: Where to compute.
+        device: Device to compute on.
         words: Further settings of the job.
     """
     settings = compose_job(["dataset=folder", f"resolution={size_px}", *words])
@@ -124,13 +123,10 @@ def build_cyclegan(settings: Settings, device: torch.device) -> CycleGAN:
 
 
 def pair_flop(size_px: int) -> int:
-    """Count the arithmetic that a training pair needs: the convolutions of the reference step.
+    """Count the FLOP of a training pair, the convolutions of the reference step.
 
-    Left out are the gradients of the discriminators' weights in the generators' turn, which are
-    discarded: as much arithmetic as a pass of each discriminator.
-
-    Returns:
-        FLOP; a multiplication and an addition count as two.
+    Without the discarded gradients of the discriminators, as many as a pass of each; a
+    multiplication and an addition count as two.
     """
     settings = compose_job(["dataset=folder", f"resolution={size_px}"])
     device = torch.device("meta")  # shapes only: nothing is computed
@@ -145,7 +141,7 @@ def pair_flop(size_px: int) -> int:
 
 
 def _read_losses(step: Any) -> None:
-    """Make a step and read every loss on the host, as is commonly done."""
+    """Make a step and read every loss on the host, as is common."""
     for loss in step().values():
         loss.item()
 
@@ -161,7 +157,7 @@ def _precision(way: str, device: torch.device) -> str:
 
 
 def _peak_mib(device: torch.device) -> float:
-    """Most memory that this process has held until now, in MiB."""
+    """Return the peak memory of this process in MiB."""
     if device.type == "cuda":
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() / 2**20
@@ -172,7 +168,7 @@ def _peak_mib(device: torch.device) -> float:
 
 
 def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
-    """Rows of the training steps, by image size and batch size, and of the peak memory."""
+    """Return the rows of the training steps, by image and batch size, and of the peak memory."""
     found = [case for case in cases.values() if case["kind"] == "training"]
     found.sort(key=lambda case: (case["settings"]["size_px"], case["settings"]["batch_size"]))
     steps: dict[str, Row] = {}
@@ -180,7 +176,7 @@ def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
         for way in case["settings"]["ways"]:
             if way != "reference":
                 row = _step_row(case, way, machine)
-                steps.setdefault(row.what, row)  # a case with compilation repeats one without
+                steps.setdefault(row.what, row)  # cases with compilation repeat others
     large = [row for row in steps.values() if row.what[:6] == "256 px" and "bf16" in row.what]
     if large and machine["device"] != "cpu":
         fastest = max(large, key=lambda row: row.ours or 0.0)

@@ -92,7 +92,7 @@ def test_wrong_arguments(images, symmetry, message):
 
 @pytest.mark.parametrize("wrong", [8, -1])
 def test_symmetry_out_of_range(wrong):
-    with pytest.raises(IndexError, match=rf"symmetry {wrong} is out of range: expected 0\.\.7"):
+    with pytest.raises(IndexError, match=rf"invalid symmetry {wrong}: expected 0\.\.7"):
         dihedral(SQUARE, torch.tensor([wrong]))
 
 

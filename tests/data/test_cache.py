@@ -295,7 +295,8 @@ def test_a_copy_that_cannot_be_written_is_said_and_not_needed(paths, tmp_path, c
     (tmp_path / "file").touch()
     loaded = load(paths, tmp_path, storage="auto", cache_dir=tmp_path / "file" / "cache")
     said = capsys.readouterr().out
-    assert said.startswith("note: the next run decodes the images again: cache_dir ")
+    assert said.startswith("note: decoded images were not stored")
+    assert f"cache_dir={tmp_path / 'file' / 'cache'}: " in said
     assert "dataset.storage=memory" in said and said.count("\n") == 1
     np.testing.assert_array_equal(loaded.images, load(paths, tmp_path, storage="memory").images)
 

@@ -56,7 +56,7 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "batch_size": 2,
         "copies_per_epoch": 1,
         "augmentation": "dihedral",
-        "sides": ("normal", "abnormal"),
+        "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
         "exclude": [],
         "skip_unreadable": False,
@@ -187,8 +187,8 @@ def test_batches_are_drawn_by_the_settings_of_the_data(root: Path, augmentation:
     data = read(root, copies_per_epoch=5, **changes)
     train = np.array(data.split.train)
     labels = np.array([data.samples[i].label for i in train])
-    sides = {"normal": train[labels == 0], "abnormal": train[labels == 1]}
-    expected = PairSampler(sides, copies=5, **changes)
+    classes = {"normal": train[labels == 0], "abnormal": train[labels == 1]}
+    expected = PairSampler(classes, copies=5, **changes)
     sampler = data.train_dataloader().sampler
     assert isinstance(sampler, PairSampler)
     assert len(sampler) == 8
@@ -197,7 +197,7 @@ def test_batches_are_drawn_by_the_settings_of_the_data(root: Path, augmentation:
 
 @pytest.mark.parametrize(("side", "label"), [("normal", 0), ("abnormal", 1)])
 def test_one_class_alone_trains(root: Path, side: str, label: int) -> None:
-    data = read(root, sides=[side], batch_size=4)
+    data = read(root, classes=[side], batch_size=4)
     [batches] = trained(data, 1).values()
     assert [batch.keys() for batch in batches] == [{side}] * len(batches)
     assert data.trained_labels == [label]
@@ -253,7 +253,7 @@ def test_batches_of_a_gpu_train_the_same_also_when_resumed(
     monkeypatch.setattr(device_batches, "CopyStream", PlainCopies)
     monkeypatch.setattr(
         datamodule,
-        "batches_for",
+        "make_batches",
         lambda device, images, rows, sampler, place: (kind(images, rows, sampler, device), ""),
     )
     checkpoint = tmp_path / "one.ckpt"
@@ -407,7 +407,7 @@ def test_images_of_a_class_that_does_not_train_are_not_leaked(root: Path) -> Non
     test, train = paths(data, data.split.test, 1)[0], paths(data, data.split.train, 1)[0]
     (root / test).write_bytes((root / train).read_bytes())
     assert leaked_images(read(root)) == [test]
-    assert leaked_images(read(root, sides=["normal"])) == []
+    assert leaked_images(read(root, classes=["normal"])) == []
 
 
 def test_calibration_images_neither_train_nor_test(root: Path) -> None:
@@ -569,8 +569,7 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
     known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
     assert black not in known and other in known
     assert list(data.notes()) == [
-        f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
-        "without a mask"
+        f"the masks of 1 abnormal image are all black ({black}); they are treated as missing"
     ]
     for sample in whole.samples:
         if sample.mask:
@@ -578,7 +577,7 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
             Image.fromarray(inverted).save(root / sample.mask[0])
     (note,) = read(root).notes()
     assert note.startswith(
-        "the masks of 6 images mark more than half of the image (abnormal/00.png, "
+        "the masks of 6 images cover more than half of the image (abnormal/00.png, "
     )
 
 
@@ -592,11 +591,13 @@ def test_notes_on_images(root: Path) -> None:
     (root / "Masks").mkdir()
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
     others, unread, named, dark, both, leaked = read(root).notes()
-    assert unread == "not read, as layout folder has no such folders: Masks"
-    assert named.startswith("1 image is called like a mask (abnormal/copy_mask.png)")
-    assert others == "1 files without the suffix of an image (.heic 1) are not read"
-    assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
-    assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")
+    assert unread == "folders that are not part of layout folder ignored: Masks"
+    assert named.startswith("1 image is named like a mask (abnormal/copy_mask.png)")
+    assert others == "1 file without an image suffix (.heic 1) ignored"
+    assert dark.startswith("the brightest pixel of all images is 16 of 255; scale 16-bit files")
+    assert both.startswith(
+        "16 files are byte-identical to a file of the other class (abnormal/00.png, "
+    )
     assert "byte-identical to a training image" in leaked
 
 

@@ -18,9 +18,9 @@ from cyclegan_ad.data.device_batches import (
     CopiedBatches,
     CopyStream,
     ResidentBatches,
-    batches_for,
     choose_place,
     free_memory,
+    make_batches,
 )
 from cyclegan_ad.data.pairing import PairSampler
 
@@ -38,10 +38,10 @@ def store(channels: int) -> np.ndarray:
 ROWS = np.array([i for i in range(20) if i != 3])
 
 
-def sampler(batch_size: int = 4, ranks: int = 1, rank: int = 0, **sides: Any) -> PairSampler:
+def sampler(batch_size: int = 4, ranks: int = 1, rank: int = 0, **classes: Any) -> PairSampler:
     """Draws from 9 normal and 5 abnormal images; the others are in the test set."""
     return PairSampler(
-        sides or {"normal": np.arange(0, 18, 2), "abnormal": np.array([1, 5, 7, 13, 17])},
+        classes or {"normal": np.arange(0, 18, 2), "abnormal": np.array([1, 5, 7, 13, 17])},
         copies=2,
         augmentation="dihedral",
         batch_size=batch_size,
@@ -84,7 +84,7 @@ def plain_copies(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 
 
 def as_ever(images: np.ndarray, drawn: PairSampler) -> Iterable[dict[str, Tensor]]:
-    return batches_for(CPU, images, ROWS, drawn, "auto")[0]
+    return make_batches(CPU, images, ROWS, drawn, "auto")[0]
 
 
 def check_equal(
@@ -186,7 +186,7 @@ def test_a_quarter_of_the_free_memory() -> None:
     assert choose_place("auto", 250 * MIB + 1, 1000 * MIB, "cuda:1") == (
         "host",
         "the training images (250 MiB) stay in host memory and are copied to cuda:1 batch by "
-        "batch, as they would take more than a quarter of the 1000 MiB free there",
+        "batch, as they need more than a quarter of the 1000 MiB free there",
     )
 
 
@@ -208,7 +208,7 @@ def test_a_place_that_was_asked_for() -> None:
 def test_a_cpu_is_not_asked_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(device_batches, "free_memory")
     for place in ("auto", "device", "host"):
-        batches, message = batches_for(CPU, store(3), ROWS, sampler(), place)
+        batches, message = make_batches(CPU, store(3), ROWS, sampler(), place)
         assert isinstance(batches, DataLoader) and message == ""
 
 
@@ -226,7 +226,7 @@ def test_batches_for_another_device(
 ) -> None:
     monkeypatch.setattr(device_batches, "free_memory", lambda device: free)
     drawn = sampler()
-    batches, message = batches_for(torch.device("meta"), store(3), ROWS, drawn, place)
+    batches, message = make_batches(torch.device("meta"), store(3), ROWS, drawn, place)
     assert type(batches) is kind and batches.sampler is drawn
     assert ("kept on meta" in message) == (kind is ResidentBatches)
     if kind is ResidentBatches:
@@ -249,7 +249,7 @@ def test_gpu_gets_the_same_batches(place: str) -> None:
     for channels in (1, 3):
         images = store(channels)
         device = torch.device("cuda", 0)
-        batches, message = batches_for(device, images, ROWS, sampler(), place)
+        batches, message = make_batches(device, images, ROWS, sampler(), place)
         assert "cuda:0" in message
         for _ in range(2):
             check_equal(batches, as_ever(images, sampler()), "cuda")

@@ -42,7 +42,7 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "batch_size": 4,
         "copies_per_epoch": 1,
         "augmentation": "none",
-        "sides": ("normal", "abnormal"),
+        "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
         "exclude": (),
         "skip_unreadable": False,

@@ -213,7 +213,7 @@ def test_missing_file_and_folder(tmp_path):
 
 
 def test_wrong_channels():
-    with pytest.raises(ValueError, match=r"channels=4: choose 1 \(grey\) or 3"):
+    with pytest.raises(ValueError, match=r"channels=4: expected 1 \(grey\) or 3"):
         decode_image(encode(Image.new("L", (2, 2))), 2, 4)
 
 
@@ -284,7 +284,7 @@ def test_a_mask_is_of_the_size_of_its_upright_image(tmp_path):
     Image.new("L", (96, 64)).save(photograph, exif=exif)
     assert upright_size(photograph) == (64, 96)
     Image.new("L", (96, 64), 255).save(mask)
-    with pytest.raises(UnreadableImage, match=r"^mask is 96 x 64 px, its image 64 x 96 px once"):
+    with pytest.raises(UnreadableImage, match=r"^mask is 96 x 64 px, its image 64 x 96 px after"):
         read_mask(mask, 8, upright_size(photograph))
     with pytest.raises(UnreadableImage, match=r"^mask is 96 x 64 px, its image 95 x 64 px: draw"):
         read_mask(mask, 8, (95, 64))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from errors import refuses
 
-from cyclegan_ad.data.locate import images_left_out
+from cyclegan_ad.data.locate import read_exclude_list
 
 NAMES = ["normal/a.png", "caf\u00e9.png"]
 
@@ -15,7 +15,7 @@ NAMES = ["normal/a.png", "caf\u00e9.png"]
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_list_in_the_encoding_of_another_system(tmp_path: Path, encoding: str, end: str) -> None:
     (tmp_path / "list").write_bytes(end.join([*NAMES, ""]).encode(encoding))
-    assert images_left_out(str(tmp_path / "list")) == NAMES
+    assert read_exclude_list(str(tmp_path / "list")) == NAMES
 
 
 def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -30,4 +30,4 @@ def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         ("", "Is a directory"),
     ):
         with refuses(setting="dataset.exclude=", file=tmp_path / path, facts=reason):
-            images_left_out(str(tmp_path / path))
+            read_exclude_list(str(tmp_path / path))

@@ -14,7 +14,7 @@ NORMAL, ABNORMAL = np.arange(100, 110), np.arange(200, 204)
 
 def pair_sampler(**changes: Any) -> PairSampler:
     arguments: dict[str, Any] = {
-        "sides": {"normal": NORMAL, "abnormal": ABNORMAL},
+        "classes": {"normal": NORMAL, "abnormal": ABNORMAL},
         "copies": 3,
         "augmentation": "dihedral",
         "batch_size": 4,
@@ -47,7 +47,7 @@ def test_an_epoch_draws_the_larger_class_exactly_and_the_smaller_evenly(
     copies: int, normal: int, abnormal: int, batch_size: int
 ) -> None:
     indices = {"normal": np.arange(normal), "abnormal": 500 + np.arange(abnormal)}
-    sampler = pair_sampler(sides=indices, copies=copies, batch_size=batch_size)
+    sampler = pair_sampler(classes=indices, copies=copies, batch_size=batch_size)
     batches = epoch(sampler, 5)
     drawn = joined(batches)
     pairs = copies * max(normal, abnormal)
@@ -115,7 +115,7 @@ def test_ranks_share_the_batches_of_one_process(ranks: int, batch_size: int) -> 
 @pytest.mark.parametrize("pairs", [1, 10, 11, 23, 24, 25])
 def test_all_ranks_get_batches_of_one_size_and_every_pair_is_seen(ranks: int, pairs: int) -> None:
     normal = np.arange(pairs)
-    changes = {"sides": {"normal": normal, "abnormal": ABNORMAL}, "copies": 1, "batch_size": 3}
+    changes = {"classes": {"normal": normal, "abnormal": ABNORMAL}, "copies": 1, "batch_size": 3}
     parts = [epoch(pair_sampler(**changes, ranks=ranks, rank=rank), 0) for rank in range(ranks)]
     sizes = [[len(batch["normal"]) for batch in part] for part in parts]
     assert all(size == sizes[0] and min(size) > 0 for size in sizes)
@@ -141,11 +141,13 @@ def test_symmetries_of_each_augmentation(augmentation: str, possible: set[int]) 
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_one_class_alone_is_drawn_alone(ranks: int) -> None:
     parts = [
-        joined(epoch(pair_sampler(sides={"abnormal": ABNORMAL}, ranks=ranks, rank=rank), 0))
+        joined(epoch(pair_sampler(classes={"abnormal": ABNORMAL}, ranks=ranks, rank=rank), 0))
         for rank in range(ranks)
     ]
     assert all(part.keys() == {"abnormal", "abnormal_symmetry"} for part in parts)
     # 3 copies of 4 images: the larger class is not there to be counted.
-    assert len(pair_sampler(sides={"abnormal": ABNORMAL}, ranks=ranks)) == (3 if ranks == 1 else 1)
+    assert len(pair_sampler(classes={"abnormal": ABNORMAL}, ranks=ranks)) == (
+        3 if ranks == 1 else 1
+    )
     seen = Counter(np.concatenate([part["abnormal"] for part in parts]).tolist())
     assert seen == dict.fromkeys(ABNORMAL.tolist(), 3)

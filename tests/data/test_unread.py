@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from cyclegan_ad.data.unread import not_read, passed_over
+from cyclegan_ad.data.unread import count_ignored_files, list_unread_folders
 
 
 def touch(root: Path, *files: str) -> Path:
@@ -14,16 +14,16 @@ def test_files_without_the_suffix_of_an_image_are_counted(tmp_path: Path) -> Non
     touch(tmp_path, "normal/a.png", "abnormal/b.JFIF", "masks/b.png", "notes.txt")
     touch(tmp_path, "normal/Thumbs.db", "normal/desktop.ini", "normal/.DS_Store")
     touch(tmp_path, "normal/@eaDir/a.png/SYNO.txt", "abnormal/$RECYCLE.BIN/x.txt")
-    assert passed_over("folder", tmp_path) == {}
+    assert count_ignored_files("folder", tmp_path) == {}
     touch(tmp_path, "normal/e.HEIC", "normal/sub/f.heic", "masks/README")
-    assert passed_over("folder", tmp_path) == {".heic": 2, "": 1}
+    assert count_ignored_files("folder", tmp_path) == {".heic": 2, "": 1}
     touch(tmp_path / "oct", "a/NORMAL/1.jpeg", "a/CNV/2.dcm", "a/DME/3.jpeg", "a/readme.txt")
-    assert passed_over("retina_oct", tmp_path / "oct") == {".dcm": 1}
+    assert count_ignored_files("retina_oct", tmp_path / "oct") == {".dcm": 1}
 
 
 def test_folders_that_a_layout_does_not_read(tmp_path: Path) -> None:
     touch(tmp_path / "folder", "normal/a.png", "abnormal/b.png", "Masks/b.png", ".git/x")
-    assert not_read("folder", tmp_path / "folder") == ["Masks"]
+    assert list_unread_folders("folder", tmp_path / "folder") == ["Masks"]
     files = ("train/good/a.png", "train/bad/b.png", "test/cut/c.png", "ground_truth/Cut/c.png")
     touch(tmp_path / "mvtec", *files, "test/\u00e9/d.png", "ground_truth/e\u0301/d.png")
-    assert not_read("mvtec", tmp_path / "mvtec") == ["ground_truth/Cut", "train/bad"]
+    assert list_unread_folders("mvtec", tmp_path / "mvtec") == ["ground_truth/Cut", "train/bad"]

@@ -75,7 +75,7 @@ def test_run_and_paper_stand_in_one_row() -> None:
 def test_the_caption_counts_the_images_and_says_that_thresholds_are_optimistic() -> None:
     text = " ".join(printed(metrics_of("demo", sse=one_score())).split())
     assert "99 test images: 49 normal, 50 abnormal." in text
-    assert "set on these same test images" in text
+    assert "set on the same test images" in text
     assert "optimistic" in text
     assert "Paper: mean" not in text
 
@@ -99,7 +99,7 @@ def test_a_protocol_is_told_in_words_for_each_score_below_the_table(
     lines = printed(metrics, width=2000).splitlines()
     told = [f"protocol={protocol}, {score}: {explain(decisions)}" for score in ("sse", "fid")]
     assert lines[-3:-1] == told
-    assert lines[-1].startswith("Each bound holds for one score chosen beforehand")
+    assert lines[-1].startswith("Each bound is valid for one score chosen in advance")
     assert threshold in told[0] and "25.0 %" in told[0]
     # The table above is still judged on the images that its thresholds were set on.
     assert "optimistic" in " ".join(lines[:-3])
@@ -112,7 +112,7 @@ def test_a_score_that_the_protocol_has_not_judged_is_left_out() -> None:
     metrics = metrics_of("demo", sse=one_score(), fid=one_score()) | {"protocol": "calibrated"}
     metrics["protocols"]["calibrated"] = {"sse": CALIBRATED}  # fid was computed without
     text = printed(metrics)
-    assert "chosen beforehand" not in text  # there is but one bound
+    assert "chosen in advance" not in text  # there is but one bound
     assert "protocol=calibrated, sse:" in text and "protocol=calibrated, fid" not in text
     del metrics["protocols"]["calibrated"]
     assert "protocol=calibrated" not in printed(metrics)
@@ -137,7 +137,7 @@ def test_what_is_not_as_in_the_paper_stands_below_its_figures() -> None:
     print_result(metrics, unlike, Console(file=out, width=80, highlight=False))
     text = " ".join(out.getvalue().split())
     assert "paper‡ 84.08±4.81" in text
-    assert f"‡ Not as in the paper: {', '.join(unlike)}." in text
+    assert f"‡ Different from the paper: {', '.join(unlike)}." in text
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert "‡" not in printed(metrics)
 

@@ -20,7 +20,7 @@ from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.combine import all_scored, combine, doubts
+from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
 from cyclegan_ad.evaluation.decide import decide as decide_from
 from cyclegan_ad.evaluation.evaluate_run import decide_again
@@ -391,7 +391,7 @@ def test_calibration_scores_that_are_gone(
     write_results(run, settings, data, evaluation(data, sse=1.0))
     run.calibration.unlink()
     assert list(decide(run, asking(settings, name="paper"))["protocols"]) == ["crossfit"]
-    with pytest.raises(UserError, match=rf"calibration\.csv is gone.*evaluate run={run.path}"):
+    with pytest.raises(UserError, match=rf"calibration\.csv is missing.*evaluate run={run.path}"):
         decide_again(run, settings)
     # Scored again by one score, the others are dropped: half of theirs is gone.
     metrics = write_results(run, settings, data, evaluation(data, fid=1.0))
@@ -450,12 +450,12 @@ def test_a_decision_is_reproduced_by_what_is_written(
 @pytest.mark.parametrize(
     ("file", "name", "value", "said"),
     [
-        ("metrics.json", "misses", 0, "calibrated, score sse: misses is 0 in metrics.json, 2 by"),
+        ("metrics.json", "misses", 0, "calibrated, score sse: misses is 0 in metrics.json, but 2"),
         ("metrics.json", "miss_rate_bound", 0.01, "miss_rate_bound is 0.01 in metrics.json"),
         ("metrics.json", "auroc", 0.99, "disagree on sse: auroc is 0.99 in metrics.json"),
         ("calibration.csv", "5.0", "9.0", "was changed in calibration.csv"),
         ("calibration.csv", "3.0", "2.5", "was changed in calibration.csv"),
-        ("calibration.csv", None, None, "calibrated, score sse: calibration.csv is gone"),
+        ("calibration.csv", None, None, "calibrated, score sse: calibration.csv is missing"),
         ("split.csv", "calibration", "train", "split.csv was changed after the run was evaluated"),
         ("scores.csv", "7.0", "7.5", "was changed in scores.csv"),
     ],
@@ -474,7 +474,7 @@ def test_results_that_nothing_supports_are_scored_again_and_said(
     found.calibration.scores["sse"] = np.array([3.0, 5.0])
     found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
     metrics = write_results(run, settings, data, found)
-    assert doubts(run) == [] and all_scored(run, score_of(["sse", "fid"]))
+    assert find_unsupported(run) == [] and all_scored(run, score_of(["sse", "fid"]))
     whole = [read_scores(run.path, name) for name in ("scores.csv", "calibration.csv")]
 
     path = run.path / file
@@ -490,12 +490,12 @@ def test_results_that_nothing_supports_are_scored_again_and_said(
         assert name in text
         path.write_text(text.replace(name, value, 1))
     assert not all_scored(run, score_of(["sse"])) and not all_scored(run, score_of(["fid"]))
-    assert any(said in line for line in doubts(run))
+    assert any(said in line for line in find_unsupported(run))
     if file == "split.csv":
         return  # it is refused before anything is scored
     assert write_results(run, settings, data, found) == metrics
     assert [read_scores(run.path, name) for name in ("scores.csv", "calibration.csv")] == whole
-    assert doubts(run) == []
+    assert find_unsupported(run) == []
 
 
 def test_another_score_is_kept_only_where_it_is_not_in_doubt(
@@ -508,12 +508,12 @@ def test_another_score_is_kept_only_where_it_is_not_in_doubt(
     last = lines[-1].split(",")
     last[3] = "55.0"
     run.calibration.write_text("\n".join([*lines[:-1], ",".join(last)]) + "\n")
-    (said,) = doubts(run)
+    (said,) = find_unsupported(run)
     assert said.startswith("metrics.json: calibrated, score fid: was changed in calibration.csv")
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
     assert set(metrics["scores"]) == {"sse", "peak_2px"}
     assert list(read_scores(run.path)[0]) == ["path", "label", "sse", "peak_2px"]
-    assert doubts(run) == []
+    assert find_unsupported(run) == []
 
 
 def test_a_lost_split_is_told(
@@ -537,9 +537,9 @@ def test_changed_figures_of_places_are_noticed(
 ) -> None:
     run, settings, data = kept
     metrics = write_results(run, settings, data, evaluation(data, sse=1.0))
-    assert doubts(run) == []
+    assert find_unsupported(run) == []
     forged = {"pixel_auroc": 0.99, "aupro": 0.98, "masked_images": 3}
     write_json(run.metrics, metrics | {"localisation": forged})
-    assert doubts(run) == [
+    assert find_unsupported(run) == [
         "metrics.json: localisation: was changed in metrics.json after it was computed"
     ]

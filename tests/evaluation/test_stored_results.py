@@ -115,7 +115,7 @@ BOTH = {"calibrated, score sse", "calibrated, score fid"}
         (lambda path: (path / "calibration.csv").unlink(), BOTH, "calibration.csv"),
         (rescore("calibration.csv", 0.5), {"calibrated, score sse"}, "calibration.csv"),
         (rescore("scores.csv", 1.0000001), {"score sse"}, "scores.csv"),
-        (other_image, BOTH, "subset calibration"),
+        (other_image, BOTH, "calibration images"),
         (
             lambda path: (path / "calibration.csv").write_text("path,label\n") and None,
             BOTH,

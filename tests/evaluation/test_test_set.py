@@ -82,7 +82,7 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "batch_size": 4,
         "copies_per_epoch": 1,
         "augmentation": "none",
-        "sides": ("normal", "abnormal"),
+        "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
         "exclude": (),
         "skip_unreadable": False,
@@ -406,7 +406,10 @@ def test_standardised_needs_two_normal_training_images(root: Path) -> None:
     data = read(root)
     assert len(data.train_indices(0)) == 1
     with refuses(
-        setting="score", value="standardised", facts=("2", "even has 1"), remedy="add images"
+        setting="score",
+        value="standardised",
+        facts=("at least 2", "even with 1 normal"),
+        remedy="add images",
     ):
         score(data, black, 3, make_scores(["standardised"]))
 

@@ -79,7 +79,7 @@ def test_targets_on_a_cpu(on: Any, tmp_path: Path) -> None:
         assert asked[free] == []
     assert asked["batches, 256 px from 1024 px PNG"] == [("ratio", 50.0)]
     assert asked["64 px, fid, first time (random weights)"] == [("ratio", 2.5)]
-    assert asked["training"] == [("ours", 120.0)]
+    assert asked["training (epochs: 12)"] == [("ours", 120.0)]
     assert row(record, "training with trainer=ddp").note == "one device"
     memory = row(record, "a pair at 256 px, with activation checkpointing")
     assert (memory.reference, memory.ours, memory.targets[0].limit) == (1500.0, 600.0, 2.0)

@@ -134,7 +134,7 @@ def test_runs_that_are_missing_are_named_with_the_command_that_makes_them(tmp_pa
     made = compose_settings("train", [*shlex.split(command)[3:], "seed=2", "runs=my runs"])
     assert RunDirectory.of(made).path == Path("my runs/cyclegan-64/screw/seed2")
     _, [first, _] = read_runs(settings | {"run_name": "mine"}, "figure4", read)
-    assert str(first).endswith("; choose others with run_name=NAME, seed=N or runs=PATH")
+    assert str(first).endswith("; set run_name=NAME, seed=N or runs=PATH")
     run_dir = tmp_path / "mine" / "wood" / "seed2"
     run_dir.mkdir(parents=True)
     (run_dir / "metrics.json").touch()

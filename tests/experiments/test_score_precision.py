@@ -14,11 +14,11 @@ from experiments.score_precision import DEFAULTS, compare, score_precision
 def test_by_hand() -> None:
     # Ranks 0 1 2 3 become 0 2 1 3; the smallest abnormal score stays the same image's.
     change = compare([1.0, 2.0, 4.0, 5.0], [1.0, 5.0, 4.0, 5.5], [0, 1, 0, 1])
-    assert (change.images, change.ranks, change.farthest) == (4, 2, 1)
-    assert change.largest == 1.5 and change.median == pytest.approx(0.05)
+    assert (change["images"], change["ranks"], change["farthest"]) == (4, 2, 1)
+    assert change["largest"] == 1.5 and change["median"] == pytest.approx(0.05)
     # The ZFN threshold rises from 2 to 5: the normal image of score 4 passes now.
-    assert change.decisions == 1
-    assert (change.auroc_float32, change.auroc_bf16) == (0.75, 1.0)
+    assert change["decisions"] == 1
+    assert (change["auroc_float32"], change["auroc_bf16"]) == (0.75, 1.0)
 
 
 def test_a_run_is_compared_and_left_alone(

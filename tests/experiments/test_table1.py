@@ -41,7 +41,7 @@ def test_what_is_there_is_counted_and_the_rest_named(
     missing = [str(error) for error in table1(settings(some_data))]
     names = ["hazelnut", "tile", "wood", "breast_ultrasound", "retina_oct"]
     assert [text.split()[1].rstrip(":") for text in missing] == names
-    assert "each class needs one to train, one to test" in missing[0]
+    assert "expected at least 2 per class" in missing[0]
     assert "unpack it there" in missing[1]
 
     with (some_data / "out" / "table1.csv").open() as file:

@@ -199,19 +199,19 @@ def test_folds_are_no_more_than_the_groups_of_a_class(folds: int, made: int) -> 
     ("labels", "named"), [([0, 0, 1, 1], "abnormal"), ([1, 1, 0, 0], "normal")]
 )
 def test_a_class_of_one_file_is_refused(labels: list[int], named: str) -> None:
-    with pytest.raises(ValueError, match=f"2 different {named} images"):
+    with pytest.raises(ValueError, match=f"1 different {named} image: expected at least 2"):
         cross([1.0, 2.0, 3.0, 4.0], labels, ["a", "b", "c", "c"])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"folds": 1}, "folds must be at least 2, not 1"),
+        ({"folds": 1}, "invalid folds=1: expected at least 2"),
         ({"margin": 1.0}, "margin"),
         ({"confidence": 1.0}, "confidence"),
-        ({"groups": ["a"]}, "1 groups for 4 scores"),
+        ({"groups": ["a"]}, "1 group but 4 scores"),
         ({"scores": [1.0, float("nan"), 3.0, 4.0]}, "position 1"),
-        ({"labels": [0, 0, 1, 2]}, "labels must be"),
+        ({"labels": [0, 0, 1, 2]}, "invalid labels"),
     ],
 )
 def test_wrong_input_of_crossfit_is_refused(change: dict[str, Any], message: str) -> None:
@@ -267,13 +267,13 @@ def test_copies_of_a_calibration_image_count_once() -> None:
     found = calibrate([2.0, 2.0, 3.0], [1.0, 5.0], [0, 1], calibration_groups=["a", "a", "b"])
     assert found["calibration_abnormal"] == 2
     assert found["miss_rate_bound"] == pytest.approx(1 - math.sqrt(0.05))
-    with pytest.raises(ValueError, match="1 groups for 2"):
+    with pytest.raises(ValueError, match="1 group but 2"):
         calibrate([2.0, 3.0], [1.0, 5.0], [0, 1], calibration_groups=["a"])
 
 
 @pytest.mark.parametrize("kept", [[], [float("nan")], [1.0, float("inf")], [[1.0]]])
 def test_wrong_calibration_scores_are_refused(kept: list[Any]) -> None:
-    with pytest.raises(ValueError, match="calibration scores"):
+    with pytest.raises(ValueError, match="calibration_scores"):
         calibrate(kept, [1.0, 5.0], [0, 1])
 
 
@@ -316,21 +316,20 @@ def counted(**changed: Any) -> dict[str, Any]:
 
 def test_words_for_calibrated() -> None:
     assert explain(counted()) == (
-        "Threshold 12.3 was set on 35 abnormal images kept out of training, at the smallest score: "
-        "no abnormal image was missed among 35; this supports a miss rate below 8.2 % with 95 % "
-        "confidence, on images like these. None of 49 abnormal test images was missed (0.0 %; this "
-        "count by itself supports a rate below 5.9 %); 5 of 49 normal test images raised a false "
-        "alarm (10.2 %); accuracy 94.9 %."
+        "Threshold 12.3 was set at the smallest score of 35 abnormal images kept out of training; "
+        "this supports a miss rate below 8.2 % with 95 % confidence, on similar images. None of 49 "
+        "abnormal test images was missed (0.0 %; this count alone supports a rate below 5.9 %); 5 "
+        "of 49 normal test images raised a false alarm (10.2 %); accuracy 94.9 %."
     )
 
 
 def test_words_for_misses_and_a_margin() -> None:
     text = explain(counted(misses=2, false_alarms=0, margin=0.05, confidence=0.9))
-    assert "kept out of training, 5 % below the smallest score: no" in text
+    assert "set 5 % below the smallest score of 35 abnormal images" in text
     assert "below 6.4 % with 90 % confidence" in text  # 1 - 0.1 ** (1 / 35) = 0.0637
     bound = 100 * miss_rate_upper_bound(2, 49, 0.9)
     assert (
-        f"2 of 49 abnormal test images were missed (4.1 %; this count by itself supports a "
+        f"2 of 49 abnormal test images were missed (4.1 %; this count alone supports a "
         f"rate below {bound:.1f} %)" in text
     )
     assert "none of 49 normal test images raised a false alarm (0.0 %)" in text
@@ -339,11 +338,9 @@ def test_words_for_misses_and_a_margin() -> None:
 
 def test_words_for_single_images() -> None:
     text = explain(counted(calibration_abnormal=1, abnormal=1, misses=1, normal=1, false_alarms=1))
-    assert "on 1 abnormal image kept out of training, at its score: it was not missed;" in text
+    assert "at the score of 1 abnormal image kept out of training; this" in text
     assert "below 95.0 %" in text
-    assert (
-        "The 1 abnormal test image was missed (100.0 %; this count by itself supports no " in text
-    )
+    assert "The 1 abnormal test image was missed (100.0 %; this count alone supports no " in text
     assert "the 1 normal test image raised a false alarm (100.0 %); accuracy 0.0 %." in text
     text = explain(counted(abnormal=1, normal=1, false_alarms=0))
     assert "The 1 abnormal test image was not missed (0.0 %;" in text
@@ -362,8 +359,8 @@ def test_misses_that_contradict_the_bound_are_said_to() -> None:
     assert chance[0] > 0.05 > chance[1]
     assert "do not rely on the bound" not in explain(counted(misses=5))
     assert explain(counted(misses=6)).endswith(
-        " Were the images kept out like the test images, so many misses would be less than 5.0 % "
-        "probable: do not rely on the bound."
+        " If the images kept out were similar to the test images, so many misses would have a "
+        "probability below 5.0 %: do not rely on the bound."
     )
 
 
@@ -382,32 +379,34 @@ def test_words_for_crossfit() -> None:
         thresholds=[7.0, 7.0, 8.5, 7.0, 7.0], calibration_abnormal=39, misses=1, false_alarms=1
     )
     assert explain(decisions) == (
-        "Each of 5 folds of the test images was judged with a threshold (7 to 8.5) set on the "
+        "Each of 5 folds of the test images was evaluated with a threshold (7 to 8.5) set on the "
         "other folds, at the smallest of at least 39 abnormal scores. 1 of 49 abnormal test images "
         "was missed (2.0 %); 1 of 49 normal test images raised a false alarm (2.0 %); accuracy "
-        "98.0 %. A miss or so is due to the procedure, whatever the score: the lowest-scoring "
-        "abnormal image is judged without itself. Each threshold by itself supports a miss rate "
-        "below 7.4 % with 95 % confidence, on images like these; the counts over all folds are "
-        "indicative, as the folds share images."
+        "98.0 %. About one miss is due to the protocol, whatever the score: the threshold for the "
+        "lowest-scoring abnormal image is set without this image. Each threshold alone supports a "
+        "miss rate below 7.4 % with 95 % confidence, on similar images; the counts over all folds "
+        "are indicative, as the folds share images."
     )
     text = explain(counted(thresholds=[7.0, 7.0], margin=0.1, calibration_abnormal=1))
     assert (
         "(7) set on the other folds, 10 % below the smallest of at least 1 abnormal score." in text
     )
-    assert "due to the procedure" not in text
+    assert "due to the protocol" not in text
 
 
 def test_a_margin_of_a_score_of_0_is_not_called_below() -> None:
     assert apply_margin(0.0, 0.05) == 0.0
     text = explain(counted(thresholds=[0.0], margin=0.05))
-    assert "at the smallest score (which is 0: a margin of 5 % of 0 moves nothing): no" in text
+    assert (
+        "at the smallest score of 35" in text and "(which is 0: a margin of 5 % of 0 has no" in text
+    )
     assert "below the smallest" not in text
     text = explain(counted(thresholds=[0.0, 0.0], margin=0.05))
     assert "at the smallest of at least 35 abnormal scores (which is 0: a margin of 5 %" in text
     text = explain(counted(thresholds=[0.0, 1.9], margin=0.05))
-    assert "5 % below the smallest of at least 35 abnormal scores (but at it where it is 0" in text
+    assert "5 % below the smallest of at least 35 abnormal scores (but at it if it is 0" in text
     for thresholds in ([0.0], [0.0, 0.0]):
-        assert "moves nothing" not in explain(counted(thresholds=thresholds, margin=0.0))
+        assert "has no effect" not in explain(counted(thresholds=thresholds, margin=0.0))
     assert "5 % below" in explain(counted(thresholds=[-2.1], margin=0.05))  # it lies lower
 
 

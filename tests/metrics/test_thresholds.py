@@ -100,11 +100,11 @@ def test_order_of_the_images_does_not_matter() -> None:
         ([1.0, 2.0], [1, 1], "no normal image"),
         ([1.0, 2.0], [0, 0], "no abnormal image"),
         ([], [], "no abnormal image"),
-        ([1.0, np.nan, 2.0], [0, 1, 1], "not finite: 1 of 3 scores, the first at position 1"),
+        ([1.0, np.nan, 2.0], [0, 1, 1], "1 of 3 scores not finite, the first at position 1"),
         ([1.0, np.inf], [0, 1], "not finite"),
-        ([1.0, 2.0], [0, 2], "labels must be 0"),
-        ([1.0, 2.0, 3.0], [0, 1], "one length"),
-        ([[1.0, 2.0]], [[0, 1]], "one length"),
+        ([1.0, 2.0], [0, 2], "invalid labels: expected 0"),
+        ([1.0, 2.0, 3.0], [0, 1], "for both"),
+        ([[1.0, 2.0]], [[0, 1]], "for both"),
     ],
 )
 def test_bad_input_is_refused(function, scores, labels, message) -> None:
@@ -113,7 +113,7 @@ def test_bad_input_is_refused(function, scores, labels, message) -> None:
 
 
 def test_threshold_must_be_finite() -> None:
-    with pytest.raises(ValueError, match="threshold must be finite"):
+    with pytest.raises(ValueError, match=r"invalid threshold=.*finite"):
         accuracy_at([1.0, 2.0], [0, 1], np.nan)
 
 
@@ -131,7 +131,7 @@ def test_fewer_critical_images_than_asked_for_and_none() -> None:
 
 
 def test_critical_images_of_what_does_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="of one length"):
+    with pytest.raises(ValueError, match="for both"):
         critical_images(SCORES, [1, 0], 1)
 
 

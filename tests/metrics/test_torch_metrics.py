@@ -76,16 +76,16 @@ def test_reset_starts_anew() -> None:
 @pytest.mark.parametrize("metric", [ImageDetection, PixelLocalisation])
 @pytest.mark.filterwarnings("ignore:The ``compute`` method of metric:UserWarning")
 def test_empty_metric_says_so(metric) -> None:
-    with pytest.raises(ValueError, match=f"{metric.__name__} was given no image"):
+    with pytest.raises(ValueError, match=f"{metric.__name__} has no images"):
         metric().compute()
 
 
 def test_bad_input_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"must be \(N,\)"):
+    with pytest.raises(ValueError, match=r"expected \(N,\)"):
         ImageDetection().update(torch.arange(2), torch.zeros(2, 1), torch.zeros(2))
-    with pytest.raises(ValueError, match=r"must be \(N, H, W\)"):
+    with pytest.raises(ValueError, match=r"expected \(N, H, W\)"):
         PixelLocalisation().update(torch.arange(2), torch.zeros(2, 3, 3), torch.zeros(2, 3, 4))
-    with pytest.raises(ValueError, match="2 maps for 1 indices"):
+    with pytest.raises(ValueError, match="2 maps but 1 index"):
         PixelLocalisation().update(torch.arange(1), torch.zeros(2, 3, 3), torch.zeros(2, 3, 3))
     metric = PixelLocalisation()
     for i, size in enumerate([(2, 3), (3, 2)]):

@@ -93,7 +93,7 @@ def test_file_in_the_cache_of_torch(
     caches.mkdir(parents=True)
     shutil.copy(resnet18_file, caches)
     assert find_weights("resnet18") == caches / RESNET18
-    with refuses(file=caches / RESNET18, facts="sha256", remedy="delete"):
+    with refuses(file=caches / RESNET18, facts="SHA-256", remedy="delete"):
         ensure_baseline("patchcore", backbone="resnet18")
     name = f"resnet18-{hashlib.sha256(resnet18_file.read_bytes()).hexdigest()[:8]}.pth"
     known = replace(BACKBONES["resnet18"], weights_url=f"https://localhost/{name}")

@@ -172,5 +172,5 @@ def test_folded_nested_layers_compute_the_same() -> None:
 
 
 def test_a_batch_norm_that_stands_elsewhere_is_named() -> None:
-    with pytest.raises(ValueError, match=r"behind no convolution: 1$"):
+    with pytest.raises(ValueError, match=r"after no convolution: 1$"):
         fold_batch_norms(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(1)).eval())

@@ -12,8 +12,8 @@ from scored import column_named
 from tiny import compose_settings
 
 from cyclegan_ad.data.split import split_samples
-from cyclegan_ad.evaluation.decide import decide, score_columns_of
-from cyclegan_ad.evaluation.stored_results import digest_of, digests_of_training, fingerprints
+from cyclegan_ad.evaluation.decide import decide, score_columns
+from cyclegan_ad.evaluation.stored_results import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reference.paper import paper_table1
@@ -142,12 +142,10 @@ def decide_again(path: Path, **protocol: Any) -> None:
             "training_seconds": 61.5,
             "test_normal": labels.count(0),
             "test_abnormal": labels.count(1),
-            "columns": {
-                column: column_named(column).as_dict() for column in score_columns_of(rows)
-            },
+            "columns": {column: column_named(column).as_dict() for column in score_columns(rows)},
             "scores": {
                 column: summarise([row[column] for row in rows], labels)
-                for column in score_columns_of(rows)
+                for column in score_columns(rows)
             },
             **decide(
                 rows,
@@ -157,8 +155,8 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 seed=settings.seed,
                 where=str(path),
             ),
-            "fingerprints": digests_of_training(settings, read_split(path))
-            | {"metrics.json": {"localisation": digest_of([None, MAPS_BY])}}
+            "fingerprints": hash_training_inputs(settings, read_split(path))
+            | {"metrics.json": {"localisation": hash_value([None, MAPS_BY])}}
             | {"examples.npz": examples_fingerprint(path)}
             | {
                 file.name: fingerprints(read_scores(path, file.name))

@@ -85,7 +85,7 @@ def test_impossible_width_is_refused(sigma_px: float) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 1, 4, 4), (1, 0, 4)])
 def test_maps_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="maps must be"):
+    with pytest.raises(ValueError, match="invalid maps"):
         peak(torch.zeros(shape), 1.0)
 
 
@@ -138,17 +138,17 @@ def test_perfect_reconstructions_leave_the_variance_of_rounding() -> None:
 
 def test_wrong_input_of_the_variance_is_refused() -> None:
     errors = ErrorVariance()
-    with pytest.raises(ValueError, match="2 images, not 0"):
+    with pytest.raises(ValueError, match="0 images: expected 2"):
         errors.compute()
     errors.update(draw(1, 1, 4, 4), draw(1, 1, 4, 4))
     errors.update(draw(0, 1, 4, 4), draw(0, 1, 4, 4))  # an empty batch is no image
-    with pytest.raises(ValueError, match="2 images, not 1"):
+    with pytest.raises(ValueError, match="1 image: expected 2"):
         errors.compute()
     with pytest.raises(ValueError, match=r"\(3, 4, 4\).*\(1, 4, 4\)"):
         errors.update(draw(2, 3, 4, 4), draw(2, 3, 4, 4))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="for both"):
         errors.update(draw(2, 1, 4, 4), draw(2, 1, 4, 5))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="NaN"):
         errors.update(draw(1, 1, 4, 4), torch.full((1, 1, 4, 4), float("nan")))
 
 
@@ -200,10 +200,10 @@ def test_standardised_does_not_depend_on_the_batch() -> None:
 def test_variance_that_cannot_divide_is_refused(value: float) -> None:
     variance = torch.ones(1, 4, 4)
     variance[0, 1, 2] = value
-    with pytest.raises(ValueError, match="positive and finite"):
+    with pytest.raises(ValueError, match="positive finite"):
         standardised(draw(1, 1, 4, 4), draw(1, 1, 4, 4), variance)
 
 
 def test_variance_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 4, 4\).*\(1, 4, 5\)"):
+    with pytest.raises(ValueError, match=r"\(1, 4, [45]\).*\(1, 4, [45]\)"):
         standardised(draw(1, 1, 4, 4), draw(1, 1, 4, 4), torch.ones(1, 4, 5))

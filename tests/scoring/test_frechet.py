@@ -100,11 +100,11 @@ def test_non_finite_map_spoils_only_its_own_image() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="of one shape"):
+    with pytest.raises(ValueError, match="for both"):
         single_image_frechet(torch.zeros(2, 3), torch.zeros(1, 3))
     with pytest.raises(ValueError, match="D >= 2"):
         single_image_frechet(torch.zeros(2, 1), torch.zeros(2, 1))
-    with pytest.raises(ValueError, match="of one shape"):
+    with pytest.raises(ValueError, match="for both"):
         spatial_frechet(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 3, 3))
     with pytest.raises(ValueError, match=r"h\*w >= 2"):
         spatial_frechet(torch.zeros(1, 3, 1, 1), torch.zeros(1, 3, 1, 1))

@@ -75,7 +75,7 @@ def test_a_column_is_read_back_from_json(column: ScoreColumn) -> None:
         fields | {"extractor": None if column.extractor else "inception"},
         fields | {"peak_sigma_px": None if column.peak_sigma_px else 2.0},
     ):
-        with pytest.raises(ValueError, match="not a score column"):
+        with pytest.raises(ValueError, match="not a valid score column"):
             ScoreColumn.parse(wrong)
 
 

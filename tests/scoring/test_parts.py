@@ -89,7 +89,7 @@ def test_maps_are_float32_whatever_the_images_are(dtype: torch.dtype) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="of one shape"):
+    with pytest.raises(ValueError, match="for both"):
         anomaly_map(IMAGES, IMAGES[:1])
     with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):
         anomaly_map(IMAGES[0], IMAGES[0])

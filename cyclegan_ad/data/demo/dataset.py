@@ -1,8 +1,8 @@
-"""The embedded demo data: 200 sound and 60 defective tiles, drawn on first use from a seed.
+"""The demo data: 200 normal and 60 defective tiles, drawn on first use from a seed.
 
-The package carries no image and needs no download. The folder has the `folder` layout:
-`normal/tile_000.png`, `abnormal/scratch_000.png`, `masks/scratch_000.png`. Of each kind there are
-15, numbered from the faintest to the strongest.
+The package contains no images and needs no download. The folder has the `folder` layout:
+`normal/tile_000.png`, `abnormal/scratch_000.png`, `masks/scratch_000.png`. There are 15 defects of
+each kind, numbered from the faintest to the strongest.
 """
 
 import json
@@ -19,10 +19,10 @@ from cyclegan_ad.data.demo.defects import KINDS, draw_tile
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.text import counted
 
-FORMAT = 1  # raise it whenever a change to the drawing changes a pixel
+FORMAT = 1  # increase it with every change to the drawing that changes a pixel
 NORMAL_IMAGES = 200
 ABNORMAL_IMAGES = 60
-MARKER = "demo.json"  # written last: says that the folder is complete, and how it was drawn
+MARKER = "demo.json"  # written last: marks the folder as complete and holds the arguments
 _GRADES = ABNORMAL_IMAGES // len(KINDS)
 
 
@@ -32,11 +32,11 @@ def draw_image(
     """Draw one image of the demo data, a function of the arguments only.
 
     Args:
-        seed: seed of the data set, >= 0.
-        index: number of the image within its class, from 0. Of a defective tile it also gives the
-            kind, `KINDS[index % 4]`, and the contrast, which rises with `index // 4`.
+        seed: Seed of the dataset, >= 0.
+        index: Number of the image within its class, from 0. For a defective tile it also gives the
+            kind, `KINDS[index % 4]`, and the contrast, which increases with `index // 4`.
         label: 0 normal, 1 abnormal.
-        size_px: height and width.
+        size_px: Height and width in pixels.
 
     Returns:
         The image, (size_px, size_px, 3) uint8 RGB, and the mask of the pixels that the defect
@@ -49,23 +49,22 @@ def draw_image(
 
 
 def draw_demo(root: Path, seed: int = 0, size_px: int = 128) -> Path:
-    """Make sure that `root` holds the demo data; draw them if it does not exist (some seconds).
+    """Draw the demo data into `root` unless it exists (takes some seconds).
 
-    The images are drawn into a folder beside `root` that then takes its name, so `root` is
-    complete or absent whatever happens, and processes that start together do not disturb each
-    other: the first to finish gives the data, which are the same.
+    The images are drawn into a temporary folder that is then renamed, so `root` is always complete
+    or absent, and processes may start at the same time: the first to finish provides the data.
 
     Args:
-        root: folder of the data.
-        seed: seed of the drawing, >= 0.
-        size_px: height and width of the images, >= 16.
+        root: Folder of the data.
+        seed: Seed of the drawing, >= 0.
+        size_px: Height and width of the images in pixels, >= 16.
 
     Returns:
         `root`.
 
     Raises:
-        UserError: `root` exists and is not complete demo data of this seed, size and format, in
-            which case nothing in it is touched; or the data cannot be written.
+        UserError: `root` exists and is not complete demo data of this seed, size and format (its
+            content is left unchanged), or the data cannot be written.
     """
     marker = {"format": FORMAT, "seed": seed, "size_px": size_px}
     if _is_drawn(root, marker):
@@ -79,8 +78,8 @@ def draw_demo(root: Path, seed: int = 0, size_px: int = 128) -> Path:
         if not _is_drawn(root, marker):  # else another process was faster
             why = error.strerror or error
             raise UserError(
-                f"cannot write the demo data to {root} ({why}): name a folder you can write to "
-                "with cache_dir=PATH"
+                f"demo data cannot be written to {root} ({why}); use a writable folder with "
+                "cache_dir=PATH"
             ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -88,27 +87,27 @@ def draw_demo(root: Path, seed: int = 0, size_px: int = 128) -> Path:
 
 
 def _names() -> list[str]:
-    """Stems of the abnormal images, in the order of their index."""
+    """Return the stems of the abnormal images, in the order of their index."""
     return [f"{KINDS[i % len(KINDS)]}_{i // len(KINDS):03d}" for i in range(ABNORMAL_IMAGES)]
 
 
 def _is_drawn(root: Path, marker: dict[str, int]) -> bool:
-    """Whether `root` holds these data; False if there is nothing at all, else an error."""
+    """Return whether `root` holds these data; False if it is absent or empty, else an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    remedy = "delete it to have it drawn again, or name another folder with cache_dir=PATH"
+    remedy = "delete it to draw it again, or use another folder with cache_dir=PATH"
     try:
         found = json.loads((root / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise UserError(f"{root} exists but is not demo data (no {MARKER}): {remedy}") from None
+        raise UserError(f"{root} exists but is not demo data (no {MARKER}); {remedy}") from None
     if found != marker:
-        raise UserError(f"{root} holds demo data of {found}, not of {marker}: {remedy}")
+        raise UserError(f"{root} holds demo data of {found}, expected {marker}; {remedy}")
     wanted = {f"normal/tile_{i:03d}.png" for i in range(NORMAL_IMAGES)}
     wanted |= {f"{folder}/{name}.png" for folder in ("abnormal", "masks") for name in _names()}
     missing = wanted - {path.relative_to(root).as_posix() for path in root.glob("*/*.png")}
     if missing:
         lacking = counted(len(missing), "image")
-        raise UserError(f"{root} lacks {lacking}, such as {min(missing)}: {remedy}")
+        raise UserError(f"{root} lacks {lacking}, such as {min(missing)}; {remedy}")
     return True
 
 

@@ -1,7 +1,7 @@
 """Defects of the demo data: scratches, holes, stains and missing parts of graded contrast.
 
-A defect is put on the surface before it is lit, and its mask is exactly the set of pixels it
-changed. The constants in capitals set how hard the data are.
+A defect is applied to the surface before lighting, and its mask is exactly the set of pixels that
+it changed. The constants in capitals determine the difficulty of the data.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _scratch(tile: Tile, rng: np.random.Generator, contrast: float) -> tuple[Arr
     course = bend * (4 * (position - 0.5) ** 2 - 1) + wobble
     away = np.hypot(s - course, t - length * (position - 0.5))
     cut = contrast * ramp(away - width, 0.03)[..., None]
-    decor = height[..., None]  # here the scratch lays the clay open, elsewhere dirt fills it
+    decor = height[..., None]  # on the relief the clay is exposed, elsewhere dirt fills the scratch
     colour = _BODY * decor + _DIRT * (1 - decor)
     return reflectance * (1 - cut) + colour * cut, height - cut[..., 0]
 
@@ -111,10 +111,10 @@ def draw_tile(
     """Draw one tile, a function of its arguments only.
 
     Args:
-        seed: integers >= 0 that name the tile.
-        size_px: height and width.
-        kind: one of `KINDS`, or None for a tile without a defect.
-        grade: contrast of the defect, from 0 for the faintest, still visible, to 1.
+        seed: Integers >= 0 that identify the tile.
+        size_px: Height and width in pixels.
+        kind: One of `KINDS`, or None for a tile without a defect.
+        grade: Contrast of the defect, from 0 (faintest, still visible) to 1.
 
     Returns:
         The image, (size_px, size_px, 3) uint8 RGB, and the mask of the pixels that the defect

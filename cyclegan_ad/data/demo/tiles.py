@@ -1,12 +1,11 @@
-"""Sound tiles of the demo data: glazed ceramic with a relief rosette, and a camera above it.
+"""Normal tiles of the demo data: glazed ceramic with a relief rosette, and a camera above it.
 
-Lighting, colour of the glaze, place of the rosette and grain vary from tile to tile by more than
-most defects change an image: the distance to the mean tile does not find the defects.
+Lighting, colour of the glaze, position of the rosette and grain vary between tiles by more than
+most defects change an image: the distance to the mean tile does not detect the defects.
 
-The camera sets exposure, white balance and contrast by itself, as inspection cameras do. Without
-that the data could not be learnt: a generator with instance norm cannot tell a bright tile from
-a dark one, so it could not reproduce what differs over the whole image, only what differs within.
-The constants in capitals set how hard the data are.
+The camera adjusts exposure, white balance and contrast automatically, as inspection cameras do.
+Otherwise a generator with instance norm, which removes the mean brightness of an image, could not
+learn to reproduce the tiles. The constants in capitals determine the difficulty of the data.
 """
 
 import functools
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 EIGHTH_TURN = np.pi / 4
 
-# How much normal tiles differ: more of it makes the mean image worse at telling defects.
-LIGHT_GRADIENT = 0.28  # largest change of the light from the middle to an edge
+# Variation of normal tiles: the larger, the worse the mean image detects defects.
+LIGHT_GRADIENT = 0.28  # largest change of the light from the centre to an edge
 MARBLING = 0.045  # slow changes of the glaze's colour
-CAMERA_ERROR = 0.012  # of exposure, white balance and contrast: deviation left by the camera
-GRAIN = 0.010  # per pixel; no generator can reproduce it, so it is noise in every score
+CAMERA_ERROR = 0.012  # remaining error of exposure, white balance and contrast
+GRAIN = 0.010  # per pixel; not reproducible by a generator, so it is noise in every score
 RELIEF = 0.10  # brightness of the edges that face the light
 JITTER = 0.04  # shift of the rosette, in half tile widths; its scale varies by as much
 TURN_DEG = 6.0  # rotation of the rosette
@@ -33,7 +32,7 @@ _MARBLING = np.array([(0.8, 0.1, -0.8), (-0.6, 0.5, -0.3), (0.7, 0.7, 0.7)])  # 
 _DECORS = np.array([(0.36, 0.48, 0.76), (0.32, 0.54, 0.70), (0.44, 0.45, 0.74)])
 _GROUT = np.array((0.55, 0.53, 0.50))
 _EDGE = 0.04  # softness of the decor's outline, in half tile widths
-_LEVEL = np.array((0.54, 0.54, 0.53))  # mean of a sound tile's photograph
+_LEVEL = np.array((0.54, 0.54, 0.53))  # mean of the photograph of a normal tile
 _SPREAD = 0.16  # and its standard deviation
 
 
@@ -55,12 +54,12 @@ class Tile:
     gain: float = 1.0  # what the camera multiplies by
 
     def surface(self) -> tuple[Array, Array]:
-        """Reflectance (H, W, 3) and height (H, W) of the tile without a defect."""
+        """Return reflectance (H, W, 3) and height (H, W) of the tile without a defect."""
         cover = np.maximum(np.maximum(self.petals, self.ring), self.rest)
         return self.glaze * (1 - cover[..., None] * (1 - self.tint)), cover
 
     def photograph(self, reflectance: Array, height: Array) -> Array:
-        """Light the surface and take its picture: (H, W, 3) in [0, 1]."""
+        """Render the lit surface as seen by the camera, (H, W, 3) in [0, 1]."""
         seen = self.level + self.gain * self._lit(reflectance, height) + self.grain
         return np.asarray(np.clip(seen, 0, 1))
 
@@ -70,7 +69,7 @@ class Tile:
         return np.asarray(reflectance * (self.light * (1 - 2 * RELIEF * facing))[..., None])
 
     def adjust_camera(self, rng: np.random.Generator) -> None:
-        """Set level and gain so that the sound tile has the mean and deviation aimed at."""
+        """Set level and gain so that the normal tile has the target mean and deviation."""
         lit = self._lit(*self.surface())
         mean = lit.mean(axis=(0, 1))
         error = 1 + CAMERA_ERROR * 3**0.5 * (2 * rng.random(4) - 1)
@@ -79,25 +78,25 @@ class Tile:
 
 
 def uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number between `low` and `high`."""
+    """Draw a number uniformly from [`low`, `high`)."""
     return low + (high - low) * float(rng.random())
 
 
 def blend_colours(rng: np.random.Generator, colours: Array) -> Array:
-    """A colour between the given ones (K, 3), all mixtures about equally likely."""
+    """Draw a mixture of the given colours (K, 3), all mixtures equally likely."""
     weights = -np.log1p(-rng.random(len(colours)))
     return np.asarray(weights @ colours / weights.sum())
 
 
 def ramp(distance: Array, softness: float) -> Array:
-    """1 where `distance` is well below 0, 0 where it is well above, smooth in between."""
+    """Return 1 where `distance` is well below 0, 0 where it is well above, smooth in between."""
     t = np.clip(0.5 - distance / softness, 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 @functools.cache
 def _spline(cells: int, size_px: int) -> Array:
-    """Cubic B-spline weights (size_px, cells + 3) that spread a coarse grid over the pixels."""
+    """Return cubic B-spline weights (size_px, cells + 3) from a coarse grid to the pixels."""
     position = np.arange(size_px)[:, None] / size_px * cells + 1 - np.arange(cells + 3)[None]
     t = np.abs(position)
     near = 2 / 3 - t**2 + t**3 / 2
@@ -105,14 +104,14 @@ def _spline(cells: int, size_px: int) -> Array:
 
 
 def clouds(rng: np.random.Generator, cells: int, size_px: int) -> Array:
-    """Smooth noise (H, W) with features of 1/cells of the image, about in [-1, 1]."""
+    """Draw smooth noise (H, W) with features of 1/cells of the image, about in [-1, 1]."""
     spread = _spline(cells, size_px)
     grid = 2 * rng.random((cells + 3, cells + 3)) - 1
     return np.asarray(1.8 * spread @ grid @ spread.T)
 
 
 def _draw_petals(x: Array, y: Array) -> Array:
-    """Cover (H, W) of eight petals: two circles meet in each, around the middle of its length."""
+    """Draw the cover (H, W) of eight petals, each the intersection of two circles."""
     middle, half_length, half_width = 0.35, 0.20, 0.115
     offset = (half_length**2 - half_width**2) / (2 * half_width)
     turned = np.arctan2(y, x) - EIGHTH_TURN * np.round(np.arctan2(y, x) / EIGHTH_TURN)
@@ -122,7 +121,7 @@ def _draw_petals(x: Array, y: Array) -> Array:
 
 
 def make_tile(rng: np.random.Generator, size_px: int) -> Tile:
-    """A sound tile of (size_px, size_px) pixels under a camera that is adjusted to it."""
+    """Make a normal tile of (size_px, size_px) pixels with a camera adjusted to it."""
     axis = (np.arange(size_px) + 0.5) / size_px * 2 - 1
     plain_x, plain_y = np.meshgrid(axis, axis)
     turn = np.deg2rad(uniform(rng, -TURN_DEG, TURN_DEG))

@@ -1,1 +1,1 @@
-"""Image files to pixels, for each format what it means."""
+"""Decoding of image files by format."""

@@ -1,4 +1,4 @@
-"""Pixels that Pillow has no mode for: reduces them to 8 bits, or to where they are not zero."""
+"""Pixels without a Pillow mode: reduction to 8 bits, or to a mask of nonzero pixels."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,15 +24,15 @@ _TURNS: dict[int, Callable[[NDArray], NDArray]] = {  # views, no copies
 
 @dataclass(slots=True)
 class DeepPixels:
-    """The samples of an image as its file holds them.
+    """The samples of an image as stored in its file.
 
     Attributes:
         values: (H, W, C) unsigned integers, 0 to ``2**bits - 1``.
-        bits: Bits a sample, at most 16.
-        colours: What the channels are; a palette has one.
-        white_is_zero: Whether grey values count down from white.
-        alpha: Whether a last channel says how opaque a pixel is, not multiplied yet.
-        palette: (2**bits, 3) uint16, RGB of each index of a palette.
+        bits: Bits per sample, at most 16.
+        colours: Meaning of the channels; ``palette`` has one.
+        white_is_zero: Whether a grey value of 0 is white.
+        alpha: Whether the last channel is alpha, not premultiplied.
+        palette: (2**bits, 3) uint16, RGB of each palette index.
     """
 
     values: NDArray
@@ -43,10 +43,10 @@ class DeepPixels:
     palette: NDArray[np.uint16] | None = None
 
     def to_8_bit(self) -> Image.Image:
-        """Composes on black and reduces to mode L or RGB.
+        """Composite on black and reduce to mode L or RGB.
 
-        Grey and samples of less than 16 bits are rounded; of 16-bit colour the high byte counts,
-        as in Pillow.
+        Grey and samples of less than 16 bits are rounded; 16-bit colour is reduced to the high
+        byte, as in Pillow.
         """
         height, width = self.values.shape[:2]
         image = Image.new("L" if self.colours == "grey" else "RGB", (width, height))
@@ -55,7 +55,7 @@ class DeepPixels:
         return image
 
     def marked(self) -> NDArray[np.bool_]:
-        """(H, W) bool: where any value is not zero and not wholly transparent, at full depth."""
+        """Return where any value is nonzero and not fully transparent, (H, W) bool."""
         height, width = self.values.shape[:2]
         result = np.empty((height, width), dtype=np.bool_)
         for _, rows in row_blocks(height, width):
@@ -69,19 +69,19 @@ class DeepPixels:
         return result
 
     def turned(self, orientation: int) -> "DeepPixels":
-        """The same pixels, turned upright as an EXIF orientation (1 to 8, else 1) says."""
+        """Apply an EXIF orientation, 1 to 8; other values count as 1."""
         turn = _TURNS.get(orientation)
         return self if turn is None else replace(self, values=turn(self.values))
 
     def _colour(self, rows: slice) -> tuple[NDArray, int]:
-        """Rows of the image without alpha, (h, W, C) with 0 for black; and their bits a sample."""
+        """Return rows of the image without alpha, (h, W, C) with 0 for black, and their bits."""
         colour = self.values[rows, :, :-1] if self.alpha else self.values[rows]
         if self.palette is not None:
             return self.palette[colour[..., 0]], 16
         return 2**self.bits - 1 - colour if self.white_is_zero else colour, self.bits
 
     def _reduce(self, rows: slice) -> Image.Image:
-        """Rows of the image on black, in mode L or RGB."""
+        """Composite rows of the image on black, in mode L or RGB."""
         colour, bits = self._colour(rows)
         if self.alpha:  # 32 bits hold 65535 * 65535
             alpha, opaque = self.values[rows, :, -1:], 2**self.bits - 1
@@ -102,13 +102,13 @@ class DeepPixels:
 
 
 def _scale(values: NDArray, bits: int, white: int) -> NDArray[np.uint32]:
-    """From 0 to ``2**bits - 1`` to 0 to ``white``, at most 65535; rounded."""
+    """Scale values from 0..``2**bits - 1`` to 0..``white``, at most 65535, with rounding."""
     largest = 2**bits - 1
     return (values.astype(np.uint32) * white + largest // 2) // largest
 
 
 def row_blocks(height: int, width: int) -> Iterator[tuple[int, slice]]:
-    """Blocks of rows of about a million pixels, from the top: first row, and the rows as a slice.
+    """Yield blocks of rows of about a million pixels, from the top: first row, and slice.
 
     Example:
         >>> [rows for _, rows in row_blocks(5, 2**19)]

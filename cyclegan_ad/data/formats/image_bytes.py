@@ -1,10 +1,10 @@
-"""Reads the bytes of an image file, and says why a file does not hold a usable image."""
+"""Reading of the bytes of an image file, and the error for files without a usable image."""
 
 import os
 import stat
 from pathlib import Path
 
-MAX_FILE_BYTES = 2**32  # more than the largest image that is decoded takes uncompressed
+MAX_FILE_BYTES = 2**32  # more than the largest image that is decoded needs uncompressed
 
 
 class UnreadableImage(Exception):
@@ -12,7 +12,7 @@ class UnreadableImage(Exception):
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Reads a regular file; never blocks on a pipe or reads a device.
+    """Read a regular file; pipes and devices are rejected.
 
     Args:
         path: The file, or a link to it.
@@ -29,16 +29,16 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise UnreadableImage("cannot be read (not a regular file)")
         if status.st_size > MAX_FILE_BYTES:
             raise UnreadableImage(
-                f"file of {status.st_size / 2**30:.1f} GiB: at most "
-                f"{MAX_FILE_BYTES / 2**30:.0f} GiB are read"
+                f"file of {status.st_size / 2**30:.1f} GiB: expected at most "
+                f"{MAX_FILE_BYTES / 2**30:.0f} GiB"
             )
-        return Path(path).read_bytes()  # says of a folder that it is one
+        return Path(path).read_bytes()  # raises IsADirectoryError for a folder
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
 def have_same_contents(path: Path, other: Path) -> bool:
-    """Whether two files hold the same bytes; False if one of them cannot be read."""
+    """Return whether two files hold the same bytes; False if one of them cannot be read."""
     try:
         same_size = path.stat().st_size == other.stat().st_size
         return same_size and read_bytes(path) == read_bytes(other)

@@ -1,4 +1,4 @@
-"""Opens an image file for what its content is, whatever its suffix says."""
+"""Opening of image files by their content, independent of the suffix."""
 
 import io
 import struct
@@ -19,12 +19,12 @@ from cyclegan_ad.data.formats import png, tiff, tiff_tags
 from cyclegan_ad.data.formats.deep_pixels import DeepPixels
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 
-MAX_PIXELS = 2**29  # as RGB 2 GiB: Pillow holds four bytes a pixel
-# Pillow asks for this limit once more while it decodes a TIFF. To raise it from a sixth of that is
-# the only way to read larger ones, and leaves other code that opens images with a limit.
+MAX_PIXELS = 2**29  # 2 GiB as RGB: Pillow uses four bytes per pixel
+# Pillow checks this limit again while it decodes a TIFF. Raising its default (a sixth of this) is
+# the only way to read larger ones; a limit remains for other code that opens images.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
-# No other reader of Pillow is tried: some start other programs.
+# No other readers of Pillow are used: some start external programs.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": png.WholePngFile,
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -38,21 +38,21 @@ _ORIENTATION = 0x0112
 
 
 def open_image(data: bytes, all_bits: bool = False) -> Image.Image | DeepPixels:
-    """Decodes the first frame of an image and turns it upright.
+    """Decode the first frame of an image and apply its EXIF orientation.
 
     Args:
         data: Contents of a PNG, JPEG, BMP, TIFF or WebP file.
         all_bits: Whether to keep the low bytes of 16-bit colour, which Pillow drops.
 
     Returns:
-        An image in the mode of the file, or its samples where Pillow has no mode for them.
+        An image in the mode of the file, or its samples if Pillow has no mode for them.
 
     Raises:
-        UnreadableImage: The data is not that, is damaged, or is nothing that is known to be read
-            right.
+        UnreadableImage: The data is of another format, damaged, or has a layout that is not known
+            to be read correctly.
     """
     kind = _format(data)
-    with _explained(kind, data):
+    with _explain_errors(kind, data):
         if kind == "TIFF":
             page = tiff_tags.read_tags(io.BytesIO(data))
             _require_size(page.imagewidth, page.imagelength)
@@ -69,20 +69,20 @@ def open_image(data: bytes, all_bits: bool = False) -> Image.Image | DeepPixels:
             if image.mode == "L" and key is not None:
                 image.info["transparency"] = png.scaled_to_8_bit(key, raw_mode)
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)  # needs no copy
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode not in _MODES | MODES_16_BIT:
-        raise UnreadableImage(f"{kind} of pixel mode {image.mode} is not supported")
+        raise UnreadableImage(f"{kind} of pixel mode {image.mode} is not supported: save it as PNG")
     return image
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height of an image turned upright; its pixels are not decoded.
+    """Return width and height of an image after EXIF orientation, without decoding pixels.
 
     Raises:
         UnreadableImage: The data is not a PNG, JPEG, BMP, TIFF or WebP image, or is damaged.
     """
     kind = _format(data)
-    with _explained(kind, data):
+    with _explain_errors(kind, data):
         if kind == "TIFF":
             page = tiff_tags.read_tags(io.BytesIO(data))
             size, orientation = (page.imagewidth, page.imagelength), tiff_tags.orientation(page)
@@ -93,14 +93,14 @@ def upright_size(data: bytes) -> tuple[int, int]:
 
 
 def require_lossless(data: bytes) -> None:
-    """Checks, by the content of a file, that its compression keeps pixels as they were.
+    """Check that image data use lossless compression.
 
     Raises:
-        UnreadableImage: It does not, or the data is not an image.
+        UnreadableImage: The compression is lossy, or the data is not an image.
     """
     kind = _format(data)
     if kind == "TIFF":
-        with _explained(kind, data):
+        with _explain_errors(kind, data):
             lossy = tiff_tags.read_tags(io.BytesIO(data)).compression == tiff_tags.JPEG
     elif kind == "WebP":
         lossy = b"VP8 " in _webp_chunks(data)
@@ -109,12 +109,12 @@ def require_lossless(data: bytes) -> None:
     if lossy:
         data_of = {"TIFF": "JPEG-compressed TIFF", "WebP": "lossy WebP"}.get(kind, kind)
         raise UnreadableImage(
-            f"{data_of} data: lossy compression blurs the edge of a mask; save it as PNG"
+            f"{data_of} data: lossy compression changes the edges of a mask; save it as PNG"
         )
 
 
 def _format(data: bytes) -> str:
-    """Which of the readers the first bytes ask for."""
+    """Return the format of image data by its first bytes."""
     if not data:
         raise UnreadableImage("empty file")
     for kind, prefixes in (
@@ -131,13 +131,13 @@ def _format(data: bytes) -> str:
 
 
 @contextmanager
-def _explained(kind: str, data: bytes) -> Iterator[None]:
-    """Says what is wrong with a file, damaged or nothing for Pillow, whatever a decoder raises."""
+def _explain_errors(kind: str, data: bytes) -> Iterator[None]:
+    """Turn all exceptions of decoders into ``UnreadableImage`` with a short reason."""
     try:
         yield
-    except (UnreadableImage, MemoryError):  # too little memory is no fault of the file
+    except (UnreadableImage, MemoryError):  # lack of memory is not an error of the file
         raise
-    except Exception as error:  # decoders raise nearly every type on damaged data
+    except Exception as error:  # decoders raise many types on damaged data
         words = " ".join(str(error).split()) or type(error).__name__
         if words == "not identified by this driver" and b"\xff\xf7" in data[:4096]:
             raise UnreadableImage("JPEG-LS is not supported: save it as PNG") from error
@@ -147,7 +147,7 @@ def _explained(kind: str, data: bytes) -> Iterator[None]:
 
 
 def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
-    """The image, not decoded yet; and the data it is decoded from."""
+    """Return the image, not decoded yet, and the data it will be decoded from."""
     if kind == "PNG":
         data = png.essential_chunks(data)
     elif kind == "JPEG":
@@ -159,24 +159,27 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
     image = _READERS[kind](io.BytesIO(data))
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         raise UnreadableImage(
-            "CMYK JPEG without an Adobe marker is not supported (nothing says whether its values "
+            "CMYK JPEG without an Adobe marker is not supported (unknown whether its values "
             "are inverted): save it as RGB"
         )
     return image, data
 
 
 def _with_whole_palette(data: bytes) -> bytes:
-    """Of 4 or 8 bits with two colours, black and white, Pillow reads every bit as a pixel."""
-    if len(data) < 54 or data[14] == 12:  # a header without a number of colours
+    """Restore the full palette of a BMP of 4 or 8 bits with two colours.
+
+    Pillow would read each bit of it as a pixel if the colours are black and white.
+    """
+    if len(data) < 54 or data[14] == 12:  # this header has no number of colours
         return data
     (bits,), (colours,) = struct.unpack_from("<H", data, 28), struct.unpack_from("<I", data, 46)
     if bits not in (4, 8) or colours != 2:
         return data
-    return data[:46] + bytes(4) + data[50:]  # 0: as many as the bits can tell apart
+    return data[:46] + bytes(4) + data[50:]  # 0: 2**bits colours
 
 
 def _refuse_dark_ramp(data: bytes) -> None:
-    """Of 4 bits with the colours 0, 1, 2 and so on, Pillow reads every byte as a pixel."""
+    """Reject a BMP of 4 bits with the colours 0, 1, 2, ...: Pillow reads each byte as a pixel."""
     (header,) = struct.unpack_from("<I", data, 14)
     if header == 12:
         (bits,), entry, colours = struct.unpack_from("<H", data, 24), 3, 0
@@ -193,16 +196,16 @@ def _refuse_dark_ramp(data: bytes) -> None:
 
 
 def _require_end_of_jpeg(data: bytes) -> None:
-    """What stands in place of the rest of a JPEG, zeros say, is decoded as if it were pixels."""
+    """Check that a JPEG has its end marker; without it, missing data are decoded as pixels."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:  # up to the pixels
         at += 1 if data[at + 1] == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
     if data.find(b"\xff\xd9", at) < 0:
-        raise ValueError("the end is missing")
+        raise ValueError("end marker missing")
 
 
 def _refuse_16_bit_alpha(data: bytes) -> None:
-    """Pillow passes over the alpha of 16-bit pixels, and not over that of 32-bit ones."""
+    """Reject a BMP of 16 bits with alpha, which Pillow ignores (unlike that of 32 bits)."""
     if len(data) < 70 or struct.unpack_from("<I", data, 14)[0] < 56:
         return
     bits, compression, alpha = (
@@ -215,20 +218,20 @@ def _refuse_16_bit_alpha(data: bytes) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Not the method of a PNG, which decodes all pixels in search of it.
+    # Not PngImageFile.getexif, which decodes all pixels to find the chunk.
     return Image.Image.getexif(image).get(_ORIENTATION, 1)
 
 
 def _require_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UnreadableImage(
-            f"{width} x {height} px are more than the {MAX_PIXELS / 1e6:.0f} megapixels that are "
-            "read: scale the image down or cut it into parts"
+            f"{width} x {height} px: expected at most {MAX_PIXELS / 1e6:.0f} megapixels; scale the "
+            "image down or crop it"
         )
 
 
 def _webp_chunks(data: bytes) -> Iterator[bytes]:
-    """Names of the chunks of a WebP file, also of those in the frames of an animation."""
+    """Yield the names of the chunks of a WebP file, including those in animation frames."""
     at = 12
     while at + 8 <= len(data):
         name, length = struct.unpack_from("<4sI", data, at)

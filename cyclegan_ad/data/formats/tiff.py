@@ -1,4 +1,4 @@
-"""Reads the pixels of a TIFF through its tags, where Pillow is not known to read them right."""
+"""Reading of the pixels of TIFF files that Pillow is not known to read correctly."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
-    """Whether Pillow reads the pixels of a page that `require_known` let pass, and all right."""
+    """Return whether Pillow correctly reads the pixels of a page accepted by `require_known`."""
     bits, photometric, extra = page.bitspersample, page.photometric, tags.extra_samples(page)
     if page.compression not in tags.LOSSLESS:
         return True
@@ -41,25 +41,25 @@ def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
 
 
 def read_pixels(page: "TiffPage") -> DeepPixels:
-    """Reads the pixels of a page that `require_known` let pass.
+    """Read the pixels of a page accepted by `require_known`.
 
     Returns:
-        Its pixels as they are stored, not turned by `orientation`.
+        The pixels as stored, without applying `orientation`.
 
     Raises:
         UnreadableImage: They need a package that is not installed.
-        Exception: They are damaged, which raises nearly every type.
+        Exception: They are damaged; any type of exception is possible.
     """
     height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel
     values = np.empty((height, width, channels), page.dtype)
     try:
         for segment, (plane, _, top, left, _), shape in page.segments(maxworkers=1):
             if segment is None:
-                raise ValueError("a strip or tile is missing")
+                raise ValueError("strip or tile missing")
             rows, columns = min(shape[1], height - top), min(shape[2], width - left)
             pixels = segment[0, :rows, :columns]
             if pixels.shape[:2] != (rows, columns):
-                raise ValueError("a strip or tile is too short")
+                raise ValueError("strip or tile too short")
             channel = slice(plane, plane + 1) if pixels.shape[2] == 1 else slice(None)
             values[top : top + rows, left : left + columns, channel] = pixels
     except Exception as error:
@@ -74,11 +74,11 @@ def read_pixels(page: "TiffPage") -> DeepPixels:
 
 
 def _interpret(page: "TiffPage", values: NDArray) -> DeepPixels:
-    """What the tags say of the samples, (H, W, C)."""
+    """Interpret samples, (H, W, C), by the tags."""
     bits, photometric = page.bitspersample, page.photometric
     channels, extra = tags.CHANNELS[photometric], tags.extra_samples(page)
     if tags.extra_is_unknown(page) and values[..., channels].min() < 2**bits - 1:
-        tags.refuse("a channel that may be alpha (no ExtraSamples says so)")
+        tags.reject("a channel that may be alpha (no ExtraSamples tag)")
     alpha = extra[:1] == (tags.STRAIGHT,)
     values = values[..., : channels + alpha]
     if values.dtype == np.bool_:

@@ -1,7 +1,7 @@
-"""The tags of a TIFF: checks that they describe pixels which are read right, all of them present.
+"""Checks of the tags of a TIFF: pixels must be complete and of a layout that is read correctly.
 
-Pillow maps some combinations of tags to its modes and passes over tags that change what a value
-means. Here all of those are looked at, and what is not known is refused.
+Pillow maps some combinations of tags to its modes and ignores tags that change the meaning of
+values. Here all of these are checked, and unknown layouts are rejected.
 """
 
 import logging
@@ -33,40 +33,40 @@ COLOURS: dict[int, Colours] = {
     CMYK: "CMYK",
     YCBCR: "YCbCr",
 }
-UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # ExtraSamples; the first is passed over
+UNSPECIFIED, PREMULTIPLIED, STRAIGHT = 0, 1, 2  # ExtraSamples; the first is ignored
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
-_WHOLE_NUMBERS = (3, 4)  # types of a tag
+_INTEGER_TYPES = (3, 4)  # tag types SHORT and LONG
 SEPARATE_PLANES = 2
 
 
 def read_tags(file: BinaryIO) -> "TiffPage":
-    """Reads the tags of the first page.
+    """Read the tags of the first page.
 
     Args:
         file: A TIFF file.
 
     Returns:
-        The page; its pixels can be read as long as the file is open.
+        The page; its pixels can be read while the file is open.
 
     Raises:
-        Exception: The tags are damaged, which raises nearly every type.
+        Exception: The tags are damaged; any type of exception is possible.
     """
-    from tifffile import TiffFile  # 0.4 s, only for sets that have a TIFF
+    from tifffile import TiffFile  # takes 0.4 s, only needed for TIFF files
 
-    # It logs what it passes over; what pixels depend on is checked here, and said of each file.
+    # It logs what it ignores; whatever pixels depend on is checked here and reported per file.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     page = TiffFile(file).pages.first
     if any(tag not in page.tags for tag in (256, 257, 262)):
-        raise ValueError("no ImageWidth, ImageLength or PhotometricInterpretation")
+        raise ValueError("ImageWidth, ImageLength or PhotometricInterpretation missing")
     if page.imagewidth < 1 or page.imagelength < 1:
         raise ValueError(f"{page.imagewidth} x {page.imagelength} px")
     return page
 
 
 def orientation(page: "TiffPage") -> int:
-    """1 to 8 as in EXIF; other values mean 1."""
+    """Return the orientation, 1 to 8 as in EXIF; other values mean 1."""
     if (tag := page.tags.get(274)) is not None:
-        return tag.value if tag.dtype in _WHOLE_NUMBERS else 1  # as Pillow takes it
+        return tag.value if tag.dtype in _INTEGER_TYPES else 1  # as in Pillow
     stand_in = Image.new("1", (1, 1))  # Pillow finds the orientation in an XMP packet
     if (xmp := page.tags.get(700)) is not None:
         stand_in.info["xmp"] = bytes(xmp.value)
@@ -74,33 +74,33 @@ def orientation(page: "TiffPage") -> int:
 
 
 def require_known(page: "TiffPage") -> None:
-    """Checks that the tags describe pixels that are read right, all of them present.
+    """Check that the pixels are complete and of a layout that is read correctly.
 
     Raises:
-        UnreadableImage: They describe others.
+        UnreadableImage: The layout is not supported.
         Exception: The tags are damaged.
     """
     bits, channels, values = page.bitspersample, page.samplesperpixel, page.sampleformat
     grey = page.photometric == BLACK_IS_ZERO and channels == 1
     if page.compression not in LOSSLESS | CCITT | {JPEG}:
-        refuse(f"{name_of(page.compression)} compression")
+        reject(f"{name_of(page.compression)} compression")
     if page.photometric not in CHANNELS:
-        refuse(f"{name_of(page.photometric)} colours")
+        reject(f"{name_of(page.photometric)} colours")
     if not isinstance(bits, int) or page.dtype is None:
-        refuse(f"channels of {bits} bits")
+        reject(f"channels of {bits} bits")
     if values not in (UNSIGNED, SIGNED):
-        refuse(f"{bits}-bit {'floating-point' if values == FLOAT else name_of(values)} values")
+        reject(f"{bits}-bit {'floating-point' if values == FLOAT else name_of(values)} values")
     if values == SIGNED and not (grey and bits in (16, 32)):
-        refuse(f"signed {bits}-bit values")
+        reject(f"signed {bits}-bit values")
     if bits > 16 and not (grey and bits == 32):
-        refuse(f"{channels} x {bits} bits")
+        reject(f"{channels} x {bits} bits")
     _require_known_channels(page)
     if page.photometric == PALETTE:
         palette(page)
     if page.imagedepth != 1 or page.tiledepth != 1:
-        refuse("an image depth")
+        reject("an image depth")
     if page.photometric == CMYK and page.tags.valueof(332, 1) != 1:
-        refuse("inks other than CMYK")
+        reject("inks other than CMYK")
     if page.photometric == YCBCR:
         _require_plain_ycbcr(page)
     if page.compression not in LOSSLESS:
@@ -108,19 +108,19 @@ def require_known(page: "TiffPage") -> None:
     if page.predictor != 1 and (
         page.predictor != 2 or bits not in (8, 16, 32) or page.compression not in WITH_PREDICTOR
     ):
-        refuse(f"predictor {name_of(page.predictor)} of {bits}-bit values")
+        reject(f"predictor {name_of(page.predictor)} of {bits}-bit values")
     if page.fillorder not in (1, 2):
         raise ValueError(f"FillOrder {page.fillorder}")
     _require_all_segments(page)
 
 
 def palette(page: "TiffPage") -> NDArray[np.uint16]:
-    """(2**bits, 3) uint16 RGB of each index of a palette."""
+    """Return the RGB of each palette index, (2**bits, 3) uint16."""
     colours = np.asarray(page.tags.valueof(320, ()), dtype=np.uint16).reshape(-1)
     if len(colours) != 3 * 2**page.bitspersample:
         raise ValueError(f"ColorMap of {len(colours)} values")
     if 0 < colours.max() < 256:
-        refuse("a ColorMap of 8-bit values")
+        reject("a ColorMap of 8-bit values")
     return colours.reshape(3, -1).T
 
 
@@ -140,24 +140,24 @@ def _require_known_channels(page: "TiffPage") -> None:
     if extra not in known[page.photometric] or channels != CHANNELS[page.photometric] + len(extra):
         kinds = f" and ExtraSamples {', '.join(map(str, extra))}" if extra else ""
         colours = COLOURS[page.photometric]
-        refuse(f"{channels} x {page.bitspersample} bits of {colours} pixels{kinds}")
+        reject(f"{channels} x {page.bitspersample} bits of {colours} pixels{kinds}")
 
 
 def _require_plain_ycbcr(page: "TiffPage") -> None:
-    """Other coefficients and ranges than those of JPEG are passed over by Pillow."""
+    """Check that coefficients and ranges are those of JPEG: Pillow ignores others."""
     for tag, plain in ((529, (0.299, 0.587, 0.114)), (532, (0, 255, 128, 255, 128, 255))):
         rationals = page.tags.valueof(tag)
         if rationals is None:
             continue
         values = [a / b for a, b in zip(rationals[::2], rationals[1::2], strict=True)]
         if not np.allclose(values, plain, atol=1e-3):
-            refuse(f"{'YCbCrCoefficients' if tag == 529 else 'ReferenceBlackWhite'} {values}")
+            reject(f"{'YCbCrCoefficients' if tag == 529 else 'ReferenceBlackWhite'} {values}")
     if page.compression != JPEG and (page.subsampling != (1, 1) or page.bitspersample != 8):
-        refuse(f"{page.bitspersample}-bit sub-sampled YCbCr and no JPEG compression")
+        reject(f"{page.bitspersample}-bit sub-sampled YCbCr and no JPEG compression")
 
 
 def _require_read_by_pillow(page: "TiffPage") -> None:
-    """Of codecs that are left to Pillow, what it reads right."""
+    """Check that Pillow correctly reads a page whose codec is left to it."""
     plain_jpeg = page.bitspersample == 8 and page.samplesperpixel == CHANNELS[page.photometric]
     plain_fax = page.bitspersample * page.samplesperpixel == 1
     plain = plain_jpeg if page.compression == JPEG else plain_fax
@@ -165,15 +165,15 @@ def _require_read_by_pillow(page: "TiffPage") -> None:
     if page.parent.is_bigtiff or odd or not plain:
         offsets = " and 64-bit offsets" if page.parent.is_bigtiff else ""
         channels = f"{page.samplesperpixel} x {page.bitspersample} bits"
-        refuse(f"{channels}{offsets} in {name_of(page.compression)} compression")
+        reject(f"{channels}{offsets} in {name_of(page.compression)} compression")
 
 
 def _require_all_segments(page: "TiffPage") -> None:
-    """Strips and tiles that are not there are read as black, or as whatever lies at byte 0."""
+    """Check that no strip or tile is missing, which would be read as black or as byte 0 onwards."""
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     complete = len(segments) >= math.prod(page.chunked)
     if not complete or not all(offset and count for offset, count in segments):
-        raise ValueError("strips or tiles are missing")
+        raise ValueError("strips or tiles missing")
     if page.compression == UNCOMPRESSED:
         separate = page.planarconfig == SEPARATE_PLANES
         width = page.tilewidth if page.is_tiled else page.imagewidth
@@ -183,28 +183,28 @@ def _require_all_segments(page: "TiffPage") -> None:
         for i, (_, count) in enumerate(segments[: math.prod(page.chunked)]):
             left = rows if page.is_tiled else page.imagelength - i % down * rows
             if count < min(rows, left) * math.ceil(bits / 8):
-                raise ValueError("strips or tiles are too short")
+                raise ValueError("strips or tiles too short")
 
 
 def extra_samples(page: "TiffPage") -> tuple[int, ...]:
-    """ExtraSamples, empty if there is none."""
+    """Return the values of ExtraSamples, empty if there are none."""
     value = page.extrasamples
     return tuple(int(one) for one in (value if isinstance(value, tuple) else (value,)))
 
 
 def extra_is_unknown(page: "TiffPage") -> bool:
-    """Whether there is one more channel than the colours have, and no tag says what it is."""
+    """Return whether there is one more channel than the colours have, of unknown meaning."""
     one_more = page.samplesperpixel == CHANNELS[page.photometric] + 1
     return one_more and extra_samples(page) in ((), (999,))  # 999: Corel Draw
 
 
 def name_of(value: object) -> str:
-    """The name that the TIFF specification has for a value, or the value if it has none."""
+    """Return the name of a value in the TIFF specification, or the value if it has none."""
     return str(getattr(value, "name", value))
 
 
-def refuse(what: str) -> NoReturn:
-    """Raises the error for a layout that is not known to be read right."""
+def reject(what: str) -> NoReturn:
+    """Raise the error for a layout that is not supported."""
     raise UnreadableImage(
-        f"TIFF with {what} is not supported: save it as grey or RGB with 8 or 16 bits a channel"
+        f"TIFF with {what} is not supported: save it as grey or RGB with 8 or 16 bits per channel"
     )

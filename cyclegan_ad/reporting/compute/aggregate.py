@@ -1,4 +1,4 @@
-"""Means and deviations over seeds, cell by cell, beside the figures of the paper."""
+"""Means and standard deviations over seeds for each cell, with the figures of the paper."""
 
 from __future__ import annotations
 
@@ -35,12 +35,7 @@ class Statistic:
 
     @property
     def std(self) -> float | None:
-        """Sample standard deviation (divided by n - 1); None for one value.
-
-        The seeds are a sample of all splits. The paper divided by n: of its 5 runs on brain MRI,
-        PaDiM's ZFN accuracy of 50.41 can only come from 3 of 50.00 and 2 of 51.02, whose
-        deviation is 0.50 divided by n, as printed, and 0.56 divided by n - 1.
-        """
+        """Sample standard deviation (divided by n - 1, the paper by n); None for one value."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
 
@@ -49,16 +44,15 @@ class Entry:
     """One method with one score on one dataset.
 
     Attributes:
-        dataset: name.
-        method: column of Table 2.
-        column: score column.
-        seeds: seeds behind it, ascending.
-        statistics: metric -> values over the seeds; a metric that the protocol lacks is absent.
-        paper: metric -> the paper's figure, where it has one.
-        unlike_paper: what was not as in the paper; empty where it has no figure.
-        margin: how far below the smallest abnormal score the thresholds lie, as a part of it; None
-            under the paper's protocol.
-        margin_is_lost: whether a threshold is 0, of which no part can be taken.
+        dataset: Name of the dataset.
+        method: Column of Table 2.
+        column: Score column.
+        seeds: Seeds of the runs, ascending.
+        statistics: Metric -> values over the seeds, without metrics that the protocol lacks.
+        paper: Metric -> the paper's figure, where it has one.
+        unlike_paper: Differences from the paper's settings; empty where it has no figure.
+        margin: Margin of the thresholds, a fraction; None under the paper's protocol.
+        margin_is_lost: Whether a threshold is 0, so that the margin has no effect.
     """
 
     dataset: str
@@ -72,16 +66,11 @@ class Entry:
     margin_is_lost: bool = False
 
     def difference(self, metric: str) -> float | None:
-        """Our mean minus the paper's, as a fraction.
-
-        None where either is missing, or the paper's is an artefact: the difference from a figure
-        that says nothing about the method says nothing either.
-        """
-        if metric not in self.statistics or metric not in self.paper:
+        """Our mean minus the paper's, a fraction; None if one is missing or an artefact."""
+        ours, paper = self.statistics.get(metric), self.paper.get(metric)
+        if ours is None or paper is None or paper.artefact:
             return None
-        if self.paper[metric].artefact:
-            return None
-        return self.statistics[metric].mean - self.paper[metric].mean_percent / 100
+        return ours.mean - paper.mean_percent / 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +78,12 @@ class Study:
     """All cells.
 
     Attributes:
-        protocol: which thresholds the accuracies belong to.
-        runs: the runs behind them.
-        datasets: in the paper's order.
-        methods: in the paper's order.
-        entries: by dataset, method and score column.
-        without_protocol: runs and columns that the protocol has no accuracies for.
+        protocol: Protocol of the accuracies.
+        runs: All runs.
+        datasets: Names in the paper's order.
+        methods: Methods in the paper's order.
+        entries: Cells by dataset, method and score column.
+        without_protocol: Runs and columns without accuracies of the protocol.
     """
 
     protocol: str
@@ -105,13 +94,13 @@ class Study:
     without_protocol: list[tuple[Run, ScoreColumn]] = field(default_factory=list)
 
     def columns(self, dataset: str) -> list[ScoreColumn]:
-        """Score columns of a dataset, the paper's first."""
+        """Return the score columns of a dataset, the paper's first."""
         found = {column for name, _, column in self.entries if name == dataset}
         return sorted(found, key=score_order)
 
 
 def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
-    """The protocol asked for; else the one that all runs were evaluated with, else the paper's."""
+    """Choose the wanted protocol; without one, that of all runs if they agree, else the paper's."""
     if wanted is not None:
         return wanted
     asked = {str(run.metrics.get("protocol")) for run in runs}
@@ -122,53 +111,11 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
     """Gather the values of all cells.
 
     Args:
-        runs: runs that may stand together, as `choose_consistent` gives them.
-        protocol: ``paper``, ``crossfit`` or ``calibrated``: where the accuracies come from.
-        comparable: those of them that were decided alike; all count under the paper's protocol,
-            which has nothing to decide.
+        runs: Runs of `choose_consistent`.
+        protocol: Protocol of the accuracies: ``paper``, ``crossfit`` or ``calibrated``.
+        comparable: Those of the runs that were decided with the same settings; the paper's
+            protocol has no such settings and takes all runs.
     """
-    cells, missing = _cells(runs, protocol, comparable)
-    entries = {}
-    for (dataset, method, column), members in cells.items():
-        statistics = {}
-        paper = {}
-        for metric in PAPER_METRICS:
-            values = [_value(run, column, metric, protocol) for run in members]
-            known = tuple(value for value in values if value is not None)
-            if len(known) == len(values):
-                statistics[metric] = Statistic(known)
-            figure = paper_figure(dataset, method.in_paper, column.column, metric)
-            if figure is not None:
-                paper[metric] = figure
-        first = members[0]
-        honest = [run.metrics["protocols"].get(protocol, {}).get(column.column) for run in members]
-        entries[dataset, method, column] = Entry(
-            dataset=dataset,
-            method=method,
-            column=column,
-            seeds=tuple(run.seed for run in members),
-            statistics=statistics,
-            paper=paper,
-            unlike_paper=first.unlike_paper if paper else (),
-            margin=None
-            if protocol == "paper"
-            else float(first.metrics["protocols"][protocol][column.column]["margin"]),
-            margin_is_lost=any(row is not None and margin_is_lost(row) for row in honest),
-        )
-    return Study(
-        protocol=protocol,
-        runs=list(runs),
-        datasets=sorted({run.dataset for run in runs}, key=dataset_order),
-        methods=sorted({run.method for run in runs}, key=lambda method: method.order),
-        entries=entries,
-        without_protocol=missing,
-    )
-
-
-def _cells(
-    runs: Sequence[Run], protocol: str, comparable: ComparableRuns
-) -> tuple[dict[tuple[str, Method, ScoreColumn], list[Run]], list[tuple[Run, ScoreColumn]]]:
-    """The runs of each cell, and the runs and columns that the protocol has nothing for."""
     cells: dict[tuple[str, Method, ScoreColumn], list[Run]] = defaultdict(list)
     missing = []
     for run in sorted(runs, key=lambda run: run.seed):
@@ -178,7 +125,41 @@ def _cells(
                 cells[key].append(run)
             elif column.column not in run.metrics["protocols"].get(protocol, {}):
                 missing.append((run, column))
-    return cells, missing
+    return Study(
+        protocol=protocol,
+        runs=list(runs),
+        datasets=sorted({run.dataset for run in runs}, key=dataset_order),
+        methods=sorted({run.method for run in runs}, key=lambda method: method.order),
+        entries={key: _entry(*key, members, protocol) for key, members in cells.items()},
+        without_protocol=missing,
+    )
+
+
+def _entry(
+    dataset: str, method: Method, column: ScoreColumn, runs: list[Run], protocol: str
+) -> Entry:
+    statistics: dict[str, Statistic] = {}
+    paper: dict[str, PaperFigure] = {}
+    for metric in PAPER_METRICS:
+        values = [_value(run, column, metric, protocol) for run in runs]
+        known = tuple(value for value in values if value is not None)
+        if len(known) == len(values):
+            statistics[metric] = Statistic(known)
+        figure = paper_figure(dataset, method.in_paper, column.column, metric)
+        if figure is not None:
+            paper[metric] = figure
+    decided = [run.metrics["protocols"].get(protocol, {}).get(column.column) for run in runs]
+    return Entry(
+        dataset=dataset,
+        method=method,
+        column=column,
+        seeds=tuple(run.seed for run in runs),
+        statistics=statistics,
+        paper=paper,
+        unlike_paper=runs[0].unlike_paper if paper else (),
+        margin=None if protocol == "paper" else float(decided[0]["margin"]),
+        margin_is_lost=any(row is not None and margin_is_lost(row) for row in decided),
+    )
 
 
 def _value(run: Run, column: ScoreColumn, metric: str, protocol: str) -> float | None:
@@ -191,24 +172,17 @@ def _value(run: Run, column: ScoreColumn, metric: str, protocol: str) -> float |
 
 
 def best_of(entries: Sequence[Entry], metric: str) -> set[tuple[Method, ScoreColumn]]:
-    """Find the (method, score column) with the highest mean, as the reader sees it.
-
-    Returns:
-        All that share the highest, rounded to 0.01 percentage points; none if there is but one
-        to choose from.
-    """
+    """Find all (method, score column) whose mean, rounded as shown, is the highest of several."""
     means = {
         (entry.method, entry.column): round(100 * entry.statistics[metric].mean, 2)
         for entry in entries
         if metric in entry.statistics
     }
-    if len(means) < 2:
-        return set()
-    return {key for key, mean in means.items() if mean == max(means.values())}
+    return {key for key, mean in means.items() if len(means) > 1 and mean == max(means.values())}
 
 
 def of_table2(study: Study, dataset: str, method: Method | None = None) -> list[Entry]:
-    """Entries of a dataset that stand in Table 2, of one method or of all."""
+    """Return the entries of a dataset in Table 2, of one method or of all."""
     return [
         entry
         for entry in study.entries.values()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, of_table2
-from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID, FID_SUBSTITUTE, Method, table2_row
+from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID, FID_SUBSTITUTE, Method
 from cyclegan_ad.runs.results import paper_figure
 
 
@@ -16,13 +16,13 @@ class Mean:
     """A figure of the MEAN row.
 
     Attributes:
-        value: fraction in [0, 1].
-        datasets: over which.
-        paper: the paper's, over the same datasets; None where one of them has none.
-        artefact: whether the paper's is flagged.
-        unlike: whether runs behind it were made with other settings than the paper's.
-        substituted: datasets where the substitute stood in for FID and was the better one.
-        one_score: datasets with but one of SSE and FID (or its substitute).
+        value: Fraction in [0, 1].
+        datasets: Datasets averaged over.
+        paper: The paper's, over the same datasets; None where one of them has none.
+        artefact: Whether the paper's is flagged.
+        unlike: Whether a run was made with other settings than the paper's.
+        substituted: Datasets where the substitute for FID was the better score.
+        one_score: Datasets with only one of SSE and FID (or its substitute).
     """
 
     value: float
@@ -38,49 +38,39 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
     """Average the better of SSE and FID over datasets.
 
     Args:
-        study: all cells.
-        method: column of Table 2.
+        study: All cells.
+        method: Column of Table 2.
         metric: ``zfn_accuracy``, ``max_accuracy`` or ``auroc``.
-        datasets: over which; those that the method has no figures for are left away.
+        datasets: Datasets to average over; those without a figure of the method are skipped.
 
     Returns:
-        The mean, or None if it has none of them.
+        The mean, or None if no dataset has a figure.
     """
-    best, paper, substituted, one_score, used = [], [], [], [], []
-    artefact = unlike = False
-    for dataset in datasets:
-        entries = _candidates(of_table2(study, dataset, method), metric)
-        if not entries:
-            continue
-        winner = max(entries, key=lambda entry: entry.statistics[metric].mean)
-        used.append(dataset)
-        best.append(winner.statistics[metric].mean)
-        if winner.column == FID_SUBSTITUTE:
-            substituted.append(dataset)
-        if len(entries) < 2 and method.name not in EMBEDDING_METHODS:
-            one_score.append(dataset)
-        published = _published(dataset, method, metric)
-        paper.append(None if not published else max(published))
-        artefact = artefact or any(
-            figure.artefact for entry in entries for figure in entry.paper.values()
-        )
-        unlike = unlike or any(entry.unlike_paper for entry in entries)
-    if not best:
+    candidates = {name: _candidates(of_table2(study, name, method), metric) for name in datasets}
+    found = {name: entries for name, entries in candidates.items() if entries}
+    if not found:
         return None
+    winners = {
+        name: max(entries, key=lambda entry: entry.statistics[metric].mean)
+        for name, entries in found.items()
+    }
+    used = [entry for entries in found.values() for entry in entries]
+    paper = [_published(name, method, metric) for name in found]
     theirs = [value for value in paper if value is not None]
+    single = () if method.name in EMBEDDING_METHODS else found
     return Mean(
-        value=fmean(best),
-        datasets=tuple(used),
-        paper=fmean(theirs) / 100 if len(theirs) == len(best) else None,
-        artefact=artefact,
-        unlike=unlike,
-        substituted=tuple(substituted),
-        one_score=tuple(one_score),
+        value=fmean(entry.statistics[metric].mean for entry in winners.values()),
+        datasets=tuple(found),
+        paper=fmean(theirs) / 100 if len(theirs) == len(paper) else None,
+        artefact=any(figure.artefact for entry in used for figure in entry.paper.values()),
+        unlike=any(entry.unlike_paper for entry in used),
+        substituted=tuple(n for n, entry in winners.items() if entry.column == FID_SUBSTITUTE),
+        one_score=tuple(name for name in single if len(found[name]) < 2),
     )
 
 
 def common_datasets(study: Study) -> list[str]:
-    """Datasets that every method has figures for in Table 2."""
+    """List the datasets that every method has figures for in Table 2."""
     return [
         dataset
         for dataset in study.datasets
@@ -89,19 +79,13 @@ def common_datasets(study: Study) -> list[str]:
 
 
 def _candidates(entries: list[Entry], metric: str) -> list[Entry]:
-    """SSE and FID; the substitute counts only where there is no FID."""
-    known = {
-        row: entry
-        for entry in entries
-        if metric in entry.statistics
-        and (row := table2_row(entry.column, entry.method.name)) is not None
-    }
-    if FID in known:
-        known.pop(FID_SUBSTITUTE, None)
-    return list(known.values())
+    """Take SSE and FID; the substitute only where there is no FID."""
+    known = [entry for entry in entries if metric in entry.statistics]
+    has_fid = any(entry.column == FID for entry in known)
+    return [entry for entry in known if not (has_fid and entry.column == FID_SUBSTITUTE)]
 
 
-def _published(dataset: str, method: Method, metric: str) -> list[float]:
-    """The paper's SSE and FID, in percent, also where our runs lack one of them."""
+def _published(dataset: str, method: Method, metric: str) -> float | None:
+    """Take the better of the paper's SSE and FID, in percent, even if our runs lack one."""
     figures = [paper_figure(dataset, method.in_paper, score, metric) for score in ("sse", "fid")]
-    return [figure.mean_percent for figure in figures if figure is not None]
+    return max((figure.mean_percent for figure in figures if figure is not None), default=None)

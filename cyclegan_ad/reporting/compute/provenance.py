@@ -1,12 +1,12 @@
-"""Where the figures come from: the runs, their settings, versions and times."""
+"""Origin of the figures: the runs, their settings, versions and times."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cyclegan_ad.display.terminal import duration
-from cyclegan_ad.reporting.labels import NOTHING, Method, dataset_order, dataset_title
+from cyclegan_ad.reporting.labels import NOTHING, Method, dataset_title
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.text import as_typed, printable
 
@@ -15,8 +15,7 @@ _COMMIT_LETTERS = 12
 
 def origins(runs: Sequence[Run]) -> list[dict[str, object]]:
     """Describe the runs, with commits and versions, in order of dataset, method and seed."""
-    ordered = sorted(runs, key=lambda run: (dataset_order(run.dataset), run.method.order, run.seed))
-    return [_origin(run) for run in ordered]
+    return [_origin(run) for run in sorted(runs, key=lambda run: run.order)]
 
 
 def _origin(run: Run) -> dict[str, object]:
@@ -30,10 +29,10 @@ def _origin(run: Run) -> dict[str, object]:
         "epochs": int(metrics["epochs"]),
         "trained": duration(seconds) if isinstance(seconds, int | float) else NOTHING,
         "images": f"{metrics['test_normal']} + {metrics['test_abnormal']}",
-        "commit": _short_commit(made.get("commit")),
-        "evaluated": _short_commit(_mapping(metrics.get("evaluated_with")).get("commit")),
-        "version": _text(made.get("cyclegan_ad")),
-        "torch": _text(_mapping(made.get("packages")).get("torch")),
+        "commit": _commit(made),
+        "evaluated": _commit(_evaluated_with(run)),
+        "version": _version(made),
+        "torch": _torch(made),
         "machine": printable(machine) if made else NOTHING,
     }
 
@@ -42,30 +41,27 @@ def settings_of_methods(runs: Sequence[Run]) -> list[dict[str, object]]:
     """List the training settings of each method.
 
     Returns:
-        Of each the title, ``method``; (name, value) of what all its datasets share, ``shared``; and
-        of other settings (name, (dataset, value) of each), ``differing``.
+        For each method its title, ``method``; (name, value) of the settings that all its datasets
+        share, ``shared``; and of the others (name, (dataset, value) of each), ``differing``.
     """
-    cells: dict[Any, dict[str, dict[str, str]]] = {}
-    for run in runs:
-        values = {
-            name: printable(as_typed(value))
-            for name, value in run.config.training().items()
-            if name not in ("seed", "dataset.name")
-        }
-        cells.setdefault(run.method, {}).setdefault(run.dataset, values)
-    found = []
-    for method in sorted(cells, key=lambda method: method.order):
-        datasets = sorted(cells[method], key=dataset_order)
-        names = sorted({name for values in cells[method].values() for name in values})
+    methods: dict[Method, dict[str, dict[str, str]]] = {}
+    for run in sorted(runs, key=lambda run: (run.method.order, run.order)):
+        by_dataset = methods.setdefault(run.method, {})
+        if run.dataset not in by_dataset:
+            by_dataset[run.dataset] = {
+                name: printable(as_typed(value))
+                for name, value in run.config.training().items()
+                if name not in ("seed", "dataset.name")
+            }
+    found: list[dict[str, object]] = []
+    for method, by_dataset in methods.items():
         shared, differing = [], []
-        for name in names:
-            each = [(dataset, cells[method][dataset].get(name, "null")) for dataset in datasets]
+        for name in sorted({name for values in by_dataset.values() for name in values}):
+            each = [(dataset_title(d), v.get(name, "null")) for d, v in by_dataset.items()]
             if len({value for _, value in each}) == 1:
                 shared.append((name, each[0][1]))
             else:
-                differing.append(
-                    (name, [(dataset_title(dataset), value) for dataset, value in each])
-                )
+                differing.append((name, each))
         found.append({"method": method.title, "shared": shared, "differing": differing})
     return found
 
@@ -78,37 +74,24 @@ def mixed_versions(runs: Sequence[Run]) -> list[str]:
         (seed 1)``, in the order of the table.
     """
     cells: dict[tuple[str, Method], list[Run]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
+    for run in sorted(runs, key=lambda run: run.order):
         cells.setdefault((run.dataset, run.method), []).append(run)
     found = []
-    for (dataset, method), members in sorted(
-        cells.items(), key=lambda item: (dataset_order(item[0][0]), item[0][1].order)
-    ):
+    for (dataset, method), members in cells.items():
         several = []
-        for verb, made in (
-            ("trained", [run.environment for run in members]),
-            ("evaluated", [_mapping(run.metrics.get("evaluated_with")) for run in members]),
-        ):
-            for what, values in _versions(made).items():
+        for verb, made_with in (("trained", _trained_with), ("evaluated", _evaluated_with)):
+            for what, version in _VERSIONS.items():
                 seeds: dict[str, list[str]] = {}
-                for run, value in zip(members, values, strict=True):
-                    seeds.setdefault(value, []).append(str(run.seed))
+                for run in members:
+                    seeds.setdefault(version(made_with(run)), []).append(str(run.seed))
                 if len(seeds) > 1:
-                    several.append(f"{verb} {what} {_listed(seeds)}")
+                    several.append(f"{verb} {what} {_list_seeds(seeds)}")
         if several:
             found.append(f"{dataset_title(dataset)}, {method.title}: {'; '.join(several)}")
     return found
 
 
-def _versions(made: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    return {
-        "at commit": [_short_commit(row.get("commit")) for row in made],
-        "by cyclegan_ad": [_text(row.get("cyclegan_ad")) for row in made],
-        "with torch": [_text(_mapping(row.get("packages")).get("torch")) for row in made],
-    }
-
-
-def _listed(seeds: Mapping[str, Sequence[str]]) -> str:
+def _list_seeds(seeds: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(
         f"{'not recorded' if value == NOTHING else value} "
         f"({'seed' if len(those) == 1 else 'seeds'} {', '.join(those)})"
@@ -116,12 +99,33 @@ def _listed(seeds: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _short_commit(commit: object) -> str:
+def _trained_with(run: Run) -> Mapping[str, Any]:
+    return run.environment
+
+
+def _evaluated_with(run: Run) -> Mapping[str, Any]:
+    return _mapping(run.metrics.get("evaluated_with"))
+
+
+def _commit(made: Mapping[str, Any]) -> str:
     """Shorten a commit, keeping the mark of uncommitted changes; ``-`` if there is none."""
-    if not isinstance(commit, str):
-        return NOTHING
-    base, plus, changes = commit.partition("+")
-    return printable(base[:_COMMIT_LETTERS] + plus + changes)
+    base, plus, changes = _text(made.get("commit")).partition("+")
+    return base[:_COMMIT_LETTERS] + plus + changes
+
+
+def _version(made: Mapping[str, Any]) -> str:
+    return _text(made.get("cyclegan_ad"))
+
+
+def _torch(made: Mapping[str, Any]) -> str:
+    return _text(_mapping(made.get("packages")).get("torch"))
+
+
+_VERSIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "at commit": _commit,
+    "by cyclegan_ad": _version,
+    "with torch": _torch,
+}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

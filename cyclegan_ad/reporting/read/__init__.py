@@ -1,1 +1,1 @@
-"""Finds runs and reads them."""
+"""Find and read runs."""

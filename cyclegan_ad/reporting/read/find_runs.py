@@ -1,4 +1,4 @@
-"""Finds the run directories below a folder and reads them."""
+"""Find the run directories below a folder and read them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SEED_FOLDER = re.compile(r"seed\d+")
 
 
 def find_runs(root: Path) -> tuple[list[Path], list[LeftOut]]:
-    """Find run directories at any depth, in order of path; hidden folders are passed over.
+    """Find run directories at any depth, in order of path, without hidden folders.
 
     Args:
-        root: folder to look in; may be a run directory itself.
+        root: Folder to search; may be a run directory itself.
 
     Returns:
         The directories, and the folders that cannot be read.
@@ -36,7 +36,7 @@ def find_runs(root: Path) -> tuple[list[Path], list[LeftOut]]:
     for folder, names, files in os.walk(root, followlinks=True, onerror=note):
         real = os.path.realpath(folder)
         here = Path(folder)
-        if real in seen:  # a link to what was seen already, or in a circle
+        if real in seen:  # a symbolic link to a folder seen before
             names.clear()
         elif _MARKS & set(files) or _SEED_FOLDER.fullmatch(here.name):
             found.append(here)
@@ -47,7 +47,7 @@ def find_runs(root: Path) -> tuple[list[Path], list[LeftOut]]:
 
 
 def show_path(path: Path, root: Path) -> str:
-    """Write a path relative to the folder of runs, fit to print."""
+    """Write a path relative to the folder of runs, in printable characters."""
     relative = os.path.relpath(path, root)
     return printable(Path(path).name if relative == "." else Path(relative).as_posix())
 
@@ -56,21 +56,21 @@ def collect(root: Path) -> tuple[list[Run], list[LeftOut]]:
     """Read every run directory below a folder.
 
     Args:
-        root: folder of the runs.
+        root: Folder of the runs.
 
     Returns:
         The finished runs, and what was left out.
 
     Raises:
-        UserError: if there is no such folder, or no run directory below it.
+        UserError: If there is no such folder, or no run directory below it.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder; give the one that holds the runs as runs=PATH")
+        raise UserError(f"invalid runs={root}: expected an existing folder; set runs=PATH")
     found, left_out = find_runs(root)
     if not found:
         raise UserError(
-            f"{root} holds no run directories; make some with `python -m cyclegan_ad.train`, or "
-            "give another folder as runs=PATH"
+            f"{root} holds no run directories; train with `python -m cyclegan_ad.train`, or set "
+            "another folder with runs=PATH"
         )
     runs, others = read_runs((path, show_path(path, root)) for path in found)
     return runs, left_out + others
@@ -80,7 +80,7 @@ def read_runs(places: Iterable[tuple[Path, str]]) -> tuple[list[Run], list[LeftO
     """Read run directories.
 
     Args:
-        places: each directory, and how to call it.
+        places: Each directory with its name in the report.
 
     Returns:
         The finished runs, and what was left out.

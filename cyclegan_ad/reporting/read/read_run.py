@@ -1,4 +1,4 @@
-"""Reads a finished run from disk, and refuses one that cannot be trusted."""
+"""Read a finished run from disk and check that its files agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.reference.differences import differences_from_paper
-from cyclegan_ad.reporting.labels import Method, other_backbone
+from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import Settings
@@ -24,11 +24,11 @@ from cyclegan_ad.text import counted, shown_name
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What is not in the tables, and why.
+    """Something left out of the tables.
 
     Attributes:
-        what: a run directory, relative to the folder of runs, or a score column of one.
-        reason: one line.
+        what: A run directory, relative to the folder of runs, or a score column of one.
+        reason: One line with the reason and, if there is one, the remedy.
     """
 
     what: str
@@ -40,17 +40,17 @@ class Run:
     """A finished run as read from disk, N test images.
 
     Attributes:
-        path: its directory.
-        shown: the same, relative to the folder of runs, fit to print.
-        metrics: ``metrics.json``, as far as it follows from the scores.
-        config: ``config.yaml``.
-        environment: ``environment.json``; empty if it cannot be read.
+        path: Directory of the run.
+        shown: Printable path relative to the folder of runs.
+        metrics: Content of ``metrics.json`` that the scores confirm.
+        config: Content of ``config.yaml``.
+        environment: Content of ``environment.json``; empty if it cannot be read.
         image_paths: N paths, in the order of ``scores.csv``.
         labels: (N,) int, 0 normal, 1 abnormal.
-        scores: column -> (N,) float64, raw units.
-        unlike_paper: what was not as in the paper.
-        test_set: fingerprint of the test images: paths, contents and labels.
-        images: fingerprint of all images of the dataset.
+        scores: Column -> (N,) float64, raw units.
+        unlike_paper: Differences from the paper's settings and images.
+        test_set: Fingerprint of the test images: paths, contents and labels.
+        images: Fingerprint of all images of the dataset.
     """
 
     path: Path
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def method(self) -> Method:
-        """The column of Table 2 that it belongs to."""
+        """Column of Table 2 that the run belongs to."""
         row = self.metrics
         return Method(
             run=str(row["run"]),
@@ -86,27 +86,32 @@ class Run:
             backbone=other_backbone(self.config),
         )
 
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sort key: dataset and method in the paper's order, then seed."""
+        return dataset_order(self.dataset), self.method.order, self.seed
+
 
 def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
     """Read a run and check that its files belong together.
 
     Args:
-        path: the run directory.
-        shown: how to call it.
+        path: Directory of the run.
+        shown: Name of the run in the report.
 
     Returns:
-        The run with the score columns that can be trusted, and the others.
+        The run with the score columns that its files support, and the columns left out.
 
     Raises:
-        UserError: if the run is not finished, damaged, of another version, or its files disagree.
+        UserError: If the run is unfinished, damaged or of another version, or its files disagree.
     """
     directory = RunDirectory(path)
     config = directory.read_config()
     training = directory.read_training()
     if not training["finished"]:
         raise UserError(
-            f"not finished: {counted(training['epochs'], 'epoch is', 'epochs are')} trained; the "
-            "train command that started it resumes it"
+            f"not finished: {counted(training['epochs'], 'epoch')} trained; repeat its train "
+            "command to resume it"
         )
     stored = read_stored(directory, config)
     rows = stored.rows
@@ -117,11 +122,10 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
     left_out += [
         LeftOut(
             f"{shown}, score {shown_name(name)}",
-            "stands in scores.csv alone; evaluate the run again with this score",
+            "is only in scores.csv; evaluate the run again with this score",
         )
         for name in stored.unused
     ]
-    tested = [row for row in stored.split if row.subset == "test"]
     run = Run(
         path=path,
         shown=shown,
@@ -137,7 +141,7 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
             for name in stored.metrics["scores"]
         },
         unlike_paper=differences_from_paper(config, stored.split),
-        test_set=_fingerprint(row[:3] for row in tested),
+        test_set=_fingerprint(row[:3] for row in stored.split if row.subset == "test"),
         images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
     )
     return run, left_out

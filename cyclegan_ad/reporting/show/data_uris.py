@@ -1,34 +1,34 @@
-"""Pictures for the page, as data URIs: examples, anomaly maps, score distributions."""
+"""Pictures of the page as data URIs: examples, anomaly maps, score distributions."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TILE_PX = 160
 
-# The brightest 0.2% of the pixels share the top colour, or one bright pixel would darken all maps.
-_MAP_SCALE_PERCENTILE = 99.8
-
 
 def image_uri(pixels: NDArray[np.uint8], largest_px: int = TILE_PX) -> str:
-    """Turn an image into a data URI, made smaller if need be.
+    """Encode an image as a data URI, reduced in size if necessary.
 
     Args:
         pixels: (H, W, C) uint8, C = 1 or 3.
-        largest_px: longest side shown.
+        largest_px: Longest side of the result in pixels.
 
     Raises:
-        ValueError: if the shape or type is another.
+        ValueError: If the shape or type is another.
     """
     from PIL import Image
 
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
-        raise ValueError(f"an image must be (H, W, 1 or 3) uint8, not {pixels.shape}")
+        raise ValueError(f"invalid image of shape {pixels.shape}: expected (H, W, 1 or 3) uint8")
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     picture.thumbnail((largest_px, largest_px))
     buffer = io.BytesIO()
@@ -36,41 +36,23 @@ def image_uri(pixels: NDArray[np.uint8], largest_px: int = TILE_PX) -> str:
     return _uri("jpeg", buffer.getvalue())
 
 
-def map_scale(maps: NDArray[np.float32]) -> float:
-    """The squared difference that gets the brightest colour, one for all maps that are compared."""
-    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) if maps.size else 0.0
-    return scale if scale > 0 else 1.0
-
-
-def map_uri(anomaly_map: NDArray[np.float32], scale: float, largest_px: int = TILE_PX) -> str:
-    """Turn an anomaly map into a coloured data URI.
+def map_uri(anomaly_map: NDArray[np.float32], scale: float) -> str:
+    """Encode an anomaly map as a coloured data URI.
 
     Args:
         anomaly_map: (H, W) float32 >= 0.
-        scale: as `map_scale` gives it.
-        largest_px: longest side shown.
+        scale: Value of the brightest colour, see `map_scale`.
     """
     from matplotlib import colormaps
 
     colours = colormaps["inferno"](np.clip(anomaly_map / scale, 0, 1), bytes=True)
-    return image_uri(np.ascontiguousarray(colours[:, :, :3]), largest_px)
+    return image_uri(np.ascontiguousarray(colours[:, :, :3]))
 
 
-def histogram_uri(
-    scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, float], name: str
-) -> str:
-    """Draw the scores of both classes with the thresholds (Figure 4) as a data URI.
-
-    Args:
-        scores: (N,) float, raw units.
-        labels: (N,) int, 0 normal, 1 abnormal.
-        thresholds: name -> value.
-        name: what is on the axis.
-    """
-    from cyclegan_ad.display.histogram import score_figure
-
+def figure_uri(figure: Figure) -> str:
+    """Encode a matplotlib figure as a data URI."""
     buffer = io.BytesIO()
-    score_figure(scores, labels, thresholds, name).savefig(buffer, format="png")
+    figure.savefig(buffer, format="png")
     return _uri("png", buffer.getvalue())
 
 

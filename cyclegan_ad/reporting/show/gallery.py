@@ -1,4 +1,4 @@
-"""What the page shows of single images: Figure 3, Figure 4, and the critical images of each run."""
+"""Single images on the page: Figure 3, Figure 4, and the critical images of each run."""
 
 from __future__ import annotations
 
@@ -7,52 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from cyclegan_ad.display.drawing import CLASS_NAMES
+from cyclegan_ad.display.drawing import CLASS_NAMES, map_scale
+from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.terminal import percent
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
-from cyclegan_ad.reporting.labels import (
-    dataset_order,
-    dataset_title,
-    percent,
-    score_order,
-    signed,
-    table2_row,
-)
+from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
-from cyclegan_ad.reporting.show.data_uris import (
-    histogram_uri,
-    image_uri,
-    map_scale,
-    map_uri,
-)
-from cyclegan_ad.runs.examples import (
-    CRITICAL_IMAGES,
-    FIGURE_IMAGES,
-    SavedExamples,
-    read_examples,
-)
+from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
+from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, SavedExamples, read_examples
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
 
 _THUMBNAIL_PX = 96
 
-
-# What the template of the page takes, by the names it has there.
+# Values for the template of the page, by their names there.
 Shown = dict[str, Any]
 
 
 def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list[LeftOut]]:
-    """Prepare the pictures of all runs, as data URIs.
+    """Prepare the pictures of all runs as data URIs.
 
     Returns:
         Figures 3 and 4 for each dataset and method, from its run with the lowest seed; the critical
-        images of each run, under the scores of Table 2; and the runs without readable examples.
+        images of each run by the scores of Table 2; and the runs without readable examples.
     """
     shown: dict[tuple[str, object], Shown] = {}
     critical: list[Shown] = []
     left_out: list[LeftOut] = []
-    ordered = sorted(runs, key=lambda run: (dataset_order(run.dataset), run.method.order, run.seed))
-    for run in ordered:
+    for run in sorted(runs, key=lambda run: run.order):
         examples: SavedExamples | None = None
         try:
             examples = read_examples(run.path, run.metrics)
@@ -83,7 +66,7 @@ def _named(run: Run) -> Shown:
 
 
 def _tiles(examples: SavedExamples) -> list[Shown]:
-    """Examples spread over the test set, the normal ones first; maps share one scale."""
+    """Show examples spread over the test set, normal ones first; maps share one scale."""
     spread = np.flatnonzero(~examples.critical)
     chosen = [
         int(i) for label in (0, 1) for i in spread[examples.labels[spread] == label][:FIGURE_IMAGES]
@@ -107,14 +90,14 @@ def _distribution(run: Run, column: ScoreColumn) -> Shown:
     thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
     return {
         "score": column.title,
-        "uri": histogram_uri(run.scores[column], run.labels, thresholds, column.column),
+        "uri": figure_uri(score_figure(run.scores[column], run.labels, thresholds, column.column)),
         "alt": f"Histograms of the {column.title} of normal and abnormal test images; "
         f"ZFN threshold {row['zfn_threshold']:.6g}, ACC {row['max_accuracy_threshold']:.6g}",
     }
 
 
 def _critical(run: Run, column: ScoreColumn, examples: SavedExamples | None) -> Shown:
-    """The images that the result of a run hangs on under one score."""
+    """Show the images that the ZFN accuracy of a run depends on under one score."""
     scores, row = run.scores[column], run.metrics["scores"][column.column]
     saved = {} if examples is None else {path: i for i, path in enumerate(examples.paths)}
     images = []

@@ -1,4 +1,4 @@
-"""The web page: one file that needs no network and no scripts."""
+"""Render the web page: one file without scripts that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cyclegan_ad.text import counted
 
 
 def render_page(**contents: object) -> str:
-    """Fill in the template; text from outside is escaped.
+    """Fill in the template; all text is escaped.
 
     Args:
-        contents: All that the page shows, by the names it has in ``page.html``.
+        contents: Values of the names in ``page.html``.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -36,10 +36,9 @@ def render_page(**contents: object) -> str:
             "substitute": SUBSTITUTE_MARK,
             "unlike": UNLIKE,
         },
-        by_dataset=lambda rows: [
-            (k, list(v)) for k, v in groupby(rows, key=lambda r: r["dataset"])
+        grouped=lambda rows, key: [
+            (name, list(members)) for name, members in groupby(rows, key=lambda row: row[key])
         ],
-        by_run=lambda rows: [(k, list(v)) for k, v in groupby(rows, key=lambda r: r["run"])],
         counted=counted,
         dataset_title=dataset_title,
     )

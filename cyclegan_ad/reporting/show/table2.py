@@ -1,6 +1,6 @@
-"""Lays out Table 2, and the table of extensions, as the paper does: datasets down, methods across.
+"""Lay out Table 2 and the extension scores as in the paper: datasets down, methods across.
 
-What a cell holds is text, ready for a page, for Markdown and for LaTeX.
+Cells hold text, ready for the page, Markdown, LaTeX and the terminal.
 """
 
 from __future__ import annotations
@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, best_of
 from cyclegan_ad.reporting.compute.means import Mean, common_datasets, mean_of_best
 from cyclegan_ad.reporting.labels import (
     FID_SUBSTITUTE,
-    NOTHING,
     TABLE2_ROWS,
     Method,
     dataset_title,
     mean_and_std,
-    percent,
     score_order,
     signed,
     table2_row,
@@ -32,12 +31,12 @@ class Cell:
     """One metric of one method.
 
     Attributes:
-        ours: mean and, for two seeds or more, deviation, in percent.
-        best: whether it is the highest of its dataset and metric.
-        paper: the paper's, in percent; empty where it has none.
-        flagged: whether the paper's comes from the error in its code.
-        unlike: whether ours was made with other settings than the paper's.
-        difference: ours minus the paper's in percentage points, with sign.
+        ours: Mean and, for two seeds or more, standard deviation, in percent.
+        best: Whether it is the highest of its dataset and metric.
+        paper: The paper's figure in percent; empty where it has none.
+        flagged: Whether the paper's figure comes from the error in its code.
+        unlike: Whether ours was made with other settings than the paper's.
+        difference: Ours minus the paper's in percentage points, with sign.
     """
 
     ours: str
@@ -54,11 +53,11 @@ class Block:
 
     Attributes:
         cells: ZFN accuracy, best accuracy, AUROC.
-        behind: how many seeds, or in a MEAN row how many datasets, stand behind them.
-        embedding: whether the score is a distance of embeddings.
+        behind: Number of seeds or, in a MEAN row, of datasets averaged over.
+        embedding: Whether the score is a distance of embeddings.
     """
 
-    cells: tuple[Cell, Cell, Cell]
+    cells: tuple[Cell, ...]
     behind: str
     embedding: bool = False
 
@@ -68,11 +67,11 @@ class Row:
     """A row: a dataset and a score, or a mean.
 
     Attributes:
-        dataset: title.
-        score: title.
-        blocks: one a method; None where there is nothing.
-        substitute: whether the score stands in for FID.
-        mean: whether it is a MEAN row.
+        dataset: Title of the dataset.
+        score: Title of the score.
+        blocks: One a method; None without a result.
+        substitute: Whether the score replaces FID.
+        mean: Whether it is a MEAN row.
     """
 
     dataset: str
@@ -84,7 +83,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table2:
-    """A table with the methods side by side."""
+    """A table with the methods side by side, and the means in it."""
 
     methods: tuple[Method, ...]
     rows: tuple[Row, ...]
@@ -92,7 +91,7 @@ class Table2:
 
 
 def lay_out_table2(study: Study) -> Table2:
-    """Lay out the paper's table: SSE and FID, or a method's one distance in the row of SSE."""
+    """Lay out the paper's table: SSE and FID; an embedding distance is in the row of SSE."""
     rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
     means: list[Mean] = []
     own = {
@@ -110,7 +109,7 @@ def lay_out_table2(study: Study) -> Table2:
 
 
 def lay_out_extensions(study: Study) -> Table2 | None:
-    """Lay out every score of the methods that have an extension; None if none has any."""
+    """Lay out all scores of the methods that have an extension score; None if there are none."""
     extended = [
         method
         for method in study.methods
@@ -124,7 +123,7 @@ def lay_out_extensions(study: Study) -> Table2 | None:
 
 
 def lay_out_seeds(study: Study) -> Table2 | None:
-    """Lay out every score that several seeds have; None if none has."""
+    """Lay out the scores that have several seeds; None if there are none."""
     several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
     if not several:
         return None
@@ -147,23 +146,16 @@ def _rows(
         here = {
             (row_of(entry.column, entry.method.name), entry.method): entry
             for entry in study.entries.values()
-            if entry.dataset == dataset
-            and entry.method in methods
-            and row_of(entry.column, entry.method.name) is not None
+            if entry.dataset == dataset and entry.method in methods
         }
-        best = {metric: best_of(list(here.values()), metric) for metric in PAPER_METRICS}
+        shown = [entry for (row, _), entry in here.items() if row is not None]
+        best = {metric: best_of(shown, metric) for metric in PAPER_METRICS}
         for name in names:
-            if not any(key[0] == name for key in here):
-                continue
             entries = [here.get((name, method)) for method in methods]
-            rows.append(
-                Row(
-                    dataset=dataset_title(dataset),
-                    score=name.title,
-                    blocks=tuple(None if e is None else _block(e, best, paper) for e in entries),
-                    substitute=name == FID_SUBSTITUTE and paper,
-                )
-            )
+            if any(entries):
+                blocks = tuple(None if e is None else _block(e, best, paper) for e in entries)
+                substitute = name == FID_SUBSTITUTE and paper
+                rows.append(Row(dataset_title(dataset), name.title, blocks, substitute))
     return rows
 
 
@@ -185,7 +177,7 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
             )
         )
     return Block(
-        (cells[0], cells[1], cells[2]),
+        tuple(cells),
         behind=counted(len(entry.seeds), "seed"),
         embedding=paper and entry.column.name == EMBEDDING,
     )
@@ -194,33 +186,25 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
 def _mean_row(
     study: Study, which: str, datasets: Sequence[str], compared: bool, means: list[Mean]
 ) -> Row:
-    found = {
-        method: [mean_of_best(study, method, metric, datasets) for metric in PAPER_METRICS]
-        for method in study.methods
-    }
-    blocks: list[Block | None] = []
-    highest = []
-    for i in range(len(PAPER_METRICS)):
-        column = [row[i] for row in found.values()]
+    columns = []
+    for metric in PAPER_METRICS:
+        column = [mean_of_best(study, method, metric, datasets) for method in study.methods]
         values = [round(100 * mean.value, 2) for mean in column if mean is not None]
-        highest.append(max(values) if compared and len(values) > 1 else None)
-    for method in study.methods:
-        row = found[method]
-        known = [mean for mean in row if mean is not None]
-        if not known:
-            blocks.append(None)
-            continue
+        highest = max(values) if compared and len(values) > 1 else None
+        columns.append([(mean, _mean_cell(mean, highest)) for mean in column])
+    blocks: list[Block | None] = []
+    for of_method in zip(*columns, strict=True):
+        known = [mean for mean, _ in of_method if mean is not None]
         means += known
-        cells = [
-            _mean_cell(mean, top) if mean is not None else Cell(NOTHING)
-            for mean, top in zip(row, highest, strict=True)
-        ]
-        behind = counted(len(known[0].datasets), "dataset")
-        blocks.append(Block((cells[0], cells[1], cells[2]), behind))
+        cells = tuple(cell for _, cell in of_method)
+        behind = counted(len(known[0].datasets), "dataset") if known else ""
+        blocks.append(Block(cells, behind) if known else None)
     return Row(f"MEAN{which}", "better of SSE and FID", tuple(blocks), mean=True)
 
 
-def _mean_cell(mean: Mean, highest: float | None) -> Cell:
+def _mean_cell(mean: Mean | None, highest: float | None) -> Cell:
+    if mean is None:
+        return Cell(NOTHING)
     return Cell(
         ours=percent(mean.value),
         best=round(100 * mean.value, 2) == highest,

@@ -1,4 +1,4 @@
-"""Table 2 on the terminal: a row a method and score, within 80 columns."""
+"""Print Table 2 in the terminal: a row a method and score, within 80 columns."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def print_study(
     console: Console | None = None,
     title: str = "Table 2",
 ) -> None:
-    """Print Table 2 or one like it, its notes and what was left out.
+    """Print a table, its notes and what was left out.
 
     Args:
-        table: as `lay_out_table2` gives it.
-        notes: below the table.
-        left_out: named below the notes, with the reason.
-        console: where to; standard output by default, taken as 80 columns wide if piped.
-        title: what the table is called.
+        table: Table of `lay_out_table2` or `lay_out_seeds`.
+        notes: Texts below the table.
+        left_out: Runs and columns left out, listed below the notes.
+        console: Destination; standard output by default.
+        title: Title of the table.
     """
     console = console or standard_output()
     ascii_only = says_ascii_only(console)
@@ -47,7 +47,7 @@ def print_study(
 
 
 def print_left_out(left_out: Sequence[LeftOut], console: Console | None = None) -> None:
-    """Print what was left out and why, if anything was."""
+    """Print what was left out with the reasons; nothing for an empty list."""
     if not left_out:
         return
     console = console or standard_output()

@@ -1,19 +1,18 @@
-"""The tables of the report as text, for Markdown and LaTeX."""
+"""Tables of the report as text, for the page, Markdown and LaTeX."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
-from cyclegan_ad.reporting.compute.honest_protocols import Honest
+from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
 from cyclegan_ad.reporting.labels import (
     METRIC_TITLES,
-    NOTHING,
-    Method,
     dataset_title,
     mean_and_std,
-    percent,
     probability,
     signed,
 )
@@ -21,18 +20,17 @@ from cyclegan_ad.reporting.show.notes import (
     EMBEDDING_MARK,
     EXTENSION_NOTES,
     FLAG,
-    HONEST_NOTES,
+    HELD_OUT_NOTES,
     SIGNIFICANCE_NOTES,
     SUBSTITUTE_MARK,
     UNLIKE,
 )
 from cyclegan_ad.reporting.show.table2 import Cell, Table2
-from cyclegan_ad.scoring.names import ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of a cell, and whether it is in bold."""
+    """Text of a cell, and whether it is bold."""
 
     text: str
     bold: bool = False
@@ -43,13 +41,13 @@ class TextTable:
     """A table to be written in several formats.
 
     Attributes:
-        name: of the file, without its ending.
-        title: above the table.
-        groups: (heading, number of columns) above the header; empty for none.
-        header: one a column.
-        rows: as many texts as columns.
-        notes: below the table.
-        text_columns: how many columns, from the left, hold words; the others hold numbers.
+        name: Name of the file, without its ending.
+        title: Text above the table.
+        groups: (heading, number of columns) above the header; may be empty.
+        header: Names of the columns.
+        rows: One text a column.
+        notes: Texts below the table.
+        text_columns: Number of columns, from the left, that hold words; the others hold numbers.
     """
 
     name: str
@@ -62,74 +60,63 @@ class TextTable:
 
 
 def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> TextTable:
-    """Lay out a table with the methods side by side; the paper's figures in rows of their own."""
-    groups = [("", 3)] + [(method.title, len(METRIC_TITLES) + 1) for method in table.methods]
+    """Lay out methods side by side, with the paper's figures and the differences as rows."""
+    width = len(METRIC_TITLES) + 1
+    groups = [("", 3)] + [(method.title, width) for method in table.methods]
     header = ["Dataset", "Score", ""]
     header += [*METRIC_TITLES.values(), "Behind"] * len(table.methods)
     rows = []
     for row in table.rows:
         mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
-        cells = [None if block is None else block.cells for block in row.blocks]
         line = [Text(row.dataset), Text(row.score + mark), Text("ours")]
         for block in row.blocks:
             if block is None:
-                line += [Text(NOTHING)] * (len(METRIC_TITLES) + 1)
+                line += [Text(NOTHING)] * width
                 continue
             added = f" ({EMBEDDING_MARK})" if block.embedding else ""
             line += [Text(cell.ours + added, cell.best) for cell in block.cells]
             line.append(Text(block.behind))
         rows.append(tuple(line))
-        if any(cell.paper for block in cells if block is not None for cell in block):
-            rows.append(_second_line("paper", cells))
-        if any(cell.difference for block in cells if block is not None for cell in block):
-            rows.append(_second_line("difference", cells))
+        for what, text_of in (("paper", marked), ("difference", attrgetter("difference"))):
+            texts = ["", "", what]
+            for block in row.blocks:
+                texts += [""] * width if block is None else [*map(text_of, block.cells), ""]
+            if any(texts[3:]):
+                rows.append(tuple(map(Text, texts)))
     return TextTable(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
 
 
-def _second_line(what: str, blocks: list[tuple[Cell, Cell, Cell] | None]) -> tuple[Text, ...]:
-    line = [Text(""), Text(""), Text(what)]
-    for block in blocks:
-        for cell in block or (Cell(""), Cell(""), Cell("")):
-            line.append(Text(marked(cell) if what == "paper" else cell.difference))
-        line.append(Text(""))
-    return tuple(line)
-
-
 def marked(cell: Cell) -> str:
-    """The paper's figure with its marks; empty where there is none."""
+    """Return the paper's figure with its marks; empty where there is none."""
     if not cell.paper:
         return ""
     return cell.paper + (FLAG if cell.flagged else "") + (UNLIKE if cell.unlike else "")
 
 
-def honest_text(rows: Sequence[Honest]) -> TextTable:
-    """Lay out the honest protocols, a row a method and score."""
+def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
+    """Lay out the decisions at held-out thresholds, a row a method and score."""
     header = (
         *("Protocol", "Dataset", "Method", "Score", "Missed", "Miss rate %", "Upper bound %"),
         *("False alarms", "False alarm rate %", "Accuracy %", "Best accuracy %", "Seeds"),
     )
     lines = []
     for row in rows:
-        found = row.decisions
-        best = row.max_accuracy
+        found, best = row.decisions, row.max_accuracy
         lines.append(
             (
-                Text(row.protocol),
-                Text(dataset_title(row.dataset)),
-                Text(row.method.title),
-                Text(row.column.title),
-                Text(f"{found['misses']} of {found['abnormal']}"),
-                Text(percent(found["miss_rate"])),
-                Text(percent(found["miss_rate_bound"], 1)),
-                Text(f"{found['false_alarms']} of {found['normal']}"),
-                Text(percent(found["false_alarm_rate"])),
-                Text(mean_and_std(row.accuracy.mean, row.accuracy.std)),
-                Text(NOTHING if best is None else mean_and_std(best.mean, best.std)),
-                Text(str(len(row.seeds))),
+                *(row.protocol, dataset_title(row.dataset), row.method.title, row.column.title),
+                f"{found['misses']} of {found['abnormal']}",
+                percent(found["miss_rate"]),
+                percent(found["miss_rate_bound"], 1),
+                f"{found['false_alarms']} of {found['normal']}",
+                percent(found["false_alarm_rate"]),
+                mean_and_std(row.accuracy.mean, row.accuracy.std),
+                NOTHING if best is None else mean_and_std(best.mean, best.std),
+                str(len(row.seeds)),
             )
         )
-    title = "Honest protocols: thresholds judged on other images than they were set on"
-    return TextTable("protocols", title, (), header, tuple(lines), tuple(HONEST_NOTES), 4)
+    title = "Held-out thresholds: set on other images than those they are judged on"
+    return _plain_table("protocols", title, header, lines, HELD_OUT_NOTES, 4)
 
 
 def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
@@ -140,37 +127,40 @@ def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
     )
     lines = [
         (
-            Text(METRIC_TITLES[c.metric]),
-            Text(entry_title(*c.first)),
-            Text(entry_title(*c.second)),
-            Text(signed(c.difference)),
-            Text(str(c.pairs)),
-            Text(f"{c.datasets_ahead} of {c.datasets}"),
-            Text(probability(c.p)),
-            Text(probability(c.p_holm)),
-            Text(verdict(c)),
+            METRIC_TITLES[c.metric],
+            *(f"{method.title}, {column.title}" for method, column in (c.first, c.second)),
+            signed(c.difference),
+            str(c.pairs),
+            f"{c.datasets_ahead} of {c.datasets}",
+            probability(c.p),
+            probability(c.p_holm),
+            _verdict(c),
         )
         for c in comparisons
     ]
     title = "Methods compared on the splits they share"
-    return TextTable("significance", title, (), header, tuple(lines), tuple(SIGNIFICANCE_NOTES), 3)
+    return _plain_table("significance", title, header, lines, SIGNIFICANCE_NOTES, 3)
 
 
-def entry_title(method: Method, column: ScoreColumn) -> str:
-    """Title of a method with one of its scores."""
-    return f"{method.title}, {column.title}"
+def _plain_table(
+    name: str,
+    title: str,
+    header: tuple[str, ...],
+    lines: Iterable[tuple[str, ...]],
+    notes: Sequence[str],
+    text_columns: int,
+) -> TextTable:
+    rows = tuple(tuple(map(Text, line)) for line in lines)
+    return TextTable(name, title, (), header, rows, tuple(notes), text_columns)
 
 
-def verdict(comparison: Comparison) -> str:
-    """Say in words what a comparison shows."""
+def _verdict(comparison: Comparison) -> str:
     if comparison.p_holm is not None and comparison.p_holm <= ALPHA:
         return "first is better" if comparison.difference > 0 else "second is better"
-    if comparison.too_few:
-        return "too few pairs for 5 %"
-    return "no difference shown"
+    return "too few pairs for 5 %" if comparison.too_few else "no difference shown"
 
 
 def extension_text(table: Table2 | None, protocol_notes: Sequence[str]) -> TextTable:
-    """Lay out the extension scores; empty where there are none."""
+    """Lay out the extension scores; empty if there are none."""
     notes = [*protocol_notes, *EXTENSION_NOTES]
     return table2_text("extensions", "Extension scores", table or Table2((), ()), notes)

@@ -189,7 +189,7 @@ def test_signed_and_32_bit_grey_is_read_where_it_fits_into_16_bits(order, bits):
 def test_what_is_not_known_is_refused_by_name(data, reason):
     message = refusal(data)
     assert message.startswith("TIFF with ") and reason in message
-    assert message.endswith(" is not supported: save it as grey or RGB with 8 or 16 bits a channel")
+    assert " is not supported: save it as grey or RGB with 8 or 16 bits" in message
 
 
 @pytest.mark.parametrize("tile", [None, (16, 16)])
@@ -209,7 +209,7 @@ def test_compressed_strips_and_tiles(options, predictor, tile):
 
 def test_missing_strips_are_not_read_as_black():
     data = tiff(random_values(8, 3), 8, RGB, planar=2, tags=[(279, [64, 0, 64])])
-    assert refusal(data) == "damaged TIFF (strips or tiles are missing)"
+    assert refusal(data) == "damaged TIFF (strips or tiles missing)"
 
 
 def test_a_codec_that_is_not_installed_is_named(monkeypatch):
@@ -246,10 +246,10 @@ def test_planes_of_a_single_channel_are_its_pixels(bits, photometric):
 @pytest.mark.parametrize("planar", [1, 2])
 def test_strips_that_are_too_short_are_not_read_on(planar):
     data = tiff(random_values(8, 3), 8, 2, planar=planar, tags={279: [SIDE]}.items())
-    assert "strips or tiles are too short" in refusal(data) or "missing" in refusal(data)
+    assert "strips or tiles too short" in refusal(data) or "missing" in refusal(data)
 
 
 def test_a_short_strip_beside_a_long_one_is_not_read_on():
     counts = [SIDE * SIDE - SIDE, SIDE * SIDE + SIDE, SIDE * SIDE]
     data = tiff(random_values(8, 3), 8, 2, planar=2, tags={279: counts}.items())
-    assert "strips or tiles are too short" in refusal(data)
+    assert "strips or tiles too short" in refusal(data)

@@ -86,18 +86,18 @@ def other_test_set(path: Path) -> None:
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
         (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
-        (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
-        (lambda path: change_metrics(path, protocols=None), "protocols is None"),
+        (lambda path: change_metrics(path, seed="0"), "invalid seed='0'"),
+        (lambda path: change_metrics(path, protocols=None), "invalid protocols=None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
         (
             lambda path: change_metrics(path, dataset="tile"),
             "disagree: dataset is 'tile' and 'screw'",
         ),
-        (lambda path: change_metrics(path, test_normal=13), "12 normal images against 13"),
-        (cut_last_line, "11 abnormal images against 12"),
-        (shift_scores, "0.5 by the scores"),
-        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, 0."),
-        (other_test_set, "disagree on the images of the subset test"),
+        (lambda path: change_metrics(path, test_normal=13), "test_normal is 12 and 13"),
+        (cut_last_line, "test_abnormal is 11 and 12"),
+        (shift_scores, "0.5 computed from the scores"),
+        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, but 0."),
+        (other_test_set, "disagree on the test images"),
     ],
 )
 def test_a_bad_run_is_left_out_with_the_reason(
@@ -170,9 +170,9 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     (run,), left_out = collect(tmp_path)
     assert list(run.scores) == ["sse"]
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
-        ("cyclegan-64/screw/seed0, score peak_2px", "stands in metrics.json alone"),
-        ("cyclegan-64/screw/seed0, crossfit, score fid", "nothing on disk supports it"),
-        ("cyclegan-64/screw/seed0, score fid", "stands in scores.csv alone"),
+        ("cyclegan-64/screw/seed0, score peak_2px", "is missing in scores.csv"),
+        ("cyclegan-64/screw/seed0, crossfit, score fid", "no file supports it"),
+        ("cyclegan-64/screw/seed0, score fid", "is only in scores.csv"),
     ]
 
 

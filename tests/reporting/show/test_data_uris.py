@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from reporting.fake_runs import make_run
 
+from cyclegan_ad.display.drawing import map_scale
 from cyclegan_ad.reporting.read.find_runs import collect
-from cyclegan_ad.reporting.show.data_uris import image_uri, map_scale, map_uri
+from cyclegan_ad.reporting.show.data_uris import image_uri, map_uri
 from cyclegan_ad.reporting.show.gallery import gather_pictures
 
 

@@ -1,4 +1,4 @@
-"""Decisions at thresholds that were not set on the images they are judged on, over all seeds."""
+"""Decisions at held-out thresholds (protocols crossfit and calibrated), over all seeds."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
-from cyclegan_ad.reporting.read.choose_runs import HONEST_PROTOCOLS, ComparableRuns
+from cyclegan_ad.reporting.read.choose_runs import HELD_OUT_PROTOCOLS, ComparableRuns
 from cyclegan_ad.scoring.names import ScoreColumn
 
 
 @dataclass(frozen=True, slots=True)
-class Honest:
+class HeldOut:
     """One method with one score on one dataset, under one protocol.
 
     Attributes:
         protocol: ``crossfit`` or ``calibrated``.
-        dataset: name.
-        method: column of Table 2.
-        column: score column.
-        seeds: seeds behind it, ascending.
-        decisions: summed over the seeds, in the form of ``metrics.json``; the bound is the
-            largest of them, from the fewest images that a threshold was set on.
-        accuracy: over the seeds.
-        max_accuracy: over the seeds, at ACC thresholds; None where the protocol sets none.
-        sentences: the same in plain words, one a seed.
+        dataset: Name of the dataset.
+        method: Column of Table 2.
+        column: Score column.
+        seeds: Seeds of the runs, ascending.
+        decisions: Summed over the seeds, see `add_decisions`.
+        accuracy: Values over the seeds.
+        max_accuracy: Values at ACC thresholds; None where the protocol sets none.
+        sentences: The decisions in words, one entry a seed.
     """
 
     protocol: str
@@ -40,23 +40,21 @@ class Honest:
     sentences: tuple[str, ...]
 
 
-def gather_honest(comparable: ComparableRuns) -> list[Honest]:
-    """Sum the decisions of the honest protocols over seeds.
+def gather_held_out(comparable: ComparableRuns) -> list[HeldOut]:
+    """Sum the decisions at held-out thresholds over seeds.
 
     Args:
-        comparable: runs that were decided alike.
+        comparable: Runs decided with the same settings.
 
     Returns:
-        A row for each protocol, dataset, method and score that was evaluated so.
+        A row for each protocol, dataset, method and score that has such decisions.
     """
-    from cyclegan_ad.metrics.wording import explain
-
-    rows: list[Honest] = []
+    rows: list[HeldOut] = []
     for (protocol, dataset, method, column), members in comparable.cells.items():
         each = [run.metrics["protocols"][protocol][column.column] for run in members]
         best = [row.get("max_accuracy") for row in each]
         rows.append(
-            Honest(
+            HeldOut(
                 protocol=protocol,
                 dataset=dataset,
                 method=method,
@@ -70,7 +68,7 @@ def gather_honest(comparable: ComparableRuns) -> list[Honest]:
         )
     rows.sort(
         key=lambda row: (
-            HONEST_PROTOCOLS.index(row.protocol),
+            HELD_OUT_PROTOCOLS.index(row.protocol),
             dataset_order(row.dataset),
             row.method.order,
             score_order(row.column),
@@ -83,16 +81,14 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Sum decisions of several runs, in the form of ``metrics.json``.
 
     Args:
-        each: decisions of one protocol and score, one a run, with the same confidence.
+        each: Decisions of one protocol and score, one a run, with the same confidence.
 
     Returns:
         Sums of images, misses and false alarms with the rates that follow from them; the fewest
         calibration images and the largest bound on the miss rate.
     """
-    counts = {
-        name: sum(row[name] for row in each)
-        for name in ("abnormal", "normal", "misses", "false_alarms")
-    }
+    names = ("abnormal", "normal", "misses", "false_alarms")
+    counts = {name: sum(row[name] for row in each) for name in names}
     judged = counts["abnormal"] + counts["normal"]
     return dict(each[0]) | {
         **counts,

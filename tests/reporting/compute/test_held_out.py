@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from reporting.fake_runs import decide_again, make_run
 
-from cyclegan_ad.reporting.compute.honest_protocols import add_decisions, gather_honest
+from cyclegan_ad.reporting.compute.held_out import add_decisions, gather_held_out
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable
 from cyclegan_ad.reporting.read.find_runs import collect
 
@@ -44,7 +44,7 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
         make_run(tmp_path, "cyclegan", 64, "screw", seed, "protocol=calibrated", columns=["sse"])
     runs, _ = collect(tmp_path)
     comparable = choose_comparable(runs)
-    crossfit, calibrated = gather_honest(comparable)
+    crossfit, calibrated = gather_held_out(comparable)
     assert comparable.left_out == []
     assert (crossfit.protocol, calibrated.protocol) == ("crossfit", "calibrated")
     each = [run.metrics["protocols"]["calibrated"]["sse"] for run in runs]
@@ -54,7 +54,7 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
     assert calibrated.max_accuracy is None
     assert crossfit.max_accuracy is not None
     assert len(calibrated.sentences) == 2
-    assert "no abnormal image was missed among 2" in calibrated.sentences[0]
+    assert "the smallest score of 2 abnormal images kept out" in calibrated.sentences[0]
     assert "miss rate below 77.6 % with 95 % confidence" in calibrated.sentences[0]
 
 
@@ -63,7 +63,7 @@ def test_another_margin_is_not_mixed_in(tmp_path: Path) -> None:
         path = make_run(tmp_path, seed=seed, columns=["sse"])
     decide_again(path, margin=0.1)
     comparable = choose_comparable(collect(tmp_path)[0])
-    (row,), left_out = gather_honest(comparable), comparable.left_out
+    (row,), left_out = gather_held_out(comparable), comparable.left_out
     assert row.seeds == (0, 1)
     assert [row.what for row in left_out] == ["cyclegan-64/screw/seed2, crossfit"]
     assert "margin 0.1" in left_out[0].reason
