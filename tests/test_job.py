@@ -531,7 +531,7 @@ def test_evaluate_scores_again(
 def test_evaluate_refuses_an_unfinished_run(copy: tuple[Path, Path, RunDirectory]) -> None:
     _, _, run = copy
     run.training.unlink()
-    with refuses(file=run.path, facts="trained"):
+    with refuses(file=run.path, remedy="python -m cyclegan_ad.train"):
         evaluate(compose_settings("evaluate", [f"run={run.path}"]))
 
 

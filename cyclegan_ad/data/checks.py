@@ -53,7 +53,7 @@ def require_both_classes(
     Raises:
         UserError: If a class has fewer than two.
     """
-    others = f" ({describe_passed_over(passed_over)} are not read)" if passed_over else ""
+    others = f" (not read: {describe_passed_over(passed_over)})" if passed_over else ""
     for label, word in ((0, "normal"), (1, "abnormal")):
         listed, found = (sum(s.label == label for s in some) for some in (samples, kept))
         if found < 2:

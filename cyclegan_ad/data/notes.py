@@ -27,7 +27,7 @@ def notes_on(data: AnomalyDataModule) -> Iterator[str]:
         A line each, without its end.
     """
     if data.passed_over:
-        yield f"{describe_passed_over(data.passed_over)} are not read"
+        yield f"not read: {describe_passed_over(data.passed_over)}"
     folders = not_read(data.layout, data.root)
     if folders:
         yield f"not read, as layout {data.layout} has no such folders: {_name(folders)}"

@@ -47,7 +47,8 @@ def cost_figure(cases: Mapping[str, Any], heading: str, path: Path) -> Path:
         axes.set_ylabel("seconds a pair")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.92", linewidth=0.8)
-        axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+        if axes.get_lines():
+            axes.legend(fontsize=8.5, frameon=False, loc="upper left")
     figure.suptitle(heading, fontsize=10, x=0.01, horizontalalignment="left")
     return save_figure(figure, path)
 

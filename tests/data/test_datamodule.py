@@ -569,8 +569,8 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
     known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
     assert black not in known and other in known
     assert list(data.notes()) == [
-        f"the masks of 1 abnormal images are empty, all black ({black}); these count as images "
-        "without a mask"
+        f"the masks of 1 abnormal image are empty, all black ({black}); they count as if there "
+        "were none"
     ]
     for sample in whole.samples:
         if sample.mask:
@@ -594,7 +594,7 @@ def test_notes_on_images(root: Path) -> None:
     others, unread, named, dark, both, leaked = read(root).notes()
     assert unread == "not read, as layout folder has no such folders: Masks"
     assert named.startswith("1 image is called like a mask (abnormal/copy_mask.png)")
-    assert others == "1 files without the suffix of an image (.heic 1) are not read"
+    assert others == "not read: 1 file without the suffix of an image (.heic 1)"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; files of 16 bits")
     assert both.startswith("16 files are in both classes, byte for byte (abnormal/00.png, ")
     assert "byte-identical to a training image" in leaked

@@ -68,8 +68,6 @@ def test_the_environment_decides_for_auto_only(
 
 
 def test_impossible_modes_are_told_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    with refuses(setting="logger.mode", value="on", remedy=("online", "offline")):
-        choose_mode("on")
     with refuses(remedy="wandb login"):
         choose_mode("online")
     monkeypatch.setenv("WANDB_MODE", "shared")

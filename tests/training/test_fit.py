@@ -187,7 +187,7 @@ def test_a_run_that_is_deleted_while_it_is_trained_stops(
     run = RunDirectory(tmp_path / "run")
     run.path.mkdir()
     run.config.touch()
-    with refuses(file=run.path, facts="deleted"):
+    with refuses(file=run.path, remedy="same command"):
         train(run, settings(uninterrupted[0], tmp_path), DeleteRun())
     assert not run.checkpoint.exists()
 

@@ -22,18 +22,23 @@ def test_what_takes_too_long_or_fails_is_left_out_and_the_others_go_on(
         now[0] += 30.0
         if case.kind == "scoring":
             raise CaseFailed("out of memory")
+        if case.kind == "input":
+            raise TimeoutError(f"stopped after {limit_s:.0f} s")
         return answer(case, device)
 
     long = Case("long", "demo", {"words": []}, 100.0)
     broken = Case("broken", "scoring", {"score": "fid"}, 0.0)
-    answers, left_out = run_cases([PRODUCT, broken, long, PRODUCT], "cpu", 160.0, ask, lines.append)
+    slow = Case("slow", "input", {}, 1.0)
+    cases = [PRODUCT, broken, slow, long, PRODUCT]
+    answers, left_out = run_cases(cases, "cpu", 190.0, ask, lines.append)
     assert answers["product"]["seconds"] == 30.0
     assert left_out == {
         "broken": "failed: out of memory",
+        "slow": "left out: stopped after 44 s",
         "long": "left out: about 110 s needed, 100 s left",
     }
-    assert lines[0] == "[1/4] product: 30 s; about 2:10 to go"
-    assert lines[3] == "[4/4] product: 30 s; about 0:00 to go"
+    assert lines[0] == "[1/5] product: 30 s; about 2:21 to go"
+    assert lines[4] == "[5/5] product: 30 s; about 0:00 to go"
 
 
 @pytest.mark.slow
@@ -43,5 +48,5 @@ def test_processes() -> None:
     assert len(found["samples"]["product_float32"]) == 1
     with pytest.raises(CaseFailed, match="KeyError: 'nothing'"):
         ask_worker(Case("x", "nothing", {}, 0.0), "cpu", 300.0)
-    with pytest.raises(CaseFailed, match="stopped after 0 s"):
+    with pytest.raises(TimeoutError, match="stopped after 0 s"):
         ask_worker(PRODUCT, "cpu", 0.01)

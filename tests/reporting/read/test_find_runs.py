@@ -35,10 +35,11 @@ def test_a_finished_run_is_read_with_its_scores(tmp_path: Path) -> None:
     assert left_out == []
     assert (run.shown, run.seed, run.dataset) == ("cyclegan-64/screw/seed0", 0, "screw")
     assert run.labels.sum() == 12
-    assert list(run.scores) == ["sse", "fid"]
+    sse, fid = run.scores
+    assert (sse.column, fid.column) == ("sse", "fid")
     lines = (path / "scores.csv").read_bytes().decode(errors="surrogateescape").splitlines()
     assert run.image_paths[3] == lines[4].split(",")[0]
-    assert run.scores["fid"][3] == float(lines[4].split(",")[3])
+    assert run.scores[fid][3] == float(lines[4].split(",")[3])
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -85,7 +86,7 @@ def other_test_set(path: Path) -> None:
         (write("split.csv", "path\nx\n"), "split.csv is damaged (its header is gone)"),
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
-        (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
+        (lambda path: change_metrics(path, format=1), "format 1, this version reads 3"),
         (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
         (lambda path: change_metrics(path, protocols=None), "protocols is None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
