@@ -36,10 +36,11 @@ def test_a_finished_run_is_read_with_its_scores(tmp_path: Path) -> None:
     assert left_out == []
     assert (run.shown, run.seed, run.dataset) == ("cyclegan-64/screw/seed0", 0, "screw")
     assert run.labels.sum() == 12
-    assert list(run.scores) == ["sse", "fid"]
+    sse, fid = run.scores
+    assert (sse.column, fid.column) == ("sse", "fid")
     lines = (path / "scores.csv").read_bytes().decode(errors="surrogateescape").splitlines()
     assert run.image_paths[3] == lines[4].split(",")[0]
-    assert run.scores["fid"][3] == float(lines[4].split(",")[3])
+    assert run.scores[fid][3] == float(lines[4].split(",")[3])
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -77,16 +78,16 @@ def other_test_set(path: Path) -> None:
     ("damage", "reason"),
     [
         (remove("config.yaml"), "config.yaml"),
-        (remove("metrics.json"), "metrics.json does not exist"),
-        (remove("scores.csv"), "scores.csv does not exist"),
-        (remove("split.csv"), "split.csv is gone"),
+        (remove("metrics.json"), "metrics.json is missing"),
+        (remove("scores.csv"), "scores.csv is missing"),
+        (remove("split.csv"), "split.csv is missing"),
         (remove("training.json"), "not finished: 0 epochs"),
         (write("metrics.json", '{"format": 2, "sco'), "metrics.json cannot be read"),
         (write("config.yaml", "seed: 0"), "config.yaml is damaged"),
-        (write("split.csv", "path\nx\n"), "split.csv is damaged (its header is gone)"),
+        (write("split.csv", "path\nx\n"), "split.csv is damaged (wrong header)"),
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
-        (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
+        (lambda path: change_metrics(path, format=1), "format 1, expected 3"),
         (lambda path: change_metrics(path, seed="0"), "invalid seed='0'"),
         (lambda path: change_metrics(path, protocols=None), "invalid protocols=None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
