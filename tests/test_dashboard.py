@@ -15,12 +15,18 @@ from tiny import compose_settings, draw_folder, settings
 from cyclegan_ad.dashboard import dashboard
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import read_command
 from cyclegan_ad.tracking import wandb_workspace
 from cyclegan_ad.tracking.loggers import flatten_metrics
 from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections
 from cyclegan_ad.training.progress import LOSSES
 
 COLUMNS = ["sse"]
+
+
+def run_dashboard(words: list[str]) -> None:
+    """What the command does with these words."""
+    dashboard(read_command("dashboard", compose_settings("dashboard", words)))
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +119,7 @@ def test_a_dry_run_prints_the_layout_without_account_or_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
     words = ["dry_run=true", "entity=us", "columns=[sse]"]
-    dashboard(compose_settings("dashboard", words))
+    run_dashboard(words)
     out = capsys.readouterr().out
     assert out.startswith("'Methods against datasets' in us/cyclegan_ad would show:\n")
     assert out.endswith("\n".join(describe(plan_sections(["sse"]))) + "\n")
@@ -123,14 +129,14 @@ def test_a_dry_run_prints_the_layout_without_account_or_package(
 
 def test_without_an_account_it_says_so() -> None:
     with refuses(remedy="wandb login"):
-        dashboard(compose_settings("dashboard", ["entity=us"]))
+        run_dashboard(["entity=us"])
 
 
 def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
     with refuses(remedy="pip install 'cyclegan-ad[dashboard]'"):
-        dashboard(compose_settings("dashboard", ["entity=us"]))
+        run_dashboard(["entity=us"])
 
 
 @pytest.mark.parametrize("error", [wandb.Error("no such project\nat all"), OSError("no route")])
@@ -143,7 +149,7 @@ def test_what_wandb_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, error: 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(Workspace, "save", refuse)
     with refuses(facts=("W&B", "us/cyclegan_ad", str(error).splitlines()[0])):
-        dashboard(compose_settings("dashboard", ["entity=us"]))
+        run_dashboard(["entity=us"])
 
 
 def test_it_is_saved_and_its_address_told(
@@ -155,7 +161,7 @@ def test_it_is_saved_and_its_address_told(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(Workspace, "save", lambda workspace: saved.append(workspace))
     monkeypatch.setattr(Workspace, "url", "https://there")
-    dashboard(compose_settings("dashboard", ["entity=us", "project=ours", "columns=[peak]"]))
+    run_dashboard(["entity=us", "project=ours", "columns=[peak]"])
     [workspace] = saved
     assert (workspace.entity, workspace.project) == ("us", "ours")
     assert "peak/zfn_accuracy" in json.dumps(workspace._spec)
@@ -175,4 +181,4 @@ def test_it_is_saved_and_its_address_told(
 )
 def test_wrong_settings_are_named(word: str, value: object, remedy: str | tuple[str, ...]) -> None:
     with refuses(setting=word.partition("=")[0], value=value, remedy=remedy):
-        dashboard(compose_settings("dashboard", [word]))
+        run_dashboard([word])

@@ -116,23 +116,23 @@ def test_more_gpus_than_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "trainer", "threads"),
+    ("environment", "processes", "threads"),
     [
-        ({}, {}, None),
-        ({"SLURM_CPUS_PER_TASK": "6"}, {"strategy": "auto", "devices": 1}, "6"),
-        ({"SLURM_CPUS_PER_TASK": "6"}, {"strategy": "ddp", "devices": 4}, "1"),
-        ({"SLURM_CPUS_PER_TASK": "6"}, {"strategy": "ddp", "devices": "auto"}, "6"),
-        ({"SLURM_CPUS_PER_TASK": "2"}, {"strategy": "ddp", "devices": 4}, "1"),
-        ({hardware.JOB_CPUS: "8"}, {"strategy": "ddp", "devices": 2}, "4"),
-        ({"SLURM_CPUS_PER_TASK": "6", "OMP_NUM_THREADS": "3"}, {}, "3"),
+        ({}, 1, None),
+        ({"SLURM_CPUS_PER_TASK": "6"}, 1, "6"),
+        ({"SLURM_CPUS_PER_TASK": "6"}, 4, "1"),
+        ({"SLURM_CPUS_PER_TASK": "6"}, "auto", "6"),
+        ({"SLURM_CPUS_PER_TASK": "2"}, 4, "1"),
+        ({hardware.JOB_CPUS: "8"}, 2, "4"),
+        ({"SLURM_CPUS_PER_TASK": "6", "OMP_NUM_THREADS": "3"}, 1, "3"),
     ],
 )
 def test_threads_of_a_job(
     environment: dict[str, str],
-    trainer: dict[str, object],
+    processes: int | str,
     threads: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(environment))
-    share_threads({"trainer": trainer} if trainer else {})
+    share_threads(processes)
     assert os.environ.get("OMP_NUM_THREADS") == threads

@@ -27,6 +27,7 @@ METRICS: dict[str, Any] = {
     "test_normal": 3,
     "test_abnormal": 4,
     "scores": {"sse": SSE, "fid": SSE | {"zfn_threshold": 7.5}},
+    "columns": {"sse": {"name": "sse"}, "fid": {"name": "fid"}},
     "protocols": {
         "crossfit": {"sse": {"thresholds": [0.25, 0.1 + 0.7]}, "fid": {"thresholds": [7.0, 8.0]}},
         "calibrated": {"sse": {"thresholds": [0.2]}},
@@ -73,7 +74,7 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 1
+    assert found["format"] == 2
     assert found["network"] == NETWORK
     assert found["preprocessing"] == PREPROCESSING
     assert found["scores"] == {}  # nothing is decided yet
@@ -104,6 +105,7 @@ def test_decisions_are_added_with_what_they_were_set_on(tmp_path: Path) -> None:
         "scores": {
             "sse": on_test
             | {
+                "computed_by": {"name": "sse"},
                 "zfn_threshold": 0.1 + 0.2,  # every digit
                 "protocols": {
                     "crossfit": {"thresholds": [0.25, 0.1 + 0.7]},
@@ -111,7 +113,11 @@ def test_decisions_are_added_with_what_they_were_set_on(tmp_path: Path) -> None:
                 },
             },
             "fid": on_test
-            | {"zfn_threshold": 7.5, "protocols": {"crossfit": {"thresholds": [7.0, 8.0]}}},
+            | {
+                "computed_by": {"name": "fid"},
+                "zfn_threshold": 7.5,
+                "protocols": {"crossfit": {"thresholds": [7.0, 8.0]}},
+            },
         },
     }
     assert (tmp_path / "generator.safetensors").read_bytes() == weights

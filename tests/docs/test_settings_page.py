@@ -60,11 +60,11 @@ def test_comments_above_settings_are_read(build: ModuleType, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "row"),
     [
-        ("resolution", "| `64` | integer | yes |"),
-        ("dataset.max_epochs", "| `200` | integer | yes |"),  # through trainer.max_epochs
-        ("trainer.max_epochs", "| `200`, from `dataset.max_epochs` | integer | yes |"),
-        ("data_dir", "| `data`, or the variable `CYCLEGAN_AD_DATA` | string | no |"),
-        ("score.tta", "| `none` | string | no |"),
+        ("resolution", "| `64` | an integer >= 32 | yes |"),
+        ("dataset.max_epochs", "| `200` | an integer >= 1 | yes |"),  # through trainer.max_epochs
+        ("trainer.max_epochs", "| `200`, from `dataset.max_epochs` | an integer >= 1 | yes |"),
+        ("data_dir", "| `data`, or the variable `CYCLEGAN_AD_DATA` | a path | no |"),
+        ("score.tta", "| `none` | one of none, dihedral | no |"),
     ],
 )
 def test_defaults_types_and_new_training(build: ModuleType, name: str, row: str) -> None:

@@ -9,7 +9,7 @@ from errors import refuses
 from tiny import draw_folder, settings
 
 from cyclegan_ad.cli.preflight import check_training
-from cyclegan_ad.tracking.wandb_checks import check_run, check_variables, labels_of_run
+from cyclegan_ad.tracking.wandb_checks import RunLabels, check_run, check_variables, labels_of_run
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +73,7 @@ def test_what_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     made = job(tmp_path, f"run_name={'x' * 100}", "logger.entity=a-team", "logger.project='my one'")
     check_run(made)
     check_variables()
-    assert labels_of_run(made) == {
-        "group": f"{'x' * 100}/folder",
-        "name": f"{'x' * 100}/folder/seed0",
-        "tags": ["cyclegan", "folder", "32px", "seed0"],
-    }
+    group = f"{'x' * 100}/folder"
+    assert labels_of_run(made) == RunLabels(
+        group, f"{group}/seed0", ("cyclegan", "folder", "32px", "seed0")
+    )
