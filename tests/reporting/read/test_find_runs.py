@@ -13,6 +13,7 @@ from reporting.fake_runs import change_metrics, make_run
 
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.reporting.read.find_runs import collect, find_runs
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 def test_runs_are_found_at_any_depth_and_hidden_folders_are_not(tmp_path: Path) -> None:
@@ -167,9 +168,11 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     path = make_run(tmp_path)
     metrics = json.loads((path / "metrics.json").read_text())
     metrics["scores"]["peak_2px"] = metrics["scores"].pop("fid")
+    metrics["columns"]["peak_2px"] = ScoreColumn("peak", peak_sigma_px=2.0).as_dict()
+    del metrics["columns"]["fid"]
     (path / "metrics.json").write_text(json.dumps(metrics))
     (run,), left_out = collect(tmp_path)
-    assert list(run.scores) == ["sse"]
+    assert list(run.scores) == [ScoreColumn("sse")]
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
         ("cyclegan-64/screw/seed0, score peak_2px", "stands in metrics.json alone"),
         ("cyclegan-64/screw/seed0, crossfit, score fid", "nothing on disk supports it"),
