@@ -430,6 +430,12 @@ class ReportProtocol(Group):
 
     name: ProtocolName | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_fraction(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # protocol=calibrated sets it; a report trains nothing.
+        return {k: v for k, v in values.items() if k != "calibration_fraction"}
+
 
 class ReportSettings(Group):
     """All settings of ``conf/report.yaml``."""

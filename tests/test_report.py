@@ -69,7 +69,7 @@ def test_a_terminal_without_unicode_gets_ascii(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("runs=null", "runs=None"),
+        ("runs=null", "runs=null"),
         ("out=5", "out=5"),
         ("protocol.name=best", ("protocol.name=best", "paper")),
         ("runs=/no/where", "/no/where"),

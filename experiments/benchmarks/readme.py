@@ -57,7 +57,7 @@ def fill(text: str, figures: str) -> str:
     section = "\n".join([*parts, f"*{EXPLANATION}*\n"])
     filled, count = re.subn(f"(?<={BEGIN}).*?(?={END})", lambda _: section, text, flags=re.DOTALL)
     if count != 1:
-        raise UserError(f"the page has no section for the results; add two lines: {BEGIN}{END}")
+        raise UserError(f"the page has no section for the results; add {BEGIN.strip()} and {END}")
     return filled
 
 

@@ -154,7 +154,7 @@ def test_failures_are_told_and_the_rest_is_written(on: Any, tmp_path: Path) -> N
 
 def test_a_record_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "benchmark_x.json").write_text('{"format": 0}')
-    with pytest.raises(UserError, match="does not have format 2; run the benchmark again"):
+    with pytest.raises(UserError, match="expected 2; run the benchmark again"):
         read_records(tmp_path)
 
 
@@ -172,5 +172,5 @@ def test_the_records_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", ["", readme.BEGIN, f"{readme.END}{readme.BEGIN}"])
 def test_a_page_without_a_place_for_the_results(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(UserError, match="has no place for the results"):
+    with pytest.raises(UserError, match="has no section for the results"):
         readme.fill(text, "docs")

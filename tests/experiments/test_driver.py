@@ -13,6 +13,8 @@ from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings import Settings as TrainSettings
+from cyclegan_ad.settings import read_settings
 from experiments.driver import (
     Settings,
     choose_datasets,
@@ -131,7 +133,8 @@ def test_runs_that_are_missing_are_named_with_the_command_that_makes_them(tmp_pa
         f"my runs/cyclegan-64/screw/seed2 holds no finished run; train it with: {command} seed=2 "
         "'runs=my runs'"
     )
-    made = compose_settings("train", [*shlex.split(command)[3:], "seed=2", "runs=my runs"])
+    words = [*shlex.split(command)[3:], "seed=2", "runs=my runs"]
+    made = read_settings(TrainSettings, compose_settings("train", words))
     assert RunDirectory.of(made).path == Path("my runs/cyclegan-64/screw/seed2")
     _, [first, _] = read_runs(settings | {"run_name": "mine"}, "figure4", read)
     assert str(first).endswith("; set run_name=NAME, seed=N or runs=PATH")

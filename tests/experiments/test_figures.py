@@ -12,6 +12,7 @@ from cyclegan_ad.data.examples import Examples
 from cyclegan_ad.display import histogram
 from cyclegan_ad.evaluation.pictures import Pictures, write_examples
 from cyclegan_ad.files import write_json, write_rows
+from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT
 from experiments import figure3 as figure3_module
 from experiments import figure4 as figure4_module
@@ -49,7 +50,11 @@ def make_run(
         ["path", "label", "sse", "fid"],
         [[f"{i}.png", int(i >= 4), float(s), 1.0] for i, s in enumerate((1, 2, 3, 5, 4, 6, 7, 8))],
     )
-    write_json(run_dir / "metrics.json", {"format": METRICS_FORMAT, "scores": {}})
+    fingerprints = {"examples.npz": examples_fingerprint(run_dir)}
+    write_json(
+        run_dir / "metrics.json",
+        {"format": METRICS_FORMAT, "scores": {}, "fingerprints": fingerprints},
+    )
     return run_dir
 
 
@@ -170,7 +175,7 @@ def test_figure4_draws_a_panel_a_dataset(tmp_path: Path, kept: list[Figure]) -> 
         assert axes.get_title(loc="right") == "ZFN 87.5 %, ACC 87.5 %, AUROC 93.8 %"
         assert [line.get_xdata()[0] for line in axes.lines] == [4.0, 4.0]
     label = figure.get_supxlabel()
-    assert label.startswith("SSE (higher: more abnormal)\ncyclegan-256, seed 0.")
+    assert label.startswith("sse (higher: more abnormal)\ncyclegan-256, seed 0.")
     assert "optimistic" in label
     # Every image is in a bin: filled bars and outlines of both classes.
     heights = sum(

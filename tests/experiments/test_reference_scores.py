@@ -9,17 +9,12 @@ from torch import Tensor
 
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
+from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.scores import build_scores
 from experiments.random_inception import address_of, write_random_inception
 from experiments.reference_scores import reference_fid, reference_inception, reference_sse
 
-SCORE = {
-    "names": ["sse", "fid"],
-    "extractor": "inception",
-    "peak_sigma_px": 2,
-    "tta": "none",
-    "precision": "float32",
-}
+COLUMNS = (ScoreColumn("sse"), ScoreColumn("fid", "inception"))
 
 
 class Method:
@@ -38,7 +33,7 @@ def test_ours_are_the_references(channels: int, torch_home: Path, tmp_path: Path
     method, x = Method(channels), images(3, channels)
     with torch.inference_mode():
         for _ in range(2):  # the second time with the features of the images from disk
-            found, _ = build_scores(SCORE, tmp_path / "features")(method, x)
+            found, _ = build_scores(COLUMNS, tmp_path / "features")(method, x)
             expected = {
                 "sse": reference_sse(method.reconstruct, x),
                 "fid": reference_fid(method.reconstruct, x, reference_inception()),

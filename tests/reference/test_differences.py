@@ -67,9 +67,9 @@ def test_nothing_departs(dataset: str, words: list[str]) -> None:
         (["method.pool_size=0"], ["method.pool_size=0 (paper: 50)"]),
         (["method.betas=[0.9,0.999]"], ["method.betas=[0.9,0.999] (paper: [0.5,0.999])"]),
         (["method.adversarial_loss=log"], ["method.adversarial_loss=log (paper: least_squares)"]),
-        (["method.decay_start_epoch=20"], ["method.decay_start_epoch=20 (paper: null)"]),
+        (["method.decay_start_epoch=20"], ["method.decay_start_epoch=20 (paper: 100)"]),
         (["trainer.precision=bf16-mixed"], ["trainer.precision=bf16-mixed (paper: 32-true)"]),
-        (["trainer.devices=4"], ["trainer.devices=4 (paper: 1)"]),
+        (["trainer=ddp", "trainer.devices=4"], ["trainer.devices=4 (paper: 1)"]),
         (["protocol=calibrated"], ["protocol.calibration_fraction=0.2 (paper: 0)"]),
         (["dataset.channels=3"], ["dataset.channels=3 (paper: 1)"]),
         (
@@ -83,7 +83,10 @@ def test_nothing_departs(dataset: str, words: list[str]) -> None:
         ),
         (
             ["method=patchcore", "resolution=256", "backbone=efficientnet_lite0"],
-            ["method.backbone=efficientnet_lite0 (paper: wide_resnet50_2)"],
+            [
+                "method.backbone=efficientnet_lite0 (paper: wide_resnet50_2)",
+                "method.layers=[blocks.2,blocks.4] (paper: [layer2,layer3])",
+            ],
         ),
         (
             ["dataset.base_channels=16", "dataset.copies_per_epoch=1"],

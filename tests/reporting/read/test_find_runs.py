@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from errors import refuses
 from reporting.fake_runs import change_metrics, make_run
-from scored import column_named
 
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.reporting.read.find_runs import collect, find_runs
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 def test_runs_are_found_at_any_depth_and_hidden_folders_are_not(tmp_path: Path) -> None:
@@ -168,10 +168,11 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     path = make_run(tmp_path)
     metrics = json.loads((path / "metrics.json").read_text())
     metrics["scores"]["peak_2px"] = metrics["scores"].pop("fid")
-    metrics["columns"]["peak_2px"] = column_named("peak_2px").as_dict()
+    metrics["columns"]["peak_2px"] = ScoreColumn("peak", peak_sigma_px=2.0).as_dict()
+    del metrics["columns"]["fid"]
     (path / "metrics.json").write_text(json.dumps(metrics))
     (run,), left_out = collect(tmp_path)
-    assert [column.column for column in run.scores] == ["sse"]
+    assert list(run.scores) == [ScoreColumn("sse")]
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
         ("cyclegan-64/screw/seed0, score peak_2px", "is missing in scores.csv"),
         ("cyclegan-64/screw/seed0, crossfit, score fid", "no file supports it"),

@@ -110,7 +110,7 @@ def test_it_says_what_must_be_said(page: Path) -> None:
         "padim-64/screw/seed0, pictures",
         "ZFN accuracy without it",
         "459115cd2c6b",
-        "method.lambda_cyc=10.0",
+        "method.lambda_cyc=10",
         "Not in the paper, and not part of any mean",
     ):
         assert said in words, said
