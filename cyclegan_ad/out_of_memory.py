@@ -45,11 +45,6 @@ def explain_out_of_memory(
 ) -> Iterator[None]:
     """Turn an out-of-memory error in the block into a ``UserError``, and free the memory.
 
-    Args:
-        settings: All settings of the job.
-        phase: Returns the phase of the job; called only after such an error.
-        on_cpu: Setting with which the command scores on the CPU.
-
     Raises:
         UserError: Naming the batch size, what is kept, and the remedies in order.
     """
@@ -74,14 +69,7 @@ def phase_of(run: RunDirectory) -> Phase:
 def describe(
     settings: Settings, phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
 ) -> str:
-    """Describe in one line where memory ran out, what is kept, and the remedies in order.
-
-    Args:
-        settings: All settings of the job.
-        phase: The phase of the job.
-        place: The device whose memory ran out, such as ``the GPU (79.10 GiB)``.
-        on_cpu: Setting with which the command scores on the CPU.
-    """
+    """Describe in one line where memory ran out, what is kept, and the remedies in order."""
     dataset = settings.dataset
     doing = {
         "reading": f"reading {dataset.name} at resolution={settings.resolution} "

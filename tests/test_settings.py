@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from tiny import compose_settings
 
+from cyclegan_ad.composing import residual_blocks_at
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.setting_types import read_settings
 from cyclegan_ad.settings import (
     Settings,
     makes_another_training,
-    read_settings,
-    residual_blocks_at,
     training_differences,
 )
 from cyclegan_ad.text import as_typed
@@ -356,7 +356,7 @@ def test_a_setting_that_is_missing_or_unknown_is_named(composed: dict[str, Any])
     ):
         with pytest.raises(UserError) as caught:
             read(composed, name, ABSENT)
-        assert str(caught.value) == f"{name} is missing: give {name}=VALUE"
+        assert str(caught.value) == f"missing setting {name}: add {name}=VALUE"
     with pytest.raises(UserError, match=r"unknown setting trainer\.max_steps"):
         read(composed, "trainer", composed["trainer"] | {"max_steps": 3})
     for wrong in (None, 5):

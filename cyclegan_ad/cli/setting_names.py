@@ -41,10 +41,6 @@ _SUGGESTIONS = 3
 def setting_names(conf: Path, config_name: str) -> list[str]:
     """List the settings of a command, for all options of its groups.
 
-    Args:
-        conf: Folder of the configuration.
-        config_name: Name of the file of the command in it.
-
     Returns:
         Groups and dotted names, without duplicates.
     """

@@ -36,15 +36,9 @@ def write_start(run: RunDirectory, settings: Settings, data: AnomalyDataModule) 
     write_json(run.environment, describe_environment())
     places = ("data_dir", "cache_dir", "dataset.root", "dataset.exclude")
     given = settings.flat()
-    kept = settings.replaced(
-        {"overwrite": False}
-        | {name: _absolute(given[name]) for name in places if given[name] is not None}
-    )
+    absolute = {name: str(Path(given[name]).resolve()) for name in places if given[name]}
+    kept = settings.replaced({"overwrite": False} | absolute)
     write_text(run.config, yaml.safe_dump(kept.as_dict(), sort_keys=False))
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve())
 
 
 def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
@@ -62,11 +56,6 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
     """Check, without decoding, that the results of a run are those of the given images.
 
     The hashes of all images, and of the masks of test images, are compared with ``split.csv``.
-
-    Args:
-        run: A trained run.
-        settings: All settings of the job, with the dataset to compare.
-        progress: Called after each file with (files done, files in all).
 
     Raises:
         UserError: If the dataset folder is missing, or an image or mask was added, removed or

@@ -38,11 +38,6 @@ class WholeCheckpoints(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint atomically.
 
-        Args:
-            checkpoint: Content, as for ``torch.save``.
-            path: Path of the file.
-            storage_options: Not used.
-
         Raises:
             OSError: If the file cannot be written.
         """
@@ -60,10 +55,6 @@ class WholeCheckpoints(TorchCheckpointIO):
 def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[str, Any]:
     """Return what identifies the training of a run: its settings and a hash of its images.
 
-    Args:
-        training: As returned by :meth:`cyclegan_ad.settings.Settings.training`.
-        data: The data module, set up.
-
     Returns:
         Name -> value; ``torch.load`` with ``weights_only=True`` can read the values.
     """
@@ -76,10 +67,6 @@ def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[st
 
 def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
     """Check that the last checkpoint is intact and belongs to this run.
-
-    Args:
-        run: The run directory.
-        identity: Identity of the run, see :func:`identity_of`.
 
     Returns:
         Number of epochs the checkpoint was trained for.

@@ -77,10 +77,6 @@ def _batch_summed(method_name: str) -> bool:
 def paper_method_name(method: str, resolution: int) -> str:
     """Return the name of a method in Table 2: with the resolution for CycleGAN only.
 
-    Args:
-        method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
-        resolution: Side of the square images, in pixels.
-
     >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
     ('cyclegan-64', 'padim')
     """
@@ -118,9 +114,6 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
 
 def read_metrics(run_dir: Path) -> dict[str, Any]:
     """Read ``metrics.json`` of a run.
-
-    Args:
-        run_dir: The run directory.
 
     Returns:
         Content of the file; ``scores`` maps each score column to its metrics.
@@ -197,13 +190,7 @@ def read_split(run_dir: Path) -> list[SplitRow]:
 
 
 def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
-    """Write ``scores.csv`` or ``calibration.csv`` of a run.
-
-    Args:
-        run_dir: The run directory.
-        rows: One row per image, with the same columns; at least one.
-        name: Name of the file.
-    """
+    """Write ``scores.csv`` or ``calibration.csv`` of a run."""
     header = list(rows[0])
     write_rows(run_dir / name, header, [[row[column] for column in header] for row in rows])
 
@@ -225,10 +212,6 @@ def read_results(run_dir: Path) -> Results:
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
     """Read ``scores.csv`` or ``calibration.csv`` of a run.
-
-    Args:
-        run_dir: The run directory.
-        name: Name of the file.
 
     Returns:
         One row per image, in the order of the file: ``path`` (str), ``label`` (int, 0 normal,

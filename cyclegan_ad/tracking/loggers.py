@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -68,9 +69,7 @@ def build_loggers(
                 reason=reason,
                 project=logger.project,
                 entity=logger.entity,
-                group=labels.group,
-                name=labels.name,
-                tags=labels.tags,
+                **asdict(labels),
                 config=shown,
             )
             loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=logger.project))
@@ -88,14 +87,7 @@ def _printable(part: Any) -> Any:
 
 @rank_zero_only
 def log_images(loggers: Sequence[Logger], key: str, image: Path, step: int) -> None:
-    """Log an image to W&B and TensorBoard.
-
-    Args:
-        loggers: As returned by `build_loggers`.
-        key: Name of the panel, e.g. ``reconstructions``.
-        image: Path of a PNG file.
-        step: Optimisation step of the image.
-    """
+    """Log an image to W&B and TensorBoard."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -151,12 +143,7 @@ def log_final(
 
 @rank_zero_only
 def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
-    """Write pending data and close the W&B run, so that the next job starts a new one.
-
-    Args:
-        loggers: As returned by `build_loggers`.
-        exit_code: 0, or 1 if the job failed, which W&B shows.
-    """
+    """Write pending data and close the W&B run, so that the next job starts a new one."""
     for logger in loggers:
         logger.finalize("success" if exit_code == 0 else "failed")
         if isinstance(logger, WandbLogger):

@@ -40,11 +40,6 @@ def labels_of_run(settings: Settings) -> RunLabels:
 def check_place(prefix: str, project: str, entity: str | None) -> None:
     """Check the names of a W&B project and of its owner.
 
-    Args:
-        prefix: Prefix of the names of the settings, such as ``logger.``.
-        project: W&B project.
-        entity: W&B user or team.
-
     Raises:
         UserError: If W&B does not allow a name.
     """
@@ -62,9 +57,6 @@ def check_place(prefix: str, project: str, entity: str | None) -> None:
 
 def check_run(settings: Settings) -> None:
     """Check the names and the project of the run of a job in W&B, without network access.
-
-    Args:
-        settings: All settings of the job, with ``logger=wandb``.
 
     Raises:
         UserError: If a name is not allowed, naming the setting.

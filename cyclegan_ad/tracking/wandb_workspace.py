@@ -134,13 +134,6 @@ def build_workspace(
 ) -> "Workspace":
     """Build the W&B workspace without saving it, and without network access.
 
-    Args:
-        sections: As returned by :func:`plan_sections`.
-        columns: Columns of scores whose ZFN accuracy the table of runs shows.
-        entity: W&B user or team.
-        project: W&B project.
-        name: Name of the workspace.
-
     Raises:
         UserError: If the package ``wandb-workspaces`` is missing.
     """

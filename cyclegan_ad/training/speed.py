@@ -41,11 +41,6 @@ def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -
 
     The names of the weights do not change, so checkpoints are compatible.
 
-    Args:
-        module: The method.
-        device: Device of the training.
-        mode: Mode of torch.compile.
-
     Returns:
         Whether the networks will be compiled.
     """

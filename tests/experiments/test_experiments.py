@@ -14,10 +14,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from states import COMPLETE
-from tiny import OVERRIDES, compose_settings, draw_folder, setting
+from tiny import OVERRIDES, check_settings, compose_settings, draw_folder, setting
 
 from cyclegan_ad.composing import conf_dir, register_resolvers
-from cyclegan_ad.settings import check_settings
 from cyclegan_ad.train import train
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
