@@ -27,11 +27,7 @@ _IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
 
 
 def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Label the jobs of a sweep by the settings in which they differ.
-
-    >>> label_jobs([["dataset=screw", "seed=0"], ["dataset=screw", "seed=1"]])
-    ['seed=0', 'seed=1']
-    """
+    """Label the jobs of a sweep by the settings in which they differ."""
     jobs = [filter_overrides(words) for words in job_overrides]
     shared = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
     return [" ".join(word for word in words if word not in shared) for words in jobs]

@@ -36,11 +36,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint atomically.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
+        """Write a checkpoint atomically; ``storage_options`` are not used."""
         # When writing to a file, torch reports a full disk as a corrupt archive.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)

@@ -26,17 +26,11 @@ Rows = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Results of the evaluation of a run.
+    """Results of the evaluation of a run."""
 
-    Attributes:
-        metrics: Content of ``metrics.json``.
-        rows: Scores of the test images.
-        kept: Scores of the abnormal calibration images; may be empty.
-    """
-
-    metrics: dict[str, Any]
-    rows: Rows
-    kept: Rows
+    metrics: dict[str, Any]  # content of metrics.json
+    rows: Rows  # scores of the test images
+    kept: Rows  # scores of the abnormal calibration images; may be empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +93,6 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
 
     Raises:
         ValueError: If ``metric`` is not one of the three.
-
-    >>> paper_figure("brain_mri", "cyclegan-64", "sse", "auroc").mean_percent > 50
-    True
-    >>> paper_figure("demo", "cyclegan-64", "sse", "auroc") is None
-    True
     """
     if metric not in PAPER_METRICS:
         raise ValueError(f"invalid metric={metric!r}: expected one of {', '.join(PAPER_METRICS)}")
@@ -152,11 +141,6 @@ class SplitRow(NamedTuple):
     sha256: str
     label: int
     subset: str
-
-
-def write_split(run_dir: Path, rows: Sequence[SplitRow]) -> None:
-    """Write ``split.csv`` of a run."""
-    write_rows(run_dir / "split.csv", list(SplitRow._fields), [list(row) for row in rows])
 
 
 def read_split(run_dir: Path) -> list[SplitRow]:

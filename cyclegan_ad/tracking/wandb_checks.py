@@ -16,13 +16,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class RunLabels:
-    """Names of a run in W&B.
-
-    Attributes:
-        group: Group of the run, one per run name and dataset.
-        name: Displayed name of the run.
-        tags: Tags of the run.
-    """
+    """Names of a run in W&B; the group is one per run name and dataset."""
 
     group: str
     name: str
