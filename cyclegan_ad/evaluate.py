@@ -24,8 +24,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     made_with = run.read_config()
     if not run.read_training()["finished"]:
         raise UserError(
-            f"the training of {run.path} is not finished; run the `python -m cyclegan_ad.train` "
-            "command that started it again to resume"
+            f"{run.path} is not fully trained; to resume, run the `python -m cyclegan_ad.train` "
+            "command that started it again"
         )
     if not run.checkpoint.is_file():
         raise UserError(

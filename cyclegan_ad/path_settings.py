@@ -18,7 +18,8 @@ def check_path(setting: str, path: str) -> None:
     if not path:
         variable = _VARIABLES.get(setting)
         raise ValueError(
-            "expected a path" + (f" (unset {variable} if it is empty)" if variable else "")
+            "expected a path"
+            + (f"; use {setting}=PATH or unset {variable} if it is empty" if variable else "")
         )
     if path.startswith("~") and os.path.expanduser(path).startswith("~"):
         raise ValueError("unknown home folder; use the full path")
@@ -33,10 +34,12 @@ def check_path(setting: str, path: str) -> None:
     if longest > _LONGEST_NAME_BYTES:
         raise ValueError(
             f"expected names of files and folders of at most {_LONGEST_NAME_BYTES} bytes, got "
-            f"{longest}"
+            f"{longest} bytes"
         )
     if whole > _LONGEST_PATH_BYTES:
-        raise ValueError(f"expected a path of at most {_LONGEST_PATH_BYTES} bytes, got {whole}")
+        raise ValueError(
+            f"expected a path of at most {_LONGEST_PATH_BYTES} bytes, got {whole} bytes"
+        )
 
 
 def check_folder_name(value: str) -> str:

@@ -150,8 +150,8 @@ def markdown(rows: list[Row]) -> str:
         pairs = zip(row.ours, row.printed, strict=True)
         cells = " | ".join(f"{ours} / {printed}" for ours, printed in pairs)
         lines.append(f"| {row.dataset} | {cells} | {row.paper.behind_table2} |")
-    remarks = [f"- {row.dataset}: {row.remark}" for row in rows if row.remark]
-    return "\n".join([*lines, "", EXPLANATION, "", *remarks]).rstrip() + "\n"
+    lines += ["", EXPLANATION, "", *(f"- {r.dataset}: {r.remark}" for r in rows if r.remark)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -333,7 +333,7 @@ def test_a_threshold_from_images_kept_out_of_training(
     run = RunDirectory(runs / "cyclegan-32-calibrated" / "folder" / "seed0")
     assert plain.metrics.read_bytes() == before  # beside, as it is another training
     out = " ".join(capsys.readouterr().out.split())
-    assert "folder has 8 images to train, 1 to calibrate and 6 to test" in out
+    assert "folder has 8 images for training, 1 for calibration and 6 for testing" in out
     [kept] = read_scores(run.path, "calibration.csv")
     rows = read_scores(run.path)
     with run.split.open() as file:
@@ -412,7 +412,9 @@ def test_a_baseline_goes_the_same_way(
     pytest.importorskip("anomalib", reason="extra 'baselines'")
     root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
     metrics = train(settings(root, runs, method=method))
-    assert "folder has 6 images to train and 6 to test" in " ".join(capsys.readouterr().out.split())
+    assert "folder has 6 images for training and 6 for testing" in " ".join(
+        capsys.readouterr().out.split()
+    )
     run = RunDirectory(runs / f"{method}-32" / "folder" / "seed0")
     column = "sse" if method == "ganomaly" else "embedding"
     assert list(metrics["scores"]) == list(metrics["protocols"]["crossfit"]) == [column]

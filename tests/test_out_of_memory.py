@@ -94,7 +94,6 @@ def test_training_names_the_batch_size_and_what_to_try_in_order(tmp_path: Path) 
         "dataset.images_on=host",
         "trainer.precision=bf16-mixed",
         "resolution below 32",
-        "overwrite=true",
     )
 
 
@@ -119,7 +118,7 @@ def test_a_run_with_complete_epochs_goes_on(tmp_path: Path) -> None:
     run = start_run(job, finished=False)
     said = describe(job, "training", "the CPU")
     assert_error(said, facts="epoch 1", remedy="same command")
-    assert_in_order(said, "run_name=NAME", "dataset.batch_size=8")
+    assert_in_order(said, "dataset.batch_size=8 run_name=NAME")
     assert "overwrite" not in said
     assert phase_of(run) == "training"
 

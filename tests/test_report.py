@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from errors import assert_error, refuses
@@ -16,12 +15,13 @@ from tiny import compose_settings
 from cyclegan_ad.report import report
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.terminal_table import print_left_out
+from cyclegan_ad.settings import ReportSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def settings(*words: str) -> dict[str, Any]:
-    return compose_settings("report", words)
+def settings(*words: str) -> ReportSettings:
+    return read_settings(ReportSettings, compose_settings("report", words))
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -124,6 +124,12 @@ def score_order(column: ScoreColumn) -> tuple[int, str]:
     return _index(TABLE2_ROWS, column), column.column
 
 
+def cell_order(cell: tuple[str, Method, ScoreColumn]) -> tuple[object, ...]:
+    """Return a sort key of (dataset, method, score column)."""
+    dataset, method, column = cell
+    return dataset_order(dataset), method.order, score_order(column)
+
+
 def _index(known: Sequence[object], value: object) -> int:
     return known.index(value) if value in known else len(known)
 

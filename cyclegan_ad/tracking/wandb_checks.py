@@ -39,8 +39,9 @@ def check_place(prefix: str, project: str, entity: str | None) -> None:
     """
     if not project.strip() or len(project) > _LONGEST_NAME or re.search(r"[/\\#?%:]", project):
         raise UserError(
-            f"invalid {prefix}project={_short(project)}: expected 1 to {_LONGEST_NAME} characters, "
-            f"none of / \\ # ? % : (set the team with {prefix}entity=NAME)"
+            f"invalid {prefix}project={_short(project)}: expected a W&B project of 1 to "
+            f"{_LONGEST_NAME} characters, none of / \\ # ? % : (set the team with "
+            f"{prefix}entity=NAME)"
         )
     if entity is not None and not re.fullmatch(r"[A-Za-z0-9_.-]+", entity):
         raise UserError(

@@ -19,10 +19,10 @@ from experiments.benchmarks.plan import Case
 Answer = dict[str, Any]
 Ask = Callable[[Case, str, float], Answer]
 
-# A case may take so many times as long as expected, so that others get their turn.
+# Limit of a case, as a multiple of its expected time, so that the others are measured, too.
 _PATIENCE = 4
 
-# Module and function that measure a kind of case; each imports only what it needs.
+# Module and function that measure each kind of case.
 _MEASURES = {
     "matrix_product": "machine:measure_products",
     "training": "training:measure_training",

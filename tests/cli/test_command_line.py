@@ -288,7 +288,7 @@ def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
         (["method.lambda_cyc=5,10"], "run_name=cyclegan-64-lambda_cyc-${method.lambda_cyc}"),
         (
             ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine", "seed=0,1"],
-            "command of its own",
+            "its own command",
         ),
         (
             ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],

@@ -158,7 +158,7 @@ def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
     path = tmp_path / "detector.json"
     path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
     assert differences_from_metrics(tmp_path, metrics) == [
-        "detector.json: scores is not as in metrics.json"
+        "detector.json: scores differs from metrics.json"
     ]
     assert len(differences_from_metrics(tmp_path, metrics | {"protocol": "paper"})) == 2
 

@@ -189,7 +189,7 @@ def test_another_training_is_refused_by_name(
     with pytest.raises(UserError) as caught:
         run.claim(now)
     message = str(caught.value)
-    assert f"{run.path} holds a run" in message
+    assert f"{run.path} contains a run" in message
     assert f"{name}={as_typed(old)} (now {as_typed(new)})" in message
     assert "run_name=NAME" in message and "overwrite=true" in message
 
@@ -232,7 +232,7 @@ def test_settings_of_an_earlier_version_are_refused(run: RunDirectory, settings:
     old = settings.as_dict()
     del old["protocol"]
     run.config.write_text(yaml.safe_dump(old))
-    with pytest.raises(UserError, match=r"config\.yaml is damaged \(protocol is missing"):
+    with pytest.raises(UserError, match=r"config\.yaml is damaged \(missing setting protocol"):
         run.claim(settings)
 
 
@@ -259,7 +259,7 @@ def test_a_file_in_the_place_of_a_run_is_refused(settings: Settings) -> None:
     run.path.parent.mkdir(parents=True)
     run.path.write_text("a file")
     for overwrite in (False, True):
-        with pytest.raises(UserError, match=r"is a file; choose another place"):
+        with pytest.raises(UserError, match=r"is a file; use another path"):
             run.claim(changed(settings, "overwrite", overwrite))
 
 
@@ -391,7 +391,10 @@ def test_a_deletion_cut_short_leaves_no_half_run(
 
 
 def test_a_second_process_is_refused_while_the_first_works(run: RunDirectory) -> None:
-    with run.locked(), pytest.raises(UserError, match=r"by another process; wait for its end or"):
+    with (
+        run.locked(),
+        pytest.raises(UserError, match=r"by another process; wait until it finishes or"),
+    ):
         RunDirectory(run.path).locked().__enter__()
     with run.locked():  # free again
         pass

@@ -29,7 +29,7 @@ def test_a_command_waits_for_the_processes_of_a_killed_one(
         order.append("processes")
     other.join(timeout=60)
     assert order == ["processes", "command"]
-    assert said == f"{run}: waiting for the processes of a killed command to end\n"
+    assert said == f"{run}: waiting until the processes of a killed command end\n"
 
 
 def test_a_command_and_its_own_processes_hold_a_run_together(tmp_path: Path) -> None:

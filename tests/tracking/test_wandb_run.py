@@ -96,7 +96,7 @@ def test_a_server_out_of_reach_makes_it_offline(
         assert run.offline
         assert run.id == (home / "run" / "wandb" / "run_id").read_text()
         out = capsys.readouterr().out
-        assert "W&B: offline (online did not work: " in out
+        assert "W&B: offline (cannot go online: " in out
         assert f"wandb sync {home}/run/wandb/offline-run-*" in out
     finally:
         run.finish()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cyclegan_ad.metrics.wording import margin_is_lost
-from cyclegan_ad.reporting.labels import Method, dataset_order, score_order, table2_row
+from cyclegan_ad.reporting.labels import Method, cell_order, dataset_order, table2_row
 from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure
@@ -82,7 +82,7 @@ class Study:
         runs: All runs.
         datasets: Names in the paper's order.
         methods: Methods in the paper's order.
-        entries: Cells by dataset, method and score column.
+        entries: Cells by dataset, method and score column, in this order.
         without_protocol: Runs and columns without accuracies of the protocol.
     """
 
@@ -92,11 +92,6 @@ class Study:
     methods: list[Method]
     entries: dict[tuple[str, Method, ScoreColumn], Entry]
     without_protocol: list[tuple[Run, ScoreColumn]] = field(default_factory=list)
-
-    def columns(self, dataset: str) -> list[ScoreColumn]:
-        """Return the score columns of a dataset, the paper's first."""
-        found = {column for name, _, column in self.entries if name == dataset}
-        return sorted(found, key=score_order)
 
 
 def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
@@ -130,7 +125,7 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
         runs=list(runs),
         datasets=sorted({run.dataset for run in runs}, key=dataset_order),
         methods=sorted({run.method for run in runs}, key=lambda method: method.order),
-        entries={key: _entry(*key, members, protocol) for key, members in cells.items()},
+        entries={key: _entry(*key, cells[key], protocol) for key in sorted(cells, key=cell_order)},
         without_protocol=missing,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.compute.aggregate import Statistic
-from cyclegan_ad.reporting.labels import Method, dataset_order, score_order
+from cyclegan_ad.reporting.labels import Method, cell_order
 from cyclegan_ad.reporting.read.choose_runs import HELD_OUT_PROTOCOLS, ComparableRuns
 from cyclegan_ad.scoring.names import ScoreColumn
 
@@ -69,9 +69,7 @@ def gather_held_out(comparable: ComparableRuns) -> list[HeldOut]:
     rows.sort(
         key=lambda row: (
             HELD_OUT_PROTOCOLS.index(row.protocol),
-            dataset_order(row.dataset),
-            row.method.order,
-            score_order(row.column),
+            cell_order((row.dataset, row.method, row.column)),
         )
     )
     return rows

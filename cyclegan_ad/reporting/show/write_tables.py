@@ -137,28 +137,24 @@ def write_numbers(
 
 def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
     rows: list[list[Any]] = []
-    for dataset in study.datasets:
-        for method in study.methods:
-            for column in study.columns(dataset):
-                entry = study.entries.get((dataset, method, column))
-                shown = table2_row(column, method.name) is not None
-                if entry is None or shown is not in_table2:
-                    continue
-                for metric in PAPER_METRICS:
-                    paper = entry.paper.get(metric)
-                    published: list[Any] = [None] * 3
-                    if paper is not None:
-                        published = [paper.mean_percent, paper.std_percent, paper.artefact]
-                    rows.append(
-                        [
-                            *(dataset, *_named(method), column.column, shown, metric),
-                            *(study.protocol, _seeds(entry.seeds)),
-                            *map(_100, _mean_std(entry.statistics.get(metric))),
-                            *published,
-                            _100(entry.difference(metric)),
-                            None if paper is None else "; ".join(entry.unlike_paper),
-                        ]
-                    )
+    for entry in study.entries.values():
+        if (table2_row(entry.column, entry.method.name) is not None) is not in_table2:
+            continue
+        cell = [entry.dataset, *_named(entry.method), entry.column.column, in_table2]
+        for metric in PAPER_METRICS:
+            paper = entry.paper.get(metric)
+            published: list[Any] = [None] * 3
+            if paper is not None:
+                published = [paper.mean_percent, paper.std_percent, paper.artefact]
+            rows.append(
+                [
+                    *(*cell, metric, study.protocol, _seeds(entry.seeds)),
+                    *map(_100, _mean_std(entry.statistics.get(metric))),
+                    *published,
+                    _100(entry.difference(metric)),
+                    None if paper is None else "; ".join(entry.unlike_paper),
+                ]
+            )
     return rows
 
 

@@ -15,14 +15,16 @@ from cyclegan_ad.reporting.compute.aggregate import (
     choose_protocol,
 )
 from cyclegan_ad.reporting.compute.means import common_datasets, mean_of_best
-from cyclegan_ad.reporting.labels import Method
+from cyclegan_ad.reporting.labels import FID, Method
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.notes import protocol_notes
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
 from cyclegan_ad.runs.results import paper_figure
+from cyclegan_ad.scoring.names import ScoreColumn
 
 CYCLEGAN = Method("cyclegan-64", "cyclegan", 64)
+SSE = ScoreColumn("sse")
 
 
 def study_of(runs: Path, protocol: str = "paper") -> Study:
@@ -59,7 +61,7 @@ def test_a_cell_holds_the_values_of_its_seeds(tmp_path: Path) -> None:
     for seed in (2, 0):
         make_run(tmp_path, seed=seed)
     study = study_of(tmp_path)
-    entry = study.entries["screw", CYCLEGAN, "sse"]
+    entry = study.entries["screw", CYCLEGAN, SSE]
     values = {run.seed: run.metrics["scores"]["sse"]["auroc"] for run in study.runs}
     assert entry.seeds == (0, 2)
     assert entry.statistics["auroc"].values == (values[0], values[2])
@@ -68,16 +70,16 @@ def test_a_cell_holds_the_values_of_its_seeds(tmp_path: Path) -> None:
     assert difference == pytest.approx((values[0] + values[2]) / 2 - 0.5131)
 
 
-def test_honest_accuracies_replace_the_papers_if_asked_for(tmp_path: Path) -> None:
+def test_held_out_accuracies_replace_the_papers_if_asked_for(tmp_path: Path) -> None:
     make_run(tmp_path, "cyclegan", 64, "screw", 0, "protocol=calibrated", run="kept")
     run = collect(tmp_path)[0][0]
-    honest = run.metrics["protocols"]
-    crossfit = study_of(tmp_path, "crossfit").entries["screw", run.method, "sse"].statistics
-    assert crossfit["zfn_accuracy"].mean == honest["crossfit"]["sse"]["accuracy"]
-    assert crossfit["max_accuracy"].mean == honest["crossfit"]["sse"]["max_accuracy"]
+    decided = run.metrics["protocols"]
+    crossfit = study_of(tmp_path, "crossfit").entries["screw", run.method, SSE].statistics
+    assert crossfit["zfn_accuracy"].mean == decided["crossfit"]["sse"]["accuracy"]
+    assert crossfit["max_accuracy"].mean == decided["crossfit"]["sse"]["max_accuracy"]
     assert crossfit["auroc"].mean == run.metrics["scores"]["sse"]["auroc"]
-    calibrated = study_of(tmp_path, "calibrated").entries["screw", run.method, "sse"].statistics
-    assert calibrated["zfn_accuracy"].mean == honest["calibrated"]["sse"]["accuracy"]
+    calibrated = study_of(tmp_path, "calibrated").entries["screw", run.method, SSE].statistics
+    assert calibrated["zfn_accuracy"].mean == decided["calibrated"]["sse"]["accuracy"]
     assert "max_accuracy" not in calibrated
 
 
@@ -90,14 +92,15 @@ def test_decisions_made_otherwise_are_in_no_mean_of_the_protocol(
     decide_again(path, **setting)
     study = study_of(tmp_path, "crossfit")
     decided = {run.seed: run.metrics["protocols"]["crossfit"] for run in study.runs}
-    for column in ("sse", "peak_2px"):
-        entry = study.entries["screw", CYCLEGAN, column]
+    for score in (SSE, ScoreColumn("peak", peak_sigma_px=2.0)):
+        column = score.column
+        entry = study.entries["screw", CYCLEGAN, score]
         assert entry.seeds == (0, 1)
         expected = tuple(decided[seed][column]["accuracy"] for seed in (0, 1))
         assert entry.statistics["zfn_accuracy"].values == expected
         assert len(entry.statistics["auroc"].values) == 2
     assert study.without_protocol == []
-    assert study_of(tmp_path).entries["screw", CYCLEGAN, "sse"].seeds == (0, 1, 2)
+    assert study_of(tmp_path).entries["screw", CYCLEGAN, SSE].seeds == (0, 1, 2)
 
 
 def test_margins_that_differ_between_cells_are_told(tmp_path: Path) -> None:
@@ -220,7 +223,12 @@ def test_extensions_stand_beside_the_papers_scores_and_not_in_table_2(tmp_path: 
     extensions = lay_out_extensions(study)
     assert extensions is not None
     assert [method.name for method in extensions.methods] == ["cyclegan"]
-    assert [row.score for row in extensions.rows] == ["SSE", "FID", "peak 2px", "SSE, 8 symmetries"]
+    assert [row.score for row in extensions.rows] == [
+        "SSE",
+        "FID",
+        "peak 2 px",
+        "SSE, 8 symmetries",
+    ]
     assert all(cell.paper == "" for r in extensions.rows for b in r.blocks if b for cell in b.cells)
 
 
@@ -232,5 +240,5 @@ def test_no_extension_no_table(tmp_path: Path) -> None:
 def test_the_best_are_all_that_look_alike_and_none_if_alone(tmp_path: Path) -> None:
     make_run(tmp_path, columns=["sse", "fid"], separation=99)
     entries = list(study_of(tmp_path).entries.values())
-    assert best_of(entries, "auroc") == {(CYCLEGAN, "sse"), (CYCLEGAN, "fid")}
+    assert best_of(entries, "auroc") == {(CYCLEGAN, SSE), (CYCLEGAN, FID)}
     assert best_of(entries[:1], "auroc") == set()

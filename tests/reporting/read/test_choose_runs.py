@@ -23,7 +23,7 @@ def test_the_largest_group_of_like_runs_is_kept(tmp_path: Path) -> None:
     assert kept == ["cyclegan-64/screw/seed1", "cyclegan-64/screw/seed2", "cyclegan-64/tile/seed0"]
     assert list(left_out) == ["cyclegan-64/screw/seed0"]
     reason = left_out["cyclegan-64/screw/seed0"]
-    assert "method.lambda_cyc=5 (kept: 10.0)" in reason
+    assert "method.lambda_cyc=5 (kept: 10)" in reason
     assert "seed 1, 2" in reason
 
 
@@ -32,7 +32,7 @@ def test_of_two_groups_of_one_size_the_one_with_the_lowest_seed_is_kept(tmp_path
     make_run(tmp_path, "cyclegan", 64, "screw", 0, "method.lambda_cyc=5")
     kept, left_out = kept_and_left_out(tmp_path)
     assert kept == ["cyclegan-64/screw/seed0"]
-    assert "method.lambda_cyc=10.0 (kept: 5)" in left_out["cyclegan-64/screw/seed1"]
+    assert "method.lambda_cyc=10 (kept: 5)" in left_out["cyclegan-64/screw/seed1"]
 
 
 def test_a_seed_counts_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from errors import refuses
 from reporting.fake_runs import change_metrics, make_run
+from scored import column_named
 
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.reporting.read.find_runs import collect, find_runs
@@ -35,10 +36,11 @@ def test_a_finished_run_is_read_with_its_scores(tmp_path: Path) -> None:
     assert left_out == []
     assert (run.shown, run.seed, run.dataset) == ("cyclegan-64/screw/seed0", 0, "screw")
     assert run.labels.sum() == 12
-    assert list(run.scores) == ["sse", "fid"]
+    sse, fid = run.scores
+    assert (sse.column, fid.column) == ("sse", "fid")
     lines = (path / "scores.csv").read_bytes().decode(errors="surrogateescape").splitlines()
     assert run.image_paths[3] == lines[4].split(",")[0]
-    assert run.scores["fid"][3] == float(lines[4].split(",")[3])
+    assert run.scores[fid][3] == float(lines[4].split(",")[3])
 
 
 def remove(name: str) -> Callable[[Path], None]:
@@ -76,18 +78,18 @@ def other_test_set(path: Path) -> None:
     ("damage", "reason"),
     [
         (remove("config.yaml"), "config.yaml"),
-        (remove("metrics.json"), "metrics.json does not exist"),
-        (remove("scores.csv"), "scores.csv does not exist"),
-        (remove("split.csv"), "split.csv is gone"),
+        (remove("metrics.json"), "metrics.json is missing"),
+        (remove("scores.csv"), "scores.csv is missing"),
+        (remove("split.csv"), "split.csv is missing"),
         (remove("training.json"), "not finished: 0 epochs"),
         (write("metrics.json", '{"format": 2, "sco'), "metrics.json cannot be read"),
         (write("config.yaml", "seed: 0"), "config.yaml is damaged"),
-        (write("split.csv", "path\nx\n"), "split.csv is damaged (its header is gone)"),
+        (write("split.csv", "path\nx\n"), "split.csv is damaged (wrong header)"),
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
-        (lambda path: change_metrics(path, format=1), "format 1, this version reads 2"),
-        (lambda path: change_metrics(path, seed="0"), "seed is '0'"),
-        (lambda path: change_metrics(path, protocols=None), "protocols is None"),
+        (lambda path: change_metrics(path, format=1), "format 1, expected 3"),
+        (lambda path: change_metrics(path, seed="0"), "invalid seed='0'"),
+        (lambda path: change_metrics(path, protocols=None), "invalid protocols=None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
         (
             lambda path: change_metrics(path, dataset="tile"),
@@ -96,7 +98,7 @@ def other_test_set(path: Path) -> None:
         (lambda path: change_metrics(path, test_normal=13), "test_normal is 12 and 13"),
         (cut_last_line, "test_abnormal is 11 and 12"),
         (shift_scores, "0.5 computed from the scores"),
-        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, 0."),
+        (unlikely_auroc, "disagree on sse: auroc is nan in metrics.json, but 0."),
         (other_test_set, "disagree on the test images"),
     ],
 )
@@ -166,9 +168,10 @@ def test_a_column_in_one_file_only_is_left_out_alone(tmp_path: Path) -> None:
     path = make_run(tmp_path)
     metrics = json.loads((path / "metrics.json").read_text())
     metrics["scores"]["peak_2px"] = metrics["scores"].pop("fid")
+    metrics["columns"]["peak_2px"] = column_named("peak_2px").as_dict()
     (path / "metrics.json").write_text(json.dumps(metrics))
     (run,), left_out = collect(tmp_path)
-    assert list(run.scores) == ["sse"]
+    assert [column.column for column in run.scores] == ["sse"]
     assert [(row.what, row.reason.split(";")[0]) for row in left_out] == [
         ("cyclegan-64/screw/seed0, score peak_2px", "is missing in scores.csv"),
         ("cyclegan-64/screw/seed0, crossfit, score fid", "no file supports it"),

@@ -13,6 +13,7 @@ from cyclegan_ad.display.drawing import map_scale
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.data_uris import image_uri, map_uri
 from cyclegan_ad.reporting.show.gallery import gather_pictures
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 def opened(uri: str) -> Image.Image:
@@ -50,7 +51,7 @@ def test_critical_images_have_their_thumbnails_where_kept(tmp_path: Path) -> Non
     assert left_out == []
     assert [tile["label"] for tile in shown["tiles"]] == ["normal"] * 4 + ["abnormal"] * 4
     assert opened(shown["distributions"][0]["uri"]).width > 400
-    scores, labels = runs[0].scores["sse"], runs[0].labels
+    scores, labels = runs[0].scores[ScoreColumn("sse")], runs[0].labels
     lowest = int(np.flatnonzero(labels == 1)[scores[labels == 1].argmin()])
     first = critical["images"][0]
     assert first["path"] == runs[0].image_paths[lowest]
