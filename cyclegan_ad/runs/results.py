@@ -19,7 +19,6 @@ PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 METRICS_FORMAT = 3
 SUBSETS = ("train", "test", "calibration")
 
-
 Rows = Sequence[dict[str, Any]]
 """Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores."""
 
