@@ -6,7 +6,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.hardware import gpus_per_job, jobs_at_once
-from cyclegan_ad.settings import residual_blocks_at
 
 
 def conf_dir() -> Path:
@@ -19,7 +18,7 @@ def conf_dir() -> Path:
 def register_resolvers() -> None:
     """Register the resolvers of the files in ``conf``, such as ``${residual_blocks_at:...}``."""
     for name, resolver in (
-        ("residual_blocks_at", _residual_blocks_at),
+        ("residual_blocks_at", residual_blocks_at),
         ("jobs_at_once", jobs_at_once),
         ("gpus_per_job", gpus_per_job),
         ("or_else", _or_else),
@@ -31,9 +30,14 @@ def _or_else(value: Any, default: Any) -> Any:
     return default if value in (None, "") else value
 
 
-def _residual_blocks_at(resolution: Any) -> int | None:
-    # A resolution that is not an integer is rejected later, when the settings are checked.
-    return residual_blocks_at(resolution) if isinstance(resolution, int) else None
+def residual_blocks_at(resolution: Any) -> int | None:
+    """Return the residual blocks of a generator: 9 from 256 px up, 6 below (Sec. 2.2).
+
+    None for a value that is not an integer, which is rejected when the settings are checked.
+    """
+    if not isinstance(resolution, int):
+        return None
+    return 9 if resolution >= 256 else 6
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:

@@ -1,20 +1,15 @@
 """Create a W&B workspace for the runs of a project: ``python -m cyclegan_ad.dashboard --help``."""
 
-import textwrap
-
 from cyclegan_ad.cli.command_line import run_command
+from cyclegan_ad.command_settings import DashboardSettings
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import DashboardSettings
 from cyclegan_ad.tracking.wandb_checks import check_place
-from cyclegan_ad.tracking.wandb_run import choose_mode
+from cyclegan_ad.tracking.wandb_run import cause_of, choose_mode
 from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections
 
 
 def dashboard(settings: DashboardSettings) -> None:
     """Save the workspace, or print its layout with ``dry_run=true``.
-
-    Args:
-        settings: All settings of the command (``conf/dashboard.yaml``).
 
     Raises:
         UserError: If a setting is invalid, a package or the account is missing, or W&B rejects
@@ -47,8 +42,7 @@ def dashboard(settings: DashboardSettings) -> None:
         )
         workspace.save()
     except (wandb.Error, OSError) as error:  # requests raises subclasses of OSError
-        cause = textwrap.shorten(str(error) or type(error).__name__, 200, placeholder="...")
-        raise UserError(f"W&B rejected the dashboard of {place}: {cause}") from error
+        raise UserError(f"W&B rejected the dashboard of {place}: {cause_of(error)}") from error
     print(f"Dashboard: {workspace.url}")
 
 

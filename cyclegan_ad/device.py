@@ -33,12 +33,7 @@ def choose_device(accelerator: str) -> torch.device:
 
 
 def describe_device(device: torch.device, processes: int = 1) -> str:
-    """Describe the device: ``CPU (2 threads)``, ``NVIDIA H100``, ``4 x NVIDIA H100``.
-
-    Args:
-        device: As returned by :func:`choose_device`.
-        processes: Number of processes that compute together.
-    """
+    """Describe the device: ``CPU (2 threads)``, ``NVIDIA H100``, ``4 x NVIDIA H100``."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         return name if processes == 1 else f"{processes} x {name}"
@@ -64,14 +59,7 @@ def choose_precision(precision: str, device: torch.device, *, mixed: bool = True
 
     Returns:
         A precision of Lightning.
-
-    Raises:
-        UserError: If the device does not support it.
     """
-    if precision == "16-mixed" and device.type == "cpu":
-        raise UserError(
-            "invalid trainer.precision=16-mixed: it needs a GPU; use bf16-mixed or 32-true"
-        )
     if precision != "auto":
         return precision
     return "bf16-mixed" if mixed and has_bfloat16(device) else "32-true"

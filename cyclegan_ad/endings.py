@@ -33,11 +33,7 @@ _postponed = False
 
 
 class Terminated(SystemExit):
-    """Raised when a signal ends the process; the exit status is 128 + number, as in shells.
-
-    Args:
-        number: Number of the signal.
-    """
+    """Raised when a signal ends the process; the exit status is 128 + number, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -128,11 +124,7 @@ def raise_on_signals(grace_s: float = _GRACE_S) -> Iterator[None]:
 
 
 def exit_with_parent(parent: int) -> None:
-    """End this process when its parent ends, as it would block later commands.
-
-    Args:
-        parent: Process id of the parent.
-    """
+    """End this process when its parent ends, as it would block later commands."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -147,11 +139,7 @@ def exit_with_parent(parent: int) -> None:
 
 
 def exit_cleanly(command: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a command to exit with one line on a signal, silently on a closed pipe.
-
-    Args:
-        command: The command; it may exit with its own status through ``sys.exit``.
-    """
+    """Decorate a command to exit with one line on a signal, silently on a closed pipe."""
 
     @functools.wraps(command)
     def run(*arguments: Any) -> None:

@@ -4,17 +4,14 @@ from typing import Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_scoring
+from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.out_of_memory import explain_out_of_memory
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import EvaluateSettings
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     """Score the test set of a run with its last weights, write the results, print the table.
-
-    Args:
-        settings: All settings of the command (``conf/evaluate.yaml``).
 
     Returns:
         What ``metrics.json`` holds.

@@ -81,15 +81,7 @@ def available_bytes(device: torch.device) -> float:
 
 
 def gpus_per_job(accelerator: str, strategy: str, devices: object) -> int:
-    """Count the GPUs that a job with these ``trainer.*`` settings uses if there are any.
-
-    >>> (
-    ...     gpus_per_job("auto", "auto", 1),
-    ...     gpus_per_job("gpu", "ddp", 4),
-    ...     gpus_per_job("cpu", "ddp", 4),
-    ... )
-    (1, 4, 0)
-    """
+    """Count the GPUs that a job with these ``trainer.*`` settings uses if there are any."""
     if accelerator == "cpu":
         return 0
     return devices if strategy == "ddp" and isinstance(devices, int) else 1
@@ -110,7 +102,7 @@ def jobs_at_once(accelerator: str, strategy: str, devices: object) -> int:
 
 
 def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[str]:
-    """Reserve GPUs for this process until it ends, and hide the others from torch.
+    """Reserve GPUs for this process until it ends, hide the others from torch, return the names.
 
     Later calls return the same GPUs. Reservations are locks on files of this user, so that two
     sweeps can share the GPUs of a machine.
@@ -119,9 +111,6 @@ def claim_gpus(names: Sequence[str], count: int, wait_s: float = 1.0) -> list[st
         names: GPUs to choose from, in the form of ``CUDA_VISIBLE_DEVICES``.
         count: Number of GPUs; the call waits while fewer are free.
         wait_s: Seconds between two attempts.
-
-    Returns:
-        The names of the reserved GPUs.
 
     Raises:
         UserError: If there are fewer GPUs, or the system has no file locks.

@@ -38,13 +38,7 @@ from cyclegan_ad.training.train_run import open_loggers, train_run
 
 
 def run_job(settings: Settings) -> dict[str, Any]:
-    """Train and evaluate as far as this is not done yet, and print the table.
-
-    Args:
-        settings: All settings of the job, checked.
-
-    Returns:
-        What ``metrics.json`` holds.
+    """Train and evaluate as far as needed, print the table, return what ``metrics.json`` holds.
 
     Raises:
         UserError: If the data, the weights, the device or the run directory are not usable.
@@ -129,14 +123,7 @@ def _train_and_evaluate(
 
 
 def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
-    """Score the test set of a trained run, write the results and print the table.
-
-    Args:
-        run: The run.
-        settings: Settings of the run, with the scores to compute.
-
-    Returns:
-        What ``metrics.json`` holds.
+    """Score the test set of a trained run, print the table, return what ``metrics.json`` holds.
 
     Raises:
         UserError: If the images, or the weights of a network that a score needs, are missing.

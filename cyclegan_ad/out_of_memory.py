@@ -25,13 +25,7 @@ _CAPACITY = re.compile(r"total capacity of (\d[\d.]* [KMG]iB)")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that a GPU or the CPU is out of memory.
-
-    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
-    True
-    >>> is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
-    False
-    """
+    """Whether an error means that a GPU or the CPU is out of memory."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):
@@ -44,11 +38,6 @@ def explain_out_of_memory(
     settings: Settings, phase: Callable[[], Phase], on_cpu: str = "trainer.accelerator=cpu"
 ) -> Iterator[None]:
     """Turn an out-of-memory error in the block into a ``UserError``, and free the memory.
-
-    Args:
-        settings: All settings of the job.
-        phase: Returns the phase of the job; called only after such an error.
-        on_cpu: Setting with which the command scores on the CPU.
 
     Raises:
         UserError: Naming the batch size, what is kept, and the remedies in order.
@@ -74,14 +63,7 @@ def phase_of(run: RunDirectory) -> Phase:
 def describe(
     settings: Settings, phase: Phase, place: str, on_cpu: str = "trainer.accelerator=cpu"
 ) -> str:
-    """Describe in one line where memory ran out, what is kept, and the remedies in order.
-
-    Args:
-        settings: All settings of the job.
-        phase: The phase of the job.
-        place: The device whose memory ran out, such as ``the GPU (79.10 GiB)``.
-        on_cpu: Setting with which the command scores on the CPU.
-    """
+    """Describe in one line where memory ran out, what is kept, and the remedies in order."""
     dataset = settings.dataset
     doing = {
         "reading": f"reading {dataset.name} at resolution={settings.resolution} "

@@ -11,10 +11,6 @@ _VARIABLES = {"data_dir": "CYCLEGAN_AD_DATA", "cache_dir": "CYCLEGAN_AD_CACHE"}
 def check_path(setting: str, path: str) -> None:
     """Check the value of a path setting.
 
-    Args:
-        setting: Last part of the name of the setting.
-        path: Value of the setting.
-
     Raises:
         ValueError: If the path is empty, too long or otherwise not a possible path, or its home
             folder does not exist.
@@ -46,11 +42,8 @@ def check_path(setting: str, path: str) -> None:
         )
 
 
-def check_folder_name(value: str) -> None:
-    """Check the value of a setting that becomes the name of a folder.
-
-    Args:
-        value: Value of the setting.
+def check_folder_name(value: str) -> str:
+    """Check the value of a setting that becomes the name of a folder, and return it.
 
     Raises:
         ValueError: If the value is not allowed as the name of a folder.
@@ -58,3 +51,4 @@ def check_folder_name(value: str) -> None:
     if not re.fullmatch(r"[\w .@+-]*\w[\w .@+-]*", value):
         raise ValueError("expected a folder name of letters, digits, spaces and any of . _ - + @")
     check_path("", value)
+    return value

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 from cyclegan_ad.cli.command_line import run_command
-from cyclegan_ad.settings import ReportSettings
+from cyclegan_ad.command_settings import ReportSettings
 
 
 def report(settings: ReportSettings) -> Path:
     """Read the runs below a folder; write the page and the tables, print Table 2.
-
-    Args:
-        settings: All settings of the command (``conf/report.yaml``).
 
     Returns:
         The folder written to.

@@ -14,9 +14,7 @@ from cyclegan_ad.tracking.wandb_run import choose_mode
 def resolve_auto(settings: Settings, recorded: Settings | None = None) -> Settings:
     """Replace every ``auto`` of ``trainer.*`` and ``logger.mode`` by the value for this machine.
 
-    Args:
-        settings: All settings of the job.
-        recorded: Recorded settings of the run that the job resumes; its precision is kept.
+    The precision is kept that is recorded for the run that the job resumes.
 
     Returns:
         The same settings without ``auto``; ``trainer.devices`` is the number of processes.

@@ -19,7 +19,10 @@ from pydantic import (
     Strict,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
+from pydantic_core import PydanticCustomError
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.path_settings import check_folder_name, check_path
@@ -30,17 +33,7 @@ _LARGEST_INT = 2**31 - 1  # limit that all libraries support
 _SHOWN = 60  # characters of a value in a message
 
 
-class _Mark:
-    """Metadata of a field."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-SAME_TRAINING = _Mark("SAME_TRAINING")
+SAME_TRAINING = object()
 """Marks a field or group that may change when a run is resumed."""
 
 
@@ -51,20 +44,15 @@ def _path(value: Any, info: ValidationInfo) -> Any:
     return Path(value).expanduser()
 
 
-def _folder_name(value: str) -> str:
-    check_folder_name(value)
-    return value
+def _same_type(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    known = validate(value)
+    if type(known) is not type(value):
+        raise PydanticCustomError("literal_error", "another type")
+    return known
 
 
-def choice(*values: Any) -> Any:
-    """Return a type with these values; 1 and true are different values."""
-
-    def same_type(value: Any) -> Any:
-        if (type(value), value) not in [(type(known), known) for known in values]:
-            raise ValueError(f"expected one of {', '.join(map(as_typed, values))}")
-        return value
-
-    return Annotated[Literal[values], BeforeValidator(same_type)]
+SAME_TYPE = WrapValidator(_same_type)
+"""Marks a ``Literal`` of which 1 and true are different values."""
 
 
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -78,7 +66,7 @@ ShareAboveZero = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Strings = Annotated[tuple[str, ...], Strict(False)]
 PathSetting = Annotated[Path, BeforeValidator(_path)]
-FolderName = Annotated[str, AfterValidator(_folder_name)]
+FolderName = Annotated[str, AfterValidator(check_folder_name)]
 
 
 class Group(BaseModel):
@@ -119,10 +107,6 @@ _G = TypeVar("_G", bound=Group)
 def read_settings(model: type[_G], raw: Mapping[str, Any]) -> _G:
     """Validate settings and convert them to their types.
 
-    Args:
-        model: Model of the settings of a command.
-        raw: The settings as nested dictionaries, resolved.
-
     Raises:
         UserError: Naming the first invalid setting, its value and what was expected.
     """
@@ -143,10 +127,6 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def fields_of(model: type[Group], prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
     """Yield each setting of a group, including those of all alternatives of a union.
-
-    Args:
-        model: The group.
-        prefix: Prefix of the names.
 
     Yields:
         Dotted name, annotation with its limits, and whether the setting is fixed when a run is

@@ -12,9 +12,6 @@ from cyclegan_ad.settings import Settings
 def train(settings: Settings) -> dict[str, Any]:
     """Train (or resume or reuse a run), score the test set, set thresholds, print the table.
 
-    Args:
-        settings: All settings of one job (``conf/train.yaml``).
-
     Returns:
         What ``metrics.json`` holds.
 

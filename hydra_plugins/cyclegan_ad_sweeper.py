@@ -9,11 +9,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.sweep import label_jobs, print_seeds
-from cyclegan_ad.cli.sweep_checks import check_places
+from cyclegan_ad.cli.sweep import check_places, label_jobs, print_seeds
 from cyclegan_ad.composing import resolve
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 
 class CheckingSweeper(BasicSweeper):

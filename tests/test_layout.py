@@ -15,14 +15,14 @@ ROOT = Path(cyclegan_ad.__file__).parent
 # Packages and modules, the lowest first: each imports itself and what stands on a line above it.
 # CONTRIBUTING.md prints the same.
 FLOORS = """
-errors
-text, files, endings, hardware, device, path_settings, optional_packages, torchvision_compat
+errors, text
+files, endings, hardware, device, path_settings, optional_packages, torchvision_compat
 networks, metrics, pretrained, detector, setting_types
 methods
 data
-scoring
+scoring, method_settings
 settings
-composing, runs
+command_settings, composing, runs
 reference, display, out_of_memory
 tracking, build
 training, evaluation, resolve_auto

@@ -16,6 +16,7 @@ import torch
 from errors import assert_error, message_of, refuses
 from tiny import changed_group, compose_settings, draw_folder, saved, settings, start_run
 
+from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -28,7 +29,8 @@ from cyclegan_ad.out_of_memory import (
 from cyclegan_ad.processes import launch, worker
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
-from cyclegan_ad.settings import Settings, read_command
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.train import train
 from cyclegan_ad.training import train_run
 
@@ -224,7 +226,7 @@ def test_scoring_that_ran_out_of_memory_keeps_the_training(
         train(job)
     written = run.checkpoint.stat().st_mtime_ns
     words = [f"run={run.path}", "accelerator=cpu"]
-    again = read_command("evaluate", compose_settings("evaluate", words))
+    again = read_settings(EvaluateSettings, compose_settings("evaluate", words))
     with refuses(remedy=("score.batch_size=8", "accelerator=cpu")):
         evaluate(again)
     monkeypatch.setattr(Scores, "forward", plain)

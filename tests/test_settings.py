@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from tiny import compose_settings
 
+from cyclegan_ad.composing import residual_blocks_at
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.setting_types import read_settings
 from cyclegan_ad.settings import (
     Settings,
     makes_another_training,
-    read_settings,
-    residual_blocks_at,
     training_differences,
 )
 from cyclegan_ad.text import as_typed

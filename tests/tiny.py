@@ -16,7 +16,8 @@ from PIL import Image
 from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.files import write_json
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (

@@ -27,11 +27,14 @@ from cyclegan_ad.cli.hydra_errors import (
     is_user_error,
 )
 from cyclegan_ad.cli.setting_names import setting_names
+from cyclegan_ad.command_settings import COMMANDS
 from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
 from cyclegan_ad.endings import exit_cleanly
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import explain_file_errors
 from cyclegan_ad.hardware import enter_sweep, share_threads
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import escape_unprintable_output, printable
 
 
@@ -42,10 +45,6 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
     In a sweep (``-m``) a failed job is reported and the others continue. The exit status is 1 if
     any job failed. If the locale is not UTF-8, the process is restarted in the UTF-8 mode of
     Python.
-
-    Args:
-        task: Function of the validated settings of a job.
-        config_name: Name of the file of the command in ``conf``.
     """
     _enter_utf8_mode()
     escape_unprintable_output()
@@ -94,11 +93,7 @@ def _groups() -> list[str]:
 
 
 def help_text(config_name: str) -> str:
-    """Return the output of ``--help``, which Hydra prints only after a slow search of all groups.
-
-    Args:
-        config_name: Name of the file of the command in ``conf``.
-    """
+    """Return the output of ``--help``, which Hydra prints only after a slow search of groups."""
     path = conf_dir() / f"{config_name}.yaml"
     template = yaml.safe_load(path.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
     return str(template)
@@ -133,10 +128,6 @@ def importing() -> Iterator[None]:
 
 class Job:
     """Callable that Hydra runs for each job, in this process or, pickled, in another one.
-
-    Args:
-        task: Function of the validated settings of a job.
-        config_name: Name of the file of the command in ``conf``.
 
     Attributes:
         labels: One label per job of a sweep.
@@ -175,9 +166,7 @@ class Job:
         number, self._count = self._count, self._count + 1
         try:
             self._restore_directory()
-            from cyclegan_ad.settings import Settings, read_command  # slow, not needed for --help
-
-            settings = read_command(self.config_name, resolve(cfg))
+            settings = read_settings(COMMANDS[self.config_name], resolve(cfg))
             if in_worker:
                 ddp = isinstance(settings, Settings) and settings.trainer.strategy == "ddp"
                 share_threads(settings.trainer.devices if ddp else 1)  # type: ignore[attr-defined]

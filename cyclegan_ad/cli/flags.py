@@ -29,10 +29,6 @@ def split_flags(
 ) -> tuple[list[str], list[str]]:
     """Separate flags from settings, as Hydra accepts no flags between settings.
 
-    Args:
-        words: Arguments of the command.
-        known: Returns the names of all settings of the command, to suggest one for a wrong flag.
-
     Returns:
         The flags in their long form, each one word, and the settings, both in order.
 
@@ -67,10 +63,6 @@ def split_flags(
 
 def check_flags(flags: Sequence[str], settings: Sequence[str]) -> None:
     """Check that flags can be combined with each other and with the settings.
-
-    Args:
-        flags: As returned by :func:`split_flags`.
-        settings: Likewise.
 
     Raises:
         UserError: If they cannot be combined.

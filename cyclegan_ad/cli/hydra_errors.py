@@ -8,8 +8,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.cli.setting_names import nearest_option, nearest_settings
+from cyclegan_ad.command_settings import STRINGS
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import STRINGS
 
 # Messages of two errors for which Hydra has no exception class.
 _NOT_AN_OPTION = "Config group override must be"
@@ -51,11 +51,6 @@ def check_overrides(
     words: Sequence[str], groups: Collection[str], known: Callable[[], Sequence[str]]
 ) -> None:
     """Reject overrides that Hydra would accept silently or with a misleading error.
-
-    Args:
-        words: Settings as typed on the command line.
-        groups: Names of the groups of settings.
-        known: Returns the names of all settings of the command.
 
     Raises:
         UserError: For a setting added with ``+`` or removed with ``~``; for several options of a
@@ -118,12 +113,7 @@ def is_user_error(error: Exception) -> bool:
 
 
 def is_hydra_error(error: Exception, words: Sequence[str]) -> bool:
-    """Whether an error before the first job was caused by arguments for Hydra.
-
-    Args:
-        error: The exception.
-        words: Settings as typed on the command line.
-    """
+    """Whether an error before the first job was caused by arguments for Hydra."""
     if isinstance(error, BrokenPipeError):  # the reader of --cfg closed the pipe
         return False
     trace, package = error.__traceback__, ""
@@ -135,12 +125,7 @@ def is_hydra_error(error: Exception, words: Sequence[str]) -> bool:
 
 
 def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> UserError:
-    """Turn an error of Hydra or OmegaConf into a ``UserError`` of one line.
-
-    Args:
-        error: The exception.
-        known: Returns the names of all settings of the command, to suggest similar ones.
-    """
+    """Turn an error of Hydra or OmegaConf into a ``UserError`` of one line."""
     if isinstance(error, UserError):
         return error
     text = str(error)

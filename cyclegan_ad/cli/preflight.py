@@ -32,9 +32,6 @@ def record_weights_hash(settings: Settings) -> Settings:
 def check_training(settings: Settings) -> None:
     """Check the run directory of a job and, unless it is trained, what the training needs.
 
-    Args:
-        settings: All settings of the job.
-
     Raises:
         UserError: If the job cannot run.
     """
@@ -54,16 +51,11 @@ def check_training(settings: Settings) -> None:
 def check_scoring(settings: Settings) -> None:
     """Check what scoring needs: the dataset folder and the packages of the scores.
 
-    Args:
-        settings: All settings of the job or of the run to be scored again.
-
     Raises:
         UserError: If one of them is missing.
     """
-    from cyclegan_ad.data.locate import (
-        find_dataset_folder,
-        read_exclude_list,
-    )  # --help needs no NumPy
+    # --help needs no NumPy
+    from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
 
     find_dataset_folder(settings.dataset, settings.data_dir, settings.cache_dir, draw=False)
     read_exclude_list(settings.dataset.exclude)

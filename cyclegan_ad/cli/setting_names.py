@@ -41,10 +41,6 @@ _SUGGESTIONS = 3
 def setting_names(conf: Path, config_name: str) -> list[str]:
     """List the settings of a command, for all options of its groups.
 
-    Args:
-        conf: Folder of the configuration.
-        config_name: Name of the file of the command in it.
-
     Returns:
         Groups and dotted names, without duplicates.
     """
@@ -57,12 +53,13 @@ def setting_names(conf: Path, config_name: str) -> list[str]:
         if not name.startswith("override ")
     ]
     command.pop("hydra")
-    found = [*groups, *_names(command)]
+    found = [*groups, *(name for name, _ in flatten(command))]
     for group in groups:
         for path in sorted((conf / group).glob("*.yaml")):
             options = _read(path)
+            options.pop("defaults", None)
             is_global = "@package _global_" in path.read_text(encoding="utf-8").partition("\n")[0]
-            found += _names(options, "" if is_global else f"{group}.")
+            found += [name for name, _ in flatten(options, "" if is_global else f"{group}.")]
     return list(dict.fromkeys(found))
 
 
@@ -111,8 +108,3 @@ def _read(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
-
-
-def _names(settings: dict[str, Any], prefix: str = "") -> list[str]:
-    names = [name for name, _ in flatten(settings, prefix)]
-    return [name for name in names if name != f"{prefix}defaults"]

@@ -1,57 +1,47 @@
-"""Shared parts of the launchers of sweeps (``-m``): labels, reports and environment of jobs.
+"""Shared parts of the launchers of sweeps (``-m``): labels, checks, reports, environment.
 
 The launchers themselves are in ``hydra_plugins``, where Hydra discovers them.
 """
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.cli.command_line import Job
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import JOB_CPUS, cpu_count
-from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.runs.directory import RunDirectory, run_name
+from cyclegan_ad.settings import Settings, training_differences
 
 RESUME = "run the same command again to resume"
 
+# Settings of the images, which two jobs with the same run directory must share.
+_IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
+
 
 def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """Label the jobs of a sweep by the settings in which they differ.
-
-    >>> label_jobs([["dataset=screw", "seed=0"], ["dataset=screw", "seed=1"]])
-    ['seed=0', 'seed=1']
-    """
+    """Label the jobs of a sweep by the settings in which they differ."""
     jobs = [filter_overrides(words) for words in job_overrides]
     shared = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
     return [" ".join(word for word in words if word not in shared) for words in jobs]
 
 
 class JobReporter:
-    """Report the jobs of a sweep as they end.
-
-    Args:
-        job: The callable of the command, which counts failures.
-        labels: One label per job.
-        first: Number of the first job in the sweep.
-    """
+    """Report the jobs of a sweep as they end."""
 
     def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
         assert isinstance(job, Job)
         self.job, self.labels, self.first, self.ended = job, labels, first, 0
 
     def add(self, index: int, error: str | None, output: Path | None = None) -> None:
-        """Report that a job has ended.
-
-        Args:
-            index: Index of the job, from 0.
-            error: Error message, one line; None if the job succeeded.
-            output: File with the output of the job.
-        """
+        """Report that a job has ended."""
         self.ended += 1
         where = f" (output: {output})" if output is not None else ""
         if error is None:
@@ -61,12 +51,59 @@ class JobReporter:
             self.job.fail(error, self.first + index, self.labels[index], where)
 
 
-def print_seeds(jobs: Sequence[Settings]) -> None:
-    """Print the means over seeds of a sweep with several seeds, and the command for a report.
+def check_places(jobs: Sequence[Settings], labels: Sequence[str]) -> None:
+    """Check that no two jobs with different trainings share a run directory.
 
-    Args:
-        jobs: Settings of the jobs that succeeded.
+    Raises:
+        UserError: If two do, with a ``run_name`` that separates them.
     """
+    first: dict[Path, int] = {}
+    for i, settings in enumerate(jobs):
+        place = RunDirectory.of(settings).path.resolve()
+        j = first.setdefault(place, i)
+        if i == j:
+            continue
+        names = _differences(jobs[j], settings)
+        if names:
+            raise UserError(
+                f"{labels[j]} and {labels[i]} are different trainings with the same run directory "
+                f"{place}; {_remedy(jobs, names)}"
+            )
+        if settings.overwrite:
+            raise UserError(
+                f"{labels[j]} and {labels[i]} have the same run directory {place}, and "
+                "overwrite=true deletes the results of the first one; remove overwrite=true"
+            )
+
+
+def _differences(one: Settings, other: Settings) -> list[str]:
+    found = [name for name, _, _ in training_differences(one.training(), other.training())]
+    # data_dir is not used if dataset.root is set.
+    asked = _IMAGES if one.dataset.root is not None else (*_IMAGES, "data_dir")
+    values, others = one.flat(), other.flat()
+    found += [name for name in asked if _place(values[name]) != _place(others[name])]
+    return found
+
+
+def _place(value: Any) -> Any:
+    return Path(value).resolve() if isinstance(value, str) else value
+
+
+def _remedy(jobs: Sequence[Settings], names: Sequence[str]) -> str:
+    values = [settings.flat().get(name) for settings in jobs for name in names]
+    if not all(re.fullmatch(r"[\w.+-]+", str(value)) for value in values):
+        return (
+            "run each job with its own command and run_name=NAME (a single value that contains a "
+            f"comma needs quotes: {names[0]}=\\'...\\')"
+        )
+    bases = {run_name(settings) for settings in jobs}
+    base = bases.pop() if len(bases) == 1 else "${method.name}-${resolution}"
+    parts = "".join(f"-{name.rpartition('.')[2]}-${{{name}}}" for name in names)
+    return f"separate them with 'run_name={base}{parts}'"
+
+
+def print_seeds(jobs: Sequence[Settings]) -> None:
+    """Print the means over seeds of a sweep with several seeds, and the command for a report."""
     runs = {RunDirectory.of(settings).path: str(settings.runs) for settings in jobs}
     places = [place for place in runs if (place / "metrics.json").is_file()]
     if len({place.parent for place in places}) == len(places):

@@ -74,10 +74,6 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
 def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
     """Update the thresholds in ``detector.json``, with the images they were set on.
 
-    Args:
-        folder: Folder of the detector.
-        metrics: Content of ``metrics.json``.
-
     Raises:
         UserError: If ``detector.json`` is missing or damaged.
     """

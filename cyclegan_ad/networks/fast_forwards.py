@@ -174,12 +174,8 @@ def _repair_cancelled(x: Tensor, y: Tensor, mean: Tensor, inverse: Tensor, eps: 
     each norm multiplies them by ``eps ** -0.5``, and they become NaN. torch's norm returns 0 in
     bfloat16, where this occurred, but leaves a residue of about 1e-5 in float32.
 
-    Args:
-        x: Input of the norm, (N, C, H, W).
-        y: Output of the norm, (N, C, H, W).
-        mean: Mean of ``x``, (N, C).
-        inverse: 1 / sqrt(variance + eps) of ``x``, (N, C).
-        eps: Constant added to the variance.
+    The input ``x`` and the output ``y`` are (N, C, H, W); the mean of ``x`` and the ``inverse``,
+    1 / sqrt(variance + eps), are (N, C).
     """
     # A constant channel is always treated, whatever its mean.
     at_least = 1.01 * _LARGEST_MEAN_IN_STDS * eps**0.5

@@ -11,11 +11,7 @@ def normalised(
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with reflection padding and instance norm, added to their input.
-
-    Args:
-        channels: Channels of input and output.
-    """
+    """Two 3x3 convolutions with reflection padding and instance norm, added to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

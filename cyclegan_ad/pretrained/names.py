@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.text import as_typed
@@ -46,7 +46,8 @@ class Backbone:
 
 _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
-EXTRACTOR_NAMES = ("inception", "efficientnet_lite0")
+Extractor = Literal["inception", "efficientnet_lite0"]
+EXTRACTOR_NAMES: tuple[str, ...] = get_args(Extractor)
 
 # Numbers of features of PaDiM as in its paper for the ResNets. The ImageNet weights are those of
 # the PaDiM and PatchCore papers: the first ones of torchvision.

@@ -34,11 +34,7 @@ _TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)
 def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processes: int) -> None:
     """Run a task of a job in several processes and wait for them.
 
-    Args:
-        task: ``train`` or ``score``.
-        run: The run directory, with its start files; for ``score`` of a trained run.
-        settings: All settings of the job, without ``auto``.
-        processes: Number of processes, >= 2.
+    The run is started; for ``score`` it is trained. The settings are without ``auto``.
 
     Raises:
         UserError: With the message of the first process that failed.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from cyclegan_ad.endings import exit_with_parent, raise_on_signals
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import explain_file_errors
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 if TYPE_CHECKING:  # they import torch
     from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -23,12 +24,9 @@ ERROR_FILE = "error.txt"
 
 
 def work(job: Path, parent: int) -> None:
-    """Run the task of a job file.
+    """Run the task of a JSON file with ``task``, ``run`` (the run directory) and ``settings``.
 
-    Args:
-        job: JSON file with ``task``, ``run`` (the run directory) and ``settings``. The message of a
-            ``UserError`` is written to a file next to it.
-        parent: Process id of the command.
+    The message of a ``UserError`` is written to a file next to it. ``parent``: id of the command.
     """
     try:
         with explain_file_errors():

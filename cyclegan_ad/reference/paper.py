@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 # Of all methods but CycleGAN, for which the paper has two resolutions.
 _RESOLUTION_PX = 256

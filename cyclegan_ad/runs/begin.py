@@ -17,9 +17,9 @@ from cyclegan_ad.data.images import Progress, hash_in_order
 from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_json, write_text
+from cyclegan_ad.files import write_json, write_rows, write_text
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SplitRow, read_split, write_split
+from cyclegan_ad.runs.results import SplitRow, read_split
 from cyclegan_ad.settings import Settings
 from cyclegan_ad.text import counted
 
@@ -32,19 +32,13 @@ def write_start(run: RunDirectory, settings: Settings, data: AnomalyDataModule) 
     ``config.yaml`` is written last, as it makes the directory a run.
     """
     run.clear()
-    write_split(run.path, [SplitRow(*row) for row in data.split_rows()])
+    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
     write_json(run.environment, describe_environment())
     places = ("data_dir", "cache_dir", "dataset.root", "dataset.exclude")
     given = settings.flat()
-    kept = settings.replaced(
-        {"overwrite": False}
-        | {name: _absolute(given[name]) for name in places if given[name] is not None}
-    )
+    absolute = {name: str(Path(given[name]).resolve()) for name in places if given[name]}
+    kept = settings.replaced({"overwrite": False} | absolute)
     write_text(run.config, yaml.safe_dump(kept.as_dict(), sort_keys=False))
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).resolve())
 
 
 def check_split(run: RunDirectory, data: AnomalyDataModule) -> None:
@@ -62,11 +56,6 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
     """Check, without decoding, that the results of a run are those of the given images.
 
     The hashes of all images, and of the masks of test images, are compared with ``split.csv``.
-
-    Args:
-        run: A trained run.
-        settings: All settings of the job, with the dataset to compare.
-        progress: Called after each file with (files done, files in all).
 
     Raises:
         UserError: If the dataset folder is missing, or an image or mask was added, removed or
@@ -127,14 +116,10 @@ def describe_environment() -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the checkout, with "+changes" if it was edited; None without one."""
-    git = ["git", "-C", str(Path(__file__).resolve().parent)]
+    whole_hash = ("--always", "--abbrev=40", "--exclude=*", "--dirty=+changes")
+    git = ["git", "-C", str(Path(__file__).resolve().parent), "describe", *whole_hash]
     try:
-        found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
-        )
+        found = subprocess.run(git, capture_output=True, text=True)
     except OSError:
         return None
-    if found.returncode != 0:
-        return None
-    return found.stdout.strip() + ("+changes" if changes.stdout.strip() else "")
+    return found.stdout.strip() or None

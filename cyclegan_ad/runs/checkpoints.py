@@ -36,16 +36,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint atomically.
-
-        Args:
-            checkpoint: Content, as for ``torch.save``.
-            path: Path of the file.
-            storage_options: Not used.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
+        """Write a checkpoint atomically; ``storage_options`` are not used."""
         # When writing to a file, torch reports a full disk as a corrupt archive.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -60,10 +51,6 @@ class WholeCheckpoints(TorchCheckpointIO):
 def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[str, Any]:
     """Return what identifies the training of a run: its settings and a hash of its images.
 
-    Args:
-        training: As returned by :meth:`cyclegan_ad.settings.Settings.training`.
-        data: The data module, set up.
-
     Returns:
         Name -> value; ``torch.load`` with ``weights_only=True`` can read the values.
     """
@@ -76,10 +63,6 @@ def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[st
 
 def check_checkpoint(run: RunDirectory, identity: dict[str, Any]) -> int:
     """Check that the last checkpoint is intact and belongs to this run.
-
-    Args:
-        run: The run directory.
-        identity: Identity of the run, see :func:`identity_of`.
 
     Returns:
         Number of epochs the checkpoint was trained for.

@@ -20,18 +20,15 @@ import yaml
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.lock import locked_by_command
-from cyclegan_ad.settings import Settings, read_settings, training_differences
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings, training_differences
 from cyclegan_ad.text import as_typed
 
 State = Literal["new", "unfinished", "trained"]
 
 
 class RunDirectory:
-    """The files of one run.
-
-    Args:
-        path: Path of the directory, which need not exist.
-    """
+    """The files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -77,9 +74,6 @@ class RunDirectory:
 
     def claim(self, settings: Settings) -> State:
         """Determine the state of the directory for a job with these settings; change nothing.
-
-        Args:
-            settings: All settings of the job.
 
         Returns:
             ``new`` (no run yet, a run without a trained epoch and other settings, or

@@ -23,9 +23,6 @@ def locked_by_command(run: Path) -> Iterator[None]:
     -m``); what was read of the run before may then be outdated. Temporary files of killed
     processes are removed.
 
-    Args:
-        run: The run directory.
-
     Raises:
         UserError: If another command holds the lock, or the folder is not writable.
     """
@@ -52,9 +49,6 @@ def locked_by_process(run: Path) -> Iterator[None]:
 
     A killed command loses its lock at once, while its processes live on for a moment; the next
     command waits for them.
-
-    Args:
-        run: The run directory.
     """
     with _processes_file(run).open("w") as file:
         if fcntl is not None:

@@ -19,24 +19,17 @@ PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 METRICS_FORMAT = 3
 SUBSETS = ("train", "test", "calibration")
 
-
 Rows = Sequence[dict[str, Any]]
 """Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Results of the evaluation of a run.
+    """Results of the evaluation of a run."""
 
-    Attributes:
-        metrics: Content of ``metrics.json``.
-        rows: Scores of the test images.
-        kept: Scores of the abnormal calibration images; may be empty.
-    """
-
-    metrics: dict[str, Any]
-    rows: Rows
-    kept: Rows
+    metrics: dict[str, Any]  # content of metrics.json
+    rows: Rows  # scores of the test images
+    kept: Rows  # scores of the abnormal calibration images; may be empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +70,6 @@ def _batch_summed(method_name: str) -> bool:
 def paper_method_name(method: str, resolution: int) -> str:
     """Return the name of a method in Table 2: with the resolution for CycleGAN only.
 
-    Args:
-        method: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
-        resolution: Side of the square images, in pixels.
-
     >>> paper_method_name("cyclegan", 64), paper_method_name("padim", 256)
     ('cyclegan-64', 'padim')
     """
@@ -103,11 +92,6 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
 
     Raises:
         ValueError: If ``metric`` is not one of the three.
-
-    >>> paper_figure("brain_mri", "cyclegan-64", "sse", "auroc").mean_percent > 50
-    True
-    >>> paper_figure("demo", "cyclegan-64", "sse", "auroc") is None
-    True
     """
     if metric not in PAPER_METRICS:
         raise ValueError(f"invalid metric={metric!r}: expected one of {', '.join(PAPER_METRICS)}")
@@ -118,9 +102,6 @@ def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> Pap
 
 def read_metrics(run_dir: Path) -> dict[str, Any]:
     """Read ``metrics.json`` of a run.
-
-    Args:
-        run_dir: The run directory.
 
     Returns:
         Content of the file; ``scores`` maps each score column to its metrics.
@@ -161,11 +142,6 @@ class SplitRow(NamedTuple):
     subset: str
 
 
-def write_split(run_dir: Path, rows: Sequence[SplitRow]) -> None:
-    """Write ``split.csv`` of a run."""
-    write_rows(run_dir / "split.csv", list(SplitRow._fields), [list(row) for row in rows])
-
-
 def read_split(run_dir: Path) -> list[SplitRow]:
     """Read ``split.csv`` of a run: the subset of each image.
 
@@ -197,13 +173,7 @@ def read_split(run_dir: Path) -> list[SplitRow]:
 
 
 def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
-    """Write ``scores.csv`` or ``calibration.csv`` of a run.
-
-    Args:
-        run_dir: The run directory.
-        rows: One row per image, with the same columns; at least one.
-        name: Name of the file.
-    """
+    """Write ``scores.csv`` or ``calibration.csv`` of a run."""
     header = list(rows[0])
     write_rows(run_dir / name, header, [[row[column] for column in header] for row in rows])
 
@@ -225,10 +195,6 @@ def read_results(run_dir: Path) -> Results:
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
     """Read ``scores.csv`` or ``calibration.csv`` of a run.
-
-    Args:
-        run_dir: The run directory.
-        name: Name of the file.
 
     Returns:
         One row per image, in the order of the file: ``path`` (str), ``label`` (int, 0 normal,

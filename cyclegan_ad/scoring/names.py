@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
 from cyclegan_ad.text import as_typed, shortest
 
 SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
-TTA_NAMES = ("none", "dihedral")
-SCORE_PRECISIONS = ("float32", "bf16")
+Tta = Literal["none", "dihedral"]
+Precision = Literal["float32", "bf16"]
+TTA_NAMES: tuple[str, ...] = get_args(Tta)
+SCORE_PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
 _PAPER_EXTRACTOR = "inception"

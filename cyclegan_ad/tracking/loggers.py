@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,14 +36,8 @@ def build_loggers(
     A resumed run continues the same W&B run and the same TensorBoard curves, and starts a new CSV
     file ``logs/version_<k>/metrics.csv``.
 
-    Args:
-        logger: Settings ``logger.*``. All kinds but ``none`` write the CSV file.
-        run_dir: The run directory, which all files are written to.
-        config: All settings, as nested dictionaries.
-        labels: Names of the run in W&B.
-
-    Returns:
-        Loggers for a Lightning trainer; an empty list for ``none``.
+    All files are written to the run directory. The list is empty for ``logger=none``; all others
+    write the CSV file. ``config`` holds all settings, as nested dictionaries.
 
     Raises:
         UserError: If a package or an account is missing.
@@ -68,9 +63,7 @@ def build_loggers(
                 reason=reason,
                 project=logger.project,
                 entity=logger.entity,
-                group=labels.group,
-                name=labels.name,
-                tags=labels.tags,
+                **asdict(labels),
                 config=shown,
             )
             loggers.append(WandbLogger(experiment=run, save_dir=run_dir, project=logger.project))
@@ -88,14 +81,7 @@ def _printable(part: Any) -> Any:
 
 @rank_zero_only
 def log_images(loggers: Sequence[Logger], key: str, image: Path, step: int) -> None:
-    """Log an image to W&B and TensorBoard.
-
-    Args:
-        loggers: As returned by `build_loggers`.
-        key: Name of the panel, e.g. ``reconstructions``.
-        image: Path of a PNG file.
-        step: Optimisation step of the image.
-    """
+    """Log an image to W&B and TensorBoard."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -126,7 +112,7 @@ def log_final(
     Args:
         loggers: As returned by `build_loggers`.
         metrics: Content of ``metrics.json``.
-        score_rows: Rows of ``scores.csv`` as returned by `cyclegan_ad.runs.results.read_scores`.
+        score_rows: Rows of ``scores.csv``.
         figures: Name -> PNG file, e.g. ``{"scores_sse": path}``.
         read_image: Returns the image of a path in a row, (C, H, W) in [-1, 1].
     """
@@ -151,12 +137,7 @@ def log_final(
 
 @rank_zero_only
 def finish_loggers(loggers: Sequence[Logger], exit_code: int = 0) -> None:
-    """Write pending data and close the W&B run, so that the next job starts a new one.
-
-    Args:
-        loggers: As returned by `build_loggers`.
-        exit_code: 0, or 1 if the job failed, which W&B shows.
-    """
+    """Write pending data and close the W&B run, so that the next job starts a new one."""
     for logger in loggers:
         logger.finalize("success" if exit_code == 0 else "failed")
         if isinstance(logger, WandbLogger):
@@ -168,16 +149,6 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
     These are ``<score>/<metric>``, ``localisation/<metric>`` and, for protocols whose thresholds
     are set on other images than the evaluated ones, ``<score>/<protocol>/<metric>``.
-
-    >>> sse = {"miss_rate": 0.1, "thresholds": [2.0]}
-    >>> flatten_metrics(
-    ...     {
-    ...         "scores": {"sse": {"auroc": 0.9}},
-    ...         "localisation": {"aupro": 0.8},
-    ...         "protocols": {"crossfit": {"sse": sse}},
-    ...     }
-    ... )
-    {'sse/auroc': 0.9, 'localisation/aupro': 0.8, 'sse/crossfit/miss_rate': 0.1}
     """
     groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
     for protocol, columns in metrics["protocols"].items():

@@ -16,13 +16,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class RunLabels:
-    """Names of a run in W&B.
-
-    Attributes:
-        group: Group of the run, one per run name and dataset.
-        name: Displayed name of the run.
-        tags: Tags of the run.
-    """
+    """Names of a run in W&B; the group is one per run name and dataset."""
 
     group: str
     name: str
@@ -39,11 +33,6 @@ def labels_of_run(settings: Settings) -> RunLabels:
 
 def check_place(prefix: str, project: str, entity: str | None) -> None:
     """Check the names of a W&B project and of its owner.
-
-    Args:
-        prefix: Prefix of the names of the settings, such as ``logger.``.
-        project: W&B project.
-        entity: W&B user or team.
 
     Raises:
         UserError: If W&B does not allow a name.
@@ -63,9 +52,6 @@ def check_place(prefix: str, project: str, entity: str | None) -> None:
 
 def check_run(settings: Settings) -> None:
     """Check the names and the project of the run of a job in W&B, without network access.
-
-    Args:
-        settings: All settings of the job, with ``logger=wandb``.
 
     Raises:
         UserError: If a name is not allowed, naming the setting.

@@ -87,17 +87,9 @@ def start_wandb_run(
 ) -> "Run":
     """Start a W&B run, or resume the one of this run directory, and print its address.
 
-    Args:
-        run_dir: The run directory; the files of W&B go to ``wandb`` in it.
-        mode: ``online`` or ``offline``. It becomes offline if the server does not respond within 30
-            seconds or rejects the account.
-        reason: Reason for the mode, for the printed line.
-        project: W&B project.
-        entity: User or team; None for the default of the account.
-        group: Group of the run.
-        name: Displayed name of the run.
-        tags: Tags of the run.
-        config: Resolved settings, as nested dictionaries.
+    Its files go to ``wandb`` in the run directory. The mode ``online`` becomes ``offline`` if the
+    server does not respond within 30 seconds or rejects the account; the ``reason`` for a mode is
+    printed. The ``entity`` None is the default of the account.
 
     Returns:
         A separate run, even if others are active in this process.

@@ -50,7 +50,7 @@ class Panel(NamedTuple):
         kind: ``bars`` (mean and standard deviation over the runs of a group), ``lines`` (mean over
             the runs of a group at each training step), ``pictures`` or ``table``.
         title: Title of the panel.
-        keys: Keys of the logged values; one key for a table.
+        keys: Keys of the logged values; one for a table.
     """
 
     kind: str
@@ -59,13 +59,7 @@ class Panel(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section of panels.
-
-    Attributes:
-        title: Title of the section.
-        panels: Panels in order.
-        is_open: Whether the section is expanded initially.
-    """
+    """A section of panels, and whether it is expanded initially."""
 
     title: str
     panels: tuple[Panel, ...]
@@ -133,13 +127,6 @@ def build_workspace(
     sections: Sequence[Section], columns: Sequence[str], *, entity: str, project: str, name: str
 ) -> "Workspace":
     """Build the W&B workspace without saving it, and without network access.
-
-    Args:
-        sections: As returned by :func:`plan_sections`.
-        columns: Columns of scores whose ZFN accuracy the table of runs shows.
-        entity: W&B user or team.
-        project: W&B project.
-        name: Name of the workspace.
 
     Raises:
         UserError: If the package ``wandb-workspaces`` is missing.

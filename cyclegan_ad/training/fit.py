@@ -38,13 +38,7 @@ _EXPECTED_WARNINGS = (
 
 
 class SaveLast(Checkpoint):
-    """Write ``checkpoints/last.ckpt`` atomically at the end of epochs.
-
-    Args:
-        run: The run directory.
-        every_n_epochs: Epochs between two checkpoints; the last epoch always writes one.
-        identity: Identity of the run, see :func:`cyclegan_ad.runs.checkpoints.identity_of`.
-    """
+    """Write ``checkpoints/last.ckpt`` atomically at the end of epochs."""
 
     def __init__(self, run: RunDirectory, every_n_epochs: int, identity: dict[str, Any]) -> None:
         self.run, self.every_n_epochs, self.identity = run, every_n_epochs, identity
@@ -99,14 +93,8 @@ def fit(
 ) -> None:
     """Train to the last epoch, from the last checkpoint of the run if there is one.
 
-    Args:
-        module: The method, with initial weights.
-        data: The data module.
-        run: The run directory, for checkpoints.
-        settings: All settings of the job, without ``auto``. Several ``trainer.devices`` only in a
-            process started by :func:`cyclegan_ad.processes.launch.run_in_processes`.
-        loggers: Lightning loggers.
-        callbacks: Additional Lightning callbacks.
+    The settings are without ``auto``; several ``trainer.devices`` only in a process started by
+    :func:`cyclegan_ad.processes.launch.run_in_processes`.
 
     Raises:
         UserError: If the device is missing, the last checkpoint is damaged, missing or of another

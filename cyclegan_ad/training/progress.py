@@ -33,10 +33,6 @@ class TrainingProgress(ProgressBar):
     It shows the epoch, percentage, losses, pairs per second, elapsed and remaining time. Losses are
     read at most twice a second, as reading one waits for the device. A resumed training starts at
     the percentage that was done, and its remaining time is estimated from the speed since then.
-
-    Args:
-        console: Console of the bar; default: standard error.
-        clock: Returns a monotonic time in seconds; for tests.
     """
 
     def __init__(

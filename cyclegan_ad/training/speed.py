@@ -16,16 +16,10 @@ def prepare_networks(
     activation_checkpointing: bool,
     processes: int,
 ) -> None:
-    """Prepare the networks of a method for training.
+    """Prepare the networks of a method for training; the arguments are settings ``trainer.*``.
 
-    Args:
-        module: The method, with its weights.
-        device: Device of the training.
-        compile: Whether to compile the networks.
-        compile_mode: Mode of torch.compile; ``reduce-overhead`` uses CUDA graphs.
-        activation_checkpointing: Whether generators recompute activations in the backward pass,
-            with less than half the memory and a third more arithmetic.
-        processes: Number of training processes.
+    With ``activation_checkpointing`` generators recompute activations in the backward pass, with
+    less than half the memory and a third more arithmetic.
     """
     compiled = compile and compile_networks(module, device, compile_mode)
     if isinstance(module, CycleGAN):
@@ -37,17 +31,9 @@ def prepare_networks(
 
 
 def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -> bool:
-    """Compile each network of a method, unless the compiler is missing.
+    """Compile each network of a method; return False if the compiler is missing.
 
     The names of the weights do not change, so checkpoints are compatible.
-
-    Args:
-        module: The method.
-        device: Device of the training.
-        mode: Mode of torch.compile.
-
-    Returns:
-        Whether the networks will be compiled.
     """
     if missing := missing_compiler(device):
         print(f"trainer.compile=true: missing compiler {missing}; networks are not compiled")

@@ -23,12 +23,8 @@ SNAPSHOT_IMAGES = 3  # of each class
 @contextmanager
 def open_loggers(settings: Settings, run: RunDirectory) -> Iterator[Sequence[Logger]]:
     """Open the loggers of a job, and close them at the end of the block, also on an error."""
-    loggers = build_loggers(
-        settings.logger,
-        run.path,
-        config=settings.as_dict(),
-        labels=labels_of_run(settings),
-    )
+    config, labels = settings.as_dict(), labels_of_run(settings)
+    loggers = build_loggers(settings.logger, run.path, config=config, labels=labels)
     exit_code = 1
     try:
         yield loggers
@@ -38,13 +34,7 @@ def open_loggers(settings: Settings, run: RunDirectory) -> Iterator[Sequence[Log
 
 
 def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Logger]) -> None:
-    """Build the method and fit it; with several processes, each of them calls this.
-
-    Args:
-        settings: All settings of the job, without ``auto``; the run directory exists.
-        data: The data module, set up.
-        loggers: Lightning loggers, for losses and figures.
-    """
+    """Build the method and fit it; with several processes, each of them calls this."""
     run = RunDirectory.of(settings)
     every = settings.trainer.snapshot_every_n_epochs
     callbacks: list[Callback] = [TrainingProgress()]
@@ -60,11 +50,4 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
                 masks=shown.masks,
             )
         )
-    fit(
-        build_method(settings),
-        data,
-        run,
-        settings,
-        loggers=loggers,
-        callbacks=callbacks,
-    )
+    fit(build_method(settings), data, run, settings, loggers=loggers, callbacks=callbacks)

@@ -12,7 +12,8 @@ from tiny import changed, compose_settings, draw_folder, overrides, settings, st
 
 from cyclegan_ad import optional_packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

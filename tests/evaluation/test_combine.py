@@ -36,7 +36,8 @@ from cyclegan_ad.runs.results import (
     write_metrics,
     write_scores,
 )
-from cyclegan_ad.settings import Score, Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Score, Settings
 
 
 @pytest.fixture

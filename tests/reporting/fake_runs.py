@@ -20,7 +20,8 @@ from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
-from cyclegan_ad.settings import Settings, read_settings
+from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings import Settings
 
 SIZE_PX = 32
 

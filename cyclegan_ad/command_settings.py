@@ -1,0 +1,101 @@
+"""Typed settings of ``evaluate``, ``report`` and ``dashboard``; the settings of each command."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from cyclegan_ad.pretrained.names import Extractor
+from cyclegan_ad.scoring.names import Precision, Tta
+from cyclegan_ad.setting_types import (
+    AboveZero,
+    Folds,
+    Group,
+    PathSetting,
+    Positive,
+    Share,
+    ShareAboveZero,
+    Strings,
+    expected,
+    fields_of,
+)
+from cyclegan_ad.settings import Accelerator, ProtocolName, ScoreNames, Settings
+
+
+class ScoreChanges(Group):
+    """``score.*`` of ``evaluate``; null: the value of the run."""
+
+    names: ScoreNames | None
+    extractor: Extractor | None
+    peak_sigma_px: AboveZero | None
+    tta: Tta | None
+    precision: Precision | None
+    batch_size: Positive | None
+
+
+class ProtocolChanges(Group):
+    """``protocol.*`` of ``evaluate``; null: the value of the run."""
+
+    name: ProtocolName | None
+    folds: Folds | None
+    margin: Share | None
+    confidence: ShareAboveZero | None
+    calibration_fraction: Share | None
+
+
+class EvaluateSettings(Group):
+    """All settings of ``conf/evaluate.yaml``."""
+
+    run: PathSetting
+    data_dir: PathSetting | None
+    root: PathSetting | None
+    cache_dir: PathSetting | None
+    accelerator: Accelerator
+    score: ScoreChanges
+    protocol: ProtocolChanges
+
+
+class ReportProtocol(Group):
+    """``protocol.*`` of ``report``."""
+
+    name: ProtocolName | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_fraction(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # protocol=calibrated sets it; a report trains nothing.
+        return {k: v for k, v in values.items() if k != "calibration_fraction"}
+
+
+class ReportSettings(Group):
+    """All settings of ``conf/report.yaml``."""
+
+    runs: PathSetting
+    out: PathSetting
+    protocol: ReportProtocol
+
+
+class DashboardSettings(Group):
+    """All settings of ``conf/dashboard.yaml``."""
+
+    entity: str | None
+    project: str
+    name: Annotated[str, Field(min_length=1)]
+    columns: Annotated[Strings, Field(min_length=1)]
+    dry_run: bool
+
+
+COMMANDS: dict[str, type[Group]] = {
+    "train": Settings,
+    "evaluate": EvaluateSettings,
+    "report": ReportSettings,
+    "dashboard": DashboardSettings,
+}
+
+
+# Settings whose value is a single string or path, which may contain commas.
+STRINGS = frozenset(
+    name
+    for model in COMMANDS.values()
+    for name, annotation, _ in fields_of(model)
+    if "a string" in expected(annotation) or "a path" in expected(annotation)
+)
