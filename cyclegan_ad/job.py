@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cyclegan_ad.build import ensure_method
+from cyclegan_ad.data.checks import collect_notes
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.display.result_table import print_result
@@ -170,5 +171,5 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
     if data.unreadable:
         files = counted(len(data.unreadable), "unreadable file is", "unreadable files are")
         print(f"{files} left out (listed in {run.split})")
-    for note in data.notes():
+    for note in collect_notes(data):
         print(f"note: {printable(note)}")

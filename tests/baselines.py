@@ -13,14 +13,13 @@ COMMON = {
     "channels": 1,
     "size_px": SIZE_PX,
     "backbone": "resnet18",
-    "layers": None,
     "pretrained": False,
     "weights_path": None,
     "max_train_images": None,
     "seed": 3,
 }
-PADIM = COMMON | {"n_features": 20}
-PATCHCORE = COMMON | {"coreset_ratio": 0.1, "n_neighbors": 3}
+PADIM = COMMON | {"layers": ["layer1", "layer2", "layer3"], "n_features": 20}
+PATCHCORE = COMMON | {"layers": ["layer2", "layer3"], "coreset_ratio": 0.1, "n_neighbors": 3}
 
 
 def padim(**changes: Any) -> Any:

@@ -1,27 +1,38 @@
-"""Checks of a dataset after its images are read."""
+"""Checks of a dataset after its images are read: errors, and notes about possible problems."""
+
+from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cyclegan_ad.data.notes import describe_ignored
-from cyclegan_ad.data.samples import Sample
+from cyclegan_ad.data.listing import file_name, list_folders, list_images, suffix_of, to_nfc
+from cyclegan_ad.data.samples import Sample, list_oct_folders
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.text import counted
 
+if TYPE_CHECKING:
+    from cyclegan_ad.data.datamodule import AnomalyDataModule
+
+# Top-level folders of images and masks.
+_FOLDERS = {
+    "mvtec": ("train", "test", "ground_truth"),
+    "brain_mri": ("no", "yes"),
+    "breast_ultrasound": ("normal", "benign", "malignant"),
+    "folder": ("normal", "abnormal", "masks"),
+}
+_NAMED = 3
+_DARK = 64  # of 255; reached by 14-bit data in 16-bit files
+_IMAGES_AT_ONCE = 64
+
 
 def require_readable(unreadable: Mapping[str, str], count: int, what: str, root: Path) -> None:
-    """Check that all files could be read.
-
-    Args:
-        unreadable: Path -> why it cannot be read.
-        count: Number of all files.
-        what: Kind of the files, for the message.
-        root: Folder of the dataset.
+    """Check that all ``count`` files of a kind could be read.
 
     Raises:
-        UserError: If there are unreadable files; names all of them.
+        UserError: If there are unreadable ones (path -> reason); names all of them.
     """
     if unreadable:
         alike: dict[str, list[str]] = {}
@@ -48,10 +59,10 @@ def require_both_classes(
         kept: Those that can be read.
         dataset: Name of the dataset.
         root: Its folder.
-        ignored_files: Suffix -> number of files without an image suffix.
+        ignored_files: Result of :func:`count_ignored_files`.
 
     Raises:
-        UserError: If a class has fewer than two.
+        UserError: If a class has fewer than two images that can be read.
     """
     others = f" ({describe_ignored(ignored_files)} ignored)" if ignored_files else ""
     for label, word in ((0, "normal"), (1, "abnormal")):
@@ -74,13 +85,6 @@ def draw_split(
 ) -> Split:
     """Draw the split of a seed (see :func:`cyclegan_ad.data.split.split_samples`).
 
-    Args:
-        samples: All images that can be read, at least two of each class.
-        sha256: SHA-256 of the contents of each file.
-        seed: Seed of the split.
-        calibration_fraction: Fraction of the abnormal training images kept out of training.
-        dataset: Name of the dataset.
-
     Raises:
         UserError: If there are too few abnormal images for calibration.
     """
@@ -97,3 +101,118 @@ def draw_split(
             f"invalid protocol.calibration_fraction={calibration_fraction} for dataset {dataset}: "
             f"{error}; add abnormal images or use protocol=crossfit"
         ) from error
+
+
+def count_ignored_files(layout: str, root: Path) -> Counter[str]:
+    """Count, by suffix, the files in the folders of a layout without an image suffix."""
+    folders = list(list_oct_folders(root)) if layout == "retina_oct" else _FOLDERS[layout]
+    files = (path for folder in folders for path in list_images(root, folder, images=False))
+    return Counter(map(suffix_of, files))
+
+
+def list_unread_folders(layout: str, root: Path) -> list[str]:
+    """List the folders that are not part of a layout, e.g. masks under another name."""
+    if layout in ("retina_oct", "brain_mri"):  # archives with copies of themselves
+        return []
+    unknown = [folder for folder in list_folders(root, "") if folder not in _FOLDERS[layout]]
+    if layout == "mvtec":
+        kinds = {to_nfc(file_name(folder)) for folder in list_folders(root, "test")}
+        truth = list_folders(root, "ground_truth")
+        unknown += [folder for folder in truth if to_nfc(file_name(folder)) not in kinds]
+        unknown += [folder for folder in list_folders(root, "train") if folder != "train/good"]
+    return unknown
+
+
+def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
+    """Yield one line per problem that makes the results less reliable than they seem.
+
+    Args:
+        data: Data module after ``setup``.
+    """
+    if data.ignored_files:
+        yield f"{describe_ignored(data.ignored_files)} ignored"
+    folders = list_unread_folders(data.layout, data.root)
+    if folders:
+        yield f"folders that are not part of layout {data.layout} ignored: {_name(folders)}"
+    masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
+    if masks:
+        named = counted(len(masks), "image is named like a mask", "images are named like masks")
+        yield f"{named} ({_name(masks)}); check whether they belong to the dataset"
+    brightest = _brightest(data)
+    if brightest < _DARK:
+        yield (
+            f"the brightest pixel of all images is {brightest} of 255; scale 16-bit files with "
+            "fewer significant bits to the full range"
+        )
+    both = _with_both_labels(data)
+    if both:
+        files = counted(len(both), "file is", "files are")
+        yield f"{files} byte-identical to a file of the other class ({_name(both)})"
+    empty = [data.samples[i].path for i in data.masks.empty]
+    if empty:
+        yield (
+            f"the masks of {counted(len(empty), 'abnormal image')} are all black "
+            f"({_name(empty)}); they are treated as missing"
+        )
+    mostly = [data.samples[i].path for i in data.masks.mostly]
+    if mostly:
+        yield (
+            f"the masks of {counted(len(mostly), 'image')} cover more than half of the image "
+            f"({_name(mostly)}); nonzero pixels must mark the defect"
+        )
+    leaked = leaked_images(data)
+    if leaked:
+        judged = "test or calibration" if data.split.calibration else "test"
+        yield (
+            f"{counted(len(leaked), f'{judged} image is', f'{judged} images are')} byte-identical "
+            f"to a training image, so the results are optimistic ({_name(leaked)})"
+        )
+
+
+def describe_ignored(suffixes: Counter[str]) -> str:
+    """Describe the files without an image suffix.
+
+    >>> describe_ignored(Counter({".heic": 12, "": 1}))
+    '13 files without an image suffix (.heic 12, no suffix 1)'
+    """
+    kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
+    return f"{counted(suffixes.total(), 'file')} without an image suffix ({kinds})"
+
+
+def leaked_images(data: AnomalyDataModule) -> list[str]:
+    """Return the paths of test and calibration images byte-identical to a training image."""
+    train = {data.sha256[i] for label in data.trained_labels for i in data.train_indices(label)}
+    judged = (*data.split.test, *data.split.calibration)
+    return [data.samples[i].path for i in judged if data.sha256[i] in train]
+
+
+def _looks_like_mask(path: str) -> bool:
+    folder, _, name = path.lower().rpartition("/")
+    return "_mask" in name or folder.rpartition("/")[2] in ("mask", "masks", "ground_truth")
+
+
+def _brightest(data: AnomalyDataModule) -> int:
+    """Return the largest value of all pixels, or of those up to the first bright batch."""
+    brightest = 0
+    for start in range(0, len(data.rows), _IMAGES_AT_ONCE):
+        rows = data.rows[start : start + _IMAGES_AT_ONCE]
+        brightest = max(brightest, int(data.images[rows].max(initial=0)))
+        if brightest >= _DARK:
+            break
+    return brightest
+
+
+def _with_both_labels(data: AnomalyDataModule) -> list[str]:
+    """Return the paths of images whose content also occurs with the other label."""
+    labels: dict[str, set[int]] = {}
+    for sample, sha256 in zip(data.samples, data.sha256, strict=True):
+        labels.setdefault(sha256, set()).add(sample.label)
+    return [
+        sample.path
+        for sample, sha256 in zip(data.samples, data.sha256, strict=True)
+        if len(labels[sha256]) > 1
+    ]
+
+
+def _name(paths: Collection[str]) -> str:
+    return ", ".join(list(paths)[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")

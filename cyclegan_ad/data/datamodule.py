@@ -1,7 +1,7 @@
 """The LightningDataModule: one random balanced split, as unpaired batches."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,18 @@ from torch import Tensor
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
-from cyclegan_ad.data.checks import draw_split, require_both_classes, require_readable
+from cyclegan_ad.data.checks import (
+    count_ignored_files,
+    draw_split,
+    require_both_classes,
+    require_readable,
+)
 from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.masks import Masks, read_masks
-from cyclegan_ad.data.notes import collect_notes
-from cyclegan_ad.data.pairing import PairSampler
-from cyclegan_ad.data.pixels import gather, to_signed_range
+from cyclegan_ad.data.pairing import PairSampler, gather, to_signed_range
 from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split
-from cyclegan_ad.data.unread import count_ignored_files
 
 _LABELS = {"normal": 0, "abnormal": 1}
 
@@ -164,10 +166,6 @@ class AnomalyDataModule(pl.LightningDataModule):
             for path, sha256 in self.other_sha256.items()
         ]
         return sorted(rows)
-
-    def notes(self) -> Iterator[str]:
-        """Yield a line about each possible problem of the images; none for most datasets."""
-        return collect_notes(self)
 
     @property
     def trained_labels(self) -> list[int]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,8 @@ from PIL import Image
 from cyclegan_ad.data.formats import opening
 from cyclegan_ad.data.formats.deep_pixels import DeepPixels, row_blocks
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
-from cyclegan_ad.data.parallel import map_in_order
+from cyclegan_ad.data.parallel import Progress, map_in_order
 from cyclegan_ad.data.shrinking import shrink_mask
-
-Progress = Callable[[int, int], None]
 
 _GREY = frozenset({"1", "L", "LA"})
 
@@ -119,22 +117,17 @@ class Decoded:
 def decode_in_order(
     paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None = None
 ) -> Iterator[Decoded]:
-    """Decode files on all cores, with only a few files per core in memory.
+    """Read, hash and decode files on all cores, in order, with a few files per core in memory.
 
     Args:
         paths: Image files.
-        size_px: Side of the decoded images.
-        channels: 1 for grey, 3 for RGB.
+        size_px: See :func:`decode_image`.
+        channels: Likewise.
         progress: Called in this thread after each file with (files done, total).
-
-    Yields:
-        The decoded files, in order.
     """
-    decoded = map_in_order(lambda path: decode_file(path, size_px, channels), paths, name="decode")
-    for done, one in enumerate(decoded, start=1):
-        if progress is not None:
-            progress(done, len(paths))
-        yield one
+    return map_in_order(
+        lambda path: decode_file(path, size_px, channels), paths, name="decode", progress=progress
+    )
 
 
 def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
@@ -149,23 +142,19 @@ def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
 
 
 def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
-    """Hash files on all cores, without decoding them.
+    """Hash files of any kind on all cores, in order.
 
     Args:
-        paths: Files of any kind.
+        paths: The files.
         progress: Called in this thread after each file with (files done, total).
 
     Yields:
         SHA-256 of the contents of each file, hexadecimal; empty if it cannot be read.
     """
-    for done, sha256 in enumerate(map_in_order(hash_file, paths, name="hash"), start=1):
-        if progress is not None:
-            progress(done, len(paths))
-        yield sha256
+    return map_in_order(_hash_file, paths, name="hash", progress=progress)
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of the contents of a file, hexadecimal; empty if it cannot be read."""
+def _hash_file(path: Path) -> str:
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except UnreadableImage:

@@ -1,7 +1,6 @@
 """Folder of a job's images and the list of excluded ones, from its settings; without torch."""
 
 import codecs
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,27 +11,16 @@ from cyclegan_ad.errors import UserError
 
 
 class Located(Protocol):
-    """Settings of ``dataset.*`` that locate its images."""
+    """Settings ``dataset.*`` that locate its images."""
 
-    @property
-    def name(self) -> str:
-        """Name of the dataset; ``demo`` is drawn, ``folder`` needs ``root``."""
+    name: str  # ``demo`` is drawn, ``folder`` needs ``root``
+    root: Path | None  # None to search ``folders`` below the folder of all datasets
+    folders: tuple[str, ...]
+    source: str  # how to get the dataset, for the message if it is not found
 
     @property
     def layout(self) -> str:
-        """Layout: which files are images, and of which class."""
-
-    @property
-    def root(self) -> Path | None:
-        """Folder of the dataset; None to search for it."""
-
-    @property
-    def folders(self) -> Sequence[str]:
-        """Folders to search, below the folder of all datasets."""
-
-    @property
-    def source(self) -> str:
-        """How to get the dataset, for the message if it is not found."""
+        """See :func:`cyclegan_ad.data.samples.list_samples`."""
 
 
 def find_dataset_folder(

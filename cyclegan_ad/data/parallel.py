@@ -9,6 +9,7 @@ from cyclegan_ad.hardware import cpu_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
 
 _IN_FLIGHT_PER_CORE = 4
 
@@ -20,6 +21,7 @@ def map_in_order(
     name: str,
     workers: int | None = None,
     prepare: Callable[[], object] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Result]:
     """Call a function for each item, on as many threads as there are cores.
 
@@ -32,6 +34,7 @@ def map_in_order(
         name: Prefix of the names of the threads.
         workers: Number of threads; None for one per core.
         prepare: Called once in each thread before the first item.
+        progress: Called in this thread after each item with (items done, total).
 
     Yields:
         The results in the order of the items. Exceptions of the function are raised here.
@@ -47,7 +50,10 @@ def map_in_order(
             for done in range(len(items)):
                 ahead = items[done + len(window) : done + _IN_FLIGHT_PER_CORE * workers]
                 window.extend(pool.submit(function, item) for item in ahead)
-                yield window.popleft().result()
+                result = window.popleft().result()
+                if progress is not None:
+                    progress(done + 1, len(items))
+                yield result
         finally:
             for waiting in window:  # after Ctrl-C, start no further items
                 waiting.cancel()

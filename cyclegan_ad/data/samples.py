@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclegan_ad.data.exclude import find_excluded
 from cyclegan_ad.data.formats.image_bytes import have_same_contents
 from cyclegan_ad.data.listing import (
     file_name,
+    find_excluded,
     list_folders,
     list_images,
     parent_of,

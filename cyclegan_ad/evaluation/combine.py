@@ -22,12 +22,7 @@ from cyclegan_ad.settings import Score, Settings
 
 
 def all_scored(run: RunDirectory, score: Score) -> bool:
-    """Return whether the requested scores are on disk and all stored metrics follow from them.
-
-    Args:
-        run: The run.
-        score: Settings ``score.*``.
-    """
+    """Return whether the requested scores are on disk and all stored metrics follow from them."""
     stored, wrong = _stored(run)
     if stored is None or wrong:
         return False
@@ -97,10 +92,8 @@ def combine(
     metrics: dict[str, Any] = {"scores": {}, "columns": {}}
     if earlier is not None:
         metrics = earlier.metrics
-        tested, calibration = (
-            _merge_columns(earlier.rows, tested),
-            _merge_columns(earlier.kept, calibration),
-        )
+        tested = _merge_columns(earlier.rows, tested)
+        calibration = _merge_columns(earlier.kept, calibration)
     split = [SplitRow(*row) for row in data.split_rows()]
     files = {run.scores.name: tested, run.calibration.name: calibration}
     environment = describe_environment()

@@ -18,12 +18,7 @@ from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.decide import decide
-from cyclegan_ad.evaluation.pictures import (
-    Pictures,
-    draw_examples,
-    make_pictures,
-    write_examples,
-)
+from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.interface import TrainedMethod
@@ -68,12 +63,7 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
 
 
 def is_complete(run: RunDirectory, score: Score) -> bool:
-    """Return whether a trained run has the requested scores and all files of an evaluation.
-
-    Args:
-        run: The run.
-        score: Settings ``score.*``.
-    """
+    """Return whether a trained run has the requested scores and all files of an evaluation."""
     if not all_scored(run, score):
         return False
     config = run.read_config()
@@ -146,20 +136,9 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
-    """Score the test set with the run's last weights and write all results.
+    """Score a run as :func:`score_run` does, and write as :func:`write_evaluation` does.
 
     The requested scores are computed again; other scores of the run are kept.
-
-    Args:
-        run: A trained run.
-        settings: Its settings, with the requested scores.
-        data: Its data module after ``setup``.
-
-    Returns:
-        The results as written.
-
-    Raises:
-        UserError: See :func:`score_run`.
     """
     return write_evaluation(run, settings, data, score_run(run, settings, data))
 
@@ -167,7 +146,7 @@ def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule)
 def write_evaluation(
     run: RunDirectory, settings: Settings, data: AnomalyDataModule, scored: ScoredRun
 ) -> Results:
-    """Write all results that follow from the scores of a run.
+    """Write all results that follow from the scores of a run, ``metrics.json`` last.
 
     Args:
         run: A trained run.
@@ -178,20 +157,8 @@ def write_evaluation(
     Returns:
         The results as written.
     """
-    results = combine(run, settings, data, scored.found)
-    pictures = make_pictures(scored.method, data, results.rows, scored.device)
-    _write(run, settings, results, pictures, scored.method)
-    return results
-
-
-def _write(
-    run: RunDirectory,
-    settings: Settings,
-    results: Results,
-    pictures: Pictures,
-    method: TrainedMethod,
-) -> None:
-    """Write all files of an evaluation, ``metrics.json`` last."""
+    method, results = scored.method, combine(run, settings, data, scored.found)
+    pictures = make_pictures(method, data, results.rows, scored.device)
     metrics = results.metrics
     write_scores(run.path, results.rows)
     if results.kept:
@@ -221,6 +188,7 @@ def _write(
         )
         metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
     write_metrics(run.path, metrics)
+    return results
 
 
 def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings import ProtocolName, Settings
 from cyclegan_ad.text import counted, shown
 
-PROTOCOLS = ("paper", "crossfit", "calibrated")
 _AGAIN = "evaluate the run again"
 
 
@@ -29,10 +28,9 @@ def check_values(metrics: Mapping[str, Any]) -> None:
     for name in ("resolution", "seed", "epochs", "test_normal", "test_abnormal"):
         if not _is_count(metrics.get(name)):
             wrong = name
-    if metrics.get("protocol") not in PROTOCOLS:
+    if metrics.get("protocol") not in get_args(ProtocolName):
         wrong = "protocol"
-    protocols = metrics.get("protocols")
-    if not (isinstance(protocols, dict) and all(isinstance(v, dict) for v in protocols.values())):
+    if not _is_nested(metrics.get("protocols")):
         wrong = "protocols"
     if not _are_columns(metrics.get("columns"), metrics["scores"]):
         wrong = "columns"
@@ -47,15 +45,12 @@ def check_values(metrics: Mapping[str, Any]) -> None:
     if not (
         isinstance(chosen, dict)
         and chosen.keys() == {"folds", "margin", "confidence"}
-        and _is_count(chosen["folds"])
-        and chosen["folds"] >= 2
+        and (_is_count(chosen["folds"]) and chosen["folds"] >= 2)
         and _is_share(chosen["margin"])
-        and _is_share(chosen["confidence"])
-        and chosen["confidence"] > 0
+        and (_is_share(chosen["confidence"]) and chosen["confidence"] > 0)
     ):
         wrong = "protocol_settings"
-    prints = metrics.get("fingerprints")
-    if not (isinstance(prints, dict) and all(isinstance(v, dict) for v in prints.values())):
+    if not _is_nested(metrics.get("fingerprints")):
         wrong = "fingerprints"
     if wrong is not None:
         raise UserError(
@@ -100,6 +95,10 @@ def _are_columns(columns: object, scores: Mapping[str, Any]) -> bool:
         return all(ScoreColumn.parse(fields).column == name for name, fields in columns.items())
     except (TypeError, ValueError):
         return False
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values())
 
 
 def _is_count(value: Any) -> bool:

@@ -15,11 +15,7 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.decide import (
-    decide_by_calibration,
-    decide_by_crossfit,
-    score_columns,
-)
+from cyclegan_ad.evaluation.decide import decide_by_calibration, decide_by_crossfit, score_columns
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.runs.directory import RunDirectory
@@ -133,24 +129,14 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
 
 
 def fingerprints(rows: Rows) -> dict[str, str]:
-    """Return the SHA-256 of each score column, to detect later changes of the file.
-
-    Args:
-        rows: Rows of ``scores.csv`` or ``calibration.csv``.
-    """
+    """Return the SHA-256 of each score column, to detect later changes of the file."""
     return {column: _fingerprint(rows, column) for column in score_columns(rows)}
 
 
 def hash_training_inputs(config: Settings, split: Sequence[SplitRow]) -> dict[str, dict[str, str]]:
-    """Return file -> entry -> SHA-256 of the inputs of a training, to detect later changes.
-
-    Args:
-        config: Settings of the run.
-        split: Rows of its ``split.csv``.
-    """
-    settings = sorted(config.training().items())
+    """Return file -> entry -> SHA-256 of the inputs of a training, to detect later changes."""
     return {
-        "config.yaml": {"training": hash_value(settings)},
+        "config.yaml": {"training": hash_value(sorted(config.training().items()))},
         "split.csv": {"images": hash_value(sorted(map(tuple, split)))},
     }
 

@@ -215,7 +215,9 @@ def _score(
         if localisation is not None:
             for first, one_map in zip(batch, maps.cpu(), strict=True):
                 for index in tested.intersection(copies[firsts[first]]):
-                    _compare(localisation, data, index, one_map)
+                    if (mask := data.ground_truth(index)) is not None:
+                        truth = torch.from_numpy(mask[None])
+                        localisation.update(torch.tensor([index]), one_map[None], truth)
     for column, paths in unusable.items():
         raise UserError(
             f"score {column} is NaN or infinite for {', '.join(paths)}: the weights of the run are "
@@ -239,11 +241,3 @@ def _gather(
             for column, values in scored.items()
         },
     )
-
-
-def _compare(
-    localisation: PixelLocalisation, data: AnomalyDataModule, index: int, one_map: Tensor
-) -> None:
-    mask = data.ground_truth(index)
-    if mask is not None:
-        localisation.update(torch.tensor([index]), one_map[None], torch.from_numpy(mask[None]))

@@ -23,7 +23,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import available_bytes
 from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights, normalise
-from cyclegan_ad.pretrained.names import check_backbone_name, check_layers
+from cyclegan_ad.pretrained.names import BACKBONES
 
 
 @contextmanager
@@ -39,7 +39,6 @@ class EmbeddingMethod(pl.LightningModule):
     """A model of the features of normal images, fitted in one pass.
 
     Args:
-        method_name: ``padim`` or ``patchcore``.
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: One of :data:`cyclegan_ad.pretrained.names.BACKBONES`.
@@ -51,15 +50,15 @@ class EmbeddingMethod(pl.LightningModule):
         seed: Seed of every random choice.
 
     Raises:
-        UserError: If anomalib is not installed, or there is no such backbone or layer.
+        UserError: If anomalib is not installed.
     """
 
+    method_name: str
     hparams: dict[str, Any]
     model: Any  # anomalib's
 
     def __init__(
         self,
-        method_name: str,
         *,
         channels: int,
         size_px: int,
@@ -72,11 +71,9 @@ class EmbeddingMethod(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        ensure_baseline(method_name)
-        self.method_name, self.seed = method_name, seed
-        self.image_shape = (channels, size_px, size_px)
-        self.backbone_name, self.backbone = backbone, check_backbone_name(backbone)
-        check_layers(self.backbone, layers)
+        ensure_baseline(self.method_name)
+        self.image_shape, self.seed = (channels, size_px, size_px), seed
+        self.backbone_name, self.backbone, self.layers = backbone, BACKBONES[backbone], list(layers)
         self.pretrained, self.weights_path = pretrained, weights_path
         self.max_train_images = max_train_images
         self._collected: dict[int, Tensor] = {}  # place -> embedding of a training image
@@ -84,14 +81,7 @@ class EmbeddingMethod(pl.LightningModule):
 
     @abstractmethod
     def embed_patches(self, images: Tensor) -> Tensor:
-        """Compute the features of the patches of images, one embedding per image.
-
-        Args:
-            images: (N, 3, H, W), normalised for the backbone.
-
-        Returns:
-            (N, ...), the same shape for all images.
-        """
+        """Compute the embedding of each image: (N, 3, H, W), normalised, to (N, ...)."""
 
     @abstractmethod
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
@@ -128,8 +118,7 @@ class EmbeddingMethod(pl.LightningModule):
             raise RuntimeError(f"{self.method_name} is not fitted")
         self.model.eval()
         with torch.autocast(images.device.type, enabled=False):
-            prepared = normalise(images.to(self._model_dtype()), self.backbone)
-            results = [self.model(image[None]) for image in prepared]
+            results = [self.model(image[None]) for image in self._prepare(images)]
         return EmbeddingResult(
             scores=torch.cat([result.pred_score.flatten() for result in results]).double(),
             maps=torch.cat([result.anomaly_map for result in results])[:, 0].float(),
@@ -175,8 +164,7 @@ class EmbeddingMethod(pl.LightningModule):
         if not admitted:
             return
         with torch.autocast(images.device.type, enabled=False):
-            chosen = images[list(admitted.values())].to(self._model_dtype())
-            embeddings = self.embed_patches(normalise(chosen, self.backbone))
+            embeddings = self.embed_patches(self._prepare(images[list(admitted.values())]))
         if batch_idx == 0:
             self._check_memory(embeddings[0], len(images) * self.trainer.num_training_batches)
         for place, embedding in zip(admitted, embeddings, strict=True):
@@ -190,15 +178,12 @@ class EmbeddingMethod(pl.LightningModule):
         with seeded(self.seed), torch.autocast(self.device.type, enabled=False):
             self.fit_embeddings(embeddings)
 
-    def _model_dtype(self) -> torch.dtype:
-        return next(self.model.parameters()).dtype
+    def _prepare(self, images: Tensor) -> Tensor:
+        """Normalise images for the backbone, in the precision of the weights."""
+        return normalise(images.to(next(self.model.parameters()).dtype), self.backbone)
 
     def _admit(self, count: int) -> dict[int, int]:
-        """Draw the next images to keep, all with equal chances (reservoir sampling).
-
-        Returns:
-            Index among the kept images -> position among the next ``count`` images.
-        """
+        """Draw the next images to keep (reservoir sampling): index among the kept -> position."""
         admitted = {}
         for position in range(count):
             place = self._seen

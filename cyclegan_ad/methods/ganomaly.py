@@ -16,6 +16,7 @@ from torch.optim import Adam
 from cyclegan_ad.methods.embedding import seeded
 from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
+from cyclegan_ad.methods.losses import adversarial_loss
 from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 
 
@@ -138,10 +139,9 @@ class GANomaly(pl.LightningModule):
         Returns:
             Scalar.
         """
-        real, faked = self._logits(images), self._logits(fake)  # (N,)
         return 0.5 * (
-            functional.binary_cross_entropy_with_logits(real, torch.ones_like(real))
-            + functional.binary_cross_entropy_with_logits(faked, torch.zeros_like(faked))
+            adversarial_loss(self._logits(images), real=True, kind="log")
+            + adversarial_loss(self._logits(fake), real=False, kind="log")
         )
 
     def _logits(self, images: Tensor) -> Tensor:

@@ -82,16 +82,11 @@ def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -
 
     Returns:
         Scalar, mean over all patches, >= 0.
-
-    Raises:
-        ValueError: If ``kind`` is neither of the two.
     """
     target = torch.ones_like(prediction) if real else torch.zeros_like(prediction)
     if kind == "least_squares":
         return functional.mse_loss(prediction, target)
-    if kind == "log":
-        return functional.binary_cross_entropy_with_logits(prediction, target)
-    raise ValueError(f"invalid adversarial_loss={kind}: expected one of least_squares, log")
+    return functional.binary_cross_entropy_with_logits(prediction, target)
 
 
 def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
@@ -107,28 +102,18 @@ def cycle_loss(cycled: Tensor, real: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes differ.
     """
-    return _mean_absolute_error(cycled, real)
+    if cycled.shape != real.shape:
+        raise ValueError(
+            f"expected images of equal shape, got {tuple(cycled.shape)} and {tuple(real.shape)}"
+        )
+    return functional.l1_loss(cycled, real)
 
 
 def identity_loss(identity: Tensor, real: Tensor) -> Tensor:
-    """Compute the identity loss L_ide of one domain (Sec. 2.2).
+    """Compute the identity loss L_ide of one domain (Sec. 2.2), as :func:`cycle_loss`.
 
     Args:
         identity: (N, C, H, W) in [-1, 1], the images translated into their own domain.
         real: (N, C, H, W) in [-1, 1], the original images.
-
-    Returns:
-        Scalar, mean absolute error of the pixels, >= 0.
-
-    Raises:
-        ValueError: If the shapes differ.
     """
-    return _mean_absolute_error(identity, real)
-
-
-def _mean_absolute_error(a: Tensor, b: Tensor) -> Tensor:
-    if a.shape != b.shape:
-        raise ValueError(
-            f"expected images of equal shape, got {tuple(a.shape)} and {tuple(b.shape)}"
-        )
-    return functional.l1_loss(a, b)
+    return cycle_loss(identity, real)

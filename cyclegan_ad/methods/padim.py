@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
 from cyclegan_ad.pretrained.backbones import importing_anomalib
-from cyclegan_ad.pretrained.names import check_backbone_name, check_features
 
 
 class PaDiM(EmbeddingMethod):
@@ -21,56 +21,26 @@ class PaDiM(EmbeddingMethod):
     image (bilinear) and smoothed (Gaussian, 4 px).
 
     Args:
-        channels: Channels of the images, 1 or 3.
-        size_px: Height and width of the images.
-        backbone: Name of the pretrained network (resnet18 in the paper).
-        layers: Layers whose features are used; None for the backbone's default (strides 4, 8, 16).
-        n_features: Channels of the layers to draw at random; None for the backbone's default (100
-            of resnet18).
-        pretrained: Whether to use ImageNet weights instead of random ones.
-        weights_path: File with the ImageNet weights; None for the default of the backbone.
-        max_train_images: Number of training images to draw at random; None for all.
-        seed: Seed of every random choice.
+        n_features: Channels of the layers to draw at random (100 of resnet18 in the paper).
+        common: Arguments of :class:`EmbeddingMethod`.
 
     Raises:
-        UserError: If anomalib is not installed or a setting does not fit the backbone.
+        UserError: If anomalib is not installed.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        size_px: int,
-        backbone: str,
-        layers: Sequence[str] | None,
-        n_features: int | None,
-        pretrained: bool,
-        weights_path: str | None,
-        max_train_images: int | None,
-        seed: int,
-    ) -> None:
-        known = check_backbone_name(backbone)
-        used = list(known.padim_layers if layers is None else layers)
-        super().__init__(
-            "padim",
-            channels=channels,
-            size_px=size_px,
-            backbone=backbone,
-            layers=used,
-            pretrained=pretrained,
-            weights_path=weights_path,
-            max_train_images=max_train_images,
-            seed=seed,
-        )
+    method_name = "padim"
+
+    def __init__(self, *, n_features: int, **common: Any) -> None:
+        super().__init__(**common)
         self.save_hyperparameters()
         with importing_anomalib():
             from anomalib.models.image.padim.torch_model import PadimModel
-        with seeded(seed):
+        with seeded(self.seed):
             self.model = PadimModel(
-                backbone=known.timm_name,
-                layers=used,
+                backbone=self.backbone.timm_name,
+                layers=self.layers,
                 pre_trained=False,
-                n_features=check_features(known, used, n_features),
+                n_features=n_features,
             )
         self.model.requires_grad_(False)
 

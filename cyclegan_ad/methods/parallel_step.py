@@ -63,15 +63,7 @@ def _generator_backward(
     other: Tensor,
     losses: dict[str, Tensor],
 ) -> Generator[Tensor, Tensor, None]:
-    """Compute the losses of one generator and accumulate the gradients of its parameters.
-
-    Args:
-        objective: Weights and kind of the losses.
-        generator: Generator into this domain.
-        discriminator: Discriminator of this domain, frozen.
-        own: (N, C, H, W) real images of this domain, in [-1, 1].
-        other: (N, C, H, W) real images of the other domain, in [-1, 1].
-        losses: Filled with the scalars ``identity``, ``gan`` and ``cycle``, without gradient.
+    """Do the same for one generator, and store its losses.
 
     Yields:
         First the fakes of this domain (send the fakes of the other domain), then the gradient of

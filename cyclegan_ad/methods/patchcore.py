@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
 from cyclegan_ad.pretrained.backbones import importing_anomalib
-from cyclegan_ad.pretrained.names import check_backbone_name
 
 # Size of the random projection in which patches are selected (anomalib: distortion 0.9).
 _PROJECTED_CHANNELS_PER_LOG_PATCH = 4 / (0.9**2 / 2 - 0.9**3 / 3)
@@ -27,55 +26,28 @@ class PatchCore(EmbeddingMethod):
     to the size of the image and smoothed (Gaussian, 4 px).
 
     Args:
-        channels: Channels of the images, 1 or 3.
-        size_px: Height and width of the images.
-        backbone: Name of the pretrained network (wide_resnet50_2 in the paper).
-        layers: Layers whose features are used; None for the backbone's default (strides 8, 16).
         coreset_ratio: Share of the patches to keep, in (0, 1] (0.1 in the paper).
         n_neighbors: Neighbours that determine the weight of a score (9 in the paper); 1: no weight.
-        pretrained: Whether to use ImageNet weights instead of random ones.
-        weights_path: File with the ImageNet weights; None for the default of the backbone.
-        max_train_images: Number of training images to draw at random; None for all.
-        seed: Seed of every random choice.
+        common: Arguments of :class:`EmbeddingMethod`.
 
     Raises:
-        UserError: If anomalib is not installed or a setting does not fit the backbone.
+        UserError: If anomalib is not installed.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        size_px: int,
-        backbone: str,
-        layers: Sequence[str] | None,
-        coreset_ratio: float,
-        n_neighbors: int,
-        pretrained: bool,
-        weights_path: str | None,
-        max_train_images: int | None,
-        seed: int,
-    ) -> None:
-        known = check_backbone_name(backbone)
-        used = list(known.patchcore_layers if layers is None else layers)
-        super().__init__(
-            "patchcore",
-            channels=channels,
-            size_px=size_px,
-            backbone=backbone,
-            layers=used,
-            pretrained=pretrained,
-            weights_path=weights_path,
-            max_train_images=max_train_images,
-            seed=seed,
-        )
+    method_name = "patchcore"
+
+    def __init__(self, *, coreset_ratio: float, n_neighbors: int, **common: Any) -> None:
+        super().__init__(**common)
         self.save_hyperparameters()
         self.coreset_ratio = coreset_ratio
         with importing_anomalib():
             from anomalib.models.image.patchcore.torch_model import PatchcoreModel
-        with seeded(seed):
+        with seeded(self.seed):
             self.model = PatchcoreModel(
-                backbone=known.timm_name, layers=used, pre_trained=False, num_neighbors=n_neighbors
+                backbone=self.backbone.timm_name,
+                layers=self.layers,
+                pre_trained=False,
+                num_neighbors=n_neighbors,
             )
         self.model.requires_grad_(False)
 

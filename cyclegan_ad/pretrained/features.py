@@ -22,7 +22,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cyclegan_ad.device import arithmetic
 from cyclegan_ad.optional_packages import ensure_lite0_extractor
 from cyclegan_ad.pretrained.inception_weights import build_inception, ensure_inception_weights
-from cyclegan_ad.pretrained.names import check_extractor_name
 from cyclegan_ad.pretrained.weight_files import load_state
 
 
@@ -169,10 +168,9 @@ def build_extractor(name: str, precision: str = "float32") -> FeatureExtractor:
         precision: ``float32`` or ``bf16``.
 
     Raises:
-        UserError: If the name is unknown or the weights are unavailable or unreadable.
+        UserError: If the weights are unavailable or unreadable.
     """
-    inception = check_extractor_name(name) == "inception"
-    extractor = InceptionFeatures() if inception else EfficientNetLite0Features()
+    extractor = InceptionFeatures() if name == "inception" else EfficientNetLite0Features()
     extractor.precision = precision
     return extractor
 
@@ -185,9 +183,9 @@ def ensure_weights(name: str) -> None:
             ``efficientnet_lite0`` (its packages must be installed).
 
     Raises:
-        UserError: If the name is unknown or the weights are unavailable or unreadable.
+        UserError: If the weights are unavailable or unreadable.
     """
-    if check_extractor_name(name) == "inception":
+    if name == "inception":
         ensure_inception_weights()
     else:
         ensure_lite0_extractor()

@@ -34,7 +34,10 @@ def ensure_inception_weights() -> Path:
         UserError: If the file is absent and cannot be downloaded, or does not match its hash.
     """
     path = _fetch()
-    _read(path)
+    try:
+        read_whole(path)
+    except (OSError, ValueError) as error:
+        raise UserError(_unusable(path, error)) from error
     return path
 
 
@@ -50,8 +53,8 @@ def build_inception() -> tuple[Any, str]:
     from pytorch_fid import inception
 
     path = _fetch()
-    content, sha256 = _read(path)
     try:
+        content, sha256 = read_whole(path)
         state = load_state(content)
         # InceptionV3 would load the file without weights_only, running any code in it.
         with patch.object(inception, "load_state_dict_from_url", return_value=state):
@@ -68,13 +71,6 @@ def _fetch() -> Path:
         otherwise="or use score=sse or score.extractor=efficientnet_lite0 (needs the extra "
         "'efficientnet')",
     )
-
-
-def _read(path: Path) -> tuple[bytes, str]:
-    try:
-        return read_whole(path)
-    except (OSError, ValueError) as error:
-        raise UserError(_unusable(path, error)) from error
 
 
 def _unusable(path: Path, error: Exception) -> str:

@@ -85,17 +85,6 @@ BACKBONES: Mapping[str, Backbone] = {
 }
 
 
-def check_backbone_name(name: Any) -> Backbone:
-    """Return the backbone of a name.
-
-    Raises:
-        UserError: If the name is unknown.
-    """
-    if not isinstance(name, str) or name not in BACKBONES:
-        raise UserError(f"invalid backbone={name}: expected one of {', '.join(BACKBONES)}")
-    return BACKBONES[name]
-
-
 def check_layers(backbone: Backbone, layers: Any) -> None:
     """Check that layers exist and are listed from fine to coarse, each once.
 
@@ -137,20 +126,3 @@ def check_features(backbone: Backbone, layers: Sequence[str], n_features: int | 
             f"method.layers={as_typed(layers)}"
         )
     return n_features
-
-
-def check_extractor_name(extractor: str) -> str:
-    """Check the name of the feature extractor and return it.
-
-    Raises:
-        UserError: If the name is unknown.
-
-    Example:
-        >>> check_extractor_name("inception")
-        'inception'
-    """
-    if extractor not in EXTRACTOR_NAMES:
-        raise UserError(
-            f"invalid score.extractor={extractor}: expected one of {', '.join(EXTRACTOR_NAMES)}"
-        )
-    return extractor

@@ -13,8 +13,9 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.images import Progress, hash_in_order
+from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
+from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_rows, write_text

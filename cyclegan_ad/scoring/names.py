@@ -126,13 +126,7 @@ class ScoreColumn:
 
 
 def check_score_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Check the names of the requested scores.
-
-    Args:
-        names: Names of scores; repeated names are allowed.
-
-    Returns:
-        The unique names, in the same order.
+    """Check the names of the requested scores; return the unique ones, in the same order.
 
     Raises:
         UserError: If a name is unknown or there is none.
@@ -159,11 +153,7 @@ def needs_extractor(names: Iterable[str]) -> bool:
 
 
 def check_method_scores(method: str, names: Iterable[str]) -> None:
-    """Check that a method has the requested scores.
-
-    Args:
-        method: One of ``METHODS``.
-        names: Any of ``SCORE_NAMES``.
+    """Check that a method, one of ``METHODS``, has the requested scores.
 
     Raises:
         UserError: If the method lacks one of them.

@@ -38,7 +38,7 @@ def anomaly_map(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Args:
         images: (N, C, H, W) real in [-1, 1].
-        reconstructions: (N, C, H, W) real in [-1, 1].
+        reconstructions: Likewise.
 
     Returns:
         (N, H, W) float32 in [0, 4 C]. Its sum over the pixels of an image is the ``sse``.

@@ -7,6 +7,7 @@ that image and its reconstruction alone, without rescaling over a batch or a dat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -44,7 +45,7 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
 
     Args:
         images: (N, C, H, W) real in [-1, 1].
-        reconstructions: (N, C, H, W) real in [-1, 1].
+        reconstructions: Likewise.
 
     Returns:
         (N,) float64 in [0, 4 C H W].
@@ -123,34 +124,34 @@ class Scores(nn.Module):
             ValueError: If the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: If a score is not finite; names the images of the batch.
         """
-        view = self._view(method, images, self.variance)
+        inputs = partial(
+            View,
+            method,
+            extractor=self.extractor,
+            feature_cache=self.feature_cache,
+            precision=self.precision,
+        )
+        view = inputs(images, variance=self.variance)
         scores, maps = self._scores(view), view.anomaly_map
         if self.tta == "none":
             return scores, maps
         for symmetry in range(1, SYMMETRIES):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
-            view = self._view(method, _turn(images, symmetry), variance)
+            view = inputs(_turn(images, symmetry), variance=variance)
             for column, values in self._scores(view).items():
                 scores[column] = scores[column] + values
             maps = maps + _turn(view.anomaly_map[:, None], inverse(symmetry))[:, 0]
         averages = {column: total / SYMMETRIES for column, total in scores.items()}
         return averages, maps / SYMMETRIES
 
-    def _view(self, method: TrainedMethod, images: Tensor, variance: Tensor | None) -> View:
-        return View(
-            method,
-            images,
-            extractor=self.extractor,
-            feature_cache=self.feature_cache,
-            variance=variance,
-            precision=self.precision,
-        )
-
     def _scores(self, view: View) -> dict[str, Tensor]:
-        return {
-            column.column: _finite(self._score(column, view), column.column)
-            for column in self.columns
-        }
+        scores = {}
+        for column in self.columns:
+            values = scores[column.column] = self._score(column, view)
+            bad = ~torch.isfinite(values)
+            if bad.any():
+                raise NonFiniteScoreError(column.column, torch.nonzero(bad).flatten().tolist())
+        return scores
 
     def _score(self, column: ScoreColumn, view: View) -> Tensor:
         match column.name:
@@ -194,10 +195,3 @@ def build_scores(columns: Sequence[ScoreColumn], features_dir: Path | None = Non
     if extractor is not None and features_dir is not None:
         feature_cache = FeatureCache(extractor, features_dir)
     return Scores(columns, extractor, feature_cache=feature_cache)
-
-
-def _finite(score: Tensor, column: str) -> Tensor:
-    bad = ~torch.isfinite(score)
-    if bad.any():
-        raise NonFiniteScoreError(column, torch.nonzero(bad).flatten().tolist())
-    return score

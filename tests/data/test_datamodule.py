@@ -20,10 +20,10 @@ from torch import Tensor
 
 from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.augment import dihedral
+from cyclegan_ad.data.checks import collect_notes, leaked_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
 from cyclegan_ad.data.images import decode_image, read_mask
-from cyclegan_ad.data.notes import leaked_images
 from cyclegan_ad.data.pairing import PairSampler
 
 pytestmark = [
@@ -568,21 +568,21 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
     data = read(root)
     known = {data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None}
     assert black not in known and other in known
-    assert list(data.notes()) == [
+    assert list(collect_notes(data)) == [
         f"the masks of 1 abnormal image are all black ({black}); they are treated as missing"
     ]
     for sample in whole.samples:
         if sample.mask:
             inverted = ~read_mask(root / sample.mask[0], 32)
             Image.fromarray(inverted).save(root / sample.mask[0])
-    (note,) = read(root).notes()
+    (note,) = collect_notes(read(root))
     assert note.startswith(
         "the masks of 6 images cover more than half of the image (abnormal/00.png, "
     )
 
 
 def test_notes_on_images(root: Path) -> None:
-    assert list(read(root).notes()) == []
+    assert list(collect_notes(read(root))) == []
     for path in root.glob("*/*.png"):
         if path.parent.name != "masks":
             Image.new("I;16", (32, 32), 4095).save(path)
@@ -590,7 +590,7 @@ def test_notes_on_images(root: Path) -> None:
     (root / "normal" / "photo.heic").touch()
     (root / "Masks").mkdir()
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
-    others, unread, named, dark, both, leaked = read(root).notes()
+    others, unread, named, dark, both, leaked = collect_notes(read(root))
     assert unread == "folders that are not part of layout folder ignored: Masks"
     assert named.startswith("1 image is named like a mask (abnormal/copy_mask.png)")
     assert others == "1 file without an image suffix (.heic 1) ignored"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import choose_examples, examples_at, spread_evenly
-from cyclegan_ad.evaluation.pictures import look_at
+from cyclegan_ad.evaluation.pictures import reconstruct_with_maps
 from cyclegan_ad.methods.interface import EmbeddingResult
 
 SIZE = 8
@@ -116,7 +116,7 @@ IMAGES = torch.linspace(-1, 1, 3 * 2 * 16).view(3, 2, 4, 4)
 
 
 def test_images_are_looked_at_as_they_are() -> None:
-    reconstructions, maps = look_at(Shaded(), IMAGES, CPU)
+    reconstructions, maps = reconstruct_with_maps(Shaded(), IMAGES, CPU)
     assert reconstructions is not None
     assert torch.equal(reconstructions, IMAGES * Shaded.shade)
     torch.testing.assert_close(maps, (IMAGES * (1 - Shaded.shade)).square().sum(1))
@@ -124,6 +124,6 @@ def test_images_are_looked_at_as_they_are() -> None:
 
 
 def test_a_method_without_reconstructions_is_looked_at() -> None:
-    reconstructions, maps = look_at(Embeds(), IMAGES, CPU)
+    reconstructions, maps = reconstruct_with_maps(Embeds(), IMAGES, CPU)
     assert reconstructions is None
     assert torch.equal(maps, IMAGES[:, 0] + 1)

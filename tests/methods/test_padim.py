@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from baselines import SIZE_PX, batches, fit, images, padim
-from errors import refuses
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from torch.nn import functional
@@ -78,10 +77,3 @@ def test_features_are_drawn_from_the_seed() -> None:
     first, again, other = (padim(seed=seed).model.idx for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert len(padim(n_features=None).model.idx) == 100
-    assert len(padim(n_features=None, layers=["layer1"]).model.idx) == 64
-
-
-def test_more_features_than_channels_are_refused() -> None:
-    with refuses(setting="method.n_features", value=193, facts="192"):
-        padim(layers=["layer1", "layer2"], n_features=193)

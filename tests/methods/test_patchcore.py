@@ -23,7 +23,7 @@ def test_equals_anomalib_used_directly(capsys: pytest.CaptureFixture[str]) -> No
     module = patchcore()
     fit(module, batches(train))
     shown = capsys.readouterr()
-    assert "choosing 16 of 160 patches" in shown.out
+    assert "selecting 16 of 160 patches" in shown.out
     assert "Selecting Coreset" not in shown.err  # anomalib's own bar
     got = module.embed(test)
 

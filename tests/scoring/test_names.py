@@ -6,7 +6,7 @@ import pytest
 from scored import make_columns
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES, check_extractor_name
+from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.scoring.names import (
     SCORE_NAMES,
     ScoreColumn,
@@ -19,8 +19,6 @@ def test_unknown_names_list_the_choices() -> None:
     for names in (["sse", "mse"], []):
         with pytest.raises(UserError, match=r"score\.names=\[.*sse, fid, fid_spatial, peak"):
             check_score_names(names)
-    with pytest.raises(UserError, match=r"score\.extractor=vgg: .*inception, efficientnet_lite0"):
-        check_extractor_name("vgg")
 
 
 def test_columns_are_distinct() -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from cyclegan_ad.data.unread import count_ignored_files, list_unread_folders
+from cyclegan_ad.data.checks import count_ignored_files, list_unread_folders
 
 
 def touch(root: Path, *files: str) -> Path:
