@@ -1,6 +1,6 @@
 """Typed settings of ``evaluate``, ``report`` and ``dashboard``; the settings of each command."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 

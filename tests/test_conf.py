@@ -14,7 +14,6 @@ from cyclegan_ad import job, setting_types
 from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.evaluate import evaluate
-from cyclegan_ad.evaluation import evaluate_run as run_evaluation
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.setting_types import Group, read_settings
 from cyclegan_ad.settings import Settings
@@ -335,7 +334,8 @@ def test_every_setting_is_read_by_a_job(
 
     monkeypatch.undo()
     unread = {name for name, place in settings_of(settings) if place not in noted}
-    assert unread == TAKEN_OVER.keys()
+    recorded = {"method.weights_sha256"}  # no setting: written by the checks before a job
+    assert unread - recorded == TAKEN_OVER.keys()
 
 
 def use(logger: Any) -> list[Any]:
@@ -379,7 +379,7 @@ def test_every_setting_of_evaluate_is_taken(
     settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
     assert set(flatten(settings)) == given.keys() | {"protocol.calibration_fraction"}
     taken: list[tuple[RunDirectory, Settings]] = []
-    monkeypatch.setattr(run_evaluation, "evaluate_again", lambda *args: taken.append(args))
+    monkeypatch.setattr(job, "evaluate_again", lambda *args: taken.append(args))
 
     evaluate(read_settings(EvaluateSettings, settings))
 
