@@ -11,10 +11,11 @@ import wandb
 from errors import refuses
 from tiny import compose_settings, draw_folder, setting, settings
 
+from cyclegan_ad.command_settings import COMMANDS
 from cyclegan_ad.dashboard import dashboard
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import read_command
+from cyclegan_ad.setting_types import read_settings
 from cyclegan_ad.tracking import wandb_workspace
 from cyclegan_ad.tracking.loggers import flatten_metrics
 from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections
@@ -25,7 +26,8 @@ COLUMNS = ["sse"]
 
 def run_dashboard(words: list[str]) -> None:
     """What the command does with these words."""
-    dashboard(read_command("dashboard", compose_settings("dashboard", words)))
+    raw = compose_settings("dashboard", words)
+    dashboard(read_settings(COMMANDS["dashboard"], raw))
 
 
 @pytest.fixture(autouse=True)
