@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reference.paper import paper_table1
-from cyclegan_ad.runs.results import PaperFigure, paper_figure
+from cyclegan_ad.reference.table2 import PaperFigure, paper_figure
 from experiments.driver import Settings, print_markdown, run_driver, whole_number
 
 PAPER_RUNS, PAPER_BATCH_SIZE = 5, 16

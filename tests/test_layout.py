@@ -23,7 +23,8 @@ data
 scoring, method_settings
 settings
 command_settings, composing, runs
-reference, display, out_of_memory
+reference
+display, out_of_memory
 tracking, build
 training, evaluation, resolve_auto
 processes, reporting

@@ -17,7 +17,7 @@ from cyclegan_ad.display.terminal import (
     standard_output,
 )
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
-from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
+from cyclegan_ad.reference.table2 import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
 from cyclegan_ad.text import counted, printable
 
 

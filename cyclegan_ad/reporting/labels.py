@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
-from cyclegan_ad.runs.results import paper_method_name
+from cyclegan_ad.reference.table2 import paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings import PaDiM, PatchCore, Settings
 from cyclegan_ad.text import printable

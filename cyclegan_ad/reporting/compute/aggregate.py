@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cyclegan_ad.metrics.wording import margin_is_lost
+from cyclegan_ad.reference.table2 import PAPER_METRICS, PaperFigure, paper_figure
 from cyclegan_ad.reporting.labels import Method, cell_order, dataset_order, table2_row
 from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
 from cyclegan_ad.reporting.read.read_run import Run
-from cyclegan_ad.runs.results import PAPER_METRICS, PaperFigure, paper_figure
 from cyclegan_ad.scoring.names import ScoreColumn
 
 

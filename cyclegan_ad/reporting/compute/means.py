@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from cyclegan_ad.reference.table2 import paper_figure
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, of_table2
 from cyclegan_ad.reporting.labels import EMBEDDING_METHODS, FID, FID_SUBSTITUTE, Method
-from cyclegan_ad.runs.results import paper_figure
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, best_of
 from cyclegan_ad.reporting.compute.means import Mean, common_datasets, mean_of_best
 from cyclegan_ad.reporting.labels import (
@@ -21,7 +22,6 @@ from cyclegan_ad.reporting.labels import (
     signed,
     table2_row,
 )
-from cyclegan_ad.runs.results import PAPER_METRICS
 from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
 from cyclegan_ad.text import counted
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.files import write_rows, write_text
+from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Statistic, Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
 from cyclegan_ad.reporting.show.text_tables import TextTable
-from cyclegan_ad.runs.results import PAPER_METRICS
 from cyclegan_ad.text import printable
 
 _LATEX = str.maketrans(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from reporting.fake_runs import change_metrics, decide_again, make_run
 
+from cyclegan_ad.reference.table2 import paper_figure
 from cyclegan_ad.reporting.compute.aggregate import (
     Statistic,
     Study,
@@ -20,7 +21,6 @@ from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_con
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.notes import protocol_notes
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
-from cyclegan_ad.runs.results import paper_figure
 from cyclegan_ad.scoring.names import ScoreColumn
 
 CYCLEGAN = Method("cyclegan-64", "cyclegan", 64)
