@@ -156,7 +156,6 @@ def _end_workers() -> None:
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
-    from submitit.helpers import as_completed
 except ImportError:
     pass
 else:
@@ -174,6 +173,8 @@ else:
             Raises:
                 UserError: If they cannot be submitted.
             """
+            from submitit.helpers import as_completed  # slow, and needed by this launcher alone
+
             assert self.config is not None
             reporter = JobReporter(self.task_function, label_jobs(job_overrides), initial_job_idx)
             jobs = self._submit(job_overrides, initial_job_idx)
