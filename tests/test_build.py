@@ -8,7 +8,7 @@ import pytest
 import torch
 from errors import refuses
 from PIL import Image
-from tiny import changed, compose_settings, draw_folder
+from tiny import changed, check_settings, compose_settings, draw_folder
 from tiny import settings as tiny_settings
 
 from cyclegan_ad.build import build_data, build_method, ensure_method
@@ -17,17 +17,23 @@ from cyclegan_ad.data.demo.dataset import FORMAT
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.settings import Settings
+from cyclegan_ad.text import as_typed
 
 SMALL = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")
+
+
+def compose(*words: str) -> Settings:
+    """All settings of a job."""
+    return check_settings(compose_settings("train", words))
 
 
 def test_data_module_gets_every_setting(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "mine")
     (tmp_path / "left_out.txt").write_text("normal/00.png\n\n  abnormal/01.png  \n")
     data = build_data(
-        compose_settings(
-            "train",
-            [
+        compose(
+            *[
                 "dataset=folder",
                 f"dataset.root={root}",
                 f"cache_dir={tmp_path}/cache",
@@ -79,16 +85,12 @@ EXPECTED = {
 @pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
 def test_baselines_train_on_normal_images_alone(tmp_path: Path, method: str) -> None:
     words = ["dataset=folder", f"dataset.root={draw_folder(tmp_path / 'mine')}", f"method={method}"]
-    data = build_data(compose_settings("train", words))
+    data = build_data(compose(*words))
     assert data.classes == ("normal",)
     # One pass over the images as they are, for those that learn by looking once.
     once = method != "ganomaly"
     assert METHODS[method].fitted is once
     assert (data.augmentation, data.copies_per_epoch) == (("none", 1) if once else ("dihedral", 9))
-
-
-def compose(*words: str) -> dict[str, Any]:
-    return compose_settings("train", words)
 
 
 def picture(path: Path) -> None:
@@ -340,14 +342,14 @@ def test_ganomaly_gets_every_setting() -> None:
 @pytest.mark.parametrize(
     ("method", "own"),
     [
-        ("padim", {"layers": ["layer1"], "n_features": 5}),
-        ("patchcore", {"layers": ["layer2"], "coreset_ratio": 0.3, "n_neighbors": 4}),
+        ("padim", {"layers": ("layer1",), "n_features": 5}),
+        ("patchcore", {"layers": ("layer2",), "coreset_ratio": 0.3, "n_neighbors": 4}),
     ],
 )
 def test_fitted_methods_get_every_setting(method: str, own: dict[str, Any]) -> None:
     pytest.importorskip("anomalib", reason="extra 'baselines'")
     asked = own | {"backbone": "resnet18", "pretrained": False, "max_train_images": 11}
-    words = [f"method.{key}={value}".replace("'", "") for key, value in asked.items()]
+    words = [f"method.{key}={as_typed(value)}" for key, value in asked.items()]
     settings = compose("dataset=screw", f"method={method}", "resolution=32", "seed=4", *words)
     built = build_method(settings)
     expected = asked | {"channels": 1, "size_px": 32, "weights_path": None, "seed": 4}
