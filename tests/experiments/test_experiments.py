@@ -183,7 +183,7 @@ def test_protocols_cross_fit_before_they_train_anew() -> None:
 def test_files_say_what_they_are_and_hold_nothing_but_overrides(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert lines[0] == "# @package _global_"
-    assert re.match(r"# (Table 2|What Figure \d|Beyond the paper)", lines[1])
+    assert re.match(r"# (Table 2|The runs that Figure \d|Beyond the paper)", lines[1])
     content = yaml.safe_load(path.read_text())
     assert content.keys() <= {"defaults", "hydra"}
 
@@ -200,7 +200,7 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
         f"cache_dir={tmp_path / 'cache'}",
         f"runs={tmp_path / 'runs'}",
     ]
-    train(compose_settings("train", ["dataset=brain_mri", *words]))
+    train(check_settings(compose_settings("train", ["dataset=brain_mri", *words])))
     runs = tmp_path / "runs" / "cyclegan-32" / "brain_mri"
     written = (runs / "seed0" / "metrics.json").stat().st_mtime_ns
     sweep = ["+experiment=table2_cyclegan64", "dataset=screw,brain_mri", "seed=0,1"]

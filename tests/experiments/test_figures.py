@@ -153,7 +153,7 @@ def test_a_run_without_examples_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "runs" / "cyclegan-256" / "wood" / "seed0" / "examples.npz").unlink()
     missing = figure3(DEFAULTS3 | places(tmp_path) | {"dataset": "wood,screw"})
     [error] = map(str, missing)
-    assert "examples.npz does not exist" in error
+    assert "examples.npz is missing" in error
 
 
 def test_a_distribution_is_read(tmp_path: Path) -> None:

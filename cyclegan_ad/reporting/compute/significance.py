@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.labels import Method, score_order, table2_row
@@ -75,6 +74,8 @@ def sign_flip_p_value(differences: ArrayLike) -> float:
         raise ValueError("differences must be (n,) finite numbers with n >= 1")
     if values.size == 1:
         return 1.0  # scipy needs two
+    from scipy import stats  # slow to import
+
     found = stats.permutation_test(
         (values,),
         lambda x, axis: np.round(x.sum(axis=axis), 12),  # equal sums may differ by rounding
