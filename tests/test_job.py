@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 from states import COMPLETE, RECOMPUTED, SCORED_AGAIN
 from tiny import changed, compose_settings, draw_folder, setting, settings
 
-from cyclegan_ad import job
-from cyclegan_ad.evaluate import evaluate
+from cyclegan_ad import evaluate as evaluate_command
+from cyclegan_ad import job, resolve_auto
+from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.build import write_report
@@ -28,9 +29,15 @@ from cyclegan_ad.runs.checkpoints import WholeCheckpoints
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_scores
+from cyclegan_ad.setting_types import read_settings
 from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
 from cyclegan_ad.training import train_run
+
+
+def evaluate(raw: dict[str, Any]) -> dict[str, Any]:
+    """What the command does with these settings."""
+    return evaluate_command.evaluate(read_settings(EvaluateSettings, raw))
 
 
 @pytest.fixture
@@ -305,12 +312,6 @@ def test_a_run_of_an_earlier_version_is_scored_again_without_training(
 ) -> None:
     root, runs, run = copy
     monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
-    kept = yaml.safe_load(run.config.read_text())
-    del kept["protocol"], kept["backbone"], kept["method"]["scores"]
-    del kept["dataset"]["embedding_images"], kept["score"]["tta"], kept["score"]["peak_sigma_px"]
-    del kept["dataset"]["images_on"], kept["score"]["precision"], kept["trainer"]["compile_mode"]
-    del kept["trainer"]["activation_checkpointing"]
-    run.config.write_text(yaml.safe_dump(kept))
     old = json.loads(run.metrics.read_text()) | {"format": 1, "threshold_protocol": "paper"}
     del old["protocol"], old["protocols"], old["protocol_settings"]
     run.metrics.write_text(json.dumps(old))
@@ -476,7 +477,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(
     root, runs, run = copy
     before = sorted((str(p), p.stat().st_mtime_ns) for p in run.path.rglob("*"))
     with refuses(
-        setting="method.lambda_ide", value=5.0, facts="3.0", remedy=("run_name=", "overwrite=true")
+        setting="method.lambda_ide", value=5, facts="now 3", remedy=("run_name=", "overwrite=true")
     ):
         train(settings(root, runs, "method.lambda_ide=3.0"))
     assert sorted((str(p), p.stat().st_mtime_ns) for p in run.path.rglob("*")) == before
@@ -742,7 +743,7 @@ def test_precision_auto_is_what_a_run_began_with(
     root, runs, run = copy
     monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
     assert setting(run.read_config(), "trainer.precision") == "32-true"
-    monkeypatch.setattr(job, "precision_of", lambda _: "bf16-mixed")
+    monkeypatch.setattr(resolve_auto, "choose_precision", lambda asked, *_, **__: asked)
     train(settings(root, runs, "trainer.precision=auto"))
     with refuses(setting="trainer.precision", value="32-true", facts="bf16-mixed"):
         train(settings(root, runs, "trainer.precision=bf16-mixed"))
@@ -751,8 +752,10 @@ def test_precision_auto_is_what_a_run_began_with(
 def test_a_new_run_records_what_auto_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = draw_folder(tmp_path / "data")
     chosen: list[str] = []
-    monkeypatch.setattr(job, "precision_of", lambda _: "64-true")
-    monkeypatch.setattr(train_run, "fit", lambda *_, **given: chosen.append(given["precision"]))
+    monkeypatch.setattr(resolve_auto, "choose_precision", lambda *_, **__: "64-true")
+    monkeypatch.setattr(
+        train_run, "fit", lambda *given, **_: chosen.append(given[3].trainer.precision)
+    )
     with refuses(file="last.ckpt"):  # nothing was trained
         train(settings(root, tmp_path / "runs", "trainer.precision=auto"))
     (run,) = (tmp_path / "runs").rglob("config.yaml")
