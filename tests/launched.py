@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.cli.command_line import run_command
@@ -20,8 +19,8 @@ from cyclegan_ad.errors import UserError
 REFUSED, DEFECTIVE, KILLED, ENDLESS = 13, 14, 15, 16
 
 
-def task(settings: dict[str, Any]) -> None:
-    seed, folder = settings["seed"], Path(settings["runs"])
+def task(settings: Any) -> None:
+    seed, folder = settings.seed, settings.runs
     started = time.time()
     environment = {name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES",)}
     # torch takes its number of threads from here when it starts.
@@ -33,7 +32,7 @@ def task(settings: dict[str, Any]) -> None:
     if seed == KILLED:
         os.kill(os.getpid(), signal.SIGKILL)
     told = environment | {
-        "blocks": settings["method"]["generator"]["residual_blocks"],
+        "blocks": settings.method.generator.residual_blocks,
         "torch": "torch" in sys.modules,
         "pid": os.getpid(),
         "started": started,

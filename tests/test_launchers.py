@@ -158,7 +158,7 @@ def test_a_killed_process_of_joblib_is_told_in_one_line(tmp_path: Path) -> None:
     code, _, errors = finish(start([JOBS, *words, "hydra.launcher.n_jobs=2"], tmp_path))
     assert code == 1
     assert len(errors) == 1
-    assert "was killed, most often for want of memory" in errors[0]
+    assert "was killed (usually out of memory)" in errors[0]
     assert "run the same command again" in errors[0]
 
 

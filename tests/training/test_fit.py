@@ -27,8 +27,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.fast_forwards import InstanceNorm, ReflectionPad, ToImage
+from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.training import fit, speed
+from cyclegan_ad.settings import Settings
+from cyclegan_ad.training import fit
 from cyclegan_ad.training.speed import compile_networks, prepare_networks
 
 
@@ -47,17 +49,17 @@ class InterruptAt(pl.Callback):
             raise Interrupt
 
 
-def train(run: RunDirectory, chosen: dict[str, Any], *callbacks: pl.Callback) -> None:
+def train(run: RunDirectory, chosen: Settings, *callbacks: pl.Callback) -> None:
+    chosen = resolve_auto(chosen)
     data = build_data(chosen)
     data.setup()
     fit.fit(
         build_method(chosen),
         data,
         run,
-        devices=1,
+        chosen,
         loggers=[],
         callbacks=callbacks,
-        **fit.training_arguments(chosen),
     )
 
 
@@ -238,7 +240,7 @@ def test_a_checkpoint_that_is_not_where_its_note_says(
         train(run, chosen)
     run.checkpoint.write_bytes(older)
     train(run, chosen)
-    assert f"{run.checkpoint} is of epoch 1: resuming after it\n" in capsys.readouterr().out
+    assert f"{run.checkpoint} resuming after epoch 1\n" in capsys.readouterr().out
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
@@ -340,7 +342,7 @@ def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
     root, expected = uninterrupted
     compiled: list[str] = []
     which = SimpleNamespace(which=lambda name: name if compiler else None)
-    monkeypatch.setattr(speed, "shutil", which)
+    monkeypatch.setattr(device, "shutil", which)
     monkeypatch.setattr(
         torch.nn.Module, "compile", lambda self, mode: compiled.append(type(self).__name__)
     )
@@ -361,21 +363,6 @@ def test_compile_is_off_on_a_cpu_unless_asked(
     weights_with(f"trainer.compile={choice}", uninterrupted[0], tmp_path)
 
 
-def test_precision_auto_is_what_the_processor_computes_in(
-    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root, expected = uninterrupted
-    for has, name in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(device, "has_bfloat16", lambda _, has=has: has)
-        chosen = settings(root, tmp_path, "trainer.precision=auto")
-        assert fit.precision_of(chosen) == name
-        baseline = settings(root, tmp_path, "trainer.precision=auto", method="ganomaly")
-        assert fit.precision_of(baseline) == "32-true"
-    assert_same(weights_with("trainer.precision=auto", root, tmp_path), expected["state_dict"])
-    written = json.loads(RunDirectory(tmp_path).training.read_text())
-    assert written["precision"] == "32-true"
-
-
 def test_checkpointing_computes_the_same(
     uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -391,7 +378,7 @@ def test_domains_in_parallel_are_for_one_process_on_several_threads(
         method = CycleGAN(**SMALL)
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    given = {"compile": "auto", "compile_mode": "default", "activation_checkpointing": False}
+    given = {"compile": False, "compile_mode": "default", "activation_checkpointing": False}
     prepare_networks(method, cpu, **given, processes=1)
     assert method.parallel_step
     prepare_networks(method, cpu, **given, processes=2)
@@ -424,7 +411,7 @@ def test_compiled_networks_compute_the_same() -> None:
     )
     images = torch.rand(2, 1, 8, 8)
     names, expected = list(method.state_dict()), method.network(images)
-    assert compile_networks(method, torch.device("cpu"), "default", asked=True)
+    assert compile_networks(method, torch.device("cpu"), "default")
     assert method.network._compiled_call_impl is not None
     torch.testing.assert_close(method.network(images), expected)
     assert list(method.state_dict()) == names

@@ -72,6 +72,6 @@ def test_damaged_examples_are_said_and_the_figures_stay(tmp_path: Path) -> None:
         "cyclegan-64/screw/seed1, pictures",
     ]
     assert "damaged" in left_out[0].reason
-    assert "not the pictures that were written" in left_out[1].reason
+    assert "not the file that was written" in left_out[1].reason
     assert shown[0]["tiles"] == []
     assert len(critical) == 4
