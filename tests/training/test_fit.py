@@ -240,7 +240,7 @@ def test_a_checkpoint_that_is_not_where_its_note_says(
         train(run, chosen)
     run.checkpoint.write_bytes(older)
     train(run, chosen)
-    assert f"{run.checkpoint} resuming after epoch 1\n" in capsys.readouterr().out
+    assert f"{run.checkpoint}: resuming after epoch 1\n" in capsys.readouterr().out
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
@@ -349,7 +349,7 @@ def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
     state = weights_with("trainer.compile=true", root, tmp_path)
     assert_close(state, expected["state_dict"])
     assert compiled.count("Generator") == compiled.count("Discriminator") == 2 * compiler
-    assert ("no compiler: C++" in capsys.readouterr().out) is not compiler
+    assert ("missing compiler C++" in capsys.readouterr().out) is not compiler
 
 
 @pytest.mark.parametrize("choice", ["auto", "false"])
