@@ -64,6 +64,7 @@ def test_sigterm_ends_a_training_and_its_sweep_with_143(tmp_path: Path) -> None:
     assert not list(runs.rglob("*.partial"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 def test_processes_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"

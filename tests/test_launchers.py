@@ -255,6 +255,7 @@ def slurm(tmp_path: Path) -> Iterator[dict[str, str]]:
     yield {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_slurm_gets_one_array_and_its_jobs_their_settings(
     tmp_path: Path, slurm: dict[str, str]
 ) -> None:

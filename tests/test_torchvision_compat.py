@@ -57,6 +57,7 @@ def write_stub_torchvision(folder: Path, *, library_loads: bool) -> None:
     )
 
 
+@pytest.mark.slow
 @linux_only
 @pytest.mark.parametrize(
     "imports",

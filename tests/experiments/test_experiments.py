@@ -188,6 +188,7 @@ def test_files_say_what_they_are_and_hold_nothing_but_overrides(path: Path) -> N
     assert content.keys() <= {"defaults", "hydra"}
 
 
+@pytest.mark.slow
 def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data" / "brain_mri")
     (root / "normal").rename(root / "no")

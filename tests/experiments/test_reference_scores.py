@@ -28,6 +28,7 @@ def images(n: int, channels: int) -> Tensor:
     return torch.rand(n, channels, 32, 32, generator=generator) * 2 - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ours_are_the_references(channels: int, torch_home: Path, tmp_path: Path) -> None:
     method, x = Method(channels), images(3, channels)

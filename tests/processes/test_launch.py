@@ -36,6 +36,7 @@ def weights(run: RunDirectory) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.slow
 def test_sweep_in_two_processes_equals_one_process_with_twice_the_batch(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data", normal=15)  # 12 to train: 3 steps of 2 x 2
     two, one = tmp_path / "two", tmp_path / "one"
@@ -57,6 +58,7 @@ def test_sweep_in_two_processes_equals_one_process_with_twice_the_batch(tmp_path
     assert not torch.equal(first[name], second[name])
 
 
+@pytest.mark.slow
 def test_failure_in_a_process_is_told_in_one_line(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data")
     words = overrides(
@@ -75,6 +77,7 @@ def test_failure_in_a_process_is_told_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """The test set is scored by both, each image once; of an odd number one has more."""
     root = draw_folder(tmp_path / "data", normal=13, abnormal=10)

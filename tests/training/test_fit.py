@@ -244,6 +244,7 @@ def test_a_checkpoint_that_is_not_where_its_note_says(
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
+@pytest.mark.slow
 def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "data")
     epochs = "trainer.max_epochs=40"
@@ -402,6 +403,7 @@ def test_a_network_that_cannot_be_compiled_is_told_in_a_line(
         weights_with("trainer.compile=true", uninterrupted[0], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 def test_compiled_networks_compute_the_same() -> None:
     torch.manual_seed(0)
