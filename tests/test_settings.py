@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from tiny import compose_settings
+from tiny import ABSENT, changed, compose_settings
 
 from cyclegan_ad.composing import residual_blocks_at
 from cyclegan_ad.errors import UserError
@@ -16,7 +16,6 @@ from cyclegan_ad.settings import (
 )
 from cyclegan_ad.text import as_typed
 
-ABSENT = object()
 NAN, INF = float("nan"), float("inf")
 
 
@@ -28,21 +27,6 @@ def compose(*words: str) -> dict[str, Any]:
 def composed() -> dict[str, Any]:
     """All settings of ``dataset=screw``. Do not change them."""
     return compose()
-
-
-def changed(settings: dict[str, Any], name: str, value: object) -> dict[str, Any]:
-    """A copy with another value of a dotted name, or without it."""
-    result = copy.deepcopy(settings)
-    *groups, last = name.split(".")
-    at = result
-    for group in groups:
-        at = at[group]
-    assert last in at, name
-    if value is ABSENT:
-        del at[last]
-    else:
-        at[last] = value
-    return result
 
 
 def read(settings: dict[str, Any], name: str, value: object) -> Settings:

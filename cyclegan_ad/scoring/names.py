@@ -90,11 +90,6 @@ class ScoreColumn:
             title += f", {self.precision}"
         return title if self.tta == "none" else f"{title}, 8 symmetries"
 
-    @property
-    def in_paper(self) -> bool:
-        """Whether the paper has this score with these settings."""
-        return self in (ScoreColumn("sse"), ScoreColumn("fid", _PAPER_EXTRACTOR))
-
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as stored in ``metrics.json`` and ``detector.json``."""
         return asdict(self)
