@@ -48,6 +48,7 @@ def test_a_signal_ends_a_command_in_a_line_with_its_status(number: signal.Signal
     assert_error(done.stderr, facts=f"terminated by {number.name}", remedy="resume")
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_training_and_its_sweep_with_143(tmp_path: Path) -> None:
     root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
     run = runs / "cyclegan-32" / "folder" / "seed0"

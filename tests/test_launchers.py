@@ -95,7 +95,9 @@ def all_end(pids: list[int]) -> bool:
 # ---- what a job gets
 
 
-@pytest.mark.parametrize("launcher", ["local_parallel", "slurm_local"])
+@pytest.mark.parametrize(
+    "launcher", ["local_parallel", pytest.param("slurm_local", marks=pytest.mark.slow)]
+)
 def test_failing_jobs_are_told_and_the_others_go_on(tmp_path: Path, launcher: str) -> None:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     joblib = launcher == "local_parallel"
@@ -143,6 +145,7 @@ def test_each_job_has_a_gpu_of_its_own(tmp_path: Path) -> None:
     assert len({(job["pid"], job["CUDA_VISIBLE_DEVICES"]) for job in jobs.values()}) == 2
 
 
+@pytest.mark.slow
 def test_one_at_a_time_runs_in_sight(tmp_path: Path) -> None:
     words = ["-m", f"seed=0,{REFUSED},1", "runs=runs", "hydra/launcher=local_parallel"]
     code, out, errors = finish(start([JOBS, *words, "hydra.launcher.n_jobs=1"], tmp_path))
@@ -166,8 +169,10 @@ def test_a_killed_process_of_joblib_is_told_in_one_line(tmp_path: Path) -> None:
     ("launcher", "number", "line"),
     [
         ("local_parallel", signal.SIGINT, "interrupted"),
-        ("local_parallel", signal.SIGTERM, "terminated by SIGTERM"),
-        ("slurm_local", signal.SIGINT, "interrupted"),
+        pytest.param(
+            "local_parallel", signal.SIGTERM, "terminated by SIGTERM", marks=pytest.mark.slow
+        ),
+        pytest.param("slurm_local", signal.SIGINT, "interrupted", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_command_leaves_no_job_behind(
@@ -185,6 +190,7 @@ def test_an_interrupted_command_leaves_no_job_behind(
     assert all_end([told(tmp_path / "runs")[ENDLESS]["pid"]])
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_job_of_joblib_behind(tmp_path: Path) -> None:
     words = ["-m", f"seed={ENDLESS},0", "runs=runs", "hydra/launcher=local_parallel"]
     command = start([JOBS, *words, "hydra.launcher.n_jobs=2"], tmp_path)
@@ -380,7 +386,8 @@ def outputs_of(out: str) -> list[Path]:
     return [Path(line.partition("output: ")[2][:-1]) for line in out.splitlines()[1:]]
 
 
-@pytest.mark.parametrize("trainer", ["cpu", pytest.param("ddp", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["cpu", "ddp"])
 def test_a_real_job_among_the_variables_of_slurm(
     tmp_path: Path, slurm: dict[str, str], trainer: str
 ) -> None:
