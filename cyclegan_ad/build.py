@@ -12,7 +12,7 @@ from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.settings import CycleGAN, PaDiM, PatchCore, Settings
+from cyclegan_ad.settings.train import CycleGAN, PaDiM, PatchCore, Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:

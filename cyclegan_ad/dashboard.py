@@ -1,8 +1,8 @@
 """Create a W&B workspace for the runs of a project: ``python -m cyclegan_ad.dashboard --help``."""
 
 from cyclegan_ad.cli.command_line import run_command
-from cyclegan_ad.command_settings import DashboardSettings
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.settings.commands import DashboardSettings
 from cyclegan_ad.tracking.wandb_checks import check_place
 from cyclegan_ad.tracking.wandb_run import cause_of, choose_mode
 from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections

@@ -4,10 +4,10 @@ from typing import Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_scoring
-from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.out_of_memory import explain_out_of_memory
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings.commands import EvaluateSettings
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
+from cyclegan_ad.evaluation.apply_protocols import check_protocol, protocol_settings
 from cyclegan_ad.evaluation.evaluate_run import (
     decide_again,
     evaluate_run,
@@ -27,14 +27,14 @@ from cyclegan_ad.evaluation.evaluate_run import (
 )
 from cyclegan_ad.processes.launch import run_in_processes
 from cyclegan_ad.reference.differences import differences_of_run
-from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import Results, read_metrics, read_results
-from cyclegan_ad.settings import Settings, WandbLogger
+from cyclegan_ad.settings.train import Settings, WandbLogger
 from cyclegan_ad.text import counted, printable
 from cyclegan_ad.tracking.loggers import log_final
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
+from cyclegan_ad.training.resolve_auto import resolve_auto
 from cyclegan_ad.training.train_run import open_loggers, train_run
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings, makes_another_training
+from cyclegan_ad.settings.train import Settings, makes_another_training
 
 Phase = Literal["reading", "training", "scoring"]
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cyclegan_ad.cli.command_line import run_command
-from cyclegan_ad.command_settings import ReportSettings
+from cyclegan_ad.settings.commands import ReportSettings
 
 
 def report(settings: ReportSettings) -> Path:

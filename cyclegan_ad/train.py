@@ -6,7 +6,7 @@ from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_training, record_weights_hash
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 
 
 def train(settings: Settings) -> dict[str, Any]:

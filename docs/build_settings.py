@@ -14,10 +14,10 @@ from typing import Any
 
 from conf_files import about, composed, options_of, read_comments, taken_from, values_written
 
-from cyclegan_ad.command_settings import COMMANDS
-from cyclegan_ad.composing import conf_dir
-from cyclegan_ad.setting_types import expected, fields_of
-from cyclegan_ad.settings import makes_another_training
+from cyclegan_ad.settings.commands import COMMANDS
+from cyclegan_ad.settings.composing import conf_dir
+from cyclegan_ad.settings.train import makes_another_training
+from cyclegan_ad.settings.types import expected, fields_of
 
 PAGE = Path(__file__).resolve().with_name("settings.md")
 COMMAND = "python docs/build_settings.py"

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import yaml
 from hydra import compose, initialize_config_dir
 
-from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
-from cyclegan_ad.setting_types import flatten
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers, resolve
+from cyclegan_ad.settings.types import flatten
 
 
 def options_of(group: str) -> list[Path]:

@@ -10,10 +10,10 @@ from typing import TypeVar
 import yaml
 from rich.markdown import Markdown
 
-from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.display.terminal import standard_output
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reference.paper import paper_table1
+from cyclegan_ad.settings.composing import conf_dir
 
 Found = TypeVar("Found")
 Settings = dict[str, str]

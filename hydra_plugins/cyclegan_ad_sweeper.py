@@ -10,10 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.cli.sweep import check_places, label_jobs, print_seeds
-from cyclegan_ad.composing import resolve
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.composing import resolve
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 
 class CheckingSweeper(BasicSweeper):

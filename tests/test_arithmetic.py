@@ -8,7 +8,7 @@ from scored import make_scores
 from torch import Tensor
 
 from cyclegan_ad.data.demo.dataset import draw_image
-from cyclegan_ad.data.pairing import to_signed_range
+from cyclegan_ad.data.unpaired_batches import to_signed_range
 from cyclegan_ad.device import arithmetic
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features, build_extractor

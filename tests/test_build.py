@@ -17,7 +17,7 @@ from cyclegan_ad.data.demo.dataset import FORMAT
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import as_typed
 
 SMALL = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")

@@ -10,13 +10,14 @@ import pytest
 import yaml
 from tiny import check_settings, compose_settings, draw_folder, of_method, saved, setting
 
-from cyclegan_ad import job, setting_types
-from cyclegan_ad.command_settings import EvaluateSettings
-from cyclegan_ad.composing import conf_dir
+from cyclegan_ad import job
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.setting_types import Group, read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings import types as setting_types
+from cyclegan_ad.settings.commands import EvaluateSettings
+from cyclegan_ad.settings.composing import conf_dir
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import Group, read_settings
 from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")

@@ -11,11 +11,11 @@ import wandb
 from errors import refuses
 from tiny import compose_settings, draw_folder, setting, settings
 
-from cyclegan_ad.command_settings import COMMANDS
 from cyclegan_ad.dashboard import dashboard
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings.commands import COMMANDS
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.tracking import wandb_workspace
 from cyclegan_ad.tracking.loggers import flatten_metrics
 from cyclegan_ad.tracking.wandb_workspace import build_workspace, describe, plan_sections

@@ -20,8 +20,7 @@ from states import COMPLETE, RECOMPUTED, SCORED_AGAIN
 from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import evaluate as evaluate_command
-from cyclegan_ad import job, resolve_auto
-from cyclegan_ad.command_settings import EvaluateSettings
+from cyclegan_ad import job
 from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.reporting.build import write_report
@@ -29,10 +28,11 @@ from cyclegan_ad.runs.checkpoints import WholeCheckpoints
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.examples import read_examples
 from cyclegan_ad.runs.results import read_scores
-from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings.commands import EvaluateSettings
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import printable
 from cyclegan_ad.train import train
-from cyclegan_ad.training import train_run
+from cyclegan_ad.training import resolve_auto, train_run
 
 
 def evaluate(raw: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from states import COMPLETE, RESUMED, SAME_ERROR, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
-from cyclegan_ad.composing import conf_dir, register_resolvers
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = str(ROOT / "tests" / "launched.py")

@@ -16,17 +16,17 @@ ROOT = Path(cyclegan_ad.__file__).parent
 # CONTRIBUTING.md prints the same.
 FLOORS = """
 errors, text
-files, endings, hardware, device, path_settings, optional_packages, torchvision_compat
-networks, metrics, pretrained, detector, setting_types
+files, endings, hardware, device, optional_packages, torchvision_compat
+networks, metrics, pretrained, detector
 methods
 data
-scoring, method_settings
+scoring
 settings
-command_settings, composing, runs
+runs
 reference
 display, out_of_memory
 tracking, build
-training, evaluation, resolve_auto
+training, evaluation
 processes, reporting
 job
 cli
@@ -106,6 +106,6 @@ def test_what_computes_loads_no_framework() -> None:
 
 
 def test_what_checks_loads_no_torch() -> None:
-    front = ("cli", "settings", "path_settings", "composing", "hardware")
+    front = ("cli", "settings", "hardware")
     names = ("methods.names", "scoring.names", "pretrained.names", "tracking.wandb_checks")
     assert loaded_with((*front, *names), {"torch", "pytorch_lightning"}) == set()

@@ -16,7 +16,6 @@ import torch
 from errors import assert_error, message_of, refuses
 from tiny import changed_group, compose_settings, draw_folder, saved, settings, start_run
 
-from cyclegan_ad.command_settings import EvaluateSettings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -29,8 +28,9 @@ from cyclegan_ad.out_of_memory import (
 from cyclegan_ad.processes import launch, worker
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.scores import Scores
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.commands import EvaluateSettings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.train import train
 from cyclegan_ad.training import train_run
 

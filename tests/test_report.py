@@ -12,11 +12,11 @@ from reporting.fake_runs import change_metrics, make_run
 from rich.console import Console
 from tiny import compose_settings
 
-from cyclegan_ad.command_settings import ReportSettings
 from cyclegan_ad.report import report
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.show.terminal_table import print_left_out
-from cyclegan_ad.setting_types import read_settings
+from cyclegan_ad.settings.commands import ReportSettings
+from cyclegan_ad.settings.types import read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 

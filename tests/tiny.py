@@ -13,11 +13,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
-from cyclegan_ad.composing import conf_dir, register_resolvers
 from cyclegan_ad.files import write_json
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (
@@ -89,7 +89,7 @@ def settings(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Se
 
 def resolved(root: Path, runs: Path, *more: str, method: str = "cyclegan") -> Settings:
     """The same without ``auto``."""
-    from cyclegan_ad.resolve_auto import resolve_auto  # which loads torch
+    from cyclegan_ad.training.resolve_auto import resolve_auto  # which loads torch
 
     return resolve_auto(settings(root, runs, *more, method=method))
 

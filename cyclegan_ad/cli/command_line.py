@@ -27,14 +27,14 @@ from cyclegan_ad.cli.hydra_errors import (
     is_user_error,
 )
 from cyclegan_ad.cli.setting_names import setting_names
-from cyclegan_ad.command_settings import COMMANDS
-from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
 from cyclegan_ad.endings import exit_cleanly
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import explain_file_errors
 from cyclegan_ad.hardware import enter_sweep, share_threads
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.commands import COMMANDS
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers, resolve
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import escape_unprintable_output, printable
 
 

@@ -8,8 +8,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from cyclegan_ad.cli.setting_names import nearest_option, nearest_settings
-from cyclegan_ad.command_settings import STRINGS
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.settings.commands import STRINGS
 
 # Messages of two errors for which Hydra has no exception class.
 _NOT_AN_OPTION = "Config group override must be"

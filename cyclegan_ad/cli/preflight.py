@@ -10,7 +10,7 @@ from cyclegan_ad.optional_packages import (
 )
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.scoring.names import needs_extractor
-from cyclegan_ad.settings import PaDiM, PatchCore, Settings, WandbLogger
+from cyclegan_ad.settings.train import PaDiM, PatchCore, Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cyclegan_ad.setting_types import flatten
+from cyclegan_ad.settings.types import flatten
 
 # Names used by other programs -> names of our settings, the likeliest first.
 _ELSEWHERE = {

@@ -18,7 +18,7 @@ from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import JOB_CPUS, cpu_count
 from cyclegan_ad.runs.directory import RunDirectory, run_name
-from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.settings.train import Settings, training_differences
 
 RESUME = "run the same command again to resume"
 

@@ -76,7 +76,7 @@ def require_both_classes(
             )
 
 
-def draw_split(
+def checked_split(
     samples: Sequence[Sample],
     sha256: Sequence[str],
     seed: int,

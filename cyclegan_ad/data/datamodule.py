@@ -15,17 +15,17 @@ from torch import Tensor
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import (
+    checked_split,
     count_ignored_files,
-    draw_split,
     require_both_classes,
     require_readable,
 )
 from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.masks import Masks, read_masks
-from cyclegan_ad.data.pairing import PairSampler, gather, to_signed_range
 from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split
+from cyclegan_ad.data.unpaired_batches import PairSampler, gather, to_signed_range
 
 _LABELS = {"normal": 0, "abnormal": 1}
 
@@ -128,7 +128,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         kept = [samples[i] for i in good]
         require_both_classes(samples, kept, self.dataset_name, self.root, self.ignored_files)
         self.sha256 = [cache.sha256[i] for i in good]
-        self.split = draw_split(
+        self.split = checked_split(
             kept, self.sha256, self.seed, self.calibration_fraction, self.dataset_name
         )
         # Masks of all images are read, so that damage is reported with the first seed.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cyclegan_ad.data.pairing import PairedImages, PairSampler
+from cyclegan_ad.data.unpaired_batches import PairedImages, PairSampler
 from cyclegan_ad.errors import UserError
 
 # Of the memory that is free after loading the weights; activations and Adam need the rest.

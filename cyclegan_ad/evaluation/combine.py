@@ -5,7 +5,7 @@ from typing import Any
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import differences_from_metrics
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.decide import decide
+from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.stored_results import (
     StoredResults,
     fingerprints,
@@ -18,7 +18,7 @@ from cyclegan_ad.runs.begin import describe_environment
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.results import METRICS_FORMAT, Results, Rows, SplitRow, read_metrics
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import Score, Settings
+from cyclegan_ad.settings.train import Score, Settings
 
 
 def all_scored(run: RunDirectory, score: Score) -> bool:
@@ -114,7 +114,7 @@ def combine(
             "columns": metrics["columns"]
             | {column.column: column.as_dict() for column in found.columns},
             "scores": metrics["scores"] | found.summary,
-            **decide(
+            **apply_protocols(
                 tested,
                 calibration,
                 split,

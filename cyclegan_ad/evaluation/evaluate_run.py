@@ -16,8 +16,8 @@ from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
-from cyclegan_ad.evaluation.decide import decide
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -39,7 +39,7 @@ from cyclegan_ad.runs.results import (
 )
 from cyclegan_ad.scoring.names import needs_extractor
 from cyclegan_ad.scoring.scores import build_scores
-from cyclegan_ad.settings import Score, Settings
+from cyclegan_ad.settings.train import Score, Settings
 from cyclegan_ad.text import printable
 
 NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
@@ -212,7 +212,7 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
             f"{run.calibration} is missing; evaluate the run again: "
             f"python -m cyclegan_ad.evaluate run={run.path}"
         )
-    metrics = read_metrics(run.path) | decide(
+    metrics = read_metrics(run.path) | apply_protocols(
         read_scores(run.path),
         kept,
         read_split(run.path),

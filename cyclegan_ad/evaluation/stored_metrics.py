@@ -9,7 +9,7 @@ from typing import Any, get_args
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import ProtocolName, Settings
+from cyclegan_ad.settings.train import ProtocolName, Settings
 from cyclegan_ad.text import counted, shown
 
 _AGAIN = "evaluate the run again"

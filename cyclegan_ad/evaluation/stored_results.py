@@ -15,12 +15,16 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.decide import decide_by_calibration, decide_by_crossfit, score_columns
+from cyclegan_ad.evaluation.apply_protocols import (
+    decide_by_calibration,
+    decide_by_crossfit,
+    score_columns,
+)
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import Rows, SplitRow, read_metrics, read_scores, read_split
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import shown, shown_name
 
 _AGAIN = "evaluate the run again"

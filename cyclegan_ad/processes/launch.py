@@ -20,7 +20,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.processes.worker import ERROR_FILE, Task
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 
 # The elastic launcher replaces the handlers of these signals and does not restore them.
 _SIGNALS = [

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from cyclegan_ad.endings import exit_with_parent, raise_on_signals
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import explain_file_errors
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 if TYPE_CHECKING:  # they import torch
     from cyclegan_ad.data.datamodule import AnomalyDataModule

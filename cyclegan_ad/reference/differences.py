@@ -11,7 +11,7 @@ from cyclegan_ad.reference.paper import paper_settings, paper_table1
 from cyclegan_ad.reference.table2 import PAPER_METRICS, paper_figure, paper_method_name
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import SplitRow, read_split
-from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.settings.train import Settings, training_differences
 from cyclegan_ad.text import as_typed, counted, printable, shown_name
 
 # The paper averages over splits; unreadable files are counted; weights_path is reported instead.

@@ -6,8 +6,8 @@ from functools import cache
 from importlib import resources
 
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 # Of all methods but CycleGAN, for which the paper has two resolutions.
 _RESOLUTION_PX = 256
@@ -70,7 +70,7 @@ def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
+    from cyclegan_ad.settings.composing import conf_dir, register_resolvers, resolve
 
     register_resolvers()
     words = [f"method={method}", f"dataset={dataset}", f"resolution={size_px}"]

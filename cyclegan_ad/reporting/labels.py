@@ -10,7 +10,7 @@ from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.reference.table2 import paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import PaDiM, PatchCore, Settings
+from cyclegan_ad.settings.train import PaDiM, PatchCore, Settings
 from cyclegan_ad.text import printable
 
 # In the paper's order.

@@ -21,7 +21,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_rows, write_text
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import SplitRow, read_split
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")

@@ -14,7 +14,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import training_differences
+from cyclegan_ad.settings.train import training_differences
 from cyclegan_ad.text import as_typed
 
 IDENTITY = "run"  # key of the identity of the run in a checkpoint

@@ -20,8 +20,8 @@ import yaml
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.lock import locked_by_command
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.settings.train import Settings, training_differences
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import as_typed
 
 State = Literal["new", "unfinished", "trained"]

@@ -14,8 +14,8 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
 from cyclegan_ad.optional_packages import ensure_tensorboard
-from cyclegan_ad.settings import LocalLogger
-from cyclegan_ad.settings import WandbLogger as WandbLoggerSettings
+from cyclegan_ad.settings.train import LocalLogger
+from cyclegan_ad.settings.train import WandbLogger as WandbLoggerSettings
 from cyclegan_ad.text import printable
 from cyclegan_ad.tracking.wandb_checks import RunLabels
 from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run

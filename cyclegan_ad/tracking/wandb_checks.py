@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import run_name
-from cyclegan_ad.settings import Settings, WandbLogger
+from cyclegan_ad.settings.train import Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_run import cause_of, choose_mode
 
 _LONGEST_TAG = 64

@@ -23,7 +23,7 @@ from cyclegan_ad.files import write_json
 from cyclegan_ad.methods.loss_watch import NonFiniteLossError
 from cyclegan_ad.runs.checkpoints import IDENTITY, WholeCheckpoints, check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.training.speed import prepare_networks
 
 # DDP sees the two updates of a step in another order than that of the parameters.

@@ -10,7 +10,7 @@ from cyclegan_ad.build import build_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import choose_examples
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
 from cyclegan_ad.training.fit import fit

@@ -11,11 +11,11 @@ from hydra import compose, initialize_config_dir
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclegan_ad.build import build_method
-from cyclegan_ad.composing import conf_dir, register_resolvers, resolve
 from cyclegan_ad.device import choose_precision
 from cyclegan_ad.methods.cyclegan import CycleGAN
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers, resolve
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.training.speed import prepare_networks
 from experiments.benchmarks.machine import PREFIX, product_flop, products
 from experiments.benchmarks.plan import MEMORY_BATCHES

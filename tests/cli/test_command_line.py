@@ -18,10 +18,10 @@ from states import SAME_ERROR
 from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
-from cyclegan_ad.composing import conf_dir
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.composing import conf_dir
+from cyclegan_ad.settings.train import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., tuple[int, str, str]]
@@ -435,7 +435,7 @@ def test_help_is_what_hydra_prints() -> None:
     names = ("train", "evaluate", "report", "dashboard")
     code = (
         "import hydra; from hydra.core.global_hydra import GlobalHydra\n"
-        "from cyclegan_ad.composing import conf_dir, register_resolvers\n"
+        "from cyclegan_ad.settings.composing import conf_dir, register_resolvers\n"
         "register_resolvers(); place = str(conf_dir())\n"
         f"for name in {names}:\n"
         "    try: hydra.main(version_base='1.3', config_path=place, config_name=name)(print)()\n"

@@ -12,8 +12,8 @@ from tiny import changed, compose_settings, draw_folder, overrides, settings, st
 
 from cyclegan_ad import optional_packages
 from cyclegan_ad.cli.preflight import check_scoring, check_training, claim
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,7 +24,7 @@ from cyclegan_ad.data.checks import collect_notes, leaked_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
 from cyclegan_ad.data.images import decode_image, read_mask
-from cyclegan_ad.data.pairing import PairSampler
+from cyclegan_ad.data.unpaired_batches import PairSampler
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

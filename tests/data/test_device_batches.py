@@ -22,7 +22,7 @@ from cyclegan_ad.data.device_batches import (
     free_memory,
     make_batches,
 )
-from cyclegan_ad.data.pairing import PairSampler
+from cyclegan_ad.data.unpaired_batches import PairSampler
 
 CPU = torch.device("cpu")
 MIB = 2**20

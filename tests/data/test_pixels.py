@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cyclegan_ad.data.pairing import PairedImages, gather, to_signed_range
+from cyclegan_ad.data.unpaired_batches import PairedImages, gather, to_signed_range
 
 STORE = np.arange(4 * 2 * 3 * 3, dtype=np.uint8).reshape(4, 2, 3, 3)  # (N, H, W, C)
 

@@ -20,9 +20,12 @@ from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.apply_protocols import (
+    apply_protocols,
+    check_protocol,
+    protocol_settings,
+)
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
-from cyclegan_ad.evaluation.decide import check_protocol, protocol_settings
-from cyclegan_ad.evaluation.decide import decide as decide_from
 from cyclegan_ad.evaluation.evaluate_run import decide_again
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
 from cyclegan_ad.files import write_json
@@ -36,8 +39,8 @@ from cyclegan_ad.runs.results import (
     write_metrics,
     write_scores,
 )
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Score, Settings
+from cyclegan_ad.settings.train import Score, Settings
+from cyclegan_ad.settings.types import read_settings
 
 
 @pytest.fixture
@@ -120,7 +123,7 @@ def write_results(
 def decide(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     """Decisions from the scores on disk."""
     kept = read_scores(run.path, "calibration.csv") if run.calibration.is_file() else ()
-    return decide_from(
+    return apply_protocols(
         read_scores(run.path),
         kept,
         read_split(run.path),

@@ -13,8 +13,8 @@ from tiny import compose_settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings as TrainSettings
+from cyclegan_ad.settings.train import Settings as TrainSettings
+from cyclegan_ad.settings.types import read_settings
 from experiments.driver import (
     Settings,
     choose_datasets,

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from states import COMPLETE
 from tiny import OVERRIDES, check_settings, compose_settings, draw_folder, setting
 
-from cyclegan_ad.composing import conf_dir, register_resolvers
+from cyclegan_ad.settings.composing import conf_dir, register_resolvers
 from cyclegan_ad.train import train
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")

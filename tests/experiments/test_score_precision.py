@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from cyclegan_ad.composing import register_resolvers
+from cyclegan_ad.settings.composing import register_resolvers
 from cyclegan_ad.train import train
 from experiments.score_precision import DEFAULTS, compare, score_precision
 

@@ -12,8 +12,8 @@ from tiny import compose_settings
 from cyclegan_ad.reference.differences import differences_from_paper, differences_of_run
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
 from cyclegan_ad.runs.results import SplitRow
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 
 def split_of(dataset: str, test: int | None = None, **more: int) -> list[SplitRow]:

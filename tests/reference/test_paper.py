@@ -5,8 +5,8 @@ from hydra.core.global_hydra import GlobalHydra
 from tiny import compose_settings, setting
 
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.settings.train import Settings, training_differences
+from cyclegan_ad.settings.types import read_settings
 
 
 @pytest.mark.parametrize("dataset", ["screw", "brain_mri", "retina_oct"])

@@ -12,7 +12,7 @@ from scored import column_named
 from tiny import compose_settings
 
 from cyclegan_ad.data.split import split_samples
-from cyclegan_ad.evaluation.decide import decide, score_columns
+from cyclegan_ad.evaluation.apply_protocols import apply_protocols, score_columns
 from cyclegan_ad.evaluation.stored_results import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.metrics.thresholds import summarise
@@ -20,8 +20,8 @@ from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.settings.types import read_settings
 
 SIZE_PX = 32
 
@@ -148,7 +148,7 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 column: summarise([row[column] for row in rows], labels)
                 for column in score_columns(rows)
             },
-            **decide(
+            **apply_protocols(
                 rows,
                 read_scores(path, "calibration.csv") if run.calibration.is_file() else (),
                 read_split(path),

@@ -21,7 +21,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.runs import begin
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 
 
 @pytest.fixture

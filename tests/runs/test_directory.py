@@ -14,8 +14,8 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.hardware import enter_sweep
 from cyclegan_ad.runs.directory import RunDirectory, run_name
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import Settings, training_differences
+from cyclegan_ad.settings.train import Settings, training_differences
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import as_typed
 
 

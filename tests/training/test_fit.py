@@ -27,10 +27,10 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.job import run_job
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.networks.fast_forwards import InstanceNorm, ReflectionPad, ToImage
-from cyclegan_ad.resolve_auto import resolve_auto
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.training import fit
+from cyclegan_ad.training.resolve_auto import resolve_auto
 from cyclegan_ad.training.speed import compile_networks, prepare_networks
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cyclegan_ad.reporting.labels import Method, score_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import training_differences
+from cyclegan_ad.settings.train import training_differences
 from cyclegan_ad.text import as_typed, counted, printable
 
 HELD_OUT_PROTOCOLS = ("crossfit", "calibrated")

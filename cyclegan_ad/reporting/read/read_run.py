@@ -18,7 +18,7 @@ from cyclegan_ad.reference.differences import differences_from_paper
 from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted, shown_name
 
 

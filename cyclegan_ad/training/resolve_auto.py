@@ -6,7 +6,7 @@ import torch
 
 from cyclegan_ad.device import choose_device, choose_precision, missing_compiler
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings import Settings, WandbLogger
+from cyclegan_ad.settings.train import Settings, WandbLogger
 from cyclegan_ad.text import counted
 from cyclegan_ad.tracking.wandb_run import choose_mode
 

@@ -7,9 +7,9 @@ import torch
 from errors import refuses
 from tiny import changed_all, check_settings, compose_settings
 
-from cyclegan_ad import resolve_auto as module
-from cyclegan_ad.resolve_auto import resolve_auto
-from cyclegan_ad.settings import Settings
+from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.training import resolve_auto as module
+from cyclegan_ad.training.resolve_auto import resolve_auto
 
 
 def job(method: str = "cyclegan", **trainer: Any) -> Settings:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import BACKBONES, check_features, check_layers
-from cyclegan_ad.setting_types import (
+from cyclegan_ad.settings.types import (
     SAME_TRAINING,
     Count,
     Group,

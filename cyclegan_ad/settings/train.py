@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.method_settings import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
 from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.methods.names import Method as MethodEntry
 from cyclegan_ad.pretrained.names import Extractor
@@ -21,7 +20,8 @@ from cyclegan_ad.scoring.names import (
     check_method_scores,
     check_score_names,
 )
-from cyclegan_ad.setting_types import (
+from cyclegan_ad.settings.method import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
+from cyclegan_ad.settings.types import (
     SAME_TRAINING,
     SAME_TYPE,
     AboveZero,

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.path_settings import check_folder_name, check_path
+from cyclegan_ad.settings.paths import check_folder_name, check_path
 from cyclegan_ad.text import as_typed
 
 LARGEST_SEED = 2**32 - 1  # limit of the global generator of NumPy

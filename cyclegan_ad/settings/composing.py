@@ -10,7 +10,7 @@ from cyclegan_ad.hardware import gpus_per_job, jobs_at_once
 
 def conf_dir() -> Path:
     """Return the configuration folder: in the installed package, or next to it in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_ad.data.pairing import PairSampler
+from cyclegan_ad.data.unpaired_batches import PairSampler
 
 NORMAL, ABNORMAL = np.arange(100, 110), np.arange(200, 204)
 

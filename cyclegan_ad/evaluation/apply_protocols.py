@@ -10,7 +10,7 @@ import numpy as np
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.protocols import calibrated, count_smaller_class, crossfit
 from cyclegan_ad.runs.results import Rows, SplitRow
-from cyclegan_ad.settings import Protocol
+from cyclegan_ad.settings.train import Protocol
 
 if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -37,7 +37,7 @@ def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
         )
 
 
-def decide(
+def apply_protocols(
     rows: Rows,
     kept: Rows,
     split: Sequence[SplitRow],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.path_settings import check_folder_name, check_path
+from cyclegan_ad.settings.paths import check_folder_name, check_path
 
 
 @pytest.mark.parametrize(

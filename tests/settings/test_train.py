@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from tiny import ABSENT, changed, compose_settings
 
-from cyclegan_ad.composing import residual_blocks_at
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.setting_types import read_settings
-from cyclegan_ad.settings import (
+from cyclegan_ad.settings.composing import residual_blocks_at
+from cyclegan_ad.settings.train import (
     Settings,
     makes_another_training,
     training_differences,
 )
+from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import as_typed
 
 NAN, INF = float("nan"), float("inf")

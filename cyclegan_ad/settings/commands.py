@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import Precision, Tta
-from cyclegan_ad.setting_types import (
+from cyclegan_ad.settings.train import Accelerator, ProtocolName, ScoreNames, Settings
+from cyclegan_ad.settings.types import (
     AboveZero,
     Folds,
     Group,
@@ -18,7 +19,6 @@ from cyclegan_ad.setting_types import (
     expected,
     fields_of,
 )
-from cyclegan_ad.settings import Accelerator, ProtocolName, ScoreNames, Settings
 
 
 class ScoreChanges(Group):

@@ -1,0 +1,1 @@
+"""Settings of the commands: composed by Hydra from ``conf/``, then checked and typed."""
