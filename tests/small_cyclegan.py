@@ -18,7 +18,7 @@ SMALL = {
     "betas": (0.5, 0.999),
     "pool_size": 50,
     "max_epochs": 4,
-    "decay_start_epoch": None,
+    "decay_start_epoch": 2,
     "seed": 0,
 }
 

@@ -57,8 +57,8 @@ def apply_protocols(
         where: Name of the run, for messages.
 
     Returns:
-        ``protocol`` (name of the requested one), ``protocol_settings`` and ``protocols``: name of
-        an honest protocol -> column -> decisions.
+        ``protocol`` (name of the requested one), ``protocol_settings`` and ``protocols``:
+        ``crossfit`` or ``calibrated`` -> column -> decisions.
 
     Raises:
         UserError: If the requested protocol cannot be applied to this run.

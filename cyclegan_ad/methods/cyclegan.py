@@ -43,7 +43,7 @@ class CycleGAN(pl.LightningModule):
         betas: Coefficients of Adam's averages (0.5, 0.999 in the published code).
         pool_size: Past fakes kept for each discriminator (50 in the published code).
         max_epochs: Number of epochs, after which the learning rate would be zero.
-        decay_start_epoch: First epoch of the linear decay; None for half of ``max_epochs``.
+        decay_start_epoch: First epoch of the linear decay.
         seed: Seed of the pools' random choices; torch's global seed sets the initial weights.
 
     Attributes:
@@ -67,7 +67,7 @@ class CycleGAN(pl.LightningModule):
         betas: tuple[float, float],
         pool_size: int,
         max_epochs: int,
-        decay_start_epoch: int | None,
+        decay_start_epoch: int,
         seed: int,
     ) -> None:
         super().__init__()
@@ -231,19 +231,18 @@ class CycleGAN(pl.LightningModule):
         load_state(self.pools, checkpoint["pools"], self.global_rank, self.device)
 
 
-def linear_decay(epoch: int, max_epochs: int, start_epoch: int | None = None) -> float:
+def linear_decay(epoch: int, max_epochs: int, start_epoch: int) -> float:
     """Return the factor of the learning rate: 1, then linear decay to 0 at ``max_epochs``.
 
     Args:
         epoch: Epoch, from 0.
         max_epochs: Number of epochs of the training.
-        start_epoch: First epoch of the decay; None for half of ``max_epochs``.
+        start_epoch: First epoch of the decay, at most ``max_epochs``.
 
     Returns:
         Factor in [0, 1].
 
-    >>> [linear_decay(epoch, 4) for epoch in range(5)]
+    >>> [linear_decay(epoch, 4, 2) for epoch in range(5)]
     [1.0, 1.0, 1.0, 0.5, 0.0]
     """
-    start = max_epochs // 2 if start_epoch is None else start_epoch
-    return 1.0 - max(0, epoch - start) / max(1, max_epochs - start)
+    return 1.0 - max(0, epoch - start_epoch) / max(1, max_epochs - start_epoch)

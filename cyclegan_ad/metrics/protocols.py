@@ -1,6 +1,6 @@
 """Evaluation of thresholds on other images than those they were set on.
 
-Both honest protocols place the threshold at the smallest of ``n`` abnormal scores that it is not
+Both protocols place the threshold at the smallest of ``n`` abnormal scores that it is not
 evaluated on. `calibration_bound` is exact for such a threshold, whatever the score: for
 exchangeable images, the expected miss rate, 1 / (n + 1), does not depend on the method. A better
 method has fewer false alarms, not fewer misses. A bound is valid for one score chosen in advance,

@@ -32,7 +32,7 @@ def work(job: Path, parent: int) -> None:
         with explain_file_errors():
             content = json.loads(job.read_text(encoding="utf-8"))
             settings = read_settings(Settings, content["settings"])
-            _do(content["task"], Path(content["run"]), settings, parent)
+            _run_task(content["task"], Path(content["run"]), settings, parent)
     except UserError as error:
         try:
             job.with_name(ERROR_FILE).write_text(str(error), encoding="utf-8")
@@ -56,7 +56,7 @@ def _lost_another(error: Exception) -> bool:
     return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
-def _do(task: Task, place: Path, settings: Settings, parent: int) -> None:
+def _run_task(task: Task, place: Path, settings: Settings, parent: int) -> None:
     from cyclegan_ad.build import build_data
     from cyclegan_ad.device import prepare_process
     from cyclegan_ad.out_of_memory import explain_out_of_memory
