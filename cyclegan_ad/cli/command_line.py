@@ -43,8 +43,8 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
     """Run a command: compose its settings from ``sys.argv`` and call the task for each job.
 
     In a sweep (``-m``) a failed job is reported and the others continue. The exit status is 1 if
-    any job failed. If the locale is not UTF-8, the process is restarted in the UTF-8 mode of
-    Python.
+    any job failed, else the number that the task returned, if any. If the locale is not UTF-8, the
+    process is restarted in the UTF-8 mode of Python.
     """
     _enter_utf8_mode()
     escape_unprintable_output()
@@ -71,8 +71,8 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
             raise
         _print_error(explain(error, known))
         sys.exit(1)
-    if job.failures:
-        sys.exit(1)
+    if job.failures or job.status:
+        sys.exit(1 if job.failures else job.status)
 
 
 def _enter_utf8_mode() -> None:
@@ -132,6 +132,7 @@ class Job:
     Attributes:
         labels: One label per job of a sweep.
         failures: Numbers of the failed jobs, from 0.
+        status: Largest exit status that a job of this process returned as a number.
         began: Whether a job was started in this process.
     """
 
@@ -139,6 +140,7 @@ class Job:
         self.task, self.config_name = task, config_name
         self.labels: Sequence[str] = ()
         self.failures: list[int] = []
+        self.status = 0
         self.began = False
         self._count = 0
         self._reported: set[str] = set()
@@ -171,7 +173,9 @@ class Job:
                 ddp = isinstance(settings, Settings) and settings.trainer.strategy == "ddp"
                 share_threads(settings.trainer.devices if ddp else 1)  # type: ignore[attr-defined]
             with explain_file_errors():
-                self.task(settings)
+                returned = self.task(settings)
+            if isinstance(returned, int):
+                self.status = max(self.status, returned)
         except (UserError, OmegaConfBaseException) as error:
             message = str(explain(error))
             if not in_worker:

@@ -47,13 +47,39 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     """
     if channels not in (1, 3):
         raise ValueError(f"invalid channels={channels}: expected 1 (grey) or 3 (RGB)")
-    mode = "L" if channels == 1 else "RGB"
     image = opening.open_image(data)
-    flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, mode)
+    flat = image.to_8_bit() if isinstance(image, DeepPixels) else image
+    return shrink_image(flat, size_px, channels)
+
+
+def shrink_image(image: Image.Image, size_px: int, channels: int) -> NDArray[np.uint8]:
+    """Composite an image on black and resize it to a square by bicubic interpolation.
+
+    Args:
+        image: Any Pillow image but one of floating-point values.
+        size_px: Side of the result.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        (size_px, size_px, channels) uint8, 0 to 255.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    flat = _flatten(image, mode)
     if flat.mode not in ("L", mode):  # grey: one channel to resize
         flat = flat.convert(mode)
     resized = flat.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
+
+
+def open_upright(path: str | os.PathLike[str]) -> Image.Image:
+    """Decode an image at its original size, in mode RGB, as :func:`decode_image` does.
+
+    Raises:
+        UnreadableImage: The file cannot be read or is not a usable image.
+    """
+    image = opening.open_image(read_bytes(path))
+    flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, "RGB")
+    return flat.convert("RGB")
 
 
 def read_mask(

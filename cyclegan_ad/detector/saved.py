@@ -1,52 +1,68 @@
-"""Write the saved detector: weights of the generator, its preprocessing and the thresholds."""
+"""Write the saved detector: weights, preprocessing, scores and thresholds."""
 
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from cyclegan_ad import __version__
+from cyclegan_ad.detector.description import FILE, FORMAT, WEIGHTS, describe_scores, file_sha256
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing, write_json
+from cyclegan_ad.runs.results import Results, SplitRow
 
-FILE = "detector.json"
-FORMAT = 2
-WEIGHTS = "generator.safetensors"
+VARIANCE = "standardised.variance"
+"""Name of the variance of the reconstruction errors among the weights."""
 
 
 def save_detector(
     folder: Path,
-    generator: torch.nn.Module,
     *,
-    network: dict[str, int],
-    preprocessing: dict[str, Any],
-    metrics: dict[str, Any],
+    method: str,
+    network: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    preprocessing: Mapping[str, Any],
+    extractors: Mapping[str, str],
+    trained_on: Mapping[str, Any],
+    map_scale: tuple[float, float],
+    scores: Mapping[str, Any],
 ) -> None:
-    """Write ``generator.safetensors`` and ``detector.json``.
+    """Write ``weights.safetensors`` and ``detector.json``.
 
     Args:
         folder: Folder of the detector; created if absent.
-        generator: Trained ``generator_to_normal``.
-        network: Arguments of the generator: ``channels``, ``base_channels``, ``residual_blocks``.
-        preprocessing: Preprocessing of images: ``channels``, ``size_px``, ``resize`` and ``range``.
-        metrics: Content of ``metrics.json``, with the thresholds.
+        method: Name of the method.
+        network: Arguments of its network for inference (see
+            :func:`cyclegan_ad.networks.inference.build_inference`).
+        tensors: Weights of this network, and `VARIANCE` for the score ``standardised``.
+        preprocessing: Preprocessing of images: ``channels``, ``size_px``, ``resize``, ``range``.
+        extractors: Feature extractor of a score -> SHA-256 of its weights.
+        trained_on: Dataset, number of training images and their hash.
+        map_scale: Anomaly-map values at which overlays become visible and opaque.
+        scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
     """
     weights = folder / WEIGHTS
     with replacing(weights) as temporary:
-        tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-        temporary.write_bytes(save(tensors))  # save_file raises its own error class
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        temporary.write_bytes(save(plain))  # save_file raises its own error class
     write_json(
         folder / FILE,
         {
             "format": FORMAT,
+            "method": method,
             "network": network,
             "preprocessing": preprocessing,
-            **_decisions(metrics),
-            "sha256": {weights.name: hashlib.sha256(weights.read_bytes()).hexdigest()},
+            "extractors": extractors,
+            "trained_on": trained_on,
+            "map_scale": map_scale,
+            **scores,
+            "sha256": {WEIGHTS: file_sha256(weights)},
             "versions": {
                 "cyclegan_ad": __version__,
                 "torch": torch.__version__,
@@ -57,75 +73,59 @@ def save_detector(
 
 
 def detector_fingerprint(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the weights and of their description, without the thresholds.
+    """Return the SHA-256 of the weights and of their description, without the scores.
 
     It is stored in ``metrics.json`` to detect later changes. Empty if a file is missing.
     """
-    detector = _read(folder)
+    detector = read_unverified(folder)
     if detector is None or not (folder / WEIGHTS).is_file():
         return {}
-    described = {name: detector.get(name) for name in ("format", "network", "preprocessing")}
+    names = ("format", "method", "network", "preprocessing", "extractors", "trained_on")
+    described = {name: detector.get(name) for name in names}
     return {
         "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
-        "weights": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        "weights": file_sha256(folder / WEIGHTS),
     }
 
 
-def write_decisions(folder: Path, metrics: dict[str, Any]) -> None:
-    """Update the thresholds in ``detector.json``, with the images they were set on.
+def write_scores(folder: Path, scores: Mapping[str, Any]) -> None:
+    """Update the scores and thresholds in ``detector.json``.
+
+    Args:
+        folder: Folder of the detector.
+        scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
 
     Raises:
         UserError: If ``detector.json`` is missing or damaged.
     """
-    detector = _read(folder)
+    detector = read_unverified(folder)
     if detector is None:
         raise UserError(
             f"{folder / FILE} is missing or damaged; score the run again: "
             f"python -m cyclegan_ad.evaluate run={folder.parent}"
         )
-    write_json(folder / FILE, detector | _decisions(metrics))
+    write_json(folder / FILE, detector | dict(scores))
 
 
-def differences_from_metrics(folder: Path, metrics: dict[str, Any]) -> list[str]:
-    """List the differences of ``detector.json`` from ``metrics.json``, one line each."""
-    detector = _read(folder)
+def differences_from_run(folder: Path, results: Results, split: Sequence[SplitRow]) -> list[str]:
+    """List the differences of ``detector.json`` from the results of its run, one line each."""
+    detector = read_unverified(folder)
     if detector is None:
         return [f"{FILE} is missing or damaged"]
     differences = [
-        f"{FILE}: {name} differs from metrics.json"
-        for name, value in _decisions(metrics).items()
+        f"{FILE}: {name} differs from metrics.json and scores.csv"
+        for name, value in describe_scores(results, split).items()
         if detector.get(name) != value
     ]
-    if metrics["fingerprints"].get("detector") != detector_fingerprint(folder):
+    if results.metrics["fingerprints"].get("detector") != detector_fingerprint(folder):
         differences.append("detector: not the one that was written with metrics.json")
     return differences
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
+def read_unverified(folder: Path) -> dict[str, Any] | None:
+    """Return the content of ``detector.json``; None if it is missing or damaged."""
     try:
         detector = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return detector if isinstance(detector, dict) else None
-
-
-def _decisions(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "protocol": metrics["protocol"],
-        "scores": {
-            column: {
-                "computed_by": metrics["columns"][column],
-                "zfn_threshold": row["zfn_threshold"],
-                "max_accuracy_threshold": row["max_accuracy_threshold"],
-                "set_on": "the test images of this run (optimistic)",
-                "normal_images": metrics["test_normal"],
-                "abnormal_images": metrics["test_abnormal"],
-                "protocols": {
-                    name: decisions[column]
-                    for name, decisions in metrics["protocols"].items()
-                    if column in decisions
-                },
-            }
-            for column, row in metrics["scores"].items()
-        },
-    }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector.saved import differences_from_metrics
+from cyclegan_ad.detector.saved import differences_from_run
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.stored_results import (
@@ -16,7 +16,7 @@ from cyclegan_ad.evaluation.stored_results import (
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
 from cyclegan_ad.runs.begin import describe_environment
 from cyclegan_ad.runs.directory import RunDirectory, run_name
-from cyclegan_ad.runs.results import METRICS_FORMAT, Results, Rows, SplitRow, read_metrics
+from cyclegan_ad.runs.results import METRICS_FORMAT, Results, Rows, SplitRow, read_results
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import Score, Settings
 
@@ -59,7 +59,7 @@ def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
         return None, [str(error).replace(f"{run.path}/", "").partition("; ")[0]]
     wrong = [f"metrics.json: {what}: {why}" for what, why in stored.unsupported.items()]
     if run.detector.is_dir():
-        wrong += differences_from_metrics(run.detector, read_metrics(run.path))
+        wrong += differences_from_run(run.detector, read_results(run.path), stored.split)
     return stored, wrong
 
 

@@ -1,6 +1,6 @@
 """Evaluation of a trained run: scores of the test set, metrics, figures and the detector."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,9 @@ import torch
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector.saved import detector_fingerprint, save_detector, write_decisions
+from cyclegan_ad.detector.description import describe_scores
+from cyclegan_ad.detector.saved import detector_fingerprint
+from cyclegan_ad.detector.saved import write_scores as write_detector_scores
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.display.drawing import save_figure
 from cyclegan_ad.display.histogram import score_figure
@@ -20,7 +22,7 @@ from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
-from cyclegan_ad.methods.cyclegan import CycleGAN
+from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
@@ -30,19 +32,16 @@ from cyclegan_ad.runs.examples import FILE as EXAMPLES
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import (
     Results,
-    Rows,
     read_metrics,
-    read_scores,
+    read_results,
     read_split,
     write_metrics,
     write_scores,
 )
 from cyclegan_ad.scoring.names import needs_extractor
-from cyclegan_ad.scoring.scores import build_scores
+from cyclegan_ad.scoring.scores import Scores, build_scores
 from cyclegan_ad.settings.train import Score, Settings
 from cyclegan_ad.text import printable
-
-NETWORK_SETTINGS = ("channels", "base_channels", "residual_blocks")
 
 
 def prepare_data(settings: Settings) -> AnomalyDataModule:
@@ -75,15 +74,13 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
     files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
     if config.protocol.calibration_fraction > 0:
         files.append(run.calibration)
-    whole = not config.entry.saves_detector or run.detector.is_dir()
-    return whole and all(file.is_file() for file in files)
+    return run.detector.is_dir() and all(file.is_file() for file in files)
 
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the result table of a run and the path of its files."""
     print_result(metrics, differences_of_run(run.path, metrics))
-    kept = "Scores, figures and the detector" if run.detector.is_dir() else "Scores and figures"
-    print(f"{kept}: {run.path}")
+    print(f"Scores, figures and the detector: {run.path}")
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,7 @@ class ScoredRun:
     """A trained method and its scores of the test set."""
 
     method: TrainedMethod
+    scores: Scores
     device: torch.device
     found: Evaluation
 
@@ -129,10 +127,10 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
         evaluate, method, data, scores, device=device, batch_size=settings.score.batch_size
     )
     if rank > 0:
-        return ScoredRun(method, device, score())
+        return ScoredRun(method, scores, device, score())
     print(f"scoring on {describe_device(device, processes)}", flush=True)
     with decoding_progress("Scoring images") as progress:
-        return ScoredRun(method, device, score(progress=progress))
+        return ScoredRun(method, scores, device, score(progress=progress))
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
@@ -173,20 +171,8 @@ def write_evaluation(
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
-    if isinstance(method, CycleGAN):
-        save_detector(
-            run.detector,
-            method.generator_to_normal,
-            network={name: method.hparams[name] for name in NETWORK_SETTINGS},
-            preprocessing={
-                "channels": settings.dataset.channels,
-                "size_px": settings.resolution,
-                "resize": "bicubic",
-                "range": [-1.0, 1.0],
-            },
-            metrics=metrics,
-        )
-        metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
+    write_detector(run, data, scored, results, pictures)
+    metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
     write_metrics(run.path, metrics)
     return results
 
@@ -204,23 +190,21 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     Raises:
         UserError: If the protocol cannot be applied to this run.
     """
-    kept: Rows = ()
-    if run.calibration.is_file():
-        kept = read_scores(run.path, run.calibration.name)
-    elif settings.protocol.name == "calibrated":
+    stored, split = read_results(run.path), read_split(run.path)
+    if settings.protocol.name == "calibrated" and not stored.kept:
         raise UserError(
             f"{run.calibration} is missing; evaluate the run again: "
             f"python -m cyclegan_ad.evaluate run={run.path}"
         )
-    metrics = read_metrics(run.path) | apply_protocols(
-        read_scores(run.path),
-        kept,
-        read_split(run.path),
+    metrics = stored.metrics | apply_protocols(
+        stored.rows,
+        stored.kept,
+        split,
         settings.protocol,
         seed=settings.seed,
         where=str(run.path),
     )
-    if run.detector.is_dir():
-        write_decisions(run.detector, metrics)
+    decided = replace(stored, metrics=metrics)
+    write_detector_scores(run.detector, describe_scores(decided, split))
     write_metrics(run.path, metrics)
     return metrics

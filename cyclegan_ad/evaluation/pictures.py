@@ -13,12 +13,12 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import Examples, examples_at, spread_evenly
 from cyclegan_ad.display.drawing import to_display
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
-from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.files import replacing
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
 from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, FILE
 from cyclegan_ad.runs.results import Rows
+from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.parts import View
 
 

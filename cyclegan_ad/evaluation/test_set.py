@@ -10,13 +10,13 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.map_batches import map_batches
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.metrics.torch_metrics import ImageDetection, ImageScores, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
+from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
-from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores
+from cyclegan_ad.scoring.scores import NonFiniteScoreError, ScoredImages, Scores
 from cyclegan_ad.text import counted
 
 TRAIN_AGAIN = (
@@ -85,7 +85,7 @@ def evaluate(
         scores: The requested scores, on ``device``.
         device: Device of the computation.
         batch_size: Images per batch on a GPU. On a CPU neither this nor the number of threads
-            affects a score (see :func:`cyclegan_ad.evaluation.map_batches.map_batches`).
+            affects a score (see :func:`cyclegan_ad.scoring.map_batches.map_batches`).
         progress: Called with (done, total) after each batch, numbers of different images of this
             process.
 
@@ -191,7 +191,7 @@ def _score(
     rank, processes = rank_and_processes()
     mine = list(firsts)[rank::processes]
 
-    def score(batch: list[int]) -> tuple[dict[str, Tensor], Tensor] | NonFiniteScoreError:
+    def score(batch: list[int]) -> ScoredImages | NonFiniteScoreError:
         try:
             return scores(method, data.images_at(batch).to(device))
         except NonFiniteScoreError as error:
@@ -209,11 +209,10 @@ def _score(
             paths = [data.samples[batch[i]].path for i in found.positions]
             unusable.setdefault(found.column, []).extend(paths)
             continue
-        values, maps = found
-        for column, numbers in values.items():
+        for column, numbers in found.scores.items():
             scored[column].update(torch.tensor(batch), numbers)
         if localisation is not None:
-            for first, one_map in zip(batch, maps.cpu(), strict=True):
+            for first, one_map in zip(batch, found.maps.cpu(), strict=True):
                 for index in tested.intersection(copies[firsts[first]]):
                     if (mask := data.ground_truth(index)) is not None:
                         truth = torch.from_numpy(mask[None])

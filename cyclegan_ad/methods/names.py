@@ -20,7 +20,6 @@ class Method:
         needs_anomalib: Whether it uses networks of anomalib.
         mixed_precision: Whether ``trainer.precision=auto`` may choose bfloat16.
         checkpoints_activations: Whether ``trainer.activation_checkpointing`` saves memory.
-        saves_detector: Whether a run ends with a saved detector.
         backbone: Name of its pretrained network in the paper, the default; None if it has none.
         batch_summed: Whether the paper's code computed one score per batch of 16, so that the
             paper's results for this method are not comparable.
@@ -35,7 +34,6 @@ class Method:
     needs_anomalib: bool = True
     mixed_precision: bool = False
     checkpoints_activations: bool = False
-    saves_detector: bool = False
     backbone: str | None = None
     batch_summed: bool = False
     row_per_resolution: bool = False
@@ -50,7 +48,6 @@ METHODS = {
         needs_anomalib=False,
         mixed_precision=True,
         checkpoints_activations=True,
-        saves_detector=True,
         row_per_resolution=True,
     ),
     "ganomaly": Method(

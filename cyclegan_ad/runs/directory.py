@@ -4,7 +4,7 @@
         config.yaml  environment.json  split.csv  training.json
         checkpoints/last.ckpt
         scores.csv  calibration.csv  examples.npz  metrics.json  figures/  logs/
-        detector/  generator.safetensors  detector.json
+        detector/  weights.safetensors  detector.json
 
 Every file is written atomically.
 """

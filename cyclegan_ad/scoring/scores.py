@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
-from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
@@ -59,6 +60,20 @@ def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """
     check_shapes(images, reconstructions)
     return (images.double() - reconstructions.double()).square().sum(dim=(1, 2, 3))
+
+
+class ScoredImages(NamedTuple):
+    """Scores of N images.
+
+    Attributes:
+        scores: Column -> (N,) float64, in order of the columns.
+        maps: (N, H, W) float32 >= 0, anomaly maps.
+        reconstructions: (N, C, H, W) real in [-1, 1]; None if the method has none.
+    """
+
+    scores: dict[str, Tensor]
+    maps: Tensor
+    reconstructions: Tensor | None
 
 
 class Scores(nn.Module):
@@ -108,7 +123,7 @@ class Scores(nn.Module):
         return tuple(column.name for column in self.columns)
 
     @torch.no_grad()
-    def forward(self, method: TrainedMethod, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def forward(self, method: TrainedMethod, images: Tensor) -> ScoredImages:
         """Score images with a method.
 
         Args:
@@ -116,9 +131,8 @@ class Scores(nn.Module):
             images: (N, C, H, W) real in [-1, 1], C = 1 or 3; square with ``tta=dihedral``.
 
         Returns:
-            Column -> (N,) float64 scores on the device of the images, in order of the columns; and
-            the anomaly maps, (N, H, W) float32 >= 0. With ``tta=dihedral`` both are averaged over
-            the symmetries, the maps after the inverse symmetry.
+            Scores, maps and reconstructions, on the device of the images. With ``tta=dihedral``
+            scores and maps are averaged over the symmetries, the maps after the inverse symmetry.
 
         Raises:
             ValueError: If the shapes differ or are not (N, C, H, W).
@@ -133,8 +147,9 @@ class Scores(nn.Module):
         )
         view = inputs(images, variance=self.variance)
         scores, maps = self._scores(view), view.anomaly_map
+        reconstructions = view.reconstructions if isinstance(method, Reconstructs) else None
         if self.tta == "none":
-            return scores, maps
+            return ScoredImages(scores, maps, reconstructions)
         for symmetry in range(1, SYMMETRIES):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
             view = inputs(_turn(images, symmetry), variance=variance)
@@ -142,7 +157,7 @@ class Scores(nn.Module):
                 scores[column] = scores[column] + values
             maps = maps + _turn(view.anomaly_map[:, None], inverse(symmetry))[:, 0]
         averages = {column: total / SYMMETRIES for column, total in scores.items()}
-        return averages, maps / SYMMETRIES
+        return ScoredImages(averages, maps / SYMMETRIES, reconstructions)
 
     def _scores(self, view: View) -> dict[str, Tensor]:
         scores = {}

@@ -1,9 +1,10 @@
 """Typed settings of ``evaluate``, ``report`` and ``dashboard``; the settings of each command."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import Precision, Tta
 from cyclegan_ad.settings.train import Accelerator, ProtocolName, ScoreNames, Settings
@@ -19,6 +20,7 @@ from cyclegan_ad.settings.types import (
     expected,
     fields_of,
 )
+from cyclegan_ad.text import as_typed
 
 
 class ScoreChanges(Group):
@@ -54,6 +56,33 @@ class EvaluateSettings(Group):
     protocol: ProtocolChanges
 
 
+class PredictSettings(Group):
+    """All settings of ``conf/predict.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting
+    out: PathSetting
+    score: str | None
+    protocol: str | None
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+    overlays: Literal["none", "abnormal", "all", "nearest"]
+    nearest: Positive
+    watch: bool
+    watch_interval_s: AboveZero
+    watch_stop_after_s: AboveZero | None
+    overwrite: bool
+    accelerator: Accelerator
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.threshold is not None and self.protocol is not None:
+            raise UserError(
+                f"invalid threshold={as_typed(self.threshold)} with protocol={self.protocol}: use "
+                "one of the two"
+            )
+        return self
+
+
 class ReportProtocol(Group):
     """``protocol.*`` of ``report``."""
 
@@ -87,6 +116,7 @@ class DashboardSettings(Group):
 COMMANDS: dict[str, type[Group]] = {
     "train": Settings,
     "evaluate": EvaluateSettings,
+    "predict": PredictSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

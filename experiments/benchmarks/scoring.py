@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclegan_ad.evaluation.map_batches import map_batches
+from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
@@ -78,7 +78,7 @@ def _score_all(
     """Score images as an evaluation does, with cached image features or without."""
 
     def score(batch: list[int]) -> None:
-        for values in scores(method, images[batch])[0].values():
+        for values in scores(method, images[batch]).scores.values():
             values.cpu()
 
     with tempfile.TemporaryDirectory() as empty:

@@ -82,7 +82,7 @@ def pairs(n: int, channels: int = 3, size: int = 16, seed: int = 0) -> tuple[Ten
 def assert_independent_of_the_batch(scores: Scores, n: int, rtol: float, size: int = 16) -> None:
     a, b = pairs(n, size=size)
     method = given(a, b)
-    whole, maps = scores(method, a)
+    whole, maps = scores(method, a)[:2]
     assert maps.shape == (n, size, size) and maps.dtype == torch.float32
     order = torch.randperm(n, generator=torch.Generator().manual_seed(1))
     shuffled = scores(method, a[order])[0]
@@ -145,9 +145,9 @@ def test_scores_do_not_depend_on_the_batch(tta: str) -> None:
         assert_independent_of_the_batch(scores, n=7, rtol=1e-12)
     else:
         images, method = pairs(5)[0], Reconstructs(lambda images: images**3)
-        whole, maps = scores(method, images)
+        whole, maps = scores(method, images)[:2]
         for i in range(5):
-            alone, own_map = scores(method, images[i : i + 1])
+            alone, own_map = scores(method, images[i : i + 1])[:2]
             assert torch.equal(own_map[0], maps[i])
             for column, values in whole.items():
                 torch.testing.assert_close(alone[column][0], values[i], rtol=1e-12, atol=0)
@@ -174,7 +174,7 @@ def test_each_score_is_its_function_of_the_features() -> None:
     with pytest.raises(ValueError, match="variance of the errors is not set"):
         scores(given(a, b), a)
     scores.variance = variance  # known only when the method is
-    got, maps = scores(given(a, b), a)
+    got, maps = scores(given(a, b), a)[:2]
     assert list(got) == ["fid_spatial", "standardised", "sse", "peak_1.5px", "fid"]
     assert torch.equal(got["sse"], sse(a, b))
     assert torch.equal(got["fid"], single_image_frechet(before.pooled, after.pooled))
@@ -188,7 +188,7 @@ def test_perfect_reconstruction_scores_zero() -> None:
     a, _ = pairs(2)
     names = ["sse", "fid", "fid_spatial", "peak", "standardised"]
     scores = make_scores(names, Patches(), peak_sigma_px=2, variance=torch.ones(3, 16, 16))
-    found, maps = scores(given(a, a), a)
+    found, maps = scores(given(a, a), a)[:2]
     for score in found.values():
         torch.testing.assert_close(score, torch.zeros(2).double(), rtol=0, atol=1e-9)
     assert not maps.any()
@@ -230,12 +230,12 @@ def test_a_method_is_asked_once_and_only_for_what_a_score_needs(
 
 def test_a_method_without_reconstructions_gives_its_own_score_and_map() -> None:
     images = pairs(3)[0]
-    found, maps = make_scores(["embedding"])(Embeds(), images)
+    found, maps = make_scores(["embedding"])(Embeds(), images)[:2]
     assert list(found) == ["embedding"] and found["embedding"].dtype == torch.float64
     assert torch.equal(found["embedding"], images[:, 0, 0, 0].double())
     assert torch.equal(maps, images[:, 0])
     # Each corner comes to the upper left twice.
-    found, maps = make_scores(["embedding"], tta="dihedral")(Embeds(), images)
+    found, maps = make_scores(["embedding"], tta="dihedral")(Embeds(), images)[:2]
     corners = images[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]].double().mean(1)
     torch.testing.assert_close(found["embedding_tta"], corners, rtol=1e-12, atol=0)
     torch.testing.assert_close(maps, images[:, 0])
@@ -263,7 +263,7 @@ def test_test_time_augmentation_by_hand() -> None:
     scores = make_scores(
         ["standardised", "sse"], None, tta="dihedral", variance=torch.tensor(variance)
     )
-    found, average_map = scores(method, torch.tensor(images))
+    found, average_map = scores(method, torch.tensor(images))[:2]
     assert list(found) == ["standardised_tta", "sse_tta"]
     assert found["sse_tta"].dtype == torch.float64
     assert np.ptp(values["sse"], axis=0).min() > 1  # the symmetries differ indeed
@@ -289,8 +289,10 @@ def test_all_scores_are_averaged_over_the_symmetries() -> None:
 
 def test_a_method_that_knows_no_direction_scores_the_same_augmented() -> None:
     a, method = pairs(2)[0], Reconstructs(lambda images: images**3)
-    plain, plain_map = make_scores(["sse", "peak"], peak_sigma_px=2)(method, a)
-    turned, turned_map = make_scores(["sse", "peak"], peak_sigma_px=2, tta="dihedral")(method, a)
+    plain, plain_map = make_scores(["sse", "peak"], peak_sigma_px=2)(method, a)[:2]
+    turned, turned_map = make_scores(["sse", "peak"], peak_sigma_px=2, tta="dihedral")(method, a)[
+        :2
+    ]
     torch.testing.assert_close(turned["sse_tta"], plain["sse"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned["peak_2px_tta"], plain["peak_2px"], rtol=1e-12, atol=0)
     torch.testing.assert_close(turned_map, plain_map)

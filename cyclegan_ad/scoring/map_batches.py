@@ -8,6 +8,7 @@ import torch
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.device import prepare_process
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Per batch on a CPU: larger batches are hardly faster, need more memory per core, and leave cores
@@ -41,20 +42,24 @@ def map_batches(
         Each batch and the result of the function, in order.
     """
     on_cpu = device.type == "cpu"
-    size = max(1, _CPU_PIXELS // size_px**2) if on_cpu else batch_size
+    size = cpu_batch_size(size_px) if on_cpu else batch_size
     batches = [list(chosen[start : start + size]) for start in range(0, len(chosen), size)]
 
     def call(batch: list[int]) -> Result:
         with torch.inference_mode():
             return function(batch)
 
-    results = _map_parallel(call, batches) if on_cpu else map(call, batches)
+    results = map_on_cpu(call, batches) if on_cpu else map(call, batches)
     yield from zip(batches, results, strict=True)
 
 
-def _map_parallel(
-    function: Callable[[list[int]], Result], batches: Sequence[list[int]]
-) -> Iterator[Result]:
+def cpu_batch_size(size_px: int) -> int:
+    """Return the number of images per batch on a CPU."""
+    return max(1, _CPU_PIXELS // size_px**2)
+
+
+def map_on_cpu(function: Callable[[Item], Result], batches: Sequence[Item]) -> Iterator[Result]:
+    """Call a function for each batch, in order, on as many threads as torch has."""
     threads = torch.get_num_threads()
     try:
         yield from map_in_order(function, batches, name="images", workers=threads, prepare=_prepare)

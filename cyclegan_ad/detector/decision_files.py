@@ -1,0 +1,171 @@
+"""Files of decisions, appended image by image, so that an interrupted command can continue."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import PATH_TEXT, replacing, write_json
+from cyclegan_ad.text import shown
+
+TABLE, LINES, MADE_BY = "predictions.csv", "predictions.jsonl", "made_by.json"
+COLUMNS = ("path", "score", "threshold", "decision", "margin", "reason")
+
+
+class DecisionFiles:
+    """``predictions.csv`` and ``predictions.jsonl`` of a folder; a context manager.
+
+    Both have a row per image: path, score, threshold, decision (``normal`` or ``abnormal``), margin
+    (score - threshold) and reason. A score that does not exist is empty in the table and null in
+    the lines, which also have size and time of modification of each file: an image is judged again
+    if its file was changed.
+
+    Args:
+        folder: Folder of the files; created if absent.
+        identity: What determines the decisions, see :attr:`Detector.identity`.
+        overwrite: Whether to start anew.
+
+    Raises:
+        UserError: If the folder holds decisions of another detector or threshold.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+        self.folder, self._identity = folder, dict(identity)
+        self._overwrite = overwrite
+        self._stamps: dict[str, list[int]] = {}  # path -> size and time of the judged file
+        self._lines: IO[str] | None = None
+        self._table: IO[str] | None = None
+        self.counts = {"normal": 0, "abnormal": 0, "undecided": 0}
+
+    def __enter__(self) -> Self:
+        """Open the files, keeping earlier decisions about files that are unchanged."""
+        lines, made_by = self.folder / LINES, self.folder / MADE_BY
+        records: dict[str, dict[str, Any]] = {}
+        if not self._overwrite and lines.is_file():
+            try:
+                found = json.loads(made_by.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                found = None
+            if found != self._identity:
+                raise UserError(
+                    f"{self.folder} holds decisions of another detector, score or threshold; use "
+                    "another out=PATH, or replace them with overwrite=true"
+                )
+            records = {record["path"]: record for record in read_lines(lines)}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = [record for record in records.values() if _stamp(record["path"]) == record["file"]]
+        write_json(made_by, self._identity)
+        with replacing(lines) as temporary:
+            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
+        with replacing(self.folder / TABLE) as temporary, temporary.open("w", **_AS_CSV) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(map(_row, kept))
+        self._lines = lines.open("a", encoding="utf-8")
+        self._table = (self.folder / TABLE).open("a", **_AS_CSV)
+        for record in kept:
+            self._count(record)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        for file in (self._lines, self._table):
+            if file is not None:
+                file.close()
+
+    def pending(self, paths: Iterable[Path]) -> list[Path]:
+        """Return the files without a decision, or changed since."""
+        return [
+            path
+            for path in paths
+            if (known := self._stamps.get(str(path))) is None or known != _stamp(str(path))
+        ]
+
+    def append(self, predictions: Sequence[Prediction], stamps: Sequence[list[int]]) -> None:
+        """Append decisions and write them to the files at once.
+
+        Args:
+            predictions: The decisions.
+            stamps: Result of :func:`stamp` of each file, from before it was read.
+        """
+        assert self._lines is not None and self._table is not None
+        writer = csv.writer(self._table, lineterminator="\n")
+        for prediction, stamped in zip(predictions, stamps, strict=True):
+            has_score = math.isfinite(prediction.score)
+            record = {
+                "path": prediction.path,
+                "score": prediction.score if has_score else None,
+                "threshold": prediction.threshold,
+                "decision": prediction.label,
+                "margin": prediction.margin if has_score else None,
+                "reason": prediction.reason,
+                "file": stamped,
+            }
+            self._lines.write(_line(record))
+            writer.writerow(_row(record))
+            self._count(record)
+        self._lines.flush()
+        self._table.flush()
+
+    def _count(self, record: Mapping[str, Any]) -> None:
+        self._stamps[record["path"]] = record["file"]
+        self.counts[record["decision"]] += 1
+        self.counts["undecided"] += record["score"] is None
+
+
+_AS_CSV: dict[str, Any] = {"newline": "", **PATH_TEXT}
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read ``predictions.jsonl``, without a last line that was not written to its end.
+
+    Raises:
+        UserError: If another line is damaged.
+    """
+    *whole, _ = path.read_text(encoding="utf-8").split("\n")
+    records = []
+    for number, line in enumerate(whole, 1):
+        try:
+            record = json.loads(line)
+            records.append({name: record[name] for name in (*COLUMNS, "file")})
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number} is damaged ({shown(line[:40])}); restore it, or decide "
+                "about all images again with overwrite=true"
+            ) from error
+    return records
+
+
+def stamp(path: Path) -> list[int]:
+    """Return size in bytes and time of modification in ns of a file; empty without a file."""
+    return _stamp(str(path))
+
+
+def _stamp(path: str) -> list[int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record) + "\n"  # ASCII, also for paths that are not valid UTF-8
+
+
+def _row(record: Mapping[str, Any]) -> list[str]:
+    values = (record[name] for name in COLUMNS)
+    return ["" if v is None else repr(v) if isinstance(v, float) else str(v) for v in values]

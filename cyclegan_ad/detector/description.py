@@ -1,0 +1,209 @@
+"""Content of ``detector.json``: scores, thresholds and what they were set on; without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.metrics.bounds import calibration_bound
+from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.text import shown, shown_name
+
+FILE = "detector.json"
+FORMAT = 3
+WEIGHTS = "weights.safetensors"
+
+
+def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, Any]:
+    """Describe the scores of a run, their thresholds and what these were set on.
+
+    A threshold set on the test images decides about new images here, for which they are images kept
+    out of training: the bound of a calibrated threshold is valid.
+
+    Args:
+        results: Results of a run.
+        split: Rows of its ``split.csv``.
+
+    Returns:
+        ``protocol`` (the one that decides by default), ``score`` (likewise) and ``scores``: column
+        -> ``computed_by``, ``thresholds`` and the scores of the images, sorted.
+    """
+    metrics = results.metrics
+    different = len({row.sha256 for row in split if row.subset == "test" and row.label == 1})
+    scores = {
+        column: {
+            "computed_by": metrics["columns"][column],
+            "thresholds": _thresholds(metrics, column, different),
+            "test_scores": {
+                name: sorted(row[column] for row in results.rows if row["label"] == label)
+                for name, label in (("normal", 0), ("abnormal", 1))
+            },
+            "calibration_scores": sorted(row[column] for row in results.kept if column in row),
+        }
+        for column in metrics["scores"]
+    }
+    return {
+        "protocol": metrics["protocol"],
+        "score": next(iter(metrics["scores"])),
+        "scores": scores,
+    }
+
+
+def _thresholds(
+    metrics: Mapping[str, Any], column: str, different_abnormal: int
+) -> dict[str, dict[str, Any]]:
+    """Return name -> value, what it was set on, and the bound on the miss rate of new images."""
+    summary = metrics["scores"][column]
+    confidence = metrics["protocol_settings"]["confidence"]
+    thresholds: dict[str, dict[str, Any]] = {}
+    on_test: dict[str, Any] = {"set_on": "test images"}
+    if different_abnormal:
+        on_test |= {
+            "different_abnormal": different_abnormal,
+            "abnormal": metrics["test_abnormal"],
+            "normal": metrics["test_normal"],
+            "confidence": confidence,
+            "miss_rate_bound": calibration_bound(different_abnormal, confidence),
+        }
+        thresholds["paper"] = {"value": summary["zfn_threshold"], **on_test}
+        # It may miss some of the images that it was set on, so no bound is valid.
+        best = {"value": summary["max_accuracy_threshold"], **on_test, "miss_rate_bound": None}
+        thresholds["best_accuracy"] = best
+    for name, decisions in metrics["protocols"].items():
+        if column not in decisions:
+            continue
+        facts = dict(decisions[column])
+        # Of crossfit, the smallest: it is at or below the smallest score of all abnormal images.
+        facts["value"] = min(facts.pop("thresholds"))
+        kept_out = {"set_on": "images kept out of training and test"}
+        thresholds[name] = facts | (on_test if name == "crossfit" else kept_out)
+    return thresholds
+
+
+# Scores of an image differ by rounding between batches, processors and runtimes, relative to the
+# score. A threshold is lowered by as much, so that the image that it was set on is never missed.
+_ROUNDING = {"float32": 1e-5, "bf16": 1e-2}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What decides: an image is abnormal if its score is at or above the threshold.
+
+    Attributes:
+        column: Score column.
+        threshold: Scores at or above it are abnormal. It is the threshold of the detector, lowered
+            by what rounding may change in a score (1e-5 of it, 1e-2 in bfloat16), so that the image
+            that it was set on is not missed in another batch or on another processor.
+        name: Name of the threshold in ``detector.json``; ``threshold=...`` if the user gave it.
+        facts: Its entry in ``detector.json``; empty if the user gave it.
+    """
+
+    column: str
+    threshold: float
+    name: str
+    facts: Mapping[str, Any]
+
+    def describe(self) -> str:
+        """Describe the threshold and the bound that it supports, in a line."""
+        text = f"score {self.column}, threshold {self.threshold:.6g}"
+        if not self.facts:
+            return f"{text} (given; no bound is known for it)"
+        bound, confidence = self.facts.get("miss_rate_bound"), self.facts.get("confidence")
+        text += f" (protocol={self.name}, set on {self.facts['set_on']})"
+        if bound is not None:
+            text += (
+                f": at {100 * confidence:g} % confidence, at most {100 * bound:.3g} % of abnormal "
+                "images like those are missed"
+            )
+        alarms = self.facts.get("false_alarm_rate_bound")
+        if alarms is not None:
+            text += (
+                f": at {100 * confidence:g} % confidence, at most {100 * alarms:.3g} % of normal "
+                "images like those raise a false alarm; misses are not bounded"
+            )
+        return text
+
+
+def choose_decision(
+    described: Mapping[str, Any],
+    *,
+    score: str | None = None,
+    protocol: str | None = None,
+    threshold: float | None = None,
+) -> Decision:
+    """Choose the score and the threshold that decide.
+
+    Args:
+        described: Content of ``detector.json``.
+        score: Score column; None for the one that the detector was saved with.
+        protocol: Name of a threshold, such as ``paper`` or ``crossfit``; None likewise.
+        threshold: A value instead.
+
+    Raises:
+        UserError: If the detector has no such score or threshold.
+    """
+    scores = described["scores"]
+    column = described["score"] if score is None else score
+    if column not in scores:
+        raise UserError(
+            f"invalid score={shown_name(column)}: this detector has {', '.join(scores)}; to add "
+            "one, score its run again: python -m cyclegan_ad.evaluate run=RUN score=NAME"
+        )
+    if threshold is not None:
+        if protocol is not None:
+            raise UserError(
+                f"invalid threshold={threshold:g} with protocol={protocol}: use one of the two"
+            )
+        return Decision(column, threshold, f"threshold={threshold:g}", {})
+    thresholds = scores[column]["thresholds"]
+    name = described["protocol"] if protocol is None else protocol
+    if name not in thresholds:
+        raise UserError(
+            f"invalid protocol={shown_name(name)}: the thresholds of score {column} in this "
+            f"detector are {', '.join(thresholds)}"
+        )
+    value = thresholds[name]["value"]
+    if name != "quantile":  # which bounds false alarms
+        value -= abs(value) * _ROUNDING[scores[column]["computed_by"]["precision"]]
+    return Decision(column, value, name, thresholds[name])
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read ``detector.json`` of a detector and verify that its weights are those it names.
+
+    Raises:
+        UserError: If a file is missing or damaged, or the format is not known.
+    """
+    path = folder / FILE
+    again = "score its run again (python -m cyclegan_ad.evaluate run=RUN), which writes it anew"
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        found = described["format"]
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; use a folder that holds a detector, or {again}") from (
+            None
+        )
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}); {again}") from error
+    if found != FORMAT:
+        remedy = again
+        if isinstance(found, int) and found > FORMAT:
+            remedy = "install the version of cyclegan_ad that wrote it, or a newer one"
+        raise UserError(f"{path} has format {shown(found)}, expected {FORMAT}; {remedy}")
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing; restore it or {again}")
+    if file_sha256(weights) != described.get("sha256", {}).get(WEIGHTS):
+        raise UserError(f"{weights} is damaged: its hash is not the one in {FILE}; {again}")
+    return dict(described)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,270 @@
+"""Decisions of a saved detector on new images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cyclegan_ad.data.images import decode_file, shrink_image
+from cyclegan_ad.data.parallel import Progress
+from cyclegan_ad.detector.description import Decision, choose_decision, read_description
+from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import shown
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Given: TypeAlias = "str | Path | Image.Image | Pixels"
+
+EXPORTED = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch_export"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of N images.
+
+    Attributes:
+        scores: (N,) float64; NaN or infinite if a score is not usable.
+        maps: (N, S, S) float32 >= 0, anomaly maps.
+        reconstructions: (N, S, S, C) uint8; None if the method has none.
+    """
+
+    scores: NDArray[np.float64]
+    maps: NDArray[np.float32]
+    reconstructions: Pixels | None
+
+
+class Backend(Protocol):
+    """What computes a score of a detector: PyTorch, or the runtime of an exported file."""
+
+    description: dict[str, Any]
+    """Content of ``detector.json``."""
+
+    def score(self, pixels: Pixels, column: str) -> Scored:
+        """Compute a score of images, (N, S, S, C) uint8; called from several threads."""
+
+    def map(
+        self, function: Callable[[list[Any]], list[Prediction]], items: Sequence[Any]
+    ) -> Iterator[list[Prediction]]:
+        """Call a function for batches of items, in order, on all cores."""
+
+
+class Detector:
+    """A trained detector with the threshold that decides.
+
+    Args:
+        backend: Computes the scores.
+        decision: Score and threshold that decide.
+
+    Attributes:
+        description: Content of ``detector.json``.
+        decision: Score and threshold that decide.
+    """
+
+    def __init__(self, backend: Backend, decision: Decision) -> None:
+        self.backend, self.decision = backend, decision
+        self.description = backend.description
+        preprocessing = self.description["preprocessing"]
+        self._channels, self._size_px = preprocessing["channels"], preprocessing["size_px"]
+        self._map_scale = tuple(self.description["map_scale"])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines the decisions: hash of the weights, score and threshold."""
+        return {
+            "weights": next(iter(self.description["sha256"].values())),
+            "computed_by": self.description["scores"][self.decision.column]["computed_by"],
+            "threshold": self.decision.threshold,
+        }
+
+    def __repr__(self) -> str:
+        name = f"{self.description['method']}, {self.description['trained_on']['dataset']}"
+        return f"<Detector {name}: {self.decision.describe()}>"
+
+    @overload
+    def __call__(self, images: Image.Image | Pixels, progress: bool = ...) -> Prediction: ...
+
+    @overload
+    def __call__(
+        self, images: str | Path, progress: bool = ...
+    ) -> Prediction | list[Prediction]: ...
+
+    @overload
+    def __call__(self, images: Sequence[Given], progress: bool = ...) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: Given | Sequence[Given], progress: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Decide about an image, or about several.
+
+        Args:
+            images: A file, a Pillow image or an array, (H, W) or (H, W, C) uint8 with C = 1, 3 or
+                4: one prediction. A folder, a glob pattern or a sequence of any of these: a list.
+            progress: Whether to show a progress bar, on standard error.
+
+        Returns:
+            The predictions with their maps and reconstructions, in order. To keep only a few in
+            memory use :meth:`stream`.
+
+        Raises:
+            UserError: If a path does not exist, or holds no images.
+            ValueError: If an array has another shape or dtype.
+        """
+        if isinstance(images, Image.Image | np.ndarray):
+            return next(self.stream([images]))
+        if isinstance(images, str | Path):
+            paths = find_images(images)
+            if [Path(images)] == paths:
+                return next(self.stream(paths))
+            images = paths
+        if not progress:
+            return list(self.stream(images))
+        from cyclegan_ad.display.terminal import decoding_progress
+
+        with decoding_progress("Judging images") as report:
+            return list(self.stream(images, progress=report))
+
+    def stream(
+        self, images: Sequence[Given], *, maps: bool = True, progress: Progress | None = None
+    ) -> Iterator[Prediction]:
+        """Decide about images one after the other, with few of them in memory.
+
+        Args:
+            images: Files, Pillow images or uint8 arrays.
+            maps: Whether to keep anomaly maps and reconstructions.
+            progress: Called after each batch with (images done, total).
+
+        Yields:
+            The predictions, in order.
+        """
+        done = 0
+        for batch in self.backend.map(partial(self._judge, maps=maps), images):
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(images))
+            yield from batch
+
+    def _judge(self, images: list[Given], *, maps: bool) -> list[Prediction]:
+        """Decode and judge a batch; in a thread of its own."""
+        decoded = [self._decode(image) for image in images]
+        readable = [pixels for pixels in decoded if not isinstance(pixels, str)]
+        scored = iter(self._score(np.stack(readable)) if readable else ())
+        return [
+            self._prediction(image, pixels)
+            if isinstance(pixels, str)
+            else self._prediction(image, "", *next(scored), keep=maps)
+            for image, pixels in zip(images, decoded, strict=True)
+        ]
+
+    def _decode(self, image: Given) -> Pixels | str:
+        """Return (S, S, C) uint8, or why there is no image."""
+        if isinstance(image, str | Path):
+            decoded = decode_file(Path(image), self._size_px, self._channels)
+            return decoded.reason if decoded.pixels is None else decoded.pixels
+        return shrink_image(as_image(image), self._size_px, self._channels)
+
+    def _score(self, pixels: Pixels) -> Iterator[tuple[float, NDArray[np.float32], Pixels | None]]:
+        found = self.backend.score(pixels, self.decision.column)
+        for i, score in enumerate(found.scores.tolist()):
+            made = None if found.reconstructions is None else found.reconstructions[i]
+            yield score, found.maps[i], made
+
+    def _prediction(
+        self,
+        image: Given,
+        reason: str,
+        score: float = math.nan,
+        anomaly_map: NDArray[np.float32] | None = None,
+        reconstruction: Pixels | None = None,
+        keep: bool = False,
+    ) -> Prediction:
+        if not reason and not math.isfinite(score):
+            reason, score = f"its score is {score}", math.nan
+        path = str(image) if isinstance(image, str | Path) else None
+        source = Path(path) if path is not None else as_image(image)  # type: ignore[arg-type]
+        return Prediction(
+            path=path,
+            score=score,
+            threshold=self.decision.threshold,
+            # Also without a score, which no comparison finds below a threshold.
+            label="normal" if score < self.decision.threshold else "abnormal",
+            reason=reason,
+            anomaly_map=anomaly_map if keep else None,
+            reconstruction=reconstruction if keep else None,
+            source=source,
+            map_scale=self._map_scale,  # type: ignore[arg-type]
+        )
+
+
+def as_image(image: Image.Image | Pixels) -> Image.Image:
+    """Return a Pillow image; of an array, (H, W) or (H, W, C) uint8 with C = 1, 3 or 4.
+
+    Raises:
+        ValueError: If an array has another shape or dtype.
+    """
+    if isinstance(image, Image.Image):
+        return image
+    array = np.asarray(image)
+    grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    if array.dtype != np.uint8 or not (
+        grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] in (3, 4))
+    ):
+        raise ValueError(
+            f"invalid image of shape {array.shape} and dtype {array.dtype}: expected (H, W) or "
+            "(H, W, C) uint8 with C = 1, 3 or 4"
+        )
+    return Image.fromarray(grey)
+
+
+def load_detector(
+    path: str | Path,
+    *,
+    score: str | None = None,
+    protocol: str | None = None,
+    threshold: float | None = None,
+    device: str = "auto",
+) -> Detector:
+    """Load a detector.
+
+    Args:
+        path: A run directory, the folder of a detector, or an exported file (``.onnx``, ``.xml``,
+            ``.pt2``). Files of ONNX and OpenVINO need no torch.
+        score: Score column that decides; None for the one that was saved.
+        protocol: Threshold that decides, e.g. ``paper``, ``crossfit``, ``calibrated`` or
+            ``best_accuracy``; None for the one that was saved.
+        threshold: A value to use instead.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
+
+    Raises:
+        UserError: If the detector is missing, damaged, or of a newer format, or if it has no such
+            score or threshold.
+    """
+    path = Path(path).expanduser()
+    backend: Backend
+    if path.suffix in EXPORTED and path.is_file():
+        from cyclegan_ad.detector.exported import ExportedBackend
+
+        backend = ExportedBackend(path)
+        choice = choose_decision(
+            backend.description, score=score, protocol=protocol, threshold=threshold
+        )
+        return Detector(backend, choice)
+    folder = path / "detector" if (path / "detector").is_dir() else path
+    if not folder.is_dir():
+        raise UserError(
+            f"invalid detector={shown(str(path))}: expected a run directory, a folder with "
+            "detector.json, or a file of `python -m cyclegan_ad.export`"
+        )
+    described = read_description(folder)
+    choice = choose_decision(described, score=score, protocol=protocol, threshold=threshold)
+    from cyclegan_ad.detector.torch_backend import TorchBackend
+
+    return Detector(TorchBackend(folder, described, choice.column, device), choice)

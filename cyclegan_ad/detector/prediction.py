@@ -1,0 +1,84 @@
+"""The decision about one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Label = Literal["normal", "abnormal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The decision about one image.
+
+    An image that has no score, for example because its file is damaged, is ``abnormal`` with a
+    ``reason``: it must not pass unseen.
+
+    Attributes:
+        path: File of the image; None for an image given in memory.
+        score: Anomaly score, raw units; NaN without a score.
+        threshold: The image is abnormal if ``score >= threshold``.
+        label: ``normal`` or ``abnormal``.
+        reason: Why there is no score; empty if there is one.
+        anomaly_map: (S, S) float32 >= 0, S the size of the network's input; None if not kept.
+        reconstruction: (S, S, C) uint8, the image as the method reconstructs it as normal; None if
+            not kept or if the method has none.
+    """
+
+    path: str | None
+    score: float
+    threshold: float
+    label: Label
+    reason: str = ""
+    anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    reconstruction: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    # For the overlay: the image, and the map values that are visible and opaque.
+    source: Path | Image.Image | None = field(default=None, repr=False, compare=False)
+    map_scale: tuple[float, float] = field(default=(0.0, 1.0), repr=False, compare=False)
+
+    @property
+    def margin(self) -> float:
+        """``score - threshold``: negative for normal images; NaN without a score."""
+        return self.score - self.threshold
+
+    def overlay(self, opacity: float = 0.7) -> Image.Image:
+        """Draw the anomaly map over the image, at its original size.
+
+        The map is transparent up to the values of normal images, and has its full opacity and
+        colour from those of defects on; the scale is the same for all images of a detector.
+
+        Args:
+            opacity: Largest opacity of the map, in [0, 1].
+
+        Returns:
+            RGB image.
+
+        Raises:
+            ValueError: If the image could not be read, or the map was not kept.
+        """
+        if self.anomaly_map is None or self.source is None:
+            raise ValueError(f"{self.path}: no overlay without an anomaly map ({self.reason})")
+        from matplotlib import colormaps
+
+        if isinstance(self.source, Image.Image):
+            image = self.source.convert("RGB")
+        else:
+            from cyclegan_ad.data.images import open_upright
+
+            image = open_upright(self.source)
+        low, high = self.map_scale
+        share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
+        heat = Image.fromarray((255 * share).astype(np.uint8)).resize(
+            image.size, Image.Resampling.BILINEAR
+        )
+        level = np.asarray(heat, dtype=np.float32)[..., None] / 255
+        colours = colormaps["autumn_r"](level[..., 0])[..., :3] * 255
+        alpha = opacity * np.sqrt(level)
+        mixed = (1 - alpha) * np.asarray(image, dtype=np.float32) + alpha * colours
+        return Image.fromarray(mixed.round().astype(np.uint8))

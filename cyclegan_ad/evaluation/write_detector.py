@@ -1,0 +1,95 @@
+"""Write the saved detector of a run from what its evaluation computed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.detector.description import describe_scores
+from cyclegan_ad.detector.saved import VARIANCE, read_unverified, save_detector
+from cyclegan_ad.evaluation.pictures import Pictures
+from cyclegan_ad.evaluation.test_set import error_variance
+from cyclegan_ad.pretrained.features import build_extractor
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import Results, SplitRow
+
+if TYPE_CHECKING:
+    from cyclegan_ad.evaluation.evaluate_run import ScoredRun
+
+_MAP_PERCENTILE = 99.5
+
+
+def write_detector(
+    run: RunDirectory,
+    data: AnomalyDataModule,
+    scored: ScoredRun,
+    results: Results,
+    pictures: Pictures,
+) -> None:
+    """Write the detector with all scores of a run, those of earlier commands too.
+
+    Args:
+        run: A trained run.
+        data: Its data module after ``setup``.
+        scored: Its method and the scores that were computed now.
+        results: All its results.
+        pictures: Its example images, whose maps set the scale of overlays.
+    """
+    method, columns = scored.method, results.metrics["columns"].values()
+    network, tensors = method.inference_state()
+    if any(column["name"] == "standardised" for column in columns):
+        variance = scored.scores.variance
+        if variance is None:  # the score is of an earlier command
+            variance = error_variance(method, data, device=scored.device, batch_size=16)
+        tensors = tensors | {VARIANCE: variance}
+    split = [SplitRow(*row) for row in data.split_rows()]
+    labels = data.trained_labels
+    trained = [row for row in split if row.subset == "train" and row.label in labels]
+    save_detector(
+        run.detector,
+        method=results.metrics["method"],
+        network=network,
+        tensors=tensors,
+        preprocessing={
+            "channels": data.channels,
+            "size_px": data.size_px,
+            "resize": "bicubic",
+            "range": [-1.0, 1.0],
+        },
+        extractors=_extractors(run.detector, scored, results),
+        trained_on={
+            "dataset": data.dataset_name,
+            "images": len(trained),
+            "sha256": _hash(sorted(row.sha256 for row in trained)),
+            "run": results.metrics["run"],
+            "seed": results.metrics["seed"],
+        },
+        map_scale=_map_scale(pictures),
+        scores=describe_scores(results, split),
+    )
+
+
+def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, str]:
+    """Return the hash of the weights of each extractor that a score needs."""
+    known: dict[str, Any] = dict((read_unverified(folder) or {}).get("extractors", {}))
+    if scored.scores.extractor is not None:
+        known[scored.scores.extractor.name] = scored.scores.extractor.weights_sha256
+    names = {column["extractor"] for column in results.metrics["columns"].values()} - {None}
+    return {name: known.get(name) or build_extractor(name).weights_sha256 for name in sorted(names)}
+
+
+def _map_scale(pictures: Pictures) -> tuple[float, float]:
+    """Return the values of maps that normal images hardly exceed, and that defects reach."""
+    maps, abnormal = pictures.maps.numpy(), np.array(pictures.shown.labels) == 1
+    # The scale of a run without examples of a class is that of the other one.
+    low = float(np.percentile(maps[~abnormal] if (~abnormal).any() else maps, _MAP_PERCENTILE))
+    high = float(np.percentile(maps[abnormal] if abnormal.any() else maps, _MAP_PERCENTILE))
+    return low, max(high, 2 * low)
+
+
+def _hash(values: list[str]) -> str:
+    return hashlib.sha256("\n".join(values).encode()).hexdigest()

@@ -1,0 +1,79 @@
+"""Decide about new images with a saved detector: ``python -m cyclegan_ad.predict --help``."""
+
+from __future__ import annotations
+
+import time
+
+from cyclegan_ad.cli.command_line import importing, run_command
+from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.settings.commands import PredictSettings
+from cyclegan_ad.text import counted, printable
+
+SOME_ABNORMAL = 2
+"""Exit status if an image is abnormal."""
+
+
+def predict(settings: PredictSettings) -> int:
+    """Decide about images and write the decisions.
+
+    Returns:
+        The exit status: 0 if all images are normal, else 2.
+
+    Raises:
+        UserError: If the detector or the images are not usable.
+    """
+    paths = None if settings.watch else find_images(settings.images)
+    with importing():
+        from cyclegan_ad.detector.decision_files import DecisionFiles
+        from cyclegan_ad.detector.detect import load_detector
+        from cyclegan_ad.detector.judge_files import Overlays, draw_nearest, judge, watch
+        from cyclegan_ad.display.terminal import decoding_progress
+
+    detector = load_detector(
+        settings.detector,
+        score=settings.score,
+        protocol=settings.protocol,
+        threshold=settings.threshold,
+        device=settings.accelerator,
+    )
+    print(detector.decision.describe(), flush=True)
+    overlays = Overlays(settings.out / "overlays", settings.images)
+    chosen = {"all": ("normal", "abnormal"), "abnormal": ("abnormal",)}.get(settings.overlays, ())
+    with DecisionFiles(settings.out, detector.identity, overwrite=settings.overwrite) as files:
+        before = sum(files.counts[label] for label in ("normal", "abnormal"))
+        if before:
+            print(f"{counted(before, 'earlier decision')} in {settings.out} kept")
+        started = time.monotonic()
+        rounds = (
+            watch(settings.images, files, settings.watch_interval_s, settings.watch_stop_after_s)
+            if paths is None
+            else [files.pending(paths)]
+        )
+        for pending in rounds:
+            with decoding_progress("Judging images") as progress:
+                judge(
+                    detector,
+                    pending,
+                    files,
+                    draw=lambda prediction: prediction.label in chosen,
+                    overlays=overlays,
+                    progress=progress,
+                )
+        if settings.overlays == "nearest":
+            draw_nearest(detector, settings.out, settings.nearest, overlays)
+        counts = files.counts
+    seconds = time.monotonic() - started
+    new = counts["normal"] + counts["abnormal"] - before
+    speed = f", {new / seconds:.1f} images/s" if new and not settings.watch else ""
+    undecided = f", {counts['undecided']} of them without a score" if counts["undecided"] else ""
+    print(
+        printable(
+            f"{counts['normal']} normal, {counts['abnormal']} abnormal{undecided}{speed}; "
+            f"decisions: {settings.out / 'predictions.csv'}"
+        )
+    )
+    return SOME_ABNORMAL if counts["abnormal"] else 0
+
+
+if __name__ == "__main__":
+    run_command(predict, "predict")
