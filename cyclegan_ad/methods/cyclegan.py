@@ -23,6 +23,7 @@ from cyclegan_ad.methods.parallel_step import backward_both, generators_backward
 from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.fast_forwards import use_fast_forwards
 from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.networks.inference import portable_tensors
 
 
 class CycleGAN(pl.LightningModule):
@@ -90,6 +91,12 @@ class CycleGAN(pl.LightningModule):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
         return self.generator_to_normal(images)
+
+    def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of :func:`build_inference`."""
+        names = ("channels", "base_channels", "residual_blocks")
+        network = {name: self.hparams[name] for name in names}
+        return network, portable_tensors(self.generator_to_normal)
 
     def generator_losses(
         self, normal: Tensor, abnormal: Tensor

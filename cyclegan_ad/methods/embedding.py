@@ -1,8 +1,7 @@
 """Common base of PaDiM and PatchCore, which fit a model to features of a pretrained network.
 
 One epoch collects the features of the normal training images, to which the model is fitted at its
-end, without gradients. The models are those of anomalib. Images are scored one at a time: otherwise
-the batch could affect the choice between patches at almost equal distances.
+end, without gradients. anomalib draws the initial weights and fits the models.
 """
 
 from __future__ import annotations
@@ -11,18 +10,19 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import available_bytes
-from cyclegan_ad.methods.interface import EmbeddingResult
-from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights, normalise
+from cyclegan_ad.networks.embedding import EmbeddingResult, EmbeddingScorer
+from cyclegan_ad.networks.inference import build_inference, portable_tensors
+from cyclegan_ad.pretrained.backbones import ensure_baseline, load_weights
 from cyclegan_ad.pretrained.names import BACKBONES
 
 
@@ -55,7 +55,8 @@ class EmbeddingMethod(pl.LightningModule):
 
     method_name: str
     hparams: dict[str, Any]
-    model: Any  # anomalib's
+    network: dict[str, Any]
+    model: EmbeddingScorer
 
     def __init__(
         self,
@@ -80,10 +81,6 @@ class EmbeddingMethod(pl.LightningModule):
         self._seen, self._draw = 0, np.random.default_rng(seed)
 
     @abstractmethod
-    def embed_patches(self, images: Tensor) -> Tensor:
-        """Compute the embedding of each image: (N, 3, H, W), normalised, to (N, ...)."""
-
-    @abstractmethod
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
         """Fit the model to the embeddings of the normal training images; empty the list."""
 
@@ -91,38 +88,40 @@ class EmbeddingMethod(pl.LightningModule):
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
         """Estimate the peak memory of a fit to ``n_images`` embeddings like the given one."""
 
-    @abstractmethod
-    def is_fitted(self) -> bool:
-        """Return whether the model is fitted."""
-
-    @torch.no_grad()
     def embed(self, images: Tensor) -> EmbeddingResult:
-        """Compare images with normal ones, each independently of its batch.
+        """Compare images with normal ones, see :meth:`EmbeddingScorer.embed`."""
+        self.model.eval()
+        return self.model.embed(images)
 
-        Args:
-            images: (N, C, H, W) in [-1, 1], with size and channels of the training images.
-
-        Returns:
-            Scores and maps.
+    def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of :func:`build_inference`.
 
         Raises:
-            ValueError: If the images have another shape.
             RuntimeError: If the model is not fitted.
         """
-        if images.shape[1:] != self.image_shape:
-            expected = ", ".join(map(str, self.image_shape))
-            raise ValueError(
-                f"invalid images of shape {tuple(images.shape)}: expected (N, {expected})"
-            )
-        if not self.is_fitted():
+        if not self.model.is_fitted():
             raise RuntimeError(f"{self.method_name} is not fitted")
-        self.model.eval()
-        with torch.autocast(images.device.type, enabled=False):
-            results = [self.model(image[None]) for image in self._prepare(images)]
-        return EmbeddingResult(
-            scores=torch.cat([result.pred_score.flatten() for result in results]).double(),
-            maps=torch.cat([result.anomaly_map for result in results])[:, 0].float(),
-        )
+        return self.network, portable_tensors(self.model)
+
+    def begin_with(self, initial: nn.Module, **own: Any) -> None:
+        """Build the model of inference from anomalib's one, which has not been fitted.
+
+        Args:
+            initial: Model of anomalib with initial weights and random choices.
+            own: Arguments of the scorer besides those of :class:`EmbeddingScorer`.
+        """
+        channels, size_px, _ = self.image_shape
+        self.network = {
+            "channels": channels,
+            "size_px": size_px,
+            "backbone": self.backbone_name,
+            "layers": self.layers,
+            "mean": list(self.backbone.mean),
+            "std": list(self.backbone.std),
+            **own,
+        }
+        built = build_inference(self.method_name, self.network, initial.state_dict())
+        self.model = cast(EmbeddingScorer, built)
 
     def configure_optimizers(self) -> list[Any]:
         """Return no optimizer; Lightning warns of None."""
@@ -164,7 +163,8 @@ class EmbeddingMethod(pl.LightningModule):
         if not admitted:
             return
         with torch.autocast(images.device.type, enabled=False):
-            embeddings = self.embed_patches(self._prepare(images[list(admitted.values())]))
+            kept = images[list(admitted.values())].to(self.model.dtype)
+            embeddings = self.model.eval().describe(kept)
         if batch_idx == 0:
             self._check_memory(embeddings[0], len(images) * self.trainer.num_training_batches)
         for place, embedding in zip(admitted, embeddings, strict=True):
@@ -177,10 +177,6 @@ class EmbeddingMethod(pl.LightningModule):
         self._collected.clear()
         with seeded(self.seed), torch.autocast(self.device.type, enabled=False):
             self.fit_embeddings(embeddings)
-
-    def _prepare(self, images: Tensor) -> Tensor:
-        """Normalise images for the backbone, in the precision of the weights."""
-        return normalise(images.to(next(self.model.parameters()).dtype), self.backbone)
 
     def _admit(self, count: int) -> dict[int, int]:
         """Draw the next images to keep (reservoir sampling): index among the kept -> position."""

@@ -14,14 +14,16 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from cyclegan_ad.methods.embedding import seeded
-from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
 from cyclegan_ad.methods.losses import adversarial_loss
+from cyclegan_ad.networks.embedding import EmbeddingResult
+from cyclegan_ad.networks.ganomaly import GANomalyGenerator
+from cyclegan_ad.networks.inference import build_inference, portable_tensors
 from cyclegan_ad.pretrained.backbones import ensure_baseline, importing_anomalib
 
 
 class GANomaly(pl.LightningModule):
-    """anomalib's networks of GANomaly, with manual optimisation and the published losses.
+    """The networks of GANomaly, with manual optimisation and the published losses.
 
     The networks need images whose size is a power of two; others are padded evenly with mid grey,
     and reconstructions are cropped. Initial weights are drawn from N(0, 0.02), as published.
@@ -43,7 +45,7 @@ class GANomaly(pl.LightningModule):
     """
 
     hparams: dict[str, Any]
-    generator: Any  # of anomalib
+    generator: GANomalyGenerator
     discriminator: Any  # of anomalib
 
     def __init__(
@@ -75,9 +77,15 @@ class GANomaly(pl.LightningModule):
                 latent_vec_size=latent_size,
             )
             networks.apply(GanomalyModel.weights_init)  # the call in anomalib has no effect
-        self.generator, self.discriminator = networks.generator, networks.discriminator
-        self.size_px, self.before_px = size_px, -((size_px - padded_px) // 2)
-        self.after_px = padded_px - size_px - self.before_px
+        self.network = {
+            "channels": channels,
+            "size_px": size_px,
+            "base_channels": base_channels,
+            "latent_size": latent_size,
+        }
+        generator = build_inference("ganomaly", self.network, networks.generator.state_dict())
+        self.generator = cast(GANomalyGenerator, generator.train())
+        self.discriminator = networks.discriminator
         self.lambda_adv, self.lambda_con, self.lambda_enc = lambda_adv, lambda_con, lambda_enc
         self.learning_rate, self.betas = learning_rate, betas
         self.watch = LossWatch()
@@ -85,21 +93,16 @@ class GANomaly(pl.LightningModule):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal, in eval mode: (N, C, H, W) in [-1, 1] to the same."""
         with self._generator_in_eval_mode():
-            return self._crop(self.generator(self._pad(images))[0])
+            return self.generator.reconstruct(images)
 
-    @torch.no_grad()
     def embed(self, images: Tensor) -> EmbeddingResult:
-        """Compute the mean squared distance of the latent vectors of image and reconstruction.
-
-        Args:
-            images: (N, C, H, W) in [-1, 1].
-
-        Returns:
-            Scores (Eq. 5 of the GANomaly paper), without maps.
-        """
+        """Compare latent vectors, see :meth:`GANomalyGenerator.embed`."""
         with self._generator_in_eval_mode():
-            _, latent, latent_of_fake = self.generator(self._pad(images))
-        return EmbeddingResult((latent - latent_of_fake).square().flatten(1).mean(1).double(), None)
+            return self.generator.embed(images)
+
+    def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of :func:`build_inference`."""
+        return self.network, portable_tensors(self.generator)
 
     def generator_losses(self, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Compute the losses of the generator on normal images (Eqs. 1 to 4 of the GANomaly paper).
@@ -158,7 +161,7 @@ class GANomaly(pl.LightningModule):
         Raises:
             NonFiniteLossError: If a loss is NaN or infinite.
         """
-        images = self._pad(batch["normal"])
+        images = self.generator.pad(batch["normal"])
         generator, discriminator = cast(list[LightningOptimizer], self.optimizers())
 
         self.discriminator.requires_grad_(False)
@@ -190,14 +193,6 @@ class GANomaly(pl.LightningModule):
         """Check losses and weights, so that no bad epoch is checkpointed."""
         self.watch.check()
         check_weights(self, self.current_epoch)
-
-    def _pad(self, images: Tensor) -> Tensor:
-        """Pad (N, C, H, W) as anomalib does, so that the size is a power of two."""
-        return functional.pad(images, [self.before_px, self.after_px] * 2)
-
-    def _crop(self, padded: Tensor) -> Tensor:
-        inside = slice(self.before_px, self.before_px + self.size_px)
-        return padded[..., inside, inside]
 
     @contextmanager
     def _generator_in_eval_mode(self) -> Iterator[None]:

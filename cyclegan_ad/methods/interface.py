@@ -1,22 +1,10 @@
 """Interface of a trained method for scoring: it reconstructs images, embeds them, or both."""
 
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class EmbeddingResult:
-    """Distances of N images to what a method has learnt from normal ones.
-
-    Attributes:
-        scores: (N,) float64 >= 0, higher is more abnormal.
-        maps: (N, H, W) float32 >= 0, anomaly maps; None if the method has none.
-    """
-
-    scores: Tensor
-    maps: Tensor | None
+from cyclegan_ad.networks.embedding import EmbeddingResult
 
 
 @runtime_checkable

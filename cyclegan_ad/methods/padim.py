@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+from cyclegan_ad.networks.padim import PaDiMScorer
 from cyclegan_ad.pretrained.backbones import importing_anomalib
 
 
@@ -36,20 +37,13 @@ class PaDiM(EmbeddingMethod):
         with importing_anomalib():
             from anomalib.models.image.padim.torch_model import PadimModel
         with seeded(self.seed):
-            self.model = PadimModel(
+            initial = PadimModel(
                 backbone=self.backbone.timm_name,
                 layers=self.layers,
                 pre_trained=False,
                 n_features=n_features,
             )
-        self.model.requires_grad_(False)
-
-    def embed_patches(self, images: Tensor) -> Tensor:
-        """Compute the features at each position: (N, 3, H, W) to (N, n_features, h, w)."""
-        self.model.train()  # anomalib returns features in train mode, and stores them
-        embeddings: Tensor = self.model(images)
-        self.model.memory_bank = []
-        return embeddings
+        self.begin_with(initial, n_features=n_features)
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
         """Compute mean and inverse covariance at each position (Sec. III-B of the PaDiM paper).
@@ -64,21 +58,21 @@ class PaDiM(EmbeddingMethod):
             )
         bank = torch.stack(embeddings)
         embeddings.clear()
-        gaussian = self.model.gaussian
+        with importing_anomalib():
+            from anomalib.models.components import MultiVariateGaussian
+        fitted = MultiVariateGaussian()
         with _default_dtype(bank.dtype):
-            gaussian.fit(bank)
+            fitted.fit(bank)
+        gaussian = cast(PaDiMScorer, self.model).gaussian
+        gaussian.mean = fitted.mean
         # The memory layout affects the last digits; this is the one of a loaded checkpoint.
-        gaussian.inv_covariance = gaussian.inv_covariance.contiguous()
+        gaussian.inv_covariance = fitted.inv_covariance.contiguous()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
         """Return the size of two copies of the embeddings and four of the covariance matrices."""
         n_features, height, width = embedding.shape
         covariances = height * width * n_features**2
         return (2.0 * n_images * embedding.numel() + 4.0 * covariances) * embedding.itemsize
-
-    def is_fitted(self) -> bool:
-        """Return whether the Gaussians are fitted."""
-        return bool(self.model.gaussian.mean.numel())
 
 
 @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.embedding import EmbeddingMethod, seeded
+from cyclegan_ad.networks.patchcore import PatchCoreScorer
 from cyclegan_ad.pretrained.backbones import importing_anomalib
 
 # Size of the random projection in which patches are selected (anomalib: distortion 0.9).
@@ -43,20 +44,10 @@ class PatchCore(EmbeddingMethod):
         with importing_anomalib():
             from anomalib.models.image.patchcore.torch_model import PatchcoreModel
         with seeded(self.seed):
-            self.model = PatchcoreModel(
-                backbone=self.backbone.timm_name,
-                layers=self.layers,
-                pre_trained=False,
-                num_neighbors=n_neighbors,
+            initial = PatchcoreModel(
+                backbone=self.backbone.timm_name, layers=self.layers, pre_trained=False
             )
-        self.model.requires_grad_(False)
-
-    def embed_patches(self, images: Tensor) -> Tensor:
-        """Compute the features of each patch: (N, 3, H, W) to (N, patches, channels)."""
-        self.model.train()  # anomalib returns features in train mode, and stores them
-        patches: Tensor = self.model(images)
-        self.model.embedding_store.clear()
-        return patches.view(len(images), -1, patches.shape[1])
+        self.begin_with(initial, n_neighbors=n_neighbors)
 
     def fit_embeddings(self, embeddings: list[Tensor]) -> None:
         """Select a coreset of the patches (Sec. 3.2 of the PatchCore paper).
@@ -77,7 +68,7 @@ class PatchCore(EmbeddingMethod):
         with _without_bar() as k_center_greedy:
             sampler = k_center_greedy.KCenterGreedy(bank, self.coreset_ratio)
             sampler.update_distances = _InPlace(sampler)
-            self.model.memory_bank = sampler.sample_coreset()
+            cast(PatchCoreScorer, self.model).memory_bank = sampler.sample_coreset()
 
     def peak_bytes(self, n_images: int, embedding: Tensor) -> float:
         """Return the size of two copies of the patches, or one, two projections and the bank."""
@@ -86,10 +77,6 @@ class PatchCore(EmbeddingMethod):
         projected = _PROJECTED_CHANNELS_PER_LOG_PATCH * math.log(max(total, 2))
         largest = max(2 * channels, (1 + self.coreset_ratio) * channels + 2 * projected)
         return total * largest * embedding.itemsize
-
-    def is_fitted(self) -> bool:
-        """Return whether there is a memory bank."""
-        return bool(self.model.memory_bank.numel())
 
 
 class _InPlace:

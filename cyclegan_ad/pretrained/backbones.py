@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import LITE0_INSTALL, ensure_anomalib, ensure_lite0_weights
-from cyclegan_ad.pretrained.names import BACKBONES, Backbone
+from cyclegan_ad.pretrained.names import BACKBONES
 from cyclegan_ad.pretrained.weight_files import (
     cached_file,
     fetch_weights,
@@ -151,22 +151,6 @@ def _load(content: bytes, suffix: str) -> dict[str, Tensor]:
     for wrapped in ("state_dict", "model"):  # as saved by training scripts
         state = state.get(wrapped, state)
     return state
-
-
-def normalise(images: Tensor, backbone: Backbone) -> Tensor:
-    """Normalise images as for the training of a backbone.
-
-    Args:
-        images: (N, 1 or 3, H, W) in [-1, 1]; grey is repeated to RGB.
-        backbone: Gives mean and standard deviation.
-
-    Returns:
-        (N, 3, H, W) real, of the dtype of ``images``.
-    """
-    mean, std = (
-        images.new_tensor(values)[:, None, None] for values in (backbone.mean, backbone.std)
-    )
-    return ((images.expand(-1, 3, -1, -1) + 1) / 2 - mean) / std
 
 
 @contextmanager

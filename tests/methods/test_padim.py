@@ -8,10 +8,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import mahalanobis
 from torch.nn import functional
 
-from cyclegan_ad.pretrained.backbones import normalise
+from cyclegan_ad.networks.embedding import normalise
 from cyclegan_ad.pretrained.names import BACKBONES
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
+
+RESNET = BACKBONES["resnet18"]
 
 
 def test_equals_anomalib_used_directly() -> None:
@@ -24,20 +26,19 @@ def test_equals_anomalib_used_directly() -> None:
 
     torch.manual_seed(3)
     reference = PadimModel("resnet18", ["layer1", "layer2", "layer3"], False, n_features=20)
-    backbone = BACKBONES["resnet18"]
     for batch in train.split(4):
-        reference.train()(normalise(batch, backbone))
+        reference.train()(normalise(batch, RESNET.mean, RESNET.std))
     reference.fit()
     reference.eval()
     fitted = reference.gaussian.inv_covariance
     assert torch.equal(fitted, module.model.gaussian.inv_covariance)
     assert torch.equal(reference.gaussian.mean, module.model.gaussian.mean)
     reference.gaussian.inv_covariance = fitted.contiguous()  # rounding goes with the order
-    for i, image in enumerate(normalise(test, backbone)):
+    for i, image in enumerate(normalise(test, RESNET.mean, RESNET.std)):
         expected = reference(image[None])
         assert got.scores[i] == expected.pred_score[0].double()
         assert torch.equal(got.maps[i], expected.anomaly_map[0, 0])
-    together = reference(normalise(test, backbone))
+    together = reference(normalise(test, RESNET.mean, RESNET.std))
     torch.testing.assert_close(got.scores.float(), together.pred_score[:, 0], rtol=1e-4, atol=0)
 
 
@@ -51,7 +52,7 @@ def test_map_holds_smoothed_mahalanobis_distances() -> None:
 
     def features(x: torch.Tensor) -> np.ndarray:
         with torch.no_grad():
-            maps = [m.numpy() for m in network(normalise(x, BACKBONES["resnet18"]))]
+            maps = [m.numpy() for m in network(normalise(x, RESNET.mean, RESNET.std))]
         side = maps[0].shape[-1]
         large = [np.kron(m, np.ones((side // m.shape[-1],) * 2)) for m in maps]
         return np.concatenate(large, axis=1)[:, idx]  # (N, 12, 8, 8)

