@@ -1,15 +1,23 @@
-"""Train on one dataset and evaluate the result: ``python -m cyclegan_ad.train --help``."""
+"""Train on one dataset and evaluate the result: ``python -m cyclegan_ad.train --help``.
 
+From Python, the module itself is a function: ``from cyclegan_ad import train``, then
+``train("screw", resolution=64)``.
+"""
+
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_training, record_weights_hash
+from cyclegan_ad.finished_run import Run, read_run
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
 
 
-def train(settings: Settings) -> dict[str, Any]:
+def run_training(settings: Settings) -> dict[str, Any]:
     """Train (or resume or reuse a run), score the test set, set thresholds, print the table.
 
     Returns:
@@ -28,5 +36,43 @@ def train(settings: Settings) -> dict[str, Any]:
         return run_job(settings)
 
 
+def train(dataset: str | Path = "demo", **settings: Any) -> Run:
+    """Train on a dataset and evaluate the result, with the settings of the command.
+
+    Like the command, it resumes an unfinished run, and reuses a finished one.
+
+    Args:
+        dataset: Name of a dataset, or the folder of your own images.
+        settings: Settings of the command (docs/settings.md): plain values (``seed=3``), the option
+            of a group (``method="patchcore"``), several settings of a group as a dictionary
+            (``trainer={"max_epochs": 20}``), or dotted names (``**{"trainer.max_epochs": 20}``).
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: If a setting is unknown or invalid, or the training cannot be done.
+
+    Example:
+        ``train("screw", resolution=64, seed=0, method="padim", logger="none")``
+    """
+    from cyclegan_ad.cli.python_settings import training_settings
+
+    checked = training_settings(dataset, settings)
+    run_training(checked)
+    return read_run(RunDirectory.of(checked).path)
+
+
+class _CallableModule(ModuleType):
+    """Lets ``train`` be both the command and the function of the package."""
+
+    def __call__(self, dataset: str | Path = "demo", **settings: Any) -> Run:
+        return train(dataset, **settings)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+sys.modules[__name__].__doc__ = train.__doc__ if __name__ != "__main__" else __doc__
+
+
 if __name__ == "__main__":
-    run_command(train, "train")
+    run_command(run_training, "train")

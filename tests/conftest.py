@@ -70,7 +70,7 @@ def finished(shared_folder: Path) -> tuple[Path, RunDirectory, dict[str, Any]]:
     """
     from tiny import draw_folder, settings
 
-    from cyclegan_ad.train import train
+    from cyclegan_ad.train import run_training as train
 
     folder = shared_folder / "finished"
     root, returned = folder / "data", folder / "returned.json"

@@ -31,7 +31,7 @@ from cyclegan_ad.runs.results import read_scores
 from cyclegan_ad.settings.commands import EvaluateSettings
 from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import printable
-from cyclegan_ad.train import train
+from cyclegan_ad.train import run_training as train
 from cyclegan_ad.training import resolve_auto, train_run
 
 

@@ -17,7 +17,7 @@ ROOT = Path(cyclegan_ad.__file__).parent
 FLOORS = """
 errors, text
 files, endings, hardware, device, optional_packages, torchvision_compat
-networks, metrics, pretrained, detector
+networks, metrics, pretrained
 methods
 data
 scoring
@@ -25,12 +25,14 @@ settings
 runs
 reference
 display, out_of_memory
-tracking, build
+detector, tracking, build
 training, evaluation
+finished_run
 processes, reporting
 job
 cli
-train, evaluate, report, dashboard
+train, evaluate, predict, report, dashboard
+__main__
 """
 FLOOR = {
     name: number

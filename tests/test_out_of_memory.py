@@ -31,7 +31,7 @@ from cyclegan_ad.scoring.scores import Scores
 from cyclegan_ad.settings.commands import EvaluateSettings
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.settings.types import read_settings
-from cyclegan_ad.train import train
+from cyclegan_ad.train import run_training as train
 from cyclegan_ad.training import train_run
 
 ON_GPU = torch.OutOfMemoryError(

@@ -25,8 +25,8 @@ _UNTIL_FIRST_STEP = (
     sys.executable,
     "-c",
     "import os; from cyclegan_ad.cli.command_line import run_command;"
-    "from cyclegan_ad.methods.cyclegan import CycleGAN; from cyclegan_ad.train import train;"
-    "CycleGAN.training_step = lambda *_: os._exit(0); run_command(train, 'train')",
+    "from cyclegan_ad.methods.cyclegan import CycleGAN; from cyclegan_ad.train import run_training;"
+    "CycleGAN.training_step = lambda *_: os._exit(0); run_command(run_training, 'train')",
 )
 # Case, sample, heading and name in the table, and the target in seconds.
 _TIMES = (

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.inception_weights import inception_weights_path
+from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.scores import Scores, build_scores
 from experiments.benchmarks.row import Row, Target, compare
 from experiments.benchmarks.timing import Call, Samples, Timer

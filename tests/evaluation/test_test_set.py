@@ -16,11 +16,11 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.evaluation import test_set
-from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.evaluation.test_set import Evaluation, error_variance, evaluate
 from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
+from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.scores import Scores
 
 SIZE = 8

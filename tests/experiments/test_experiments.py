@@ -17,7 +17,7 @@ from states import COMPLETE
 from tiny import OVERRIDES, check_settings, compose_settings, draw_folder, setting
 
 from cyclegan_ad.settings.composing import conf_dir, register_resolvers
-from cyclegan_ad.train import train
+from cyclegan_ad.train import run_training as train
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 SEEDS = (0, 1, 2, 3, 4)

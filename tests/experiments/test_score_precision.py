@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from cyclegan_ad.settings.composing import register_resolvers
-from cyclegan_ad.train import train
+from cyclegan_ad.train import run_training as train
 from experiments.score_precision import DEFAULTS, compare, score_precision
 
 
