@@ -50,7 +50,7 @@ def predict(settings: PredictSettings) -> int:
             else [files.pending(paths)]
         )
         for pending in rounds:
-            with decoding_progress("Judging images") as progress:
+            with decoding_progress("Judging images", unit="images") as progress:
                 judge(
                     detector,
                     pending,

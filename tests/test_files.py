@@ -204,8 +204,16 @@ def test_weights_that_a_disk_refuses_are_told_like_any_other_file(tmp_path: Path
     network = torch.nn.Linear(100, 100)
     writers: dict[str, Callable[[Path], object]] = {
         "last.ckpt": lambda path: WholeCheckpoints().save_checkpoint(network.state_dict(), path),
-        "generator.safetensors": lambda path: save_detector(
-            path.parent, network, network={}, preprocessing={}, metrics={}
+        "weights.safetensors": lambda path: save_detector(
+            path.parent,
+            method="cyclegan",
+            network={},
+            tensors=network.state_dict(),
+            preprocessing={},
+            extractors={},
+            trained_on={},
+            map_scale=(0.0, 1.0),
+            scores={},
         ),
     }
     for name, write in writers.items():

@@ -73,7 +73,7 @@ def test_everything_is_written(finished: tuple[Path, RunDirectory, dict[str, Any
         "figures/scores_sse.png",
         "logs/version_0/metrics.csv",
         "logs/version_0/hparams.yaml",
-        "detector/generator.safetensors",
+        "detector/weights.safetensors",
         "detector/detector.json",
     }
     assert json.loads(run.metrics.read_text()) == metrics
@@ -88,14 +88,14 @@ def test_scores_follow_from_the_saved_generator(
 ) -> None:
     root, run, metrics = finished
     state = torch.load(run.checkpoint, weights_only=True)["state_dict"]
-    saved = load_file(run.detector / "generator.safetensors")
+    saved = load_file(run.detector / "weights.safetensors")
     assert all(torch.equal(state[f"generator_to_normal.{k}"], v) for k, v in saved.items())
     with run.scores.open() as file:
         rows = list(csv.DictReader(file))
     abnormal = [float(row["sse"]) for row in rows if row["label"] == "1"]
     assert metrics["scores"]["sse"]["zfn_threshold"] == min(abnormal)
     detector = json.loads((run.detector / "detector.json").read_text())
-    assert detector["scores"]["sse"]["zfn_threshold"] == min(abnormal)
+    assert detector["scores"]["sse"]["thresholds"]["paper"]["value"] == min(abnormal)
     assert (root / rows[0]["path"]).is_file()
 
 
@@ -208,7 +208,7 @@ def test_a_finished_run_does_not_answer_for_another_folder_or_list(
     "lost",
     [
         "detector/detector.json",
-        "detector/generator.safetensors",
+        "detector/weights.safetensors",
         "examples.npz",
         "figures/scores_sse.png",
     ],
@@ -651,7 +651,7 @@ def test_a_kill_after_the_scores_is_made_good(
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate_run, "save_detector", killed)
+        patch.setattr(evaluate_run, "write_detector", killed)
         with pytest.raises(InterruptedError):
             train(chosen)
     assert run.scores.is_file()

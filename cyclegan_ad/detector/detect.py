@@ -19,7 +19,6 @@ from cyclegan_ad.detector.description import Decision, choose_decision, read_des
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.text import shown
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Given: TypeAlias = "str | Path | Image.Image | Pixels"
@@ -129,7 +128,7 @@ class Detector:
             return list(self.stream(images))
         from cyclegan_ad.display.terminal import decoding_progress
 
-        with decoding_progress("Judging images") as report:
+        with decoding_progress("Judging images", unit="images") as report:
             return list(self.stream(images, progress=report))
 
     def stream(
@@ -260,7 +259,7 @@ def load_detector(
     folder = path / "detector" if (path / "detector").is_dir() else path
     if not folder.is_dir():
         raise UserError(
-            f"invalid detector={shown(str(path))}: expected a run directory, a folder with "
+            f"invalid detector={path}: expected a run directory, a folder with "
             "detector.json, or a file of `python -m cyclegan_ad.export`"
         )
     described = read_description(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cyclegan_ad.data.listing import SUFFIXES, list_images, suffix_of
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.text import counted, shown
+from cyclegan_ad.text import counted
 
 
 def find_images(
@@ -33,7 +33,7 @@ def find_images(
     if path.is_dir():
         found = [path / name.removeprefix("./") for name in list_images(path, ".")]
         if not found and not allow_none:
-            raise UserError(f"{shown(str(path))} holds no images{_passed_over(path)}")
+            raise UserError(f"'{path}' holds no images{_passed_over(path)}")
         return sorted(found)
     if os.path.lexists(path):
         return [path]
@@ -41,7 +41,7 @@ def find_images(
     found = [one for one in found if one.is_file() and suffix_of(one.name) in SUFFIXES]
     if not found:
         raise UserError(
-            f"no image found: {shown(str(where))} is neither a file nor a folder, and no file with "
+            f"no image found: '{where}' is neither a file nor a folder, and no file with "
             "an image suffix matches it as a pattern"
         )
     return sorted(found)

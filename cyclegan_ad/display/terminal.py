@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
 # Marks of the paper's figures: does not describe the method; ours has other settings.
 FLAG, UNLIKE = "†", "‡"
@@ -120,6 +121,19 @@ class Heartbeat:
             patience_s = self._every_s
 
 
+class _SpeedColumn(ProgressColumn):
+    """Speed of a task, averaged over the last minute."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Return e.g. ``74 images/s``; nothing before the first ones are done."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g} {self._unit}/s")
+
+
 class TaskProgress(Progress):
     """One task as a bar, or as lines where there is no terminal.
 
@@ -166,7 +180,12 @@ class TaskProgress(Progress):
         """Return the line that is printed without a terminal."""
         task = self.task
         so_far = f"{task.completed:.0f} of {task.total:.0f}, " if task.total else ""
-        return f"{task.description}: {so_far}{duration(task.elapsed or 0)} elapsed"
+        line = f"{task.description}: {so_far}{duration(task.elapsed or 0)} elapsed"
+        for column in self.columns:
+            if isinstance(column, _SpeedColumn) and (speed := column.render(task).plain):
+                left = task.time_remaining
+                line += f", {speed}" + ("" if left is None else f", {duration(left)} left")
+        return line
 
     def advance_to(self, done: float, total: float | None = None, **fields: Any) -> bool:
         """Set the amount done; return whether it is time to :meth:`show` it."""
@@ -209,6 +228,7 @@ class TaskProgress(Progress):
 def decoding_progress(
     description: str,
     *,
+    unit: str | None = None,
     delay_s: float = 2.0,
     console: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -217,6 +237,7 @@ def decoding_progress(
 
     Args:
         description: Name of the preparation, e.g. ``Reading images``.
+        unit: Unit of its speed, e.g. ``images``; None shows no speed.
         delay_s: Seconds before anything is shown.
         console: Destination; standard error by default.
         clock: Returns monotonic seconds; for tests.
@@ -224,7 +245,9 @@ def decoding_progress(
     Yields:
         A function to call repeatedly with (done, total).
     """
+    columns = () if unit is None else (*Progress.get_default_columns(), _SpeedColumn(unit))
     progress = TaskProgress(
+        *columns,
         description=description,
         total=None,
         delay_s=delay_s,

@@ -1,4 +1,4 @@
-"""The saved detector: the trained weights bit for bit, and what describes them."""
+"""The saved detector: weights bit for bit, what describes them, scores and thresholds."""
 
 import hashlib
 import json
@@ -11,37 +11,68 @@ from errors import assert_error, refuses
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
+from cyclegan_ad.detector.description import describe_scores, read_description
 from cyclegan_ad.detector.saved import (
     detector_fingerprint,
-    differences_from_metrics,
+    differences_from_run,
     save_detector,
-    write_decisions,
+    write_scores,
 )
 from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.networks.inference import build_inference
+from cyclegan_ad.runs.results import Results, SplitRow
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
 PREPROCESSING = {"channels": 1, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]}
-SSE = {"zfn_threshold": 0.1 + 0.2, "max_accuracy_threshold": 1 / 3, "zfn_accuracy": 0.5}
-METRICS: dict[str, Any] = {
-    "protocol": "crossfit",
-    "test_normal": 3,
-    "test_abnormal": 4,
-    "scores": {"sse": SSE, "fid": SSE | {"zfn_threshold": 7.5}},
-    "columns": {"sse": {"name": "sse"}, "fid": {"name": "fid"}},
-    "protocols": {
-        "crossfit": {"sse": {"thresholds": [0.25, 0.1 + 0.7]}, "fid": {"thresholds": [7.0, 8.0]}},
-        "calibrated": {"sse": {"thresholds": [0.2]}},
-    },
-}
+SCORES = {"sse": [1.0, 2.0, 0.3, 3.0], "peak_2px": [0.5, 1.0, 2.0, 4.0]}
+LABELS = [0, 0, 1, 1]
+SPLIT = [
+    SplitRow("a", "a", 0, "test"),
+    SplitRow("b", "b", 0, "test"),
+    SplitRow("c", "c", 1, "test"),
+    SplitRow("d", "c", 1, "test"),  # the same file as c
+    SplitRow("e", "e", 1, "train"),
+]
 
 
-UNDECIDED = METRICS | {"protocol": "paper", "scores": {}, "protocols": {}}
+def results(protocol: str = "crossfit", **metrics: Any) -> Results:
+    columns = {
+        "sse": {"name": "sse", "precision": "float32"},
+        "peak_2px": {"name": "peak", "precision": "float32"},
+    }
+    summary = {"zfn_threshold": 0.1 + 0.2, "max_accuracy_threshold": 1 / 3, "zfn_accuracy": 0.5}
+    found = {
+        "protocol": protocol,
+        "protocol_settings": {"folds": 2, "margin": 0.0, "confidence": 0.9},
+        "test_normal": 2,
+        "test_abnormal": 2,
+        "scores": {"sse": summary, "peak_2px": summary | {"zfn_threshold": 7.5}},
+        "columns": columns,
+        "protocols": {
+            "crossfit": {"sse": {"thresholds": [0.25, 0.8], "miss_rate_bound": 0.5}},
+            "calibrated": {"sse": {"thresholds": [0.2], "miss_rate_bound": 0.4}},
+        },
+        "fingerprints": {},
+    }
+    rows = [
+        {"path": path, "label": label, "sse": SCORES["sse"][i], "peak_2px": SCORES["peak_2px"][i]}
+        for i, (path, label) in enumerate(zip("abcd", LABELS, strict=True))
+    ]
+    return Results(found | metrics, rows, [{"path": "f", "label": 1, "sse": 0.2}])
 
 
-def save(folder: Path, generator: torch.nn.Module) -> dict[str, Any]:
-    save_detector(
-        folder, generator, network=NETWORK, preprocessing=PREPROCESSING, metrics=UNDECIDED
-    )
+def save(folder: Path, generator: torch.nn.Module, **changes: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "method": "cyclegan",
+        "network": NETWORK,
+        "tensors": generator.state_dict(),
+        "preprocessing": PREPROCESSING,
+        "extractors": {},
+        "trained_on": {"dataset": "parts", "images": 5},
+        "map_scale": (0.5, 1.0),
+        "scores": describe_scores(results(), SPLIT),
+    }
+    save_detector(folder, **arguments | changes)
     return json.loads((folder / "detector.json").read_text())
 
 
@@ -49,18 +80,18 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = Generator(**NETWORK)
     save(tmp_path / "detector", generator)
-    stored = load_file(tmp_path / "detector" / "generator.safetensors")
+    stored = load_file(tmp_path / "detector" / "weights.safetensors")
     given = generator.state_dict()
     assert stored.keys() == given.keys()
     for name, value in given.items():
         assert stored[name].dtype == value.dtype
         assert torch.equal(stored[name], value), name
     described = json.loads((tmp_path / "detector" / "detector.json").read_text())
-    again = Generator(**described["network"])  # what is written is enough to build it
-    again.load_state_dict(stored)
+    # What is written is enough to build it.
+    again = build_inference(described["method"], described["network"], stored)
     images = torch.rand(2, 1, 32, 32)
     with torch.inference_mode():
-        assert torch.equal(again(images), generator(images))
+        torch.testing.assert_close(again(images), generator(images))
 
 
 def test_weights_in_another_memory_order(tmp_path: Path) -> None:
@@ -68,105 +99,83 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
     given = {name: value.clone() for name, value in generator.state_dict().items()}
     generator.to(memory_format=torch.channels_last)
     save(tmp_path, generator)
-    stored = load_file(tmp_path / "generator.safetensors")
+    stored = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(stored[name], value) for name, value in given.items())
 
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 2
-    assert found["network"] == NETWORK
+    assert found["format"] == 3
+    assert (found["method"], found["network"]) == ("cyclegan", NETWORK)
     assert found["preprocessing"] == PREPROCESSING
-    assert found["scores"] == {}  # nothing is decided yet
+    assert found["trained_on"] == {"dataset": "parts", "images": 5}
     assert found["versions"]["cyclegan_ad"] == __version__
     assert found["versions"]["torch"] == torch.__version__
     assert "pillow" in found["versions"]
-    weights = (tmp_path / "generator.safetensors").read_bytes()
-    assert found["sha256"] == {"generator.safetensors": hashlib.sha256(weights).hexdigest()}
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "detector.json",
-        "generator.safetensors",
-    ]
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    assert found["sha256"] == {"weights.safetensors": hashlib.sha256(weights).hexdigest()}
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["detector.json", "weights.safetensors"]
+    assert read_description(tmp_path) == found
 
 
-def test_decisions_are_added_with_what_they_were_set_on(tmp_path: Path) -> None:
-    before = save(tmp_path, Generator(**NETWORK))
-    weights = (tmp_path / "generator.safetensors").read_bytes()
-    write_decisions(tmp_path, METRICS)
-    found = json.loads((tmp_path / "detector.json").read_text())
-    on_test = {
-        "max_accuracy_threshold": 1 / 3,
-        "set_on": "the test images of this run (optimistic)",
-        "normal_images": 3,
-        "abnormal_images": 4,
+def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
+    described = describe_scores(results(), SPLIT)
+    assert (described["protocol"], described["score"]) == ("crossfit", "sse")
+    sse = described["scores"]["sse"]
+    assert sse["computed_by"]["name"] == "sse"
+    assert sse["test_scores"] == {"normal": [1.0, 2.0], "abnormal": [0.3, 3.0]}
+    assert sse["calibration_scores"] == [0.2]
+    assert described["scores"]["peak_2px"]["calibration_scores"] == []
+    found = sse["thresholds"]
+    assert {name: entry["value"] for name, entry in found.items()} == {
+        "paper": 0.1 + 0.2,  # every digit
+        "best_accuracy": 1 / 3,
+        "crossfit": 0.25,  # the smallest of the folds
+        "calibrated": 0.2,
     }
-    assert found == before | {
-        "protocol": "crossfit",
-        "scores": {
-            "sse": on_test
-            | {
-                "computed_by": {"name": "sse"},
-                "zfn_threshold": 0.1 + 0.2,  # every digit
-                "protocols": {
-                    "crossfit": {"thresholds": [0.25, 0.1 + 0.7]},
-                    "calibrated": {"thresholds": [0.2]},
-                },
-            },
-            "fid": on_test
-            | {
-                "computed_by": {"name": "fid"},
-                "zfn_threshold": 7.5,
-                "protocols": {"crossfit": {"thresholds": [7.0, 8.0]}},
-            },
-        },
-    }
-    assert (tmp_path / "generator.safetensors").read_bytes() == weights
+    # One different abnormal test image: 1 - (1 - 0.9)^(1/1).
+    assert [found[name]["miss_rate_bound"] for name in ("paper", "crossfit")] == [0.9, 0.9]
+    assert found["best_accuracy"]["miss_rate_bound"] is None
+    assert found["calibrated"]["miss_rate_bound"] == 0.4
+    assert found["paper"]["different_abnormal"] == 1 and found["paper"]["abnormal"] == 2
+    assert "test" in found["crossfit"]["set_on"] and "kept out" in found["calibrated"]["set_on"]
 
 
-def test_later_decisions_replace_the_earlier_ones(tmp_path: Path) -> None:
-    save(tmp_path, Generator(**NETWORK))
-    write_decisions(tmp_path, METRICS)
-    first = json.loads((tmp_path / "detector.json").read_text())
-    write_decisions(tmp_path, METRICS | {"protocol": "paper", "protocols": {}})
+def test_later_scores_replace_the_earlier_ones(tmp_path: Path) -> None:
+    first = save(tmp_path, Generator(**NETWORK))
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    write_scores(tmp_path, describe_scores(results("paper", protocols={}), SPLIT))
     found = json.loads((tmp_path / "detector.json").read_text())
     assert found["protocol"] == "paper"
-    assert [row["protocols"] for row in found["scores"].values()] == [{}, {}]
-    write_decisions(tmp_path, METRICS)
+    assert all("crossfit" not in row["thresholds"] for row in found["scores"].values())
+    write_scores(tmp_path, describe_scores(results(), SPLIT))
     assert json.loads((tmp_path / "detector.json").read_text()) == first
-
-
-def test_a_later_detector_replaces_the_earlier_one(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    first = save(tmp_path, Generator(**NETWORK))
-    second = save(tmp_path, Generator(**NETWORK))
-    assert first["sha256"] != second["sha256"]
-    weights = (tmp_path / "generator.safetensors").read_bytes()
-    assert hashlib.sha256(weights).hexdigest() in second["sha256"].values()
+    assert (tmp_path / "weights.safetensors").read_bytes() == weights
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "[" * 100_000, '{"a": \xff'])
-def test_decisions_for_a_detector_that_is_gone_or_damaged(
-    tmp_path: Path, content: str | None
-) -> None:
+def test_scores_for_a_detector_that_is_gone_or_damaged(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "detector.json").write_text(content, encoding="latin-1")
-    [doubt] = differences_from_metrics(tmp_path, METRICS)
+    [doubt] = differences_from_run(tmp_path, results(), SPLIT)
     assert_error(doubt, file="detector.json")
     with refuses(file="detector.json", remedy="evaluate run="):
-        write_decisions(tmp_path, METRICS)
+        write_scores(tmp_path, {})
+    with refuses(file=tmp_path / "detector.json", remedy="evaluate run="):
+        read_description(tmp_path)
 
 
-def test_decisions_that_are_not_those_of_the_metrics(tmp_path: Path) -> None:
+def test_scores_that_are_not_those_of_the_run(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
-    write_decisions(tmp_path, METRICS)
-    metrics = METRICS | {"fingerprints": {"detector": detector_fingerprint(tmp_path)}}
-    assert differences_from_metrics(tmp_path, metrics) == []
+    found = results(fingerprints={"detector": detector_fingerprint(tmp_path)})
+    assert differences_from_run(tmp_path, found, SPLIT) == []
     path = tmp_path / "detector.json"
-    path.write_text(path.read_text().replace('"zfn_threshold": 7.5', '"zfn_threshold": 7.4'))
-    assert differences_from_metrics(tmp_path, metrics) == [
-        "detector.json: scores differs from metrics.json"
-    ]
-    assert len(differences_from_metrics(tmp_path, metrics | {"protocol": "paper"})) == 2
+    path.write_text(path.read_text().replace('"value": 7.5', '"value": 7.4'))
+    [difference] = differences_from_run(tmp_path, found, SPLIT)
+    assert_error(difference, facts=("detector.json", "scores", "metrics.json"))
+    other = results("paper", fingerprints=found.metrics["fingerprints"])
+    assert len(differences_from_run(tmp_path, other, SPLIT)) == 2
 
 
 @pytest.mark.parametrize("changed", ["size_px", "base_channels", "weights"])
@@ -174,19 +183,16 @@ def test_another_detector_than_the_one_written_with_the_metrics(
     tmp_path: Path, changed: str
 ) -> None:
     save(tmp_path, Generator(**NETWORK))
-    write_decisions(tmp_path, METRICS)
-    metrics = METRICS | {"fingerprints": {"detector": detector_fingerprint(tmp_path)}}
+    found = results(fingerprints={"detector": detector_fingerprint(tmp_path)})
     if changed == "weights":  # with the hash that belongs to them
         save(tmp_path, Generator(**NETWORK))
-        write_decisions(tmp_path, METRICS)
     else:
         path = tmp_path / "detector.json"
         described = json.loads(path.read_text())
         described["network" if changed in NETWORK else "preprocessing"][changed] *= 2
         path.write_text(json.dumps(described))
-    assert differences_from_metrics(tmp_path, metrics) == [
-        "detector: not the one that was written with metrics.json"
-    ]
+    [difference] = differences_from_run(tmp_path, found, SPLIT)
+    assert_error(difference, facts=("detector", "metrics.json"))
 
 
 def test_a_failed_write_leaves_the_earlier_detector(
@@ -203,3 +209,24 @@ def test_a_failed_write_leaves_the_earlier_detector(
     with pytest.raises(OSError, match="no space left"):
         save(tmp_path, Generator(**NETWORK))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
+    save(tmp_path, Generator(**NETWORK))
+    path, weights = tmp_path / "detector.json", tmp_path / "weights.safetensors"
+    whole = path.read_text()
+    path.write_text(whole.replace('"format": 3', '"format": 4'))
+    with refuses(file=path, facts=("4", "3"), remedy="newer"):
+        read_description(tmp_path)
+    path.write_text(whole.replace('"format": 3', '"format": 2'))
+    with refuses(file=path, facts=("2", "3"), remedy="evaluate run="):
+        read_description(tmp_path)
+    path.write_text(whole)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with refuses(file=weights, facts="hash", remedy="evaluate run="):
+        read_description(tmp_path)
+    weights.unlink()
+    with refuses(file=weights, facts="missing"):
+        read_description(tmp_path)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from errors import refuses
 from scored import make_columns
@@ -18,7 +17,7 @@ from tiny import settings as tiny_settings
 import cyclegan_ad
 from cyclegan_ad.build import build_data
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.detector.saved import save_detector
+from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import (
     apply_protocols,
@@ -34,6 +33,7 @@ from cyclegan_ad.runs.begin import write_start
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import (
     read_metrics,
+    read_results,
     read_scores,
     read_split,
     write_metrics,
@@ -430,21 +430,19 @@ def test_a_decision_is_reproduced_by_what_is_written(
     found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
     write_results(run, settings, data, found)
     metrics = read_metrics(run.path)
-    save_detector(
-        run.detector, torch.nn.Linear(1, 1), network={}, preprocessing={}, metrics=metrics
-    )
-    detector = json.loads((run.detector / "detector.json").read_text())["scores"]["sse"]
+    described = describe_scores(read_results(run.path), read_split(run.path))
+    detector = described["scores"]["sse"]["thresholds"]
     rows, written = read_scores(run.path), metrics["scores"]["sse"]
     assert [row["sse"] for row in rows] == values
-    for figures in (written, detector):
-        for name, accuracy in (
-            ("zfn_threshold", "zfn_accuracy"),
-            ("max_accuracy_threshold", "max_accuracy"),
-        ):
-            right = [(row["sse"] >= figures[name]) == row["label"] for row in rows]
+    for name, in_detector, accuracy in (
+        ("zfn_threshold", "paper", "zfn_accuracy"),
+        ("max_accuracy_threshold", "best_accuracy", "max_accuracy"),
+    ):
+        for threshold in (written[name], detector[in_detector]["value"]):
+            right = [(row["sse"] >= threshold) == row["label"] for row in rows]
             assert sum(right) / len(right) == written[accuracy]
     decided = metrics["protocols"]["calibrated"]["sse"]
-    assert decided == detector["protocols"]["calibrated"]
+    assert decided["thresholds"] == [detector["calibrated"]["value"]]
     missed = [row["sse"] < decided["thresholds"][0] for row in rows if row["label"]]
     assert sum(missed) == decided["misses"] == 2
 
