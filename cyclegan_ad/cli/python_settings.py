@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 
 from cyclegan_ad.cli.hydra_errors import check_overrides, explain, is_hydra_error
 from cyclegan_ad.cli.setting_names import setting_names
@@ -33,6 +35,8 @@ def training_settings(dataset: str | Path, settings: Mapping[str, Any]) -> Setti
     known = functools.cache(functools.partial(setting_names, conf_dir(), "train"))
     check_overrides(words, groups, known)
     register_resolvers()
+    callers = get_gh_backup()  # a notebook may use Hydra itself
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             composed = compose("train", words)
@@ -41,6 +45,8 @@ def training_settings(dataset: str | Path, settings: Mapping[str, Any]) -> Setti
         if not (isinstance(error, UserError) or is_hydra_error(error, words)):
             raise
         raise explain(error, known) from None
+    finally:
+        restore_gh_from_backup(callers)
 
 
 def _dataset(dataset: str | Path) -> list[str]:
