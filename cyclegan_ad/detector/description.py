@@ -113,17 +113,18 @@ class Decision:
         text = f"score {self.column}, threshold {self.threshold:.6g}"
         if not self.facts:
             return f"{text} (given; no bound is known for it)"
-        bound, confidence = self.facts.get("miss_rate_bound"), self.facts.get("confidence")
+        bound = self.facts.get("miss_rate_bound")
+        confidence = f"at {100 * self.facts.get('confidence', 0):g} % confidence"
         text += f" (protocol={self.name}, set on {self.facts['set_on']})"
         if bound is not None:
             text += (
-                f": at {100 * confidence:g} % confidence, at most {100 * bound:.3g} % of abnormal "
+                f": {confidence}, at most {100 * bound:.3g} % of abnormal "
                 "images like those are missed"
             )
         alarms = self.facts.get("false_alarm_rate_bound")
         if alarms is not None:
             text += (
-                f": at {100 * confidence:g} % confidence, at most {100 * alarms:.3g} % of normal "
+                f": {confidence}, at most {100 * alarms:.3g} % of normal "
                 "images like those raise a false alarm; misses are not bounded"
             )
         return text

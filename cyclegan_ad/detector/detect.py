@@ -97,16 +97,18 @@ class Detector:
     ) -> Prediction | list[Prediction]: ...
 
     @overload
-    def __call__(self, images: Sequence[Given], progress: bool = ...) -> list[Prediction]: ...
+    def __call__(
+        self, images: list[Given] | tuple[Given, ...], progress: bool = ...
+    ) -> list[Prediction]: ...
 
     def __call__(
-        self, images: Given | Sequence[Given], progress: bool = False
+        self, images: Given | list[Given] | tuple[Given, ...], progress: bool = False
     ) -> Prediction | list[Prediction]:
         """Decide about an image, or about several.
 
         Args:
             images: A file, a Pillow image or an array, (H, W) or (H, W, C) uint8 with C = 1, 3 or
-                4: one prediction. A folder, a glob pattern or a sequence of any of these: a list.
+                4: one prediction. A folder, a glob pattern or a list of files and images: a list.
             progress: Whether to show a progress bar, on standard error.
 
         Returns:
@@ -119,17 +121,19 @@ class Detector:
         """
         if isinstance(images, Image.Image | np.ndarray):
             return next(self.stream([images]))
+        given: Sequence[Given]
         if isinstance(images, str | Path):
-            paths = find_images(images)
-            if [Path(images)] == paths:
-                return next(self.stream(paths))
-            images = paths
+            given = find_images(images)
+            if given == [Path(images)]:
+                return next(self.stream(given))
+        else:
+            given = images
         if not progress:
-            return list(self.stream(images))
+            return list(self.stream(given))
         from cyclegan_ad.display.terminal import decoding_progress
 
         with decoding_progress("Judging images", unit="images") as report:
-            return list(self.stream(images, progress=report))
+            return list(self.stream(given, progress=report))
 
     def stream(
         self, images: Sequence[Given], *, maps: bool = True, progress: Progress | None = None
@@ -188,7 +192,7 @@ class Detector:
         if not reason and not math.isfinite(score):
             reason, score = f"its score is {score}", math.nan
         path = str(image) if isinstance(image, str | Path) else None
-        source = Path(path) if path is not None else as_image(image)  # type: ignore[arg-type]
+        source = Path(image) if isinstance(image, str | Path) else as_image(image)
         return Prediction(
             path=path,
             score=score,
@@ -199,7 +203,7 @@ class Detector:
             anomaly_map=anomaly_map if keep else None,
             reconstruction=reconstruction if keep else None,
             source=source,
-            map_scale=self._map_scale,  # type: ignore[arg-type]
+            map_scale=self._map_scale,
         )
 
 

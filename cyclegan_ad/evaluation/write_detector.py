@@ -13,6 +13,7 @@ from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.detector.saved import VARIANCE, read_unverified, save_detector
 from cyclegan_ad.evaluation.pictures import Pictures
 from cyclegan_ad.evaluation.test_set import error_variance
+from cyclegan_ad.methods.interface import Saves
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import Results, SplitRow
@@ -40,6 +41,7 @@ def write_detector(
         pictures: Its example images, whose maps set the scale of overlays.
     """
     method, columns = scored.method, results.metrics["columns"].values()
+    assert isinstance(method, Saves)
     network, tensors = method.inference_state()
     if any(column["name"] == "standardised" for column in columns):
         variance = scored.scores.variance

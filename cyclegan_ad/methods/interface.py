@@ -1,6 +1,6 @@
 """Interface of a trained method for scoring: it reconstructs images, embeds them, or both."""
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
@@ -24,3 +24,11 @@ class Embeds(Protocol):
 
 
 TrainedMethod: TypeAlias = Reconstructs | Embeds
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """A trained method whose network for inference can be saved."""
+
+    def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of this network."""
