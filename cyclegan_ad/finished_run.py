@@ -35,6 +35,18 @@ class Run:
     scores: list[dict[str, Any]] = field(repr=False)
     split: list[Any] = field(repr=False)
 
+    @property
+    def image_folder(self) -> Path:
+        """Folder that the paths of the images are relative to.
+
+        Raises:
+            UserError: If it was moved.
+        """
+        from cyclegan_ad.data.locate import find_dataset_folder
+
+        settings = self.settings
+        return find_dataset_folder(settings.dataset, settings.data_dir, settings.cache_dir)
+
     def detector(self, **choice: Any) -> Detector:
         """Load the saved detector; ``choice`` as in :func:`cyclegan_ad.load_detector`."""
         from cyclegan_ad.detector.detect import load_detector
