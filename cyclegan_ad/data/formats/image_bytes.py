@@ -2,6 +2,7 @@
 
 import os
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 MAX_FILE_BYTES = 2**32  # more than the largest image that is decoded needs uncompressed
@@ -44,3 +45,21 @@ def have_same_contents(path: Path, other: Path) -> bool:
         return same_size and read_bytes(path) == read_bytes(other)
     except (OSError, UnreadableImage):
         return False
+
+
+def require_package(package: str, kind: str, extra: str) -> None:
+    """Check that the package for a format is installed.
+
+    Args:
+        package: Name it is imported by.
+        kind: Name of the format.
+        extra: Extra of this project that brings it.
+
+    Raises:
+        UnreadableImage: It is not.
+    """
+    if find_spec(package) is None:
+        raise UnreadableImage(
+            f"{kind} needs the package {package.replace('_', '-')}: "
+            f"pip install 'cyclegan-ad[{extra}]'"
+        )
