@@ -24,7 +24,7 @@ _FOLDERS = {
     "folder": ("normal", "abnormal", "masks"),
 }
 _NAMED = 3
-_DARK = 64  # of 255; reached by 14-bit data in 16-bit files
+_DARK = 64  # of 255
 _IMAGES_AT_ONCE = 64
 
 
@@ -141,8 +141,8 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
-            f"the brightest pixel of all images is {brightest} of 255; scale 16-bit files with "
-            "fewer significant bits to the full range"
+            f"the brightest pixel of all images is {brightest} of 255; brighten them, or narrow "
+            "dataset.window=[LOW,HIGH] if they have more than 8 bits"
         )
     both = _with_both_labels(data)
     if both:

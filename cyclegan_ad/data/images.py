@@ -36,8 +36,8 @@ def decode_image(
       possible value becomes 255. 16-bit grey becomes ``round(value / 257)``; 16-bit colour is
       reduced to the high byte.
     - With a window, stored values of LOW and below become black, those of HIGH and above white,
-      linear between. Stored are the values of DICOM and NIfTI after their slope and intercept. Where
-      0 is white, the result is inverted. It does not apply to images of at most 8 bits.
+      linear between. Stored values of DICOM and NIfTI are those after their slope and intercept.
+      Where 0 is white, the result is inverted. It does not apply to images of at most 8 bits.
     - Without a window, DICOM has the one of its file. Other values of which none is known to be
       white are rejected: grey of DICOM without a window, NIfTI except for unsigned bytes, signed
       and 32-bit TIFF beyond 0 to 65535, which is read as 16-bit grey if all values fit.

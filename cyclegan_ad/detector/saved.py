@@ -32,7 +32,8 @@ def save_detector(
         folder: Folder of the detector; created if absent.
         generator: Trained ``generator_to_normal``.
         network: Arguments of the generator: ``channels``, ``base_channels``, ``residual_blocks``.
-        preprocessing: Preprocessing of images: ``channels``, ``size_px``, ``resize`` and ``range``.
+        preprocessing: Preprocessing of images: ``channels``, ``window``, ``size_px``, ``resize``
+            and ``range``.
         metrics: Content of ``metrics.json``, with the thresholds.
     """
     weights = folder / WEIGHTS

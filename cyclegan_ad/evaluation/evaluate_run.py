@@ -180,6 +180,7 @@ def write_evaluation(
             network={name: method.hparams[name] for name in NETWORK_SETTINGS},
             preprocessing={
                 "channels": settings.dataset.channels,
+                "window": settings.dataset.window,
                 "size_px": settings.resolution,
                 "resize": "bicubic",
                 "range": [-1.0, 1.0],

@@ -15,10 +15,10 @@ def test_files_without_the_suffix_of_an_image_are_counted(tmp_path: Path) -> Non
     touch(tmp_path, "normal/Thumbs.db", "normal/desktop.ini", "normal/.DS_Store")
     touch(tmp_path, "normal/@eaDir/a.png/SYNO.txt", "abnormal/$RECYCLE.BIN/x.txt")
     assert count_ignored_files("folder", tmp_path) == {}
-    touch(tmp_path, "normal/e.HEIC", "normal/sub/f.heic", "masks/README")
-    assert count_ignored_files("folder", tmp_path) == {".heic": 2, "": 1}
-    touch(tmp_path / "oct", "a/NORMAL/1.jpeg", "a/CNV/2.dcm", "a/DME/3.jpeg", "a/readme.txt")
-    assert count_ignored_files("retina_oct", tmp_path / "oct") == {".dcm": 1}
+    touch(tmp_path, "normal/e.CR2", "normal/sub/f.cr2", "masks/README")
+    assert count_ignored_files("folder", tmp_path) == {".cr2": 2, "": 1}
+    touch(tmp_path / "oct", "a/NORMAL/1.jpeg", "a/CNV/2.raw", "a/DME/3.jpeg", "a/readme.txt")
+    assert count_ignored_files("retina_oct", tmp_path / "oct") == {".raw": 1}
 
 
 def test_folders_that_a_layout_does_not_read(tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from cyclegan_ad.detector.saved import (
 from cyclegan_ad.networks.generator import Generator
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
-PREPROCESSING = {"channels": 1, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]}
+PREPROCESSING = {
+    "channels": 1,
+    "window": [0.0, 4095.0],
+    "size_px": 32,
+    "resize": "bicubic",
+    "range": [-1.0, 1.0],
+}
 SSE = {"zfn_threshold": 0.1 + 0.2, "max_accuracy_threshold": 1 / 3, "zfn_accuracy": 0.5}
 METRICS: dict[str, Any] = {
     "protocol": "crossfit",

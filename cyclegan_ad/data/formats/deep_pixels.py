@@ -62,7 +62,7 @@ class DeepPixels:
     """
 
     values: NDArray
-    bits: int
+    bits: int | None
     colours: Colours
     white_is_zero: bool = False
     alpha: bool = False
@@ -97,8 +97,8 @@ class DeepPixels:
                 f"dataset.window does not apply to {self.colours} pixels: save them as grey or RGB"
             )
         low, high = window
-        values = np.empty(self.values.shape, dtype=np.uint8)
-        for _, rows in row_blocks(*values.shape[:2]):
+        values: NDArray[np.uint8] = np.empty(self.values.shape, dtype=np.uint8)
+        for _, rows in row_blocks(*self.values.shape[:2]):
             share = (self.values[rows].astype(np.float64) - low) / (high - low)
             values[rows] = 255 * share.clip(0, 1) + 0.5
         if self.alpha and self.bits is not None:

@@ -85,8 +85,8 @@ def _read(data: bytes, *, pixels: bool) -> "Dataset":
 
     dataset = dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
     if any(name not in dataset for name in ("Rows", "Columns", "BitsStored")):
-        kind = dataset.get("Modality") or dataset.file_meta.get("MediaStorageSOPClassUID", "unknown")
-        raise UnreadableImage(f"DICOM without an image of integers ({getattr(kind, 'name', kind)})")
+        kind = dataset.get("Modality") or "unknown modality"
+        raise UnreadableImage(f"DICOM without an image of integers ({kind})")
     # In enhanced DICOM, what belongs to a frame stands in groups, those of all frames first.
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in dataset.get(name, [])[:1]:

@@ -38,6 +38,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
+def read_start(path: str | os.PathLike[str], length: int) -> bytes:
+    """Read the first bytes of a regular file; none if it cannot be read."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "rb") as file:
+                return file.read(length)
+    except OSError:
+        pass  # reported when the file is decoded
+    return b""
+
+
 def have_same_contents(path: Path, other: Path) -> bool:
     """Return whether two files hold the same bytes; False if one of them cannot be read."""
     try:

@@ -60,7 +60,8 @@ def read_pixels(data: bytes, as_stored: bool) -> DeepPixels:
     shape = _slice_shape(image)
     values = np.asanyarray(image.dataobj)
     if values.dtype.kind not in "uif":
-        raise UnreadableImage(f"NIfTI of {image.get_data_dtype()} values is not supported: save real numbers")
+        kind = image.get_data_dtype()
+        raise UnreadableImage(f"NIfTI of {kind} values is not supported: save real numbers")
     if not np.isfinite(values).all():
         raise UnreadableImage("NIfTI with values that are not finite: replace them by numbers")
     values = values.reshape(shape).T[..., None]

@@ -44,8 +44,8 @@ def open_image(data: bytes, as_stored: bool = False) -> Image.Image | DeepPixels
 
     Args:
         data: Contents of a PNG, JPEG, BMP, TIFF, WebP, HEIC, AVIF, DICOM or NIfTI file.
-        as_stored: Whether to keep the values for a window or a mask: the low bytes of 16-bit colour,
-            which Pillow drops, and those of DICOM without the window of the file.
+        as_stored: Whether to keep all values for a window or a mask: the low bytes of 16-bit
+            colour, which Pillow drops, and those of DICOM without the window of the file.
 
     Returns:
         An image in the mode of the file with at most 8 bits per sample, or its samples if Pillow

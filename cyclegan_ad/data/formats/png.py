@@ -176,7 +176,7 @@ def read_16_bit_colour(
         both = _decode_as(data, "RGBA").astype(np.uint16)
         return DeepPixels(both[..., ::2] << 8 | both[..., 1::2], 16, "grey", alpha=True)
     high, low = _decode_as(data, raw_mode), _decode_as(data, raw_mode.replace("16B", "16L"))
-    values = high.astype(np.uint16) << 8 | low
+    values: NDArray[np.uint16] = np.asarray(high.astype(np.uint16) << 8 | low, dtype=np.uint16)
     if transparent is not None:
         return with_transparent(values, transparent)
     return DeepPixels(values, 16, "RGB", alpha=raw_mode == "RGBA;16B")
@@ -185,7 +185,7 @@ def read_16_bit_colour(
 def with_transparent(
     values: NDArray[np.uint16], transparent: int | tuple[int, int, int]
 ) -> DeepPixels:
-    """Add an alpha channel to 16-bit grey or RGB samples, (H, W, C): 0 where they equal a colour."""
+    """Add alpha to 16-bit grey or RGB samples, (H, W, C): 0 where they equal a colour."""
     hidden = (values == transparent).all(axis=2, keepdims=True)
     alpha = np.where(hidden, 0, 65535).astype(np.uint16)
     colours: Colours = "grey" if values.shape[2] == 1 else "RGB"
