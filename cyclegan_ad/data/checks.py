@@ -32,13 +32,18 @@ def require_readable(unreadable: Mapping[str, str], count: int, what: str, root:
     """Check that all ``count`` files of a kind could be read.
 
     Raises:
-        UserError: If there are unreadable ones (path -> reason); names all of them.
+        UserError: If there are unreadable ones (path -> reason); names all of them, but only the
+            first few that a package to install would read.
     """
     if unreadable:
         alike: dict[str, list[str]] = {}
         for path, reason in unreadable.items():
             alike.setdefault(reason, []).append(path)
-        listed = ", ".join(f"{', '.join(paths)} ({reason})" for reason, paths in alike.items())
+        names = {
+            reason: _name(paths) if "pip install" in reason else ", ".join(paths)
+            for reason, paths in alike.items()
+        }
+        listed = ", ".join(f"{paths} ({reason})" for reason, paths in names.items())
         raise UserError(
             f"{len(unreadable)} of {count} {what} in {root} cannot be used: {listed}; "
             "repair or remove them, or skip them with dataset.skip_unreadable=true"

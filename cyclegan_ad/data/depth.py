@@ -49,7 +49,7 @@ def require_window(cache: ImageCache, window: Window | None, root: Path) -> None
         white = next(2**bits - 1 for bits in _DEPTHS if high < 2**bits)
         full = max(levels for _, levels in depths) - 1
         raise UserError(
-            f"the largest value of {len(depths)} of {count} images in {root} is {high:g} of "
-            f"{full}, so they would be almost black: use dataset.window=[0,{white}], or "
+            f"{len(depths)} of {count} images in {root} would be dark, as their largest value is "
+            f"{high:g} of {full}: use dataset.window=[0,{white}], or "
             f"dataset.window=[0,{full}] if they really are"
         )
