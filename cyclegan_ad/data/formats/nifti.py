@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import logging
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +19,15 @@ _HEADER_BYTES = 352
 
 
 def is_nifti(data: bytes) -> bool:
-    """Return whether a file begins like NIfTI-1 or 2 with its pixels inside, also compressed."""
+    """Return whether a file begins like NIfTI-1 or 2 with its pixels inside, also compressed.
+
+    So does a compressed file that is damaged there.
+    """
     if data.startswith(_GZIP):
         try:
             data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_HEADER_BYTES)
-        except (OSError, EOFError, ValueError):
-            return False
+        except (OSError, EOFError, zlib.error):
+            return True
     return data[344:348] == b"n+1\0" or _is_nifti_2(data)
 
 
@@ -72,6 +77,8 @@ def _read(data: bytes) -> "Nifti1Image":
     require_package("nibabel", "NIfTI", "medical")
     from nibabel import Nifti1Image, Nifti2Image  # takes a second
 
+    # It logs what it mends in headers, also where pixels do not depend on it.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     if data.startswith(_GZIP):
         data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:

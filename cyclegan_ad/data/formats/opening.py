@@ -37,6 +37,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 _MODES_16_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION = 0x0112
+_REASON = 200  # characters; some decoders quote the data
 
 
 def open_image(data: bytes, as_stored: bool = False) -> Image.Image | DeepPixels:
@@ -142,7 +143,7 @@ def _explain_errors(kind: str, data: bytes) -> Iterator[None]:
     except (UnreadableImage, MemoryError):  # lack of memory is not an error of the file
         raise
     except Exception as error:  # decoders raise many types on damaged data
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = " ".join(str(error)[:_REASON].split()) or type(error).__name__
         if words == "not identified by this driver" and b"\xff\xf7" in data[:4096]:
             raise UnreadableImage("JPEG-LS is not supported: save it as PNG") from error
         if words.startswith(("cannot handle", "Unsupported", "codec configuration")):

@@ -89,12 +89,12 @@ def test_the_advice_for_a_volume_works(tmp_path: Path) -> None:
 
 def test_damage_is_named() -> None:
     data = nifti(VALUES).to_bytes()
-    for damaged in (data[:-20], gzip.compress(data)[:-30]):
+    packed = gzip.compress(data)
+    for damaged in (data[:-20], packed[:-30], packed[:20] + bytes(20), packed[:30], packed[:2]):
         with pytest.raises(UnreadableImage, match="damaged NIfTI"):
             decode_image(damaged, 4, 1, (0, 1))
-    for other in (gzip.compress(b"a list"), gzip.compress(data)[:30], b"\x1f\x8b"):
-        with pytest.raises(UnreadableImage, match=r"^not a PNG"):
-            decode_image(other, 4, 1)
+    with pytest.raises(UnreadableImage, match=r"^not a PNG"):
+        decode_image(gzip.compress(b"a list"), 4, 1)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
