@@ -27,6 +27,7 @@ def build_data(settings: Settings) -> AnomalyDataModule:
         layout=dataset.layout,
         root=find_dataset_folder(dataset, settings.data_dir, settings.cache_dir),
         channels=dataset.channels,
+        window=dataset.window,
         size_px=settings.resolution,
         seed=settings.seed,
         batch_size=dataset.batch_size,

@@ -41,6 +41,7 @@ def test_data_module_gets_every_setting(tmp_path: Path) -> None:
                 "seed=5",
                 "dataset.name=screws",
                 "dataset.channels=1",
+                "dataset.window=[-3,9.5]",
                 "dataset.batch_size=3",
                 "dataset.copies_per_epoch=7",
                 "dataset.augmentation=flip",
@@ -58,6 +59,7 @@ def test_data_module_gets_every_setting(tmp_path: Path) -> None:
     assert found == EXPECTED
     assert data.root == root
     assert data.cache_dir == tmp_path / "cache" / "images"
+    data.window = None  # which their 8 bits do not take
     data.setup()
     assert len(data.samples) == 13
     assert list((tmp_path / "cache" / "images").glob("*.npy"))
@@ -67,6 +69,7 @@ EXPECTED = {
     "dataset_name": "screws",
     "layout": "folder",
     "channels": 1,
+    "window": (-3.0, 9.5),
     "size_px": 32,
     "seed": 5,
     "batch_size": 3,

@@ -24,7 +24,7 @@ _FOLDERS = {
     "folder": ("normal", "abnormal", "masks"),
 }
 _NAMED = 3
-_DARK = 64  # of 255; reached by 14-bit data in 16-bit files
+_DARK = 64  # of 255
 _IMAGES_AT_ONCE = 64
 
 
@@ -32,13 +32,18 @@ def require_readable(unreadable: Mapping[str, str], count: int, what: str, root:
     """Check that all ``count`` files of a kind could be read.
 
     Raises:
-        UserError: If there are unreadable ones (path -> reason); names all of them.
+        UserError: If there are unreadable ones (path -> reason); names all of them, but only the
+            first few that a package to install would read.
     """
     if unreadable:
         alike: dict[str, list[str]] = {}
         for path, reason in unreadable.items():
             alike.setdefault(reason, []).append(path)
-        listed = ", ".join(f"{', '.join(paths)} ({reason})" for reason, paths in alike.items())
+        names = {
+            reason: _name(paths) if "pip install" in reason else ", ".join(paths)
+            for reason, paths in alike.items()
+        }
+        listed = ", ".join(f"{paths} ({reason})" for reason, paths in names.items())
         raise UserError(
             f"{len(unreadable)} of {count} {what} in {root} cannot be used: {listed}; "
             "repair or remove them, or skip them with dataset.skip_unreadable=true"
@@ -141,8 +146,8 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
     brightest = _brightest(data)
     if brightest < _DARK:
         yield (
-            f"the brightest pixel of all images is {brightest} of 255; scale 16-bit files with "
-            "fewer significant bits to the full range"
+            f"the brightest pixel of all images is {brightest} of 255; brighten them, or narrow "
+            "dataset.window=[LOW,HIGH] if they have more than 8 bits"
         )
     both = _with_both_labels(data)
     if both:

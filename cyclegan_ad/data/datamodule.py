@@ -20,7 +20,9 @@ from cyclegan_ad.data.checks import (
     require_both_classes,
     require_readable,
 )
+from cyclegan_ad.data.depth import require_window
 from cyclegan_ad.data.device_batches import Batch, make_batches
+from cyclegan_ad.data.formats.deep_pixels import Window
 from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.masks import Masks, read_masks
 from cyclegan_ad.data.samples import Sample, list_samples
@@ -41,6 +43,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         layout: Layout of its folders (see :mod:`cyclegan_ad.data.samples`).
         root: Folder of the dataset.
         channels: 1 (grey) or 3 (RGB); images are converted.
+        window: Stored values that become black and white (see :mod:`cyclegan_ad.data.depth`).
         size_px: Height and width to which images are resized (bicubic).
         seed: Seed of the split, the pairing and the augmentation.
         batch_size: Training pairs per batch and device.
@@ -66,6 +69,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         layout: str,
         root: Path,
         channels: int,
+        window: Window | None,
         size_px: int,
         seed: int,
         batch_size: int,
@@ -83,7 +87,7 @@ class AnomalyDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.dataset_name, self.layout, self.root = name, layout, Path(root)
-        self.channels, self.size_px, self.seed = channels, size_px, seed
+        self.channels, self.window, self.size_px, self.seed = channels, window, size_px, seed
         self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
         self.augmentation, self.exclude = augmentation, exclude
         self.classes, self.calibration_fraction = tuple(classes), calibration_fraction
@@ -104,7 +108,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         """List, decode and split the images; later calls do nothing.
 
         Raises:
-            UserError: If a class has fewer than 2 images or files cannot be read (all are named).
+            UserError: A class has fewer than 2 images; files cannot be read or need a window.
         """
         if self.samples:
             return
@@ -116,11 +120,13 @@ class AnomalyDataModule(pl.LightningDataModule):
                 [self.root / sample.path for sample in samples],
                 size_px=self.size_px,
                 channels=self.channels,
+                window=self.window,
                 storage=self.storage,
                 memory_limit_mib=self.memory_limit_mib,
                 cache_dir=self.cache_dir,
                 progress=report,
             )
+        require_window(cache, self.window, self.root)
         bad = {samples[i].path: reason for i, reason in cache.unreadable.items()}
         if not self.skip_unreadable:
             require_readable(bad, len(samples), "images", self.root)

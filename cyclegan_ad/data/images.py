@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan_ad.data.formats import opening
-from cyclegan_ad.data.formats.deep_pixels import DeepPixels, row_blocks
+from cyclegan_ad.data.formats.deep_pixels import (
+    EIGHT_BITS,
+    DeepPixels,
+    ValueSpan,
+    Window,
+    row_blocks,
+)
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
 from cyclegan_ad.data.parallel import Progress, map_in_order
 from cyclegan_ad.data.shrinking import shrink_mask
@@ -19,7 +25,9 @@ from cyclegan_ad.data.shrinking import shrink_mask
 _GREY = frozenset({"1", "L", "LA"})
 
 
-def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
+def decode_image(
+    data: bytes, size_px: int, channels: int, window: Window | None = None
+) -> NDArray[np.uint8]:
     """Decode an image and resize it to a square by bicubic interpolation.
 
     - The EXIF orientation is applied; of several frames the first one is used.
@@ -27,16 +35,23 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
     - Values are scaled by the bit depth of the file, not by the range of the image: the largest
       possible value becomes 255. 16-bit grey becomes ``round(value / 257)``; 16-bit colour is
       reduced to the high byte.
-    - 32-bit and signed grey is read as 16-bit grey if all values fit, from 0 to 65535.
+    - With a window, stored values of LOW and below become black, those of HIGH and above white,
+      linear between. Stored values of DICOM and NIfTI are those after their slope and intercept.
+      Where 0 is white, the result is inverted. It does not apply to images of at most 8 bits.
+    - Without a window, DICOM has the one of its file. Other values of which none is known to be
+      white are rejected: grey of DICOM without a window, NIfTI except for unsigned bytes, signed
+      and 32-bit TIFF beyond 0 to 65535, which is read as 16-bit grey if all values fit.
     - 1-bit, palette, CMYK and YCbCr images become grey or RGB; grey is ITU-R 601-2 luma.
     - Floating-point images are rejected, as their black and white levels are undefined, and so are
       TIFF layouts that are not known to be read correctly.
     - JPEG files are decoded at full size: scaled decoding would change pixels.
 
     Args:
-        data: Contents of a PNG, JPEG, BMP, TIFF or WebP file of at most 536 megapixels (2**29).
+        data: Contents of a PNG, JPEG, BMP, TIFF, WebP, HEIC, AVIF, DICOM or NIfTI file of at most
+            536 megapixels (2**29).
         size_px: Side of the result.
         channels: 1 for grey, 3 for RGB.
+        window: (LOW, HIGH) with LOW < HIGH, in stored units; None for none.
 
     Returns:
         (size_px, size_px, channels) uint8, 0 to 255.
@@ -45,41 +60,57 @@ def decode_image(data: bytes, size_px: int, channels: int) -> NDArray[np.uint8]:
         UnreadableImage: The data is empty, truncated, or not a usable image.
         ValueError: ``channels`` is neither 1 nor 3.
     """
-    if channels not in (1, 3):
-        raise ValueError(f"invalid channels={channels}: expected 1 (grey) or 3 (RGB)")
-    image = opening.open_image(data)
-    flat = image.to_8_bit() if isinstance(image, DeepPixels) else image
-    return shrink_image(flat, size_px, channels)
+    image = opening.open_image(data, as_stored=window is not None)
+    return shrink_image(image, size_px, channels, window)
 
 
-def shrink_image(image: Image.Image, size_px: int, channels: int) -> NDArray[np.uint8]:
-    """Composite an image on black and resize it to a square by bicubic interpolation.
+def shrink_image(
+    image: Image.Image | DeepPixels, size_px: int, channels: int, window: Window | None
+) -> NDArray[np.uint8]:
+    """Reduce a decoded image to 8 bits and resize it to a square, as :func:`decode_image` does.
 
     Args:
-        image: Any Pillow image but one of floating-point values.
-        size_px: Side of the result.
-        channels: 1 for grey, 3 for RGB.
+        image: Any Pillow image except those of floating-point values, or deep pixels.
+        size_px: See :func:`decode_image`, likewise the others.
+        channels: 1 or 3.
+        window: (LOW, HIGH), or None.
 
-    Returns:
-        (size_px, size_px, channels) uint8, 0 to 255.
+    Raises:
+        UnreadableImage: If there is a window and the image has at most 8 bits.
+        ValueError: If ``channels`` is neither 1 nor 3.
     """
+    if channels not in (1, 3):
+        raise ValueError(f"invalid channels={channels}: expected 1 (grey) or 3 (RGB)")
     mode = "L" if channels == 1 else "RGB"
-    flat = _flatten(image, mode)
+    if isinstance(image, DeepPixels):
+        flat = (image if window is None else image.windowed(window)).to_8_bit()
+    elif window is not None:
+        raise UnreadableImage(EIGHT_BITS)
+    else:
+        flat = _flatten(image, mode)
     if flat.mode not in ("L", mode):  # grey: one channel to resize
         flat = flat.convert(mode)
     resized = flat.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
 
-def open_upright(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode an image at its original size, in mode RGB, as :func:`decode_image` does.
+def full_size(
+    image: str | os.PathLike[str] | Image.Image | DeepPixels, window: Window | None
+) -> Image.Image:
+    """Return an image at its original size, in mode RGB, with the values of :func:`decode_image`.
+
+    Args:
+        image: A file, or a decoded image.
+        window: (LOW, HIGH), or None.
 
     Raises:
         UnreadableImage: The file cannot be read or is not a usable image.
     """
-    image = opening.open_image(read_bytes(path))
-    flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, "RGB")
-    return flat.convert("RGB")
+    if not isinstance(image, Image.Image | DeepPixels):
+        image = opening.open_image(read_bytes(image), as_stored=window is not None)
+    if isinstance(image, DeepPixels):
+        return (image if window is None else image.windowed(window)).to_8_bit().convert("RGB")
+    return _flatten(image, "RGB").convert("RGB")
 
 
 def read_mask(
@@ -104,7 +135,7 @@ def read_mask(
     """
     data = read_bytes(path)
     opening.require_lossless(data)
-    image = opening.open_image(data, all_bits=True)
+    image = opening.open_image(data, as_stored=True)
     marked = image.marked() if isinstance(image, DeepPixels) else _marked(image)
     size = marked.shape[::-1]
     if image_size is not None and size != image_size:
@@ -133,15 +164,21 @@ class Decoded:
         sha256: SHA-256 of its contents, hexadecimal; empty if it could not be read at all.
         pixels: (S, S, C) uint8, 0 to 255; None if the file holds no usable image.
         reason: Short reason if there is none.
+        span: Stored values that it uses, if it has more than 8 bits that a window applies to.
     """
 
     sha256: str
     pixels: NDArray[np.uint8] | None
     reason: str = ""
+    span: ValueSpan | None = None
 
 
 def decode_in_order(
-    paths: Sequence[Path], size_px: int, channels: int, progress: Progress | None = None
+    paths: Sequence[Path],
+    size_px: int,
+    channels: int,
+    window: Window | None,
+    progress: Progress | None = None,
 ) -> Iterator[Decoded]:
     """Read, hash and decode files on all cores, in order, with a few files per core in memory.
 
@@ -149,22 +186,29 @@ def decode_in_order(
         paths: Image files.
         size_px: See :func:`decode_image`.
         channels: Likewise.
+        window: Likewise.
         progress: Called in this thread after each file with (files done, total).
     """
     return map_in_order(
-        lambda path: decode_file(path, size_px, channels), paths, name="decode", progress=progress
+        lambda path: decode_file(path, size_px, channels, window),
+        paths,
+        name="decode",
+        progress=progress,
     )
 
 
-def decode_file(path: Path, size_px: int, channels: int) -> Decoded:
+def decode_file(path: Path, size_px: int, channels: int, window: Window | None) -> Decoded:
     """Read, hash and decode one file as :func:`decode_image` does; errors become a reason."""
-    sha256 = ""
+    sha256, span = "", None
     try:
         data = read_bytes(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        return Decoded(sha256, decode_image(data, size_px, channels))
+        image = opening.open_image(data, as_stored=window is not None)
+        if isinstance(image, DeepPixels):
+            span = image.span()
+        return Decoded(sha256, shrink_image(image, size_px, channels, window), span=span)
     except UnreadableImage as error:
-        return Decoded(sha256, None, str(error))
+        return Decoded(sha256, None, str(error), span)
 
 
 def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
@@ -189,8 +233,7 @@ def _hash_file(path: Path) -> str:
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:
     """Composite an image on black, in ``mode`` or, if it is grey, in mode L."""
-    grey = image.mode in _GREY | opening.MODES_16_BIT
-    target = "L" if grey else mode
+    target = "L" if image.mode in _GREY else mode
     if image.mode == target and not image.has_transparency_data:
         return image
     flat = Image.new(target, image.size)
@@ -203,10 +246,7 @@ def _marked(image: Image.Image) -> NDArray[np.bool_]:
     """Return where an image is neither zero nor fully transparent, (H, W) bool."""
     marked = np.empty((image.height, image.width), dtype=np.bool_)
     for top, block in _blocks(image):
-        if image.mode in opening.MODES_16_BIT:
-            values = np.asarray(block)
-            some = (values != 0) & (values != image.info.get("transparency", 0))
-        elif image.has_transparency_data:
+        if image.has_transparency_data:
             *colours, alpha = np.moveaxis(np.asarray(block.convert("RGBA")), 2, 0)
             some = np.logical_or.reduce(colours) & (alpha != 0)
         else:
@@ -223,12 +263,6 @@ def _blocks(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Composite an image on black, in mode L or RGB."""
-    if image.mode in opening.MODES_16_BIT:
-        values = np.asarray(image).astype(np.uint32)
-        grey = ((values + 128) // 257).astype(np.uint8)
-        if (transparent := image.info.get("transparency")) is not None:
-            grey[values == transparent] = 0
-        return Image.fromarray(grey)
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")

@@ -1,8 +1,9 @@
 """Names of images and folders, as POSIX paths relative to a root, in a fixed order.
 
 Each folder is scanned once and no file is queried on its own, so that listing tens of thousands of
-files takes a fraction of a second. Hidden entries, files created by operating systems, and files
-without an image suffix are ignored.
+files takes a fraction of a second. Only of files without a suffix, or with a number for it, the
+first bytes are read: they may be DICOM. Hidden entries, files created by operating systems, and
+other files without an image suffix are ignored.
 """
 
 import os
@@ -10,12 +11,16 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from cyclegan_ad.data.formats import dicom
+from cyclegan_ad.data.formats.image_bytes import read_start
 from cyclegan_ad.errors import UserError
 
+_NIFTI_PACKED = ".nii.gz"
 SUFFIXES = frozenset(
     {
         *(".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
         *(".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".pjp", ".pjpeg"),
+        *(".heic", ".heif", ".hif", ".avif", ".dcm", ".dicom", ".nii", _NIFTI_PACKED),
     }
 )
 
@@ -55,7 +60,7 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
         for entry in scan(root, parent):
             if _is_folder(entry):
                 folders.append(f"{parent}/{entry.name}")
-            elif (suffix_of(entry.name) in SUFFIXES) == images:
+            elif _is_image(entry) == images:
                 yield f"{parent}/{entry.name}"
         stack += sorted(folders, reverse=True)
 
@@ -105,6 +110,15 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file has the suffix of an image, or none and the first bytes of DICOM."""
+    suffix = suffix_of(entry.name)
+    # Scanners name files IM000001 or by a number with dots, 1.2.840.10008.
+    if suffix in SUFFIXES or not (suffix == "" or suffix[1:].isdigit()):
+        return suffix in SUFFIXES
+    return dicom.is_dicom(read_start(entry.path, dicom.HEADER_BYTES))
+
+
 def to_nfc(path: str) -> str:
     r"""Return a path in Unicode normal form C, in which an accent is part of its letter.
 
@@ -117,9 +131,11 @@ def to_nfc(path: str) -> str:
 def suffix_of(path: str) -> str:
     """Return the suffix of a file, in lower case.
 
-    >>> suffix_of("yes/Y1.tumour.JPG")
-    '.jpg'
+    >>> suffix_of("yes/Y1.tumour.JPG"), suffix_of("yes/Y1.nii.gz")
+    ('.jpg', '.nii.gz')
     """
+    if path.lower().endswith(_NIFTI_PACKED):
+        return _NIFTI_PACKED
     return os.path.splitext(path)[1].lower()
 
 
@@ -144,10 +160,11 @@ def parent_of(path: str) -> str:
 def without_suffix(path: str) -> str:
     """Return the path of a file without its suffix.
 
-    >>> without_suffix("yes/Y1.tumour.JPG")
-    'yes/Y1.tumour'
+    >>> without_suffix("yes/Y1.tumour.JPG"), without_suffix("yes/IM01"), without_suffix("1.2.840")
+    ('yes/Y1.tumour', 'yes/IM01', '1.2.840')
     """
-    return path.rpartition(".")[0]
+    suffix = suffix_of(path)
+    return path if suffix[1:].isdigit() else path[: len(path) - len(suffix)]
 
 
 def find_excluded(names: Collection[str], paths: Collection[str], root: Path) -> set[str]:

@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cyclegan_ad.data.depth import is_dark
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import decode_file, shrink_image
+from cyclegan_ad.data.in_memory import as_image
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.description import Decision, choose_decision, read_description
 from cyclegan_ad.detector.find_images import find_images
@@ -73,6 +76,8 @@ class Detector:
         self.description = backend.description
         preprocessing = self.description["preprocessing"]
         self._channels, self._size_px = preprocessing["channels"], preprocessing["size_px"]
+        window = preprocessing["window"]
+        self._window = None if window is None else (window[0], window[1])
         self._map_scale = tuple(self.description["map_scale"])
 
     @property
@@ -107,8 +112,7 @@ class Detector:
         """Decide about an image, or about several.
 
         Args:
-            images: A file, a Pillow image or an array, (H, W) or (H, W, C) uint8 with C = 1, 3 or
-                4: one prediction. A folder, a glob pattern or a list of files and images: a list.
+            images: A file, a Pillow image or an array, (H, W) or (H, W, C) of uint8 or uint16: one prediction. A folder, a glob pattern or a list of files and images: a list.
             progress: Whether to show a progress bar, on standard error.
 
         Returns:
@@ -170,9 +174,16 @@ class Detector:
     def _decode(self, image: Given) -> Pixels | str:
         """Return (S, S, C) uint8, or why there is no image."""
         if isinstance(image, str | Path):
-            decoded = decode_file(Path(image), self._size_px, self._channels)
-            return decoded.reason if decoded.pixels is None else decoded.pixels
-        return shrink_image(as_image(image), self._size_px, self._channels)
+            decoded = decode_file(Path(image), self._size_px, self._channels, self._window)
+            if decoded.pixels is None:
+                return decoded.reason
+            if self._window is None and decoded.span is not None and is_dark(decoded.span):
+                return f"its largest value is {decoded.span.high:g}, and the detector has no window"
+            return decoded.pixels
+        try:
+            return shrink_image(as_image(image), self._size_px, self._channels, self._window)
+        except UnreadableImage as error:
+            return str(error)
 
     def _score(self, pixels: Pixels) -> Iterator[tuple[float, NDArray[np.float32], Pixels | None]]:
         found = self.backend.score(pixels, self.decision.column)
@@ -192,7 +203,7 @@ class Detector:
         if not reason and not math.isfinite(score):
             reason, score = f"its score is {score}", math.nan
         path = str(image) if isinstance(image, str | Path) else None
-        source = Path(image) if isinstance(image, str | Path) else as_image(image)
+        source = Path(image) if isinstance(image, str | Path) else image
         return Prediction(
             path=path,
             score=score,
@@ -204,27 +215,8 @@ class Detector:
             reconstruction=reconstruction if keep else None,
             source=source,
             map_scale=self._map_scale,
+            window=self._window,
         )
-
-
-def as_image(image: Image.Image | Pixels) -> Image.Image:
-    """Return a Pillow image; of an array, (H, W) or (H, W, C) uint8 with C = 1, 3 or 4.
-
-    Raises:
-        ValueError: If an array has another shape or dtype.
-    """
-    if isinstance(image, Image.Image):
-        return image
-    array = np.asarray(image)
-    grey = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
-    if array.dtype != np.uint8 or not (
-        grey.ndim == 2 or (grey.ndim == 3 and grey.shape[2] in (3, 4))
-    ):
-        raise ValueError(
-            f"invalid image of shape {array.shape} and dtype {array.dtype}: expected (H, W) or "
-            "(H, W, C) uint8 with C = 1, 3 or 4"
-        )
-    return Image.fromarray(grey)
 
 
 def load_detector(

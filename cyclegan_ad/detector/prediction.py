@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from cyclegan_ad.data.images import full_size
+from cyclegan_ad.data.in_memory import as_image
 
 Label = Literal["normal", "abnormal"]
 
@@ -39,7 +42,10 @@ class Prediction:
     anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     reconstruction: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     # For the overlay: the image, and the map values that are visible and opaque.
-    source: Path | Image.Image | None = field(default=None, repr=False, compare=False)
+    source: Path | Image.Image | NDArray[Any] | None = field(
+        default=None, repr=False, compare=False
+    )
+    window: tuple[float, float] | None = field(default=None, repr=False, compare=False)
     map_scale: tuple[float, float] = field(default=(0.0, 1.0), repr=False, compare=False)
 
     @property
@@ -66,12 +72,8 @@ class Prediction:
             raise ValueError(f"{self.path}: no overlay without an anomaly map ({self.reason})")
         from matplotlib import colormaps
 
-        if isinstance(self.source, Image.Image):
-            image = self.source.convert("RGB")
-        else:
-            from cyclegan_ad.data.images import open_upright
-
-            image = open_upright(self.source)
+        given = self.source
+        image = full_size(given if isinstance(given, Path) else as_image(given), self.window)
         low, high = self.map_scale
         share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
         heat = Image.fromarray((255 * share).astype(np.uint8)).resize(

@@ -41,7 +41,8 @@ def save_detector(
         network: Arguments of its network for inference (see
             :func:`cyclegan_ad.networks.inference.build_inference`).
         tensors: Weights of this network, and `VARIANCE` for the score ``standardised``.
-        preprocessing: Preprocessing of images: ``channels``, ``size_px``, ``resize``, ``range``.
+        preprocessing: Preprocessing of images: ``channels``, ``window``, ``size_px``, ``resize``
+            and ``range``.
         extractors: Feature extractor of a score -> SHA-256 of its weights.
         trained_on: Dataset, number of training images and their hash.
         map_scale: Anomaly-map values at which overlays become visible and opaque.

@@ -58,6 +58,7 @@ def write_detector(
         tensors=tensors,
         preprocessing={
             "channels": data.channels,
+            "window": None if data.window is None else list(data.window),
             "size_px": data.size_px,
             "resize": "bicubic",
             "range": [-1.0, 1.0],

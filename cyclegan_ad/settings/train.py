@@ -7,7 +7,7 @@ such as the folder of the images, whose hashes are in ``split.csv``.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import METHODS
@@ -26,6 +26,7 @@ from cyclegan_ad.settings.types import (
     SAME_TYPE,
     AboveZero,
     Count,
+    Finite,
     FolderName,
     Folds,
     Group,
@@ -55,6 +56,12 @@ def _size(size_px: int) -> int:
     return size_px
 
 
+def _window(window: tuple[float, float]) -> tuple[float, float]:
+    if window[0] >= window[1]:
+        raise ValueError("expected null or [LOW,HIGH] with LOW < HIGH, such as [0,4095]")
+    return window
+
+
 class Dataset(Group):
     """``dataset.*``: the images, their augmentation, batches and storage."""
 
@@ -64,6 +71,7 @@ class Dataset(Group):
     folders: Annotated[Strings, SAME_TRAINING]
     source: Annotated[str, SAME_TRAINING]
     channels: Annotated[Literal[1, 3], SAME_TYPE]
+    window: Annotated[tuple[Finite, Finite], Strict(False), AfterValidator(_window)] | None
     augmentation: Literal["dihedral", "flip", "none"]
     copies_per_epoch: Positive
     batch_size: Positive

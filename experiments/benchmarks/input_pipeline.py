@@ -47,7 +47,8 @@ def measure_input(
             "first_epoch": files,
         }
         sizes: dict[str, Any] = {"size_px": size_px, "channels": 3, "memory_limit_mib": 0}
-        decode = partial(load_images, storage="memory", cache_dir=Path(folder), **sizes)
+        kept: dict[str, Any] = {"storage": "memory", "cache_dir": Path(folder)}
+        decode = partial(load_images, window=None, **sizes, **kept)
         samples = timer.alternate(
             {
                 "reference": _reference_batch(root, images["reference"], size_px, timer.device),

@@ -35,8 +35,13 @@ def paths(tmp_path):
 def decodes(monkeypatch):
     """Records every decode."""
     calls = []
-    decode = images.decode_image
-    monkeypatch.setattr(images, "decode_image", lambda *args: calls.append(1) or decode(*args))
+    decode = images.opening.open_image
+
+    def record(*args, **options):
+        calls.append(1)
+        return decode(*args, **options)
+
+    monkeypatch.setattr(images.opening, "open_image", record)
     return calls
 
 
@@ -44,6 +49,7 @@ def load(paths, tmp_path, **changes):
     settings = {
         "size_px": 16,
         "channels": 3,
+        "window": None,
         "storage": "disk",
         "memory_limit_mib": 1024,
         "cache_dir": tmp_path / "cache",
@@ -72,6 +78,25 @@ def test_images_hashes_and_unreadable_files_in_order(paths, tmp_path, storage, c
         contents = path.read_bytes() if path.exists() else None
         expected = "" if contents is None else hashlib.sha256(contents).hexdigest()
         assert loaded.sha256[index] == expected
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk", "auto"])
+def test_a_window_has_images_of_its_own(tmp_path, decodes, storage, monkeypatch):
+    monkeypatch.setattr(cache, "_WORTH_KEEPING_BYTES", 1)
+    deep, grey = tmp_path / "deep.png", tmp_path / "grey.png"
+    Image.fromarray(np.arange(256, dtype=np.uint16).reshape(16, 16) * 16).save(deep)
+    Image.new("L", (16, 16), 100).save(grey)
+    for _ in range(2):
+        for window in (None, (0, 4095), (0, 2000)):
+            loaded = load([deep, grey], tmp_path, storage=storage, window=window)
+            np.testing.assert_array_equal(
+                loaded.images[0], decode_image(deep.read_bytes(), 16, 3, window)
+            )
+            assert loaded.spans == {0: (0, 4080, 16)}
+            assert [*loaded.unreadable] == ([] if window is None else [1])
+    by_this_test = 6
+    # Unreadable ones are tried again; the others are decoded once for each window.
+    assert len(decodes) - by_this_test == (12 if storage == "memory" else 6 + 2)
 
 
 def test_second_load_from_disk_decodes_nothing_again(paths, tmp_path, decodes):
@@ -152,11 +177,11 @@ def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
 def test_an_image_that_another_installation_can_decode_is_read(paths, tmp_path, monkeypatch):
     good = paths[:4]
 
-    def refuse(*args):
+    def refuse(*args, **options):
         raise UnreadableImage("LZW needs the package imagecodecs")
 
     with monkeypatch.context() as patch:
-        patch.setattr(images, "decode_image", refuse)
+        patch.setattr(images.opening, "open_image", refuse)
         assert len(load(good, tmp_path).unreadable) == 4
     assert load(good, tmp_path).unreadable == {}
 
@@ -327,7 +352,7 @@ def test_only_a_few_files_are_in_flight(tmp_path, monkeypatch):
     most_ahead = 0
     lock = threading.Lock()
 
-    def decode_file(path, size_px, channels):
+    def decode_file(path, size_px, channels, window):
         nonlocal started
         with lock:
             started += 1

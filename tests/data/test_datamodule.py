@@ -51,6 +51,7 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "layout": "folder",
         "root": root,
         "channels": 3,
+        "window": None,
         "size_px": 16,
         "seed": 0,
         "batch_size": 2,
@@ -585,20 +586,40 @@ def test_notes_on_images(root: Path) -> None:
     assert list(collect_notes(read(root))) == []
     for path in root.glob("*/*.png"):
         if path.parent.name != "masks":
-            Image.new("I;16", (32, 32), 4095).save(path)
+            Image.new("L", (32, 32), 16).save(path)
     shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
-    (root / "normal" / "photo.heic").touch()
+    (root / "normal" / "photo.cr2").touch()
     (root / "Masks").mkdir()
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
     others, unread, named, dark, both, leaked = collect_notes(read(root))
     assert unread == "folders that are not part of layout folder ignored: Masks"
     assert named.startswith("1 image is named like a mask (abnormal/copy_mask.png)")
-    assert others == "1 file without an image suffix (.heic 1) ignored"
-    assert dark.startswith("the brightest pixel of all images is 16 of 255; scale 16-bit files")
+    assert others == "1 file without an image suffix (.cr2 1) ignored"
+    assert dark.startswith("the brightest pixel of all images is 16 of 255; brighten them")
     assert both.startswith(
         "16 files are byte-identical to a file of the other class (abnormal/00.png, "
     )
     assert "byte-identical to a training image" in leaked
+
+
+def test_12_bit_data_in_16_bit_files_need_a_window(root: Path) -> None:
+    plain = read(root)
+    for path in [*root.glob("normal/*"), *root.glob("abnormal/*")]:
+        with Image.open(path) as image:
+            values = np.asarray(image).astype(np.uint16) * 16
+        Image.fromarray(values).save(path)
+    with refuses(file=root, facts=("15 of 15", "3680 of 65535"), remedy="dataset.window=[0,4095]"):
+        read(root)
+    data = read(root, window=(0, 255 * 16))  # 255 is white again
+    np.testing.assert_array_equal(data.images[data.rows], plain.images[plain.rows])
+    assert data.masks.truth.keys() == plain.masks.truth.keys()
+    assert read(root, window=(0, 65535)).images.max() <= 16
+    Image.new("L", (32, 32)).save(root / "normal" / "00.png")
+    with refuses(file=root, facts=("1 of 15", "normal/00.png", "dataset.window does not apply")):
+        read(root, window=(0, 4095))
+    shutil.copy(root / "masks" / "00.png", root / "abnormal" / "00.png")
+    data = read(root, window=(0, 4095), skip_unreadable=True)
+    assert data.unreadable.keys() == {"normal/00.png", "abnormal/00.png"}
 
 
 def test_odd_files_are_unreadable_and_block_nothing(root: Path) -> None:

@@ -37,6 +37,7 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "layout": "folder",
         "root": root,
         "channels": 1,
+        "window": None,
         "size_px": SIZE,
         "seed": 0,
         "batch_size": 4,

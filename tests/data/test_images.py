@@ -7,6 +7,7 @@ from PIL import Image
 
 from cyclegan_ad.data.images import (
     UnreadableImage,
+    decode_file,
     decode_image,
     decode_in_order,
     read_mask,
@@ -128,8 +129,67 @@ def test_32_bit_integers_must_fit_into_16_bits():
     assert decode_image(encode(fits, "TIFF"), 2, 1)[..., 0].tolist() == [[0, 255], [1, 2]]
     for value in (-1, 65536):
         wide = Image.fromarray(np.array([[0, value]], dtype=np.int32))
-        with pytest.raises(UnreadableImage, match=f"{value}.* do not fit into 16 bits"):
+        with pytest.raises(UnreadableImage, match=f"{value}.*dataset.window="):
             decode_image(encode(wide, "TIFF"), 2, 1)
+        low, high = sorted((0, value))
+        decoded = decode_image(encode(wide, "TIFF"), 2, 1, (low, high))[0, :, 0]
+        assert decoded.tolist() == ([0, 255] if value > 0 else [255, 0])
+
+
+WINDOW = (1000, 3000)
+# round(255 * (value - 1000) / 2000) from 0 to 255; 1004 is 0.51
+WINDOWED = {0: 0, 999: 0, 1000: 0, 1003: 0, 1004: 1, 2000: 128, 2996: 254, 2997: 255, 65535: 255}
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_a_window_maps_stored_values_linearly(file_format):
+    values = np.array([*WINDOWED], dtype=np.uint16).reshape(3, 3)
+    data = encode(Image.fromarray(values), file_format)
+    expected = np.array([*WINDOWED.values()]).reshape(3, 3)
+    for channels in (1, 3):
+        decoded = decode_image(data, 3, channels, WINDOW)
+        np.testing.assert_array_equal(decoded, np.stack([expected] * channels, axis=2))
+    np.testing.assert_array_equal(decode_image(data, 3, 1, (0, 65535)), decode_image(data, 3, 1))
+
+
+def test_a_window_keeps_transparent_pixels_black():
+    deep = Image.fromarray(np.array([[2000, 3000], [2500, 9]], dtype=np.uint16))
+    data = encode(deep, transparency=3000)
+    assert decode_image(data, 2, 1, (-1000, 3000))[..., 0].tolist() == [[191, 0], [223, 64]]
+
+
+def test_a_window_applies_to_each_channel_of_16_bit_colour():
+    values = np.array([[[0, 1000, 2000], [3000, 1500, 4095]]], dtype=np.uint16)
+    data = png_file(np.repeat(values, 2, axis=0), 16, 2)
+    assert decode_image(data, 2, 3, WINDOW)[0].tolist() == [[0, 0, 128], [255, 64, 255]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P", "CMYK"])
+def test_a_window_does_not_apply_to_8_bits(mode):
+    data = encode(Image.new(mode, (4, 4)), "TIFF")
+    with pytest.raises(UnreadableImage, match=r"8 bits.*dataset\.window does not apply"):
+        decode_image(data, 4, 1, WINDOW)
+
+
+def test_a_mask_is_never_windowed(tmp_path):
+    values = np.array([[0, 1], [0, 4095]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", 2).tolist() == [[False, True], [False, True]]
+
+
+def test_a_file_tells_the_values_that_it_uses(tmp_path):
+    path = tmp_path / "a.png"
+
+    def span(image, window=None):
+        path.write_bytes(image if isinstance(image, bytes) else encode(image))
+        return decode_file(path, 4, 1, window).span
+
+    grey = np.array([[7, 4095], [9, 100]], dtype=np.uint16)
+    assert span(Image.fromarray(grey)) == (7, 4095, 16) == span(Image.fromarray(grey), WINDOW)
+    assert span(Image.new("L", (4, 4), 200)) is None
+    # Without a window, only the high bytes of colour are read: 4 stands for at most 1279.
+    assert span(png_file(np.full((2, 2, 3), 1026), 16, 2)).high == 1279
+    assert span(png_file(np.full((2, 2, 3), 1026), 16, 2), WINDOW) == (1026, 1026, 16)
 
 
 def test_1_bit_and_cmyk():
@@ -191,7 +251,7 @@ def test_truncated_files(file_format, fraction):
     ("data", "reason"),
     [
         (b"", "^empty file$"),
-        (b"not an image", "^not a PNG, JPEG, BMP, TIFF or WebP image$"),
+        (b"not an image", "^not a PNG, JPEG, BMP, TIFF, WebP, HEIC, AVIF, DICOM or NIfTI image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "^not a PNG"),
         (encode(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), "TIFF"), "32-bit fl.*8 or 16"),
         (encode(Image.new("LAB", (2, 2)), "TIFF"), "^TIFF with CIELAB colours is not supported"),
@@ -204,7 +264,7 @@ def test_unreadable_data(data, reason):
 
 
 def test_missing_file_and_folder(tmp_path):
-    found = list(decode_in_order([tmp_path / "absent.png", tmp_path], 4, 1))
+    found = list(decode_in_order([tmp_path / "absent.png", tmp_path], 4, 1, None))
     assert [one.reason for one in found] == [
         "cannot be read (No such file or directory)",
         "cannot be read (Is a directory)",

@@ -18,6 +18,24 @@ def test_lists_images_below_a_folder_and_nothing_else(tmp_path):
     assert list_folders(tmp_path, "") == ["a"]
 
 
+def test_medical_images_have_suffixes_of_their_own_or_none(tmp_path):
+    dicom = bytes(128) + b"DICM"
+    files = {
+        **{name: b"" for name in ("1.dcm", "2.DICOM", "3.nii", "4.NII.GZ", "5.heic", "6.avif")},
+        **{name: dicom for name in ("IM000001", "1.2.840.10008")},
+        # By their suffix, or by what they hold, these are none.
+        **{"notes.txt": dicom, "README": b"text", "run.7": b"", "archive.tar.gz": b""},
+    }
+    (tmp_path / "a").mkdir()
+    for name, content in files.items():
+        (tmp_path / "a" / name).write_bytes(content)
+    os.mkfifo(tmp_path / "a" / "pipe")
+    images = [path.removeprefix("a/") for path in list_images(tmp_path, "a")]
+    assert sorted(images) == sorted([*files][:8])
+    others = [path.removeprefix("a/") for path in list_images(tmp_path, "a", images=False)]
+    assert sorted(others) == sorted([*[*files][8:], "pipe"])
+
+
 def test_a_missing_folder_holds_nothing(tmp_path):
     assert list(list_images(tmp_path, "absent")) == []
     assert list_folders(tmp_path, "absent") == []

@@ -23,7 +23,13 @@ from cyclegan_ad.networks.inference import build_inference
 from cyclegan_ad.runs.results import Results, SplitRow
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
-PREPROCESSING = {"channels": 1, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]}
+PREPROCESSING = {
+    "channels": 1,
+    "window": [0.0, 4095.0],
+    "size_px": 32,
+    "resize": "bicubic",
+    "range": [-1.0, 1.0],
+}
 SCORES = {"sse": [1.0, 2.0, 0.3, 3.0], "peak_2px": [0.5, 1.0, 2.0, 4.0]}
 LABELS = [0, 0, 1, 1]
 SPLIT = [

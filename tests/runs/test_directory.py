@@ -121,6 +121,7 @@ TRAINING = {
     "seed": 4,
     "resolution": 128,
     "dataset.channels": 3,
+    "dataset.window": [0.0, 4095.0],
     "dataset.augmentation": "flip",
     "dataset.batch_size": 8,
     "dataset.copies_per_epoch": 1,

@@ -269,6 +269,17 @@ def test_betas(composed: dict[str, Any]) -> None:
         assert "a list of 2 values, each a number" in refusal(composed, "method.betas", wrong)
 
 
+def test_a_window(composed: dict[str, Any]) -> None:
+    for possible in ([0, 4095], [-1024.5, 3071], [0, 1e-3], None):
+        read(composed, "dataset.window", possible)
+    for wrong in ([5], [1, 2, 3], [0, NAN], [0, INF], ["a", 2], 4095, "x", {}):
+        message = refusal(composed, "dataset.window", wrong)
+        assert "null or a list of 2 values, each a number" in message
+    for wrong in ([5, 5], [4095, 0]):
+        message = refusal(composed, "dataset.window", wrong)
+        assert f"dataset.window={as_typed(wrong)}" in message and "LOW < HIGH" in message
+
+
 def test_devices(composed: dict[str, Any]) -> None:
     several = compose("trainer=ddp")
     for possible in ("auto", 1, 8):

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from importlib.util import find_spec
 from pathlib import Path
 
 MAX_FILE_BYTES = 2**32  # more than the largest image that is decoded needs uncompressed
@@ -37,6 +38,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise UnreadableImage(f"cannot be read ({error.strerror or error})") from error
 
 
+def read_start(path: str | os.PathLike[str], length: int) -> bytes:
+    """Read the first bytes of a regular file; none if it cannot be read."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "rb") as file:
+                return file.read(length)
+    except OSError:
+        pass  # reported when the file is decoded
+    return b""
+
+
 def have_same_contents(path: Path, other: Path) -> bool:
     """Return whether two files hold the same bytes; False if one of them cannot be read."""
     try:
@@ -44,3 +56,21 @@ def have_same_contents(path: Path, other: Path) -> bool:
         return same_size and read_bytes(path) == read_bytes(other)
     except (OSError, UnreadableImage):
         return False
+
+
+def require_package(package: str, kind: str, extra: str) -> None:
+    """Check that the package for a format is installed.
+
+    Args:
+        package: Name it is imported by.
+        kind: Name of the format.
+        extra: Extra of this project that brings it.
+
+    Raises:
+        UnreadableImage: It is not.
+    """
+    if find_spec(package) is None:
+        raise UnreadableImage(
+            f"{kind} needs the package {package.replace('_', '-')}: "
+            f"pip install 'cyclegan-ad[{extra}]'"
+        )

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -15,9 +16,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cyclegan_ad.data.formats import png, tiff, tiff_tags
+from cyclegan_ad.data.formats import bmp, dicom, nifti, png, tiff, tiff_tags
 from cyclegan_ad.data.formats.deep_pixels import DeepPixels
-from cyclegan_ad.data.formats.image_bytes import UnreadableImage
+from cyclegan_ad.data.formats.image_bytes import UnreadableImage, require_package
+from cyclegan_ad.data.formats.kinds import kind_of
 
 MAX_PIXELS = 2**29  # 2 GiB as RGB: Pillow uses four bytes per pixel
 # Pillow checks this limit again while it decodes a TIFF. Raising its default (a sixth of this) is
@@ -33,45 +35,63 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "WebP": WebPImagePlugin.WebPImageFile,
 }
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-MODES_16_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_MODES_16_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ORIENTATION = 0x0112
+_REASON = 200  # characters; some decoders quote the data
 
 
-def open_image(data: bytes, all_bits: bool = False) -> Image.Image | DeepPixels:
-    """Decode the first frame of an image and apply its EXIF orientation.
+def open_image(data: bytes, as_stored: bool = False) -> Image.Image | DeepPixels:
+    """Decode the first frame of an image and apply its orientation (EXIF, or HEIF's own).
 
     Args:
-        data: Contents of a PNG, JPEG, BMP, TIFF or WebP file.
-        all_bits: Whether to keep the low bytes of 16-bit colour, which Pillow drops.
+        data: Contents of a PNG, JPEG, BMP, TIFF, WebP, HEIC, AVIF, DICOM or NIfTI file.
+        as_stored: Whether to keep all values for a window or a mask: the low bytes of 16-bit
+            colour, which Pillow drops, and those of DICOM without the window of the file.
 
     Returns:
-        An image in the mode of the file, or its samples if Pillow has no mode for them.
+        An image in the mode of the file with at most 8 bits per sample, or its samples if Pillow
+        has no such mode for them.
 
     Raises:
-        UnreadableImage: The data is of another format, damaged, or has a layout that is not known
-            to be read correctly.
+        UnreadableImage: The data is of another format, damaged, needs a package that is not
+            installed, or has a layout that is not known to be read correctly.
     """
-    kind = _format(data)
+    kind = kind_of(data)
+    deep = False
     with _explain_errors(kind, data):
+        if kind == "DICOM":
+            _require_size(*dicom.image_size(data))
+            return dicom.read_pixels(data, as_stored)
+        if kind == "NIfTI":
+            _require_size(*nifti.image_size(data))
+            return nifti.read_pixels(data, as_stored)
         if kind == "TIFF":
             page = tiff_tags.read_tags(io.BytesIO(data))
             _require_size(page.imagewidth, page.imagelength)
             tiff_tags.require_known(page)
-            if not tiff.pillow_reads(page, all_bits):
+            if not tiff.pillow_reads(page, as_stored):
                 return tiff.read_pixels(page).turned(tiff_tags.orientation(page))
+            deep = page.bitspersample == 16
         image, data = _read_header(data, kind)
         _require_size(*image.size)
         key = image.info.get("transparency")
         if kind == "PNG":
             raw_mode = str(image.tile[0].args)
-            if raw_mode in png.DEEP_COLOUR and (all_bits or key is not None):
+            deep = raw_mode in png.DEEP_COLOUR
+            if deep and (as_stored or key is not None):
                 return png.read_16_bit_colour(data, raw_mode, key).turned(_orientation(image))
             if image.mode == "L" and key is not None:
                 image.info["transparency"] = png.scaled_to_8_bit(key, raw_mode)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-    if image.mode not in _MODES | MODES_16_BIT:
+    if image.mode in _MODES_16_BIT:
+        values = np.asarray(image).astype(np.uint16)[..., None]
+        key = image.info.get("transparency")
+        return DeepPixels(values, 16, "grey") if key is None else png.with_transparent(values, key)
+    if image.mode not in _MODES:
         raise UnreadableImage(f"{kind} of pixel mode {image.mode} is not supported: save it as PNG")
+    if deep and image.mode == "RGB":  # with the low bytes unknown: at most 255
+        return DeepPixels(np.asarray(image).astype(np.uint16) << 8 | 255, 16, "RGB")
     return image
 
 
@@ -79,10 +99,12 @@ def upright_size(data: bytes) -> tuple[int, int]:
     """Return width and height of an image after EXIF orientation, without decoding pixels.
 
     Raises:
-        UnreadableImage: The data is not a PNG, JPEG, BMP, TIFF or WebP image, or is damaged.
+        UnreadableImage: The data is not an image of a known format, or is damaged.
     """
-    kind = _format(data)
+    kind = kind_of(data)
     with _explain_errors(kind, data):
+        if kind in ("DICOM", "NIfTI"):
+            return (dicom if kind == "DICOM" else nifti).image_size(data)
         if kind == "TIFF":
             page = tiff_tags.read_tags(io.BytesIO(data))
             size, orientation = (page.imagewidth, page.imagelength), tiff_tags.orientation(page)
@@ -98,36 +120,19 @@ def require_lossless(data: bytes) -> None:
     Raises:
         UnreadableImage: The compression is lossy, or the data is not an image.
     """
-    kind = _format(data)
+    kind = kind_of(data)
     if kind == "TIFF":
         with _explain_errors(kind, data):
             lossy = tiff_tags.read_tags(io.BytesIO(data)).compression == tiff_tags.JPEG
     elif kind == "WebP":
         lossy = b"VP8 " in _webp_chunks(data)
     else:
-        lossy = kind == "JPEG"
+        lossy = kind in ("JPEG", "HEIC", "AVIF", "DICOM")  # what most of these files are
     if lossy:
         data_of = {"TIFF": "JPEG-compressed TIFF", "WebP": "lossy WebP"}.get(kind, kind)
         raise UnreadableImage(
             f"{data_of} data: lossy compression changes the edges of a mask; save it as PNG"
         )
-
-
-def _format(data: bytes) -> str:
-    """Return the format of image data by its first bytes."""
-    if not data:
-        raise UnreadableImage("empty file")
-    for kind, prefixes in (
-        ("PNG", (png.SIGNATURE,)),
-        ("JPEG", (b"\xff\xd8\xff",)),
-        ("BMP", (b"BM",)),
-        ("TIFF", tiff_tags.PREFIXES),
-    ):
-        if data.startswith(prefixes):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image")
 
 
 @contextmanager
@@ -138,7 +143,7 @@ def _explain_errors(kind: str, data: bytes) -> Iterator[None]:
     except (UnreadableImage, MemoryError):  # lack of memory is not an error of the file
         raise
     except Exception as error:  # decoders raise many types on damaged data
-        words = " ".join(str(error).split()) or type(error).__name__
+        words = " ".join(str(error)[:_REASON].split()) or type(error).__name__
         if words == "not identified by this driver" and b"\xff\xf7" in data[:4096]:
             raise UnreadableImage("JPEG-LS is not supported: save it as PNG") from error
         if words.startswith(("cannot handle", "Unsupported", "codec configuration")):
@@ -153,10 +158,10 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
     elif kind == "JPEG":
         _require_end_of_jpeg(data)
     elif kind == "BMP":
-        data = _with_whole_palette(data)
-        _refuse_dark_ramp(data)
-        _refuse_16_bit_alpha(data)
-    image = _READERS[kind](io.BytesIO(data))
+        data = bmp.with_whole_palette(data)
+        bmp.refuse_dark_ramp(data)
+        bmp.refuse_16_bit_alpha(data)
+    image = _reader(kind)(io.BytesIO(data))
     if kind == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
         raise UnreadableImage(
             "CMYK JPEG without an Adobe marker is not supported (unknown whether its values "
@@ -165,34 +170,26 @@ def _read_header(data: bytes, kind: str) -> tuple[ImageFile.ImageFile, bytes]:
     return image, data
 
 
-def _with_whole_palette(data: bytes) -> bytes:
-    """Restore the full palette of a BMP of 4 or 8 bits with two colours.
+def _reader(kind: str) -> type[ImageFile.ImageFile]:
+    """Return Pillow's reader of a format, or the one of a package that is installed for it."""
+    if kind == "HEIC":
+        require_package("pillow_heif", "HEIC", "heif")
+        from pillow_heif import HeifImageFile  # turns images upright and says so in their EXIF data
 
-    Pillow would read each bit of it as a pixel if the colours are black and white.
-    """
-    if len(data) < 54 or data[14] == 12:  # this header has no number of colours
-        return data
-    (bits,), (colours,) = struct.unpack_from("<H", data, 28), struct.unpack_from("<I", data, 46)
-    if bits not in (4, 8) or colours != 2:
-        return data
-    return data[:46] + bytes(4) + data[50:]  # 0: 2**bits colours
-
-
-def _refuse_dark_ramp(data: bytes) -> None:
-    """Reject a BMP of 4 bits with the colours 0, 1, 2, ...: Pillow reads each byte as a pixel."""
-    (header,) = struct.unpack_from("<I", data, 14)
-    if header == 12:
-        (bits,), entry, colours = struct.unpack_from("<H", data, 24), 3, 0
-    else:
-        (bits,), (colours,) = struct.unpack_from("<H", data, 28), struct.unpack_from("<I", data, 46)
-        entry = 4
-    if bits != 4:
-        return
-    palette = data[14 + header :][: entry * (colours or 16)]
-    if all(set(palette[entry * i : entry * i + 3]) == {i} for i in range(len(palette) // entry)):
-        raise UnreadableImage(
-            "BMP of 4 bits with the colours 0, 1, 2, ... is not supported: save it as PNG"
-        )
+        return HeifImageFile
+    if kind == "AVIF":
+        try:
+            from PIL import AvifImagePlugin
+        except ImportError:  # Pillow < 11.3
+            supported = False
+        else:
+            supported = AvifImagePlugin.SUPPORTED
+        if not supported:
+            raise UnreadableImage(
+                "AVIF is not supported by this build of Pillow: pip install --upgrade pillow"
+            )
+        return AvifImagePlugin.AvifImageFile
+    return _READERS[kind]
 
 
 def _require_end_of_jpeg(data: bytes) -> None:
@@ -202,19 +199,6 @@ def _require_end_of_jpeg(data: bytes) -> None:
         at += 1 if data[at + 1] == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
     if data.find(b"\xff\xd9", at) < 0:
         raise ValueError("end marker missing")
-
-
-def _refuse_16_bit_alpha(data: bytes) -> None:
-    """Reject a BMP of 16 bits with alpha, which Pillow ignores (unlike that of 32 bits)."""
-    if len(data) < 70 or struct.unpack_from("<I", data, 14)[0] < 56:
-        return
-    bits, compression, alpha = (
-        struct.unpack_from("<H", data, 28)[0],
-        *struct.unpack_from("<I", data, 30),
-        *struct.unpack_from("<I", data, 66),
-    )
-    if bits == 16 and compression in (3, 6) and alpha:
-        raise UnreadableImage("BMP of 16 bits with alpha is not supported: save it as PNG")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
-from cyclegan_ad.data.formats.deep_pixels import DeepPixels
+from cyclegan_ad.data.formats.deep_pixels import Colours, DeepPixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEEP_COLOUR = frozenset({"LA;16B", "RGB;16B", "RGBA;16B"})
@@ -170,16 +170,26 @@ def read_16_bit_colour(
         transparent: The transparent colour; None if there is none.
 
     Returns:
-        The samples as stored; transparent pixels are black.
+        The samples as stored, with alpha if there is a transparent colour.
     """
     if raw_mode == "LA;16B":  # four bytes per pixel, as in 8-bit RGBA
         both = _decode_as(data, "RGBA").astype(np.uint16)
         return DeepPixels(both[..., ::2] << 8 | both[..., 1::2], 16, "grey", alpha=True)
     high, low = _decode_as(data, raw_mode), _decode_as(data, raw_mode.replace("16B", "16L"))
-    values = high.astype(np.uint16) << 8 | low
+    values: NDArray[np.uint16] = np.asarray(high.astype(np.uint16) << 8 | low, dtype=np.uint16)
     if transparent is not None:
-        values[(values == transparent).all(axis=2)] = 0
+        return with_transparent(values, transparent)
     return DeepPixels(values, 16, "RGB", alpha=raw_mode == "RGBA;16B")
+
+
+def with_transparent(
+    values: NDArray[np.uint16], transparent: int | tuple[int, int, int]
+) -> DeepPixels:
+    """Add alpha to 16-bit grey or RGB samples, (H, W, C): 0 where they equal a colour."""
+    hidden = (values == transparent).all(axis=2, keepdims=True)
+    alpha = np.where(hidden, 0, 65535).astype(np.uint16)
+    colours: Colours = "grey" if values.shape[2] == 1 else "RGB"
+    return DeepPixels(np.concatenate([values, alpha], axis=2), 16, colours, alpha=True)
 
 
 def _decode_as(data: bytes, raw_mode: str) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 
-def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
+def pillow_reads(page: "TiffPage", as_stored: bool) -> bool:
     """Return whether Pillow correctly reads the pixels of a page accepted by `require_known`."""
     bits, photometric, extra = page.bitspersample, page.photometric, tags.extra_samples(page)
     if page.compression not in tags.LOSSLESS:
@@ -28,7 +28,7 @@ def pillow_reads(page: "TiffPage", all_bits: bool) -> bool:
         return bits in (1, 2, 4) and photometric != tags.PALETTE
     if page.fillorder != 1:
         return False
-    if bits == 16 and not all_bits:
+    if bits == 16 and not as_stored:
         return photometric == tags.RGB and extra in (
             (),
             (tags.UNSPECIFIED,),
@@ -84,9 +84,8 @@ def _interpret(page: "TiffPage", values: NDArray) -> DeepPixels:
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
     elif bits == 32 or page.sampleformat == tags.SIGNED:
-        low, high = values.min(), values.max()
-        if low < 0 or high > 65535:
-            raise UnreadableImage(f"grey values from {low} to {high} do not fit into 16 bits")
+        if values.min() < 0 or values.max() > 65535:
+            return DeepPixels(values, None, "grey")
         values, bits = values.astype(np.uint16), 16
     return DeepPixels(
         values,
