@@ -7,7 +7,9 @@ from PIL import Image
 from cyclegan_ad.data.formats.deep_pixels import DeepPixels
 
 
-def as_image(image: Image.Image | Pixels | NDArray[np.uint16]) -> Image.Image | DeepPixels:
+def as_image(
+    image: Image.Image | NDArray[np.uint8] | NDArray[np.uint16],
+) -> Image.Image | DeepPixels:
     """Return an image as decoded from a file.
 
     Args:

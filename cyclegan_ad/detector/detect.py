@@ -112,7 +112,8 @@ class Detector:
         """Decide about an image, or about several.
 
         Args:
-            images: A file, a Pillow image or an array, (H, W) or (H, W, C) of uint8 or uint16: one prediction. A folder, a glob pattern or a list of files and images: a list.
+            images: A file, a Pillow image or an array, (H, W) or (H, W, C) of uint8 or uint16: one
+                prediction. A folder, a glob pattern or a list of files and images: a list.
             progress: Whether to show a progress bar, on standard error.
 
         Returns:
