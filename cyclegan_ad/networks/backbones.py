@@ -53,6 +53,7 @@ class ResNet(nn.Module):
             blocks = []
             for place in range(depth):
                 stride = 2 if number > 0 and place == 0 else 1
+                shape: tuple[tuple[int, int, int], ...]
                 if wide_bottleneck:
                     shape = ((2 * width, 1, 1), (2 * width, 3, stride), (4 * width, 1, 1))
                 else:
@@ -136,7 +137,7 @@ class EfficientNetLite0(nn.Module):
         """Compute the features of each layer: (N, 3, H, W) to (N, C, h, w)."""
         x = functional.relu6(self.bn1(self.conv_stem(images)))
         found = []
-        for stage in self.blocks[: max(self.stages) + 1]:
+        for stage in list(self.blocks)[: max(self.stages) + 1]:
             x = stage(x)
             found.append(x)
         return [found[stage] for stage in self.stages]

@@ -37,14 +37,6 @@ def use_fast_forwards(network: nn.Module) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def use_plain_forwards(network: nn.Module) -> None:
-    """Use torch's own layers again, in place, in the default memory format; for an export."""
-    for layer in network.modules():
-        if isinstance(layer, ReflectionPad | InstanceNorm | UpConvolution | FromImage | ToImage):
-            layer.__class__ = type(layer).__base__
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-
-
 class ReflectionPad(nn.ReflectionPad2d):
     """Reflection padding that keeps bfloat16 images in bfloat16.
 

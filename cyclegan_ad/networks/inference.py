@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.networks import fast_forwards
 from cyclegan_ad.networks.embedding import EmbeddingScorer
-from cyclegan_ad.networks.fast_forwards import use_fast_forwards, use_plain_forwards
 from cyclegan_ad.networks.ganomaly import GANomalyGenerator
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.padim import PaDiMScorer
@@ -77,14 +77,28 @@ def build_inference(
         reason = shorten(str(error).partition("\n")[2] or str(error), 150, placeholder=" ...")
         raise UserError(f"invalid weights of method={method}: {reason}; {remedy}") from error
     if isinstance(built, Generator):
-        use_fast_forwards(built)
+        fast_forwards.use_fast_forwards(built)
     return built.eval()
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """Copy a network with torch's own layers in place of those of ``use_fast_forwards``.
+
+    Their forward methods can be exported. Weights get the default memory format.
+    """
+    copied = copy.deepcopy(network)
+    for layer in copied.modules():
+        if type(layer).__module__ == fast_forwards.__name__:
+            layer.__class__ = type(layer).__bases__[0]
+    copied.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return copied
 
 
 class ExportedNetwork(nn.Module):
     """A network with plain layers and one ``forward``, for ``torch.export`` and ONNX.
 
-    PaDiM and PatchCore compare all images of a batch at once, which changes results by rounding.
+    For a dynamic batch, export it with an example of two images or more. PaDiM and PatchCore
+    compare all images of a batch at once, which changes results by rounding.
 
     Args:
         network: Result of :func:`build_inference`; it is copied.
@@ -92,8 +106,7 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        use_plain_forwards(self.network)
+        self.network = plain(network).eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Compute everything that the network gives.

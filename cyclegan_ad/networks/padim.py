@@ -60,4 +60,4 @@ class _Gaussians(FittedTensors):
         """Compute Mahalanobis distances: (N, n_features, h, w) to (N, 1, h, w)."""
         delta = (embeddings.flatten(2) - self.mean).permute(2, 0, 1)  # (P, N, n_features)
         squares = (torch.matmul(delta, self.inv_covariance) * delta).sum(2)  # (P, N)
-        return squares.permute(1, 0).unflatten(1, embeddings.shape[2:])[:, None].clamp(0).sqrt()
+        return squares.permute(1, 0).unflatten(1, (1, *embeddings.shape[2:])).clamp(0).sqrt()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -35,8 +36,14 @@ class PatchCoreScorer(FittedTensors, EmbeddingScorer):
         self.requires_grad_(False)
 
     def describe(self, images: Tensor) -> Tensor:
-        """Compute the features of each patch: (N, C, H, W) to (N, P, D)."""
-        return self._feature_maps(images).flatten(2).permute(0, 2, 1)
+        """Compute the locally averaged features of each patch: (N, C, H, W) to (N, P, D)."""
+        finest, *coarser = [
+            functional.avg_pool2d(maps, 3, stride=1, padding=1)
+            for maps in self.feature_extractor(images)
+        ]
+        size = finest.shape[-2:]
+        enlarged = [functional.interpolate(maps, size, mode="bilinear") for maps in coarser]
+        return torch.cat([finest, *enlarged], 1).permute(0, 2, 3, 1).flatten(1, 2)
 
     def is_fitted(self) -> bool:
         """Return whether there is a memory bank."""
@@ -44,25 +51,15 @@ class PatchCoreScorer(FittedTensors, EmbeddingScorer):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Compute scores (N,) and maps (N, H, W): (N, C, H, W) in [-1, 1]."""
-        features = self._feature_maps(images)
-        patches = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, P, D)
+        patches = self.describe(images)
         nearest = [
             distances(part, self.memory_bank).min(2)
             for part in patches.split(_PATCHES_AT_ONCE, dim=1)
         ]
         to_bank, places = (torch.cat(parts, 1) for parts in zip(*nearest, strict=True))  # (N, P)
-        maps = self.anomaly_map_generator(to_bank.unflatten(1, features.shape[2:])[:, None])
+        side = math.isqrt(patches.shape[1])
+        maps = self.anomaly_map_generator(to_bank.unflatten(1, (1, side, side)))
         return self._scores(patches, to_bank, places), maps
-
-    def _feature_maps(self, images: Tensor) -> Tensor:
-        """Compute locally averaged features: (N, C, H, W) to (N, D, h, w)."""
-        finest, *coarser = [
-            functional.avg_pool2d(maps, 3, stride=1, padding=1)
-            for maps in self.feature_extractor(images)
-        ]
-        size = finest.shape[-2:]
-        enlarged = [functional.interpolate(maps, size, mode="bilinear") for maps in coarser]
-        return torch.cat([finest, *enlarged], 1)
 
     def _scores(self, patches: Tensor, to_bank: Tensor, places: Tensor) -> Tensor:
         """Compute the score of each image (Eq. 7): (N, P, D), (N, P), (N, P) to (N,)."""

@@ -17,6 +17,7 @@ from cyclegan_ad.networks.fast_forwards import (
     use_fast_forwards,
 )
 from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.networks.inference import plain as without_fast
 
 # (torch's own layer, its fast class, shape of its input)
 LAYERS: dict[str, tuple[Callable[[], nn.Module], type[nn.Module], tuple[int, ...]]] = {
@@ -183,3 +184,16 @@ def test_flat_images_do_not_stop_a_bfloat16_training_step() -> None:
     made.float().square().sum().backward()
     largest = [p.grad.abs().max() for p in generator.parameters() if p.grad is not None]
     assert torch.stack(largest).max() < 1e4
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_plain_layers_come_back(kind: str) -> None:
+    make, shape = NETWORKS[kind]
+    torch.manual_seed(0)
+    plain = make()
+    back = without_fast(with_fast(plain))
+    assert [type(layer) for layer in back.modules()] == [type(layer) for layer in plain.modules()]
+    for one, other in zip(back.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one, other) and one.stride() == other.stride()
+    given = torch.randn(shape)
+    assert torch.equal(back(given), plain(given))
