@@ -38,7 +38,7 @@ class Case:
 
 def limit_s(device: str, *, quick: bool) -> float:
     """Return the time limit of the whole benchmark in seconds."""
-    return 165.0 if quick else {"cpu": 880.0, "cuda": 460.0}[device]
+    return 195.0 if quick else {"cpu": 925.0, "cuda": 505.0}[device]
 
 
 def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
@@ -64,6 +64,14 @@ def plan(device: str, *, bf16: bool, devices: int, quick: bool) -> list[Case]:
             Case(f"scoring_{score}", "scoring", settings, budget_s / share, quick=True)
             for score, images, budget_s in (("sse", 32, 5.0), ("fid", 12, 34.0))
             for settings in [{"score": score, "images": images // share, "size_px": 64}]
+        ),
+        Case(
+            "detector",
+            "detector",
+            {"images": 48 // share, "file_px": 256, "size_px": 64},
+            24.0 / share,
+            overhead_s=20.0,
+            quick=True,
         ),
         Case("start_up", "start_up", {"jobs": 1}, 9.0 / share, 2, 20.0, quick=True),
         Case("demo", "demo", {"words": words}, 0.0, overhead_s=demo_s, quick=True),

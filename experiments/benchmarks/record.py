@@ -7,7 +7,7 @@ from typing import Any
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json, write_text
-from experiments.benchmarks import commands, input_pipeline, machine, scoring, training
+from experiments.benchmarks import commands, detector, input_pipeline, machine, scoring, training
 from experiments.benchmarks.plot import cost_figure
 from experiments.benchmarks.row import Row, Target
 
@@ -61,7 +61,7 @@ def read_records(folder: Path) -> list[Record]:
 
 def table_rows(record: Record) -> list[Row]:
     """Compute all rows of a record, with their targets."""
-    questions = (machine, training, input_pipeline, scoring, commands)
+    questions = (machine, training, input_pipeline, scoring, detector, commands)
     return [row for q in questions for row in q.rows(record["cases"], record["machine"])]
 
 

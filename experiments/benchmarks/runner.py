@@ -29,6 +29,7 @@ _MEASURES = {
     "memory": "training:measure_memory",
     "input": "input_pipeline:measure_input",
     "scoring": "scoring:measure_scoring",
+    "detector": "detector:measure_detector",
     "start_up": "commands:measure_start_up",
     "demo": "commands:measure_demo",
     "scaling": "commands:measure_scaling",

@@ -10,7 +10,7 @@ import torch
 
 from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.runs.directory import RunDirectory
-from experiments.benchmarks import commands, input_pipeline, machine, scoring, training
+from experiments.benchmarks import commands, detector, input_pipeline, machine, scoring, training
 from experiments.benchmarks.timing import Timer
 
 TIMER = Timer(torch.device("cpu"))
@@ -25,7 +25,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         sizes = ("method.generator.base_channels=4", "method.generator.residual_blocks=1")
         return compose_job([*words, *sizes])
 
-    for module in (training, input_pipeline, scoring):
+    for module in (training, input_pipeline, scoring, detector):
         monkeypatch.setattr(module, "compose_job", compose_tiny)
     monkeypatch.setitem(machine.SIDE, "cpu", 32)
 
@@ -90,6 +90,14 @@ def test_scoring(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         bf16 = {f"{way}_bf16" for way in ways} if BF16 else set()
         assert samples.keys() == {"reference"} | ways | bf16
     assert facts["weights"] == "random"
+
+
+def test_detector(tiny: None) -> None:
+    samples, _ = detector.measure_detector(TIMER, images=3, file_px=40, size_px=32)
+    assert samples.keys() == {"reference", "predict", "import", "load"}
+    assert all(value > 0 for values in samples.values() for value in values)
+    case = {"samples": samples, "settings": {"file_px": 40, "size_px": 32}}
+    assert [row.unit for row in detector.rows({"detector": case}, {})] == ["images/s", "s", "s"]
 
 
 def test_commands_that_end_otherwise_than_expected() -> None:

@@ -14,7 +14,7 @@ def test_every_plan_is_whole_and_fits_its_time(device: str, quick: bool, bf16: b
     ways = {way for case in cases for way in case.settings.get("ways", [])}
     assert {"reference", "float32"} <= ways and ("bf16" in ways) == bf16
     kinds = {case.kind for case in cases}
-    expected = {"matrix_product", "training", "input", "scoring", "start_up", "demo"}
+    expected = {"matrix_product", "training", "input", "scoring", "detector", "start_up", "demo"}
     assert kinds == expected | (set() if quick else {"memory"})
     assert sum(case.expected_s for case in cases) < limit_s(device, quick=quick)
     if not quick:
