@@ -20,6 +20,7 @@ from cyclegan_ad.scoring.names import (
     check_method_scores,
     check_score_names,
 )
+from cyclegan_ad.settings.dataset import Dataset
 from cyclegan_ad.settings.method import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
@@ -35,7 +36,6 @@ from cyclegan_ad.settings.types import (
     Share,
     ShareAboveZero,
     Strings,
-    Weight,
     fields_of,
 )
 from cyclegan_ad.text import as_typed
@@ -53,31 +53,6 @@ def _size(size_px: int) -> int:
             f"expected a multiple of 4 >= {SMALLEST_SIZE_PX} (the generator downsamples twice)"
         )
     return size_px
-
-
-class Dataset(Group):
-    """``dataset.*``: the images, their augmentation, batches and storage."""
-
-    name: FolderName
-    layout: Literal["mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"]
-    root: Annotated[PathSetting | None, SAME_TRAINING]
-    folders: Annotated[Strings, SAME_TRAINING]
-    source: Annotated[str, SAME_TRAINING]
-    channels: Annotated[Literal[1, 3], SAME_TYPE]
-    augmentation: Literal["dihedral", "flip", "none"]
-    copies_per_epoch: Positive
-    batch_size: Positive
-    exclude: Annotated[PathSetting | None, SAME_TRAINING]
-    skip_unreadable: bool
-    storage: Annotated[Literal["auto", "memory", "disk"], SAME_TRAINING]
-    memory_limit_mib: Annotated[Count, SAME_TRAINING]
-    images_on: Annotated[Literal["auto", "device", "host"], SAME_TRAINING]
-    # Defaults of method.*, trainer.* and score.*, which are compared instead.
-    max_epochs: Annotated[Positive, SAME_TRAINING]
-    base_channels: Annotated[Positive, SAME_TRAINING]
-    learning_rate: Annotated[Weight, SAME_TRAINING]
-    embedding_images: Annotated[Positive | None, SAME_TRAINING]
-    scores: Annotated[Strings, SAME_TRAINING]
 
 
 class Score(Group):
