@@ -7,12 +7,15 @@ import numpy as np
 Sizes = tuple[int, int]
 """Normal and abnormal images, of a group or of a choice."""
 
-# Above this number of possible sums, the groups with images of both classes are chosen one by one.
-_MOST_SUMS = 2**20
+# Sums times groups that are tried exactly, about a second; of larger sets, some groups are taken as
+# they come, and the rest of the target is met exactly.
+_MOST_TRIALS = 2**28
 
 
 def choose_groups(sizes: Sequence[Sizes], target: Sizes) -> list[int]:
     """Choose groups so that their images come closest to a target, and not all of a class.
+
+    Of sets so large that this would take more than seconds, the result need not be the closest.
 
     The distance is the sum over both classes. Of equally close sums, the one with classes of more
     equal size (if a group has both), then the smaller one is taken, in the way that reaches least
@@ -44,56 +47,82 @@ def choose_groups(sizes: Sequence[Sizes], target: Sizes) -> list[int]:
 
 def _choose(sizes: Sequence[Sizes], target: Sizes) -> list[int]:
     totals = [sum(size[label] for size in sizes) for label in (0, 1)]
-    largest = [max((size[label] for size in sizes), default=0) for label in (0, 1)]
     # Any two groups are possible, which suffice for one image of each class.
+    spare = [2 * max((size[label] for size in sizes), default=0) for label in (0, 1)]
     most = [
-        min(total - 1, wanted + 2 * large) if wanted else total
-        for total, wanted, large in zip(totals, target, largest, strict=True)
+        min(total - 1, wanted + large) if wanted else 0
+        for total, wanted, large in zip(totals, target, spare, strict=True)
     ]
-    least = [min(1, wanted) for wanted in target]
-    if (most[0] + 1) * (most[1] + 1) > _MOST_SUMS and min(most) > 0:
-        return _one_by_one(sizes, target, most)
-    first = np.full(
-        (most[0] + 1, most[1] + 1), -1, dtype=np.int32
-    )  # group that reaches a sum first
+    taken, at = _take_first(sizes, target, most)
+    rest = sorted(set(range(len(sizes))) - set(taken))
+    chosen = _reach([sizes[i] for i in rest], target, at, most)
+    return sorted([*taken, *(rest[i] for i in chosen)])
+
+
+def _take_first(
+    sizes: Sequence[Sizes], target: Sizes, most: Sequence[int]
+) -> tuple[list[int], Sizes]:
+    """Take groups in order, until the rest is few enough to be tried exactly.
+
+    Those are taken first that keep the classes even, as more choices are left with them.
+
+    Returns:
+        Indices of the groups, and their images.
+    """
+    taken: dict[int, None] = {}
+    at = (0, 0)
+    uneven = max((max(size) for size in sizes), default=0) if all(target) else sum(most)
+    for allowed in (uneven, sum(most)):
+        for index, size in enumerate(sizes):
+            sums = (most[0] - at[0] + 1) * (most[1] - at[1] + 1)
+            if sums * (len(sizes) - len(taken)) <= _MOST_TRIALS:
+                return list(taken), at
+            then = (at[0] + size[0], at[1] + size[1])
+            fits = then[0] <= target[0] and then[1] <= target[1]
+            if fits and index not in taken and abs(then[0] - then[1]) <= allowed:
+                taken[index] = None
+                at = then
+    return list(taken), at
+
+
+def _reach(sizes: Sequence[Sizes], target: Sizes, start: Sizes, most: Sequence[int]) -> list[int]:
+    """Choose groups that, with what is taken already, come closest to the target.
+
+    Args:
+        sizes: Images of each group that is not taken.
+        target: Wanted images.
+        start: Images of the groups that are taken.
+        most: Largest sums that are possible.
+    """
+    # Of each sum, the group by which it was reached first.
+    first = np.full((most[0] - start[0] + 1, most[1] - start[1] + 1), -1, dtype=np.int32)
     reached = np.zeros(first.shape, dtype=np.bool_)
     reached[0, 0] = True
+    goal = (target[0] - start[0], target[1] - start[1])
+    possible = goal[0] < first.shape[0] and goal[1] < first.shape[1]
     for index, (normal, abnormal) in enumerate(sizes):
-        if normal > most[0] or abnormal > most[1]:
+        if normal >= first.shape[0] or abnormal >= first.shape[1]:
             continue
         new = np.zeros_like(reached)
-        new[normal:, abnormal:] = reached[: most[0] + 1 - normal, : most[1] + 1 - abnormal]
+        new[normal:, abnormal:] = reached[: first.shape[0] - normal, : first.shape[1] - abnormal]
         new &= ~reached
         first[new] = index
         reached |= new
-        if target[0] <= most[0] and target[1] <= most[1] and reached[target]:
+        if possible and reached[goal]:
             break
+    least = [min(1, wanted) - taken for wanted, taken in zip(target, start, strict=True)]
     sums = [(int(a), int(b)) for a, b in np.argwhere(reached) if a >= least[0] and b >= least[1]]
     if not sums:
         return []
-    at = min(sums, key=lambda found: _rank(found, target))
+    at = min(sums, key=lambda found: _rank(found, goal))
     chosen = []
     while at != (0, 0):
         index = int(first[at])
         chosen.append(index)
         at = (at[0] - sizes[index][0], at[1] - sizes[index][1])
-    return sorted(chosen)
-
-
-def _rank(found: Sizes, target: Sizes) -> tuple[int, int, Sizes]:
-    asked = [label for label in (0, 1) if target[label]]
-    distance = sum(abs(found[label] - target[label]) for label in asked)
-    return distance, abs(found[0] - found[1]) if len(asked) == 2 else 0, found
-
-
-def _one_by_one(sizes: Sequence[Sizes], target: Sizes, most: Sequence[int]) -> list[int]:
-    """Take each group, in order, that brings the sums closer to the target."""
-    chosen, at = [], (0, 0)
-    for index, size in enumerate(sizes):
-        then = (at[0] + size[0], at[1] + size[1])
-        fits = then[0] <= most[0] and then[1] <= most[1]
-        missing = any(at[label] == 0 < size[label] for label in (0, 1))
-        if fits and (missing or _rank(then, target)[0] < _rank(at, target)[0]):
-            chosen.append(index)
-            at = then
     return chosen
+
+
+def _rank(found: Sizes, goal: Sizes) -> tuple[int, int, Sizes]:
+    over = (found[0] - goal[0], found[1] - goal[1])
+    return abs(over[0]) + abs(over[1]), abs(over[0] - over[1]), found

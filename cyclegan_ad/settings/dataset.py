@@ -37,8 +37,11 @@ _LONGEST_NAME = 60  # characters of a name taken from a folder
 
 
 def _as_names(value: Any) -> Any:
-    """Accept a single name, which may look like a number, in place of a list."""
-    return [str(value)] if isinstance(value, str | int) and not isinstance(value, bool) else value
+    """Accept a single name in place of a list, and names that look like numbers."""
+    names = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(name, bool) or not isinstance(name, str | int) for name in names):
+        return value
+    return [str(name) for name in names]
 
 
 def _is_category(value: str) -> str:

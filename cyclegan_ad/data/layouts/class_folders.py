@@ -46,10 +46,7 @@ def find_class_folders(root: Path, labelling: Labelling) -> ClassFolders:
     taken = {path for named in given.values() for path in named}
     found = given | _find_usual(root, wanted, taken)
     if not found[NORMAL]:
-        what = "no folder with a usual name of normal images (good, OK ...)"
-        if normal_folders(root, is_usual):
-            raise refuse_folder(what, root, "use dataset=mvtec dataset.root=PATH for this layout")
-        raise refuse_folder(what, root)
+        raise refuse_folder("no folder with a usual name of normal images (good, OK ...)", root)
     if not found[ABNORMAL] and not labelling.normal:
         others = [
             folder
@@ -57,9 +54,11 @@ def find_class_folders(root: Path, labelling: Labelling) -> ClassFolders:
             if images and not holds_masks(folder) and not _within(folder, found[NORMAL])
         ]
         if others:
-            raise refuse_folder(
-                "no folder with a usual name of abnormal images (bad, NOK ...)", root
-            )
+            what = "no folder with a usual name of abnormal images (bad, NOK ...)"
+            if normal_folders(root, is_usual):
+                remedy = "use dataset=mvtec dataset.root=PATH for this layout"
+                raise refuse_folder(what, root, remedy)
+            raise refuse_folder(what, root)
     return ClassFolders(tuple(found[NORMAL]), tuple(found[ABNORMAL]))
 
 
