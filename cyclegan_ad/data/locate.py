@@ -8,6 +8,7 @@ from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
 from cyclegan_ad.data.layouts.class_folders import find_class_folders
 from cyclegan_ad.data.layouts.mvtec import require_normal_folder
 from cyclegan_ad.data.layouts.sample import Labelling
+from cyclegan_ad.data.layouts.table import EXPECTED
 from cyclegan_ad.data.samples import OWN_LAYOUTS, find_root, has_layout
 from cyclegan_ad.data.text_file import read_text
 from cyclegan_ad.errors import UserError
@@ -52,8 +53,9 @@ def find_dataset_folder(
             demo data cannot be written.
     """
     root = dataset.root
-    if root is None and dataset.table is not None:
-        root = dataset.table.parent
+    if dataset.table is not None:
+        read_text(dataset.table, "dataset.table", EXPECTED)  # an error here is told before the wait
+        root = dataset.table.parent if root is None else root
     if root is not None:
         return _check_root(dataset, root)
     if dataset.name == "demo":

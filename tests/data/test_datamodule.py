@@ -648,9 +648,9 @@ def test_groups_are_kept_together_and_recorded(root: Path) -> None:
         sample.path: sample.path.partition("/")[2][:2] for sample in data.samples
     }
     counts = [len(paths(data, data.split.test, label)) for label in (0, 1)]
-    assert counts == [2, 2]  # 3 are wanted of each, and all patients but the last have both
+    assert counts == [3, 2]  # 3 of each are wanted, and no patient has a single abnormal image
     assert list(collect_notes(data)) == [
-        "the test set has 2 normal and 2 abnormal images instead of 3 of each, as images of one "
+        "the test set has 3 normal and 2 abnormal images instead of 3 of each, as images of one "
         "group are kept together"
     ]
 

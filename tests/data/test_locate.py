@@ -76,8 +76,10 @@ def test_names_that_are_not_understood_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_table(tmp_path: Path) -> None:
-    table = tmp_path / "lots" / "t.csv"
+    table = touch(tmp_path / "lots", "t.csv") / "t.csv"
     assert find(tmp_path, "folder", table=str(table)) == tmp_path / "lots"
     other = touch(tmp_path / "images")
     other.mkdir()
     assert find(tmp_path, "folder", table=str(table), root=str(other)) == other
+    with refuses(setting="dataset.table", value=tmp_path / "x" / "t.csv", remedy="path, label"):
+        find(tmp_path, "folder", table=str(tmp_path / "x" / "t.csv"))

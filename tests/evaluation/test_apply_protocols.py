@@ -17,7 +17,7 @@ PROTOCOL = read_settings(
 ).protocol
 
 
-def tested(groups: dict[str, str]) -> tuple[list[dict[str, Any]], list[SplitRow]]:
+def images_of(groups: dict[str, str]) -> tuple[list[dict[str, Any]], list[SplitRow]]:
     """Test images of both classes: path -> group; abnormal ones begin with x."""
     labels = {path: int(path.startswith("x")) for path in groups}
     rows = [{"path": path, "label": labels[path], "sse": float(i)} for i, path in enumerate(groups)]
@@ -26,7 +26,7 @@ def tested(groups: dict[str, str]) -> tuple[list[dict[str, Any]], list[SplitRow]
 
 
 def test_folds_of_crossfit_keep_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, split = tested({f"{'nx'[i % 2]}{i}": f"P{i // 4}" for i in range(24)})
+    rows, split = images_of({f"{'nx'[i % 2]}{i}": f"P{i // 4}" for i in range(24)})
     given: list[list[str]] = []
     original = module.crossfit
 
@@ -45,13 +45,13 @@ def test_folds_of_crossfit_keep_groups_whole(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_patient_is_not_enough_for_crossfit() -> None:
-    rows, split = tested({"n1": "P1", "n2": "P2", "x1": "P3", "x2": "P3"})
+    rows, split = images_of({"n1": "P1", "n2": "P2", "x1": "P3", "x2": "P3"})
     with refuses(setting="protocol", value="crossfit", facts="run", remedy="protocol=paper"):
         apply_protocols(rows, (), split, PROTOCOL, seed=0, where="run")
 
 
 def test_each_group_counts_once_for_the_bound_of_calibrated() -> None:
-    rows, split = tested({"n1": "P1", "n2": "P2", "x1": "P3", "x2": "P4"})
+    rows, split = images_of({"n1": "P1", "n2": "P2", "x1": "P3", "x2": "P4"})
     kept = [{"path": f"k{i}", "label": 1, "sse": 9.0 + i} for i in range(4)]
     split += [SplitRow(f"k{i}", f"of k{i}", 1, "calibration", f"K{i // 2}") for i in range(4)]
     paper = PROTOCOL.model_copy(update={"name": "paper"})

@@ -342,6 +342,8 @@ def test_groups_are_part_of_a_run(root: Path, tmp_path: Path, settings: Settings
 
 
 def test_other_groups_are_another_training(run: RunDirectory, settings: Settings) -> None:
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
     for name, value in (("group", r"/(\d)"), ("keep_copies_together", False)):
         with refuses(setting=f"dataset.{name}", facts=str(run.path), remedy="run_name=NAME"):
             run.claim(changed(settings, f"dataset.{name}", value))

@@ -80,9 +80,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "score.tta": ("none", "dihedral"),
     "score.extractor": ("inception", "efficientnet_lite0"),
     "score.precision": ("float32", "bf16"),
-    "dataset.layout": (
-        *("mvtec", "mvtec_like", "brain_mri", "breast_ultrasound", "retina_oct", "folder"),
-    ),
+    "dataset.layout": ("mvtec", "brain_mri", "breast_ultrasound", "retina_oct"),
     "dataset.channels": (1, 3),
     "dataset.augmentation": ("dihedral", "flip", "none"),
     "dataset.storage": ("auto", "memory", "disk"),

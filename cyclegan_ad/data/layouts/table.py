@@ -17,7 +17,7 @@ from cyclegan_ad.text import shown_name
 _NEEDED = ("path", "label")
 _OPTIONAL = ("mask", "group", "type")
 _LABELS = {"0": 0, "1": 1}
-_EXPECTED = f"a CSV file with the columns path, label and optionally {', '.join(_OPTIONAL)}"
+EXPECTED = f"a CSV file with the columns path, label and optionally {', '.join(_OPTIONAL)}"
 
 
 def list_table(table: Path, root: Path) -> Iterator[Sample]:
@@ -66,7 +66,7 @@ def list_table(table: Path, root: Path) -> Iterator[Sample]:
 
 def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """Return the number and the fields of each line, and the names of the columns."""
-    text = read_text(table, "dataset.table", _EXPECTED)
+    text = read_text(table, "dataset.table", EXPECTED)
     first = text.partition("\n")[0]
     headers = {mark: _columns(first, mark) for mark in ",;\t"}
     mark = max(headers, key=lambda mark: len(headers[mark]))
@@ -74,7 +74,7 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise UserError(
-            f"{table} has no column {' and '.join(missing)}: expected {_EXPECTED}, found "
+            f"{table} has no column {' and '.join(missing)}: expected {EXPECTED}, found "
             f"{', '.join(map(shown_name, columns)) or 'none'}"
         )
     for name in columns:
@@ -102,7 +102,7 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
             rows.append((reader.line_num, dict(zip(columns, fields, strict=True))))
     except csv.Error as error:
         raise UserError(
-            f"{table}, line {reader.line_num} cannot be read ({error}); expected {_EXPECTED}"
+            f"{table}, line {reader.line_num} cannot be read ({error}); expected {EXPECTED}"
         ) from error
     return rows, columns
 
