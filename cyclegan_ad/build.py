@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
-from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
+from cyclegan_ad.data.locate import find_dataset_folder, labelling_of, read_exclude_list
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import METHODS
@@ -42,6 +42,8 @@ def build_data(settings: Settings) -> AnomalyDataModule:
         cache_dir=settings.cache_dir / "images",
         images_on=dataset.images_on,
         progress=decoding_progress,
+        labelling=labelling_of(dataset),
+        keep_copies_together=dataset.keep_copies_together,
     )
 
 

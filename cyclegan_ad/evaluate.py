@@ -59,6 +59,7 @@ def _changes(settings: EvaluateSettings) -> dict[str, Any]:
         "data_dir": given["data_dir"],
         "cache_dir": given["cache_dir"],
         "dataset.root": given["root"],
+        "dataset.table": given["table"],
     }
     return {name: value for name, value in changes.items() if value is not None}
 

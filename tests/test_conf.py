@@ -22,7 +22,7 @@ from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
-COMMANDS = ("dashboard", "evaluate", "report", "train")
+COMMANDS = ("dashboard", "evaluate", "predict", "report", "train")
 # column and experiment are added with +, see tests/experiments.
 OPTIONS = [
     (path.parent.name, path.stem)
@@ -78,7 +78,9 @@ def test_each_option_composes_to_settings_that_pass(
     read_settings(Settings, settings)
     group, name = option
     # Run directories and messages are named after these.
-    if group in ("dataset", "method", "protocol"):
+    if name in ("folder", "mvtec"):
+        assert setting(settings, "dataset.name") is None  # that of the folder of the images
+    elif group in ("dataset", "method", "protocol"):
         assert setting(settings, f"{group}.name") == name
     if group == "logger":
         assert setting(settings, f"{group}.kind") == name
@@ -374,6 +376,7 @@ def test_every_setting_of_evaluate_is_taken(
         "protocol.confidence": 0.9,
         "data_dir": "elsewhere",
         "root": str(draw_folder(tmp_path / "moved")),
+        "table": str(tmp_path / "moved.csv"),
         "cache_dir": "caches",
         "accelerator": "cpu",
     }
@@ -389,6 +392,7 @@ def test_every_setting_of_evaluate_is_taken(
     assert where.path == run.path
     assert (setting(wanted, "data_dir"), setting(wanted, "cache_dir")) == ("elsewhere", "caches")
     assert setting(wanted, "dataset.root") == given["root"]
+    assert setting(wanted, "dataset.table") == given["table"]
     assert setting(wanted, "trainer.accelerator") == "cpu"
     assert setting(wanted, "score") == {
         "names": ["fid_spatial"],

@@ -22,6 +22,7 @@ from cyclegan_ad.settings.types import read_settings
 # One residual block, 4 base channels, 32 px, 3 steps an epoch at a batch of 2.
 OVERRIDES = (
     "dataset=folder",
+    "dataset.name=folder",
     "resolution=32",
     "logger=none",
     "trainer=cpu",

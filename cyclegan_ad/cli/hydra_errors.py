@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cyclegan_ad.cli.setting_names import nearest_option, nearest_settings
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.commands import STRINGS
+from cyclegan_ad.settings.dataset import MVTEC_CATEGORIES
 
 # Messages of two errors for which Hydra has no exception class.
 _NOT_AN_OPTION = "Config group override must be"
@@ -183,6 +184,8 @@ def _explain_unknown_option(group: str, option: str, options: Sequence[str]) -> 
     text = f"invalid {group}={option}: expected one of {', '.join(options)}"
     if group == "dataset" and option and Path(option).is_dir():
         return f"{text}; for this folder of images use dataset=folder dataset.root={option}"
+    if group == "dataset" and option.lower() in MVTEC_CATEGORIES:
+        return f"{text}; use dataset=mvtec dataset.category={option.lower()}"
     meant = nearest_option(option, options)
     return text if meant is None else f"{text}; did you mean {group}={meant}?"
 

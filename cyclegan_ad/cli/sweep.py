@@ -23,7 +23,10 @@ from cyclegan_ad.settings.train import Settings, training_differences
 RESUME = "run the same command again to resume"
 
 # Settings of the images, which two jobs with the same run directory must share.
-_IMAGES = ("dataset.root", "dataset.exclude", "dataset.folders")
+_IMAGES = tuple(
+    f"dataset.{name}"
+    for name in ("root", "category", "normal", "abnormal", "table", "exclude", "folders")
+)
 
 
 def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:

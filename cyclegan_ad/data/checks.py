@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclegan_ad.data.listing import file_name, list_folders, list_images, suffix_of, to_nfc
-from cyclegan_ad.data.samples import Sample, list_oct_folders
+from cyclegan_ad.data.layouts.found import describe_ignored
+from cyclegan_ad.data.layouts.unread import list_unread_folders
+from cyclegan_ad.data.samples import Sample
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.text import counted
@@ -16,13 +17,6 @@ from cyclegan_ad.text import counted
 if TYPE_CHECKING:
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-# Top-level folders of images and masks.
-_FOLDERS = {
-    "mvtec": ("train", "test", "ground_truth"),
-    "brain_mri": ("no", "yes"),
-    "breast_ultrasound": ("normal", "benign", "malignant"),
-    "folder": ("normal", "abnormal", "masks"),
-}
 _NAMED = 3
 _DARK = 64  # of 255
 _IMAGES_AT_ONCE = 64
@@ -64,7 +58,7 @@ def require_both_classes(
         kept: Those that can be read.
         dataset: Name of the dataset.
         root: Its folder.
-        ignored_files: Result of :func:`count_ignored_files`.
+        ignored_files: Result of :func:`.layouts.unread.count_ignored_files`.
 
     Raises:
         UserError: If a class has fewer than two images that can be read.
@@ -87,6 +81,7 @@ def checked_split(
     seed: int,
     calibration_fraction: float,
     dataset: str,
+    groups: Sequence[str] | None = None,
 ) -> Split:
     """Draw the split of a seed (see :func:`cyclegan_ad.data.split.split_samples`).
 
@@ -100,32 +95,13 @@ def checked_split(
             seed,
             calibration_fraction=calibration_fraction,
             sha256=sha256,
+            groups=groups,
         )
     except ValueError as error:
         raise UserError(
             f"invalid protocol.calibration_fraction={calibration_fraction} for dataset {dataset}: "
             f"{error}; add abnormal images or use protocol=crossfit"
         ) from error
-
-
-def count_ignored_files(layout: str, root: Path) -> Counter[str]:
-    """Count, by suffix, the files in the folders of a layout without an image suffix."""
-    folders = list(list_oct_folders(root)) if layout == "retina_oct" else _FOLDERS[layout]
-    files = (path for folder in folders for path in list_images(root, folder, images=False))
-    return Counter(map(suffix_of, files))
-
-
-def list_unread_folders(layout: str, root: Path) -> list[str]:
-    """List the folders that are not part of a layout, e.g. masks under another name."""
-    if layout in ("retina_oct", "brain_mri"):  # archives with copies of themselves
-        return []
-    unknown = [folder for folder in list_folders(root, "") if folder not in _FOLDERS[layout]]
-    if layout == "mvtec":
-        kinds = {to_nfc(file_name(folder)) for folder in list_folders(root, "test")}
-        truth = list_folders(root, "ground_truth")
-        unknown += [folder for folder in truth if to_nfc(file_name(folder)) not in kinds]
-        unknown += [folder for folder in list_folders(root, "train") if folder != "train/good"]
-    return unknown
 
 
 def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
@@ -136,7 +112,7 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
     """
     if data.ignored_files:
         yield f"{describe_ignored(data.ignored_files)} ignored"
-    folders = list_unread_folders(data.layout, data.root)
+    folders = list_unread_folders(data.layout, data.root, data.labelling)
     if folders:
         yield f"folders that are not part of layout {data.layout} ignored: {_name(folders)}"
     masks = [sample.path for sample in data.samples if _looks_like_mask(sample.path)]
@@ -149,6 +125,7 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
             f"the brightest pixel of all images is {brightest} of 255; brighten them, or narrow "
             "dataset.window=[LOW,HIGH] if they have more than 8 bits"
         )
+    yield from _notes_on_groups(data)
     both = _with_both_labels(data)
     if both:
         files = counted(len(both), "file is", "files are")
@@ -174,14 +151,23 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
         )
 
 
-def describe_ignored(suffixes: Counter[str]) -> str:
-    """Describe the files without an image suffix.
-
-    >>> describe_ignored(Counter({".heic": 12, "": 1}))
-    '13 files without an image suffix (.heic 12, no suffix 1)'
-    """
-    kinds = ", ".join(f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes.most_common())
-    return f"{counted(suffixes.total(), 'file')} without an image suffix ({kinds})"
+def _notes_on_groups(data: AnomalyDataModule) -> Iterator[str]:
+    """Say what the split would be if the images of a group were allowed to part."""
+    found, tested = (
+        [sum(data.samples[i].label == label for i in indices) for label in (0, 1)]
+        for indices in (range(len(data.samples)), data.split.test)
+    )
+    wanted = min(found) // 2
+    if data.split.test and tested != [wanted, wanted]:
+        yield (
+            f"the test set has {tested[0]} normal and {tested[1]} abnormal images instead of "
+            f"{wanted} of each, as images of one group are kept together"
+        )
+    if data.split.unused:
+        yield (
+            f"{counted(len(data.split.unused), 'normal image')} not used, as abnormal images of "
+            "the same group are kept for calibration"
+        )
 
 
 def leaked_images(data: AnomalyDataModule) -> list[str]:

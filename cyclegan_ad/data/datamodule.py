@@ -14,18 +14,16 @@ from torch import Tensor
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
-from cyclegan_ad.data.checks import (
-    checked_split,
-    count_ignored_files,
-    require_both_classes,
-    require_readable,
-)
+from cyclegan_ad.data.checks import checked_split, require_both_classes, require_readable
 from cyclegan_ad.data.depth import require_window
 from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.formats.deep_pixels import Window
+from cyclegan_ad.data.groups import group_images, groups_to_split, require_one_class
 from cyclegan_ad.data.images import hash_in_order
+from cyclegan_ad.data.layouts.sample import BY_THE_USUAL_NAMES, Labelling
+from cyclegan_ad.data.layouts.unread import count_ignored_files
 from cyclegan_ad.data.masks import Masks, read_masks
-from cyclegan_ad.data.samples import Sample, list_samples
+from cyclegan_ad.data.samples import OWN_LAYOUTS, Sample, list_samples
 from cyclegan_ad.data.split import Split
 from cyclegan_ad.data.unpaired_batches import PairSampler, gather, to_signed_range
 
@@ -35,7 +33,7 @@ _LABELS = {"normal": 0, "abnormal": 1}
 class AnomalyDataModule(pl.LightningDataModule):
     """Images of one dataset, split by a seed into a training set and a balanced test set.
 
-    ``setup`` decodes every image once; after it, ``samples``, ``split``, ``sha256`` and
+    ``setup`` decodes every image once; after it, ``samples``, ``split``, ``sha256``, ``groups`` and
     ``unreadable`` describe the data.
 
     Args:
@@ -60,6 +58,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         images_on: Where the training images are kept for training on a GPU: ``auto``, ``device`` or
             ``host`` (see :func:`cyclegan_ad.data.device_batches.choose_place`).
         progress: Returns a context manager that gives a callable of (images done, total).
+        labelling: How images of the layout ``folder`` get labels, and all images groups.
+        keep_copies_together: Whether files of equal content may not part over the subsets.
     """
 
     def __init__(
@@ -84,6 +84,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         cache_dir: Path,
         images_on: str,
         progress: Callable[[str], Any] | None = None,
+        labelling: Labelling = BY_THE_USUAL_NAMES,
+        keep_copies_together: bool = False,
     ) -> None:
         super().__init__()
         self.dataset_name, self.layout, self.root = name, layout, Path(root)
@@ -94,10 +96,12 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.skip_unreadable = skip_unreadable
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
+        self.labelling, self.keep_copies_together = labelling, keep_copies_together
         self.samples: list[Sample] = []
         self.masks = Masks({}, {}, [], [])  # ground truth of the test images
         self.split = Split((), ())
         self.sha256: list[str] = []
+        self.groups: list[str] = []  # group of each image; of copies alone, the SHA-256
         self.unreadable: dict[str, str] = {}  # skipped image or mask -> reason
         self.other_sha256: dict[str, str] = {}  # of test masks and unreadable files
         self.ignored_files: Counter[str] = Counter()  # suffix -> number of files
@@ -112,8 +116,10 @@ class AnomalyDataModule(pl.LightningDataModule):
         """
         if self.samples:
             return
-        samples = list_samples(self.layout, self.root, exclude=self.exclude)
-        self.ignored_files = count_ignored_files(self.layout, self.root)
+        samples = list_samples(
+            self.layout, self.root, exclude=self.exclude, labelling=self.labelling
+        )
+        self.ignored_files = count_ignored_files(self.layout, self.root, self.labelling)
         reading = f"reading {self.dataset_name}"
         with nullcontext() if self.progress is None else self.progress(reading) as report:
             cache = load_images(
@@ -134,8 +140,13 @@ class AnomalyDataModule(pl.LightningDataModule):
         kept = [samples[i] for i in good]
         require_both_classes(samples, kept, self.dataset_name, self.root, self.ignored_files)
         self.sha256 = [cache.sha256[i] for i in good]
+        if self.layout in OWN_LAYOUTS:
+            require_one_class(kept, self.sha256, self.root)
+        self.groups = group_images(kept, self.sha256)
+        name, together = self.dataset_name, self.keep_copies_together
+        groups = groups_to_split(kept, self.sha256, together, self.labelling, name)
         self.split = checked_split(
-            kept, self.sha256, self.seed, self.calibration_fraction, self.dataset_name
+            kept, self.sha256, self.seed, self.calibration_fraction, name, groups
         )
         # Masks of all images are read, so that damage is reported with the first seed.
         files = {i: (sample.path, sample.mask) for i, sample in enumerate(kept)}
@@ -154,23 +165,19 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.images, self.rows = cache.images, np.array(good)
         self.samples = kept
 
-    def split_rows(self) -> list[tuple[str, str, int, str]]:
-        """Return the rows of ``split.csv``: path, sha256, label, subset.
+    def split_rows(self) -> list[tuple[str, str, int, str, str]]:
+        """Return the rows of ``split.csv``: path, sha256, label, subset, group.
 
-        The subset is train, test or calibration; for other files, with label -1, it is ``mask``
-        (ground truth of test images) or ``unreadable`` (skipped images and masks).
+        The subset is train, test, calibration or unused; for other files, with label -1, it is
+        ``mask`` (ground truth of test images) or ``unreadable`` (skipped images and masks). The
+        group is empty if no groups were asked for.
         """
-        subset = dict.fromkeys(range(len(self.samples)), "train")
-        subset |= dict.fromkeys(self.split.test, "test")
-        subset |= dict.fromkeys(self.split.calibration, "calibration")
-        rows = [
-            (sample.path, sha256, sample.label, subset[i])
-            for i, (sample, sha256) in enumerate(zip(self.samples, self.sha256, strict=True))
-        ]
-        rows += [
-            (path, sha256, -1, "unreadable" if path in self.unreadable else "mask")
-            for path, sha256 in self.other_sha256.items()
-        ]
+        subsets, rows = self.split.subsets(), []
+        for i, sample in enumerate(self.samples):
+            group = "" if sample.group is None else self.groups[i]
+            rows.append((sample.path, self.sha256[i], sample.label, subsets[i], group))
+        for path, sha256 in self.other_sha256.items():
+            rows.append((path, sha256, -1, "unreadable" if path in self.unreadable else "mask", ""))
         return sorted(rows)
 
     @property

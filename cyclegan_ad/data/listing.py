@@ -43,7 +43,7 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
 
     Args:
         root: Folder that paths are relative to.
-        folder: Folder below ``root``.
+        folder: Folder below ``root``; empty for ``root`` itself.
         images: False yields the files without an image suffix instead.
 
     Raises:
@@ -57,11 +57,12 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
             continue
         visited.add(real)
         folders = []
+        prefix = f"{parent}/" if parent else ""
         for entry in scan(root, parent):
             if _is_folder(entry):
-                folders.append(f"{parent}/{entry.name}")
+                folders.append(f"{prefix}{entry.name}")
             elif _is_image(entry) == images:
-                yield f"{parent}/{entry.name}"
+                yield f"{prefix}{entry.name}"
         stack += sorted(folders, reverse=True)
 
 

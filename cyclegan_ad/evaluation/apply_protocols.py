@@ -15,7 +15,9 @@ from cyclegan_ad.settings.train import Protocol
 if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-LEAST_GROUPS = 2  # different images per class: one to set a threshold on and one to evaluate it
+LEAST_GROUPS = (
+    2  # different images or groups per class: one to set a threshold on and one to evaluate it
+)
 
 
 def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
@@ -32,7 +34,7 @@ def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
         test = data.split.test
         _require(
             [data.samples[i].label for i in test],
-            [data.sha256[i] for i in test],
+            [data.groups[i] for i in test],
             f"dataset {data.dataset_name}",
         )
 
@@ -64,7 +66,7 @@ def apply_protocols(
         UserError: If the requested protocol cannot be applied to this run.
     """
     if protocol.name == "crossfit":
-        groups = _hashes(rows, split, "test", "scores.csv")
+        groups = _groups(rows, split, "test", "scores.csv")
         _require([row["label"] for row in rows], groups, where)
     chosen = protocol_settings(protocol)
     decided = {}
@@ -92,7 +94,7 @@ def decide_by_crossfit(
     Raises:
         UserError: If the images of the scores are not the test images of the split.
     """
-    groups = _hashes(rows, split, "test", "scores.csv")
+    groups = _groups(rows, split, "test", "scores.csv")
     labels = np.array([row["label"] for row in rows])
     if count_smaller_class(labels, groups) < LEAST_GROUPS:
         return {}
@@ -126,7 +128,7 @@ def decide_by_calibration(
     Raises:
         UserError: If the calibration images are not those of the split.
     """
-    groups = _hashes(kept, split, "calibration", "calibration.csv")
+    groups = _groups(kept, split, "calibration", "calibration.csv")
     labels = np.array([row["label"] for row in rows])
     shared: dict[str, Any] = {"margin": margin, "confidence": confidence}
     return {
@@ -156,7 +158,7 @@ def _require(labels: list[int], groups: list[str], where: str) -> None:
     if count_smaller_class(np.array(labels), groups) < LEAST_GROUPS:
         raise UserError(
             f"invalid protocol=crossfit for {where}: expected at least {LEAST_GROUPS} different "
-            "test images per class; add images or use protocol=paper"
+            "test images, or groups of them, per class; add images or use protocol=paper"
         )
 
 
@@ -164,8 +166,8 @@ def _column(rows: Rows, name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=np.float64)
 
 
-def _hashes(rows: Rows, split: Iterable[SplitRow], subset: str, file: str) -> list[str]:
-    """Return the SHA-256 of each row; the rows must be exactly the images of the subset."""
+def _groups(rows: Rows, split: Iterable[SplitRow], subset: str, file: str) -> list[str]:
+    """Return the group of each row, or its SHA-256; the rows must be the images of the subset."""
     named = {row.path: row for row in split if row.subset == subset}
     if named.keys() != {row["path"] for row in rows} or any(
         named[row["path"]].label != row["label"] for row in rows
@@ -173,4 +175,4 @@ def _hashes(rows: Rows, split: Iterable[SplitRow], subset: str, file: str) -> li
         raise UserError(
             f"{file} and split.csv disagree on the {subset} images; evaluate the run again"
         )
-    return [named[row["path"]].sha256 for row in rows]
+    return [named[row["path"]].group or named[row["path"]].sha256 for row in rows]

@@ -13,14 +13,15 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.groups import group_images
 from cyclegan_ad.data.images import hash_in_order
-from cyclegan_ad.data.locate import find_dataset_folder, read_exclude_list
+from cyclegan_ad.data.locate import find_dataset_folder, labelling_of, read_exclude_list
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_json, write_rows, write_text
+from cyclegan_ad.files import write_json, write_text
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SplitRow, read_split
+from cyclegan_ad.runs.results import SplitRow, read_split, write_split
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted
 
@@ -33,9 +34,9 @@ def write_start(run: RunDirectory, settings: Settings, data: AnomalyDataModule) 
     ``config.yaml`` is written last, as it makes the directory a run.
     """
     run.clear()
-    write_rows(run.split, list(SplitRow._fields), [list(row) for row in data.split_rows()])
+    write_split(run.path, (SplitRow(*row) for row in data.split_rows()))
     write_json(run.environment, describe_environment())
-    places = ("data_dir", "cache_dir", "dataset.root", "dataset.exclude")
+    places = ("data_dir", "cache_dir", "dataset.root", "dataset.table", "dataset.exclude")
     given = settings.flat()
     absolute = {name: str(Path(given[name]).resolve()) for name in places if given[name]}
     kept = settings.replaced({"overwrite": False} | absolute)
@@ -65,7 +66,12 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
     dataset = settings.dataset
     try:
         root = find_dataset_folder(dataset, settings.data_dir, settings.cache_dir)
-        samples = list_samples(dataset.layout, root, exclude=read_exclude_list(dataset.exclude))
+        samples = list_samples(
+            dataset.layout,
+            root,
+            exclude=read_exclude_list(dataset.exclude),
+            labelling=labelling_of(dataset),
+        )
     except UserError as error:
         raise UserError(
             f"cannot check the images of {run.path}: {error}; to see the stored results without "
@@ -83,6 +89,11 @@ def check_images(run: RunDirectory, settings: Settings, progress: Progress | Non
         row = before.get(path)
         if row is not None and (row.sha256 != sha256 or row.label not in (label, -1)):
             changed.add(path)
+    unchanged = [one for one in samples if one.path not in changed and before[one.path].label >= 0]
+    groups = group_images(unchanged, [before[sample.path].sha256 for sample in unchanged])
+    for sample, group in zip(unchanged, groups, strict=True):
+        if before[sample.path].group != ("" if sample.group is None else group):
+            changed.add(sample.path)
     _refuse_changed(changed, run, root)
 
 
@@ -90,10 +101,15 @@ def _refuse_changed(changed: set[str], run: RunDirectory, root: Path) -> None:
     if not changed:
         return
     few = ", ".join(sorted(changed)[:3]) + (", ..." if len(changed) > 3 else "")
+    images = run.read_config().dataset
+    before = images.root or (None if images.table is None else images.table.parent)
+    another = before is not None and before.resolve() != root.resolve()
+    of_another = f", a run of the images in {before}" if another else ""
+    name = "dataset.name=NAME or run_name=NAME" if another else "run_name=NAME"
     raise UserError(
         f"{counted(len(changed), f'file of {root} differs', f'files of {root} differ')} from "
-        f"{run.split} ({few}); restore them, keep both runs with run_name=NAME, or train again "
-        "with overwrite=true"
+        f"{run.split} ({few}){of_another}; restore them, keep both runs with {name}, or train "
+        "again with overwrite=true"
     )
 
 

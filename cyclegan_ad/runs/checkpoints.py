@@ -55,7 +55,7 @@ def identity_of(training: Mapping[str, Any], data: AnomalyDataModule) -> dict[st
         Name -> value; ``torch.load`` with ``weights_only=True`` can read the values.
     """
     digest = hashlib.sha256()
-    for path, sha256, label, subset in data.split_rows():
+    for path, sha256, label, subset, _ in data.split_rows():
         if subset not in ("unreadable", "mask"):
             digest.update(f"{sha256} {label} {subset} {path}\n".encode(errors="surrogateescape"))
     return dict(training) | {_SPLIT: digest.hexdigest()}

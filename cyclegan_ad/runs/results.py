@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,12 +62,22 @@ class SplitRow(NamedTuple):
         sha256: Hash of the content; empty for an unreadable file.
         label: 0 normal, 1 abnormal, -1 for a file that is not an image of the dataset.
         subset: ``train``, ``test``, ``calibration``, or the kind of a file that is in none.
+        group: Group of an image, which images of equal content share; empty without groups, when
+            the file has four columns.
     """
 
     path: str
     sha256: str
     label: int
     subset: str
+    group: str = ""
+
+
+def write_split(run_dir: Path, rows: Iterable[SplitRow]) -> None:
+    """Write ``split.csv`` of a run."""
+    rows = list(rows)
+    columns = SplitRow._fields if any(row.group for row in rows) else SplitRow._fields[:-1]
+    write_rows(run_dir / "split.csv", list(columns), [list(row[: len(columns)]) for row in rows])
 
 
 def read_split(run_dir: Path) -> list[SplitRow]:
@@ -81,14 +91,15 @@ def read_split(run_dir: Path) -> list[SplitRow]:
     try:
         with path.open(newline="", **PATH_TEXT) as file:
             reader = csv.reader(file, strict=True)
-            if next(reader, None) != list(SplitRow._fields):
+            columns = next(reader, [])
+            if columns not in (list(SplitRow._fields), list(SplitRow._fields[:-1])):
                 raise UserError(f"{path} is damaged (wrong header); {again}")
             rows = []
             for fields in reader:
-                if len(fields) != len(SplitRow._fields):
+                if len(fields) != len(columns):
                     raise UserError(f"{path}, line {reader.line_num} is damaged; {again}")
-                name, sha256, label, subset = fields
-                rows.append(SplitRow(name, sha256, int(label), subset))
+                name, sha256, label, *others = fields
+                rows.append(SplitRow(name, sha256, int(label), *others))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; {again}") from None
     except (OSError, ValueError, csv.Error) as error:

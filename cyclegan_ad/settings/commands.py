@@ -50,6 +50,7 @@ class EvaluateSettings(Group):
     run: PathSetting
     data_dir: PathSetting | None
     root: PathSetting | None
+    table: PathSetting | None
     cache_dir: PathSetting | None
     accelerator: Accelerator
     score: ScoreChanges

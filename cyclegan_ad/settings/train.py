@@ -7,7 +7,7 @@ such as the folder of the images, whose hashes are in ``split.csv``.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import METHODS
@@ -20,13 +20,13 @@ from cyclegan_ad.scoring.names import (
     check_method_scores,
     check_score_names,
 )
+from cyclegan_ad.settings.dataset import Dataset
 from cyclegan_ad.settings.method import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
     SAME_TYPE,
     AboveZero,
     Count,
-    Finite,
     FolderName,
     Folds,
     Group,
@@ -36,7 +36,6 @@ from cyclegan_ad.settings.types import (
     Share,
     ShareAboveZero,
     Strings,
-    Weight,
     fields_of,
 )
 from cyclegan_ad.text import as_typed
@@ -54,38 +53,6 @@ def _size(size_px: int) -> int:
             f"expected a multiple of 4 >= {SMALLEST_SIZE_PX} (the generator downsamples twice)"
         )
     return size_px
-
-
-def _window(window: tuple[float, float]) -> tuple[float, float]:
-    if window[0] >= window[1]:
-        raise ValueError("expected null or [LOW,HIGH] with LOW < HIGH, such as [0,4095]")
-    return window
-
-
-class Dataset(Group):
-    """``dataset.*``: the images, their augmentation, batches and storage."""
-
-    name: FolderName
-    layout: Literal["mvtec", "brain_mri", "breast_ultrasound", "retina_oct", "folder"]
-    root: Annotated[PathSetting | None, SAME_TRAINING]
-    folders: Annotated[Strings, SAME_TRAINING]
-    source: Annotated[str, SAME_TRAINING]
-    channels: Annotated[Literal[1, 3], SAME_TYPE]
-    window: Annotated[tuple[Finite, Finite], Strict(False), AfterValidator(_window)] | None
-    augmentation: Literal["dihedral", "flip", "none"]
-    copies_per_epoch: Positive
-    batch_size: Positive
-    exclude: Annotated[PathSetting | None, SAME_TRAINING]
-    skip_unreadable: bool
-    storage: Annotated[Literal["auto", "memory", "disk"], SAME_TRAINING]
-    memory_limit_mib: Annotated[Count, SAME_TRAINING]
-    images_on: Annotated[Literal["auto", "device", "host"], SAME_TRAINING]
-    # Defaults of method.*, trainer.* and score.*, which are compared instead.
-    max_epochs: Annotated[Positive, SAME_TRAINING]
-    base_channels: Annotated[Positive, SAME_TRAINING]
-    learning_rate: Annotated[Weight, SAME_TRAINING]
-    embedding_images: Annotated[Positive | None, SAME_TRAINING]
-    scores: Annotated[Strings, SAME_TRAINING]
 
 
 class Score(Group):

@@ -92,6 +92,7 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["--image-size=64"], ["--image-size", "name=value"]),
         (["-x"], ["-x", "name=value", "--help"]),
         (["dataset=Screw"], ["dataset=Screw", "screw"]),
+        (["dataset=Bottle"], ["dataset=Bottle", "dataset=mvtec dataset.category=bottle"]),
         (
             ["dataset=/tmp/photos"],
             ["dataset=/tmp/photos", "dataset=folder dataset.root=/tmp/photos"],
@@ -104,8 +105,8 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["dataset=cow"],
             [
                 "dataset=cow",
-                "brain_mri, breast_ultrasound, demo, folder, hazelnut, retina_oct, screw, tile, "
-                "wood",
+                "brain_mri, breast_ultrasound, demo, folder, hazelnut, mvtec, retina_oct, screw, "
+                "tile, wood",
             ],
         ),
         (["score=ssim"], ["score=ssim", "both, embedding, "]),

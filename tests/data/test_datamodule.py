@@ -24,6 +24,7 @@ from cyclegan_ad.data.checks import collect_notes, leaked_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
 from cyclegan_ad.data.images import decode_image, read_mask
+from cyclegan_ad.data.layouts.sample import Labelling
 from cyclegan_ad.data.unpaired_batches import PairSampler
 
 pytestmark = [
@@ -360,7 +361,7 @@ def test_unreadable_files_are_skipped_and_recorded(root: Path) -> None:
     assert len(rows) == 15 + 2  # the masks of two abnormal test images
     for path in damaged:
         sha256 = hashlib.sha256((root / path).read_bytes()).hexdigest()
-        assert rows[path] == (sha256, -1, "unreadable")
+        assert rows[path] == (sha256, -1, "unreadable", "")
     assert list(rows) == sorted(rows)
 
 
@@ -505,7 +506,7 @@ def test_unreadable_masks_are_skipped_and_recorded(root: Path) -> None:
     assert len(rows) == len(whole.split_rows()) + 1 and rows == sorted(rows)
     empty = hashlib.sha256(b"").hexdigest()
     assert [row for row in rows if row[0] in masks] == [
-        (mask, empty, -1, "unreadable") for mask in masks
+        (mask, empty, -1, "unreadable", "") for mask in masks
     ]
     assert paths(data, data.split.test, 1) == paths(whole, whole.split.test, 1)
     known = [data.samples[i].path for i in data.split.test if data.ground_truth(i) is not None]
@@ -556,7 +557,7 @@ def test_split_rows_name_every_image(root: Path) -> None:
     assert [row[3] for row in rows].count("test") == 6
     masks = {row[0]: row[1:] for row in rows if row[3] == "mask"}
     assert masks == {
-        mask: (hashlib.sha256((root / mask).read_bytes()).hexdigest(), -1, "mask")
+        mask: (hashlib.sha256((root / mask).read_bytes()).hexdigest(), -1, "mask", "")
         for i in data.split.test
         for mask in data.samples[i].mask
     }
@@ -584,22 +585,37 @@ def test_masks_that_mark_nothing_are_no_ground_truth(root: Path) -> None:
 
 def test_notes_on_images(root: Path) -> None:
     assert list(collect_notes(read(root))) == []
-    for path in root.glob("*/*.png"):
+    for i, path in enumerate(sorted(root.glob("*/*.png"))):
         if path.parent.name != "masks":
-            Image.new("L", (32, 32), 16).save(path)
-    shutil.copy(root / "normal" / "00.png", root / "abnormal" / "copy.png")
+            dark = np.full((32, 32), 16, np.uint8)
+            dark[i % 32, i // 32] = 0
+            Image.fromarray(dark).save(path)
+    shutil.copy(root / "abnormal" / "00.png", root / "abnormal" / "copy.png")
     (root / "normal" / "photo.cr2").touch()
     (root / "Masks").mkdir()
     (root / "abnormal" / "copy.png").rename(root / "abnormal" / "copy_mask.png")
-    others, unread, named, dark, both, leaked = collect_notes(read(root))
+    others, unread, named, dark, *leaked = collect_notes(read(root))
     assert unread == "folders that are not part of layout folder ignored: Masks"
     assert named.startswith("1 image is named like a mask (abnormal/copy_mask.png)")
     assert others == "1 file without an image suffix (.cr2 1) ignored"
     assert dark.startswith("the brightest pixel of all images is 16 of 255; brighten them")
-    assert both.startswith(
-        "16 files are byte-identical to a file of the other class (abnormal/00.png, "
+    subsets = {row[0]: row[3] for row in read(root).split_rows()}
+    parted = subsets["abnormal/00.png"] != subsets["abnormal/copy_mask.png"]
+    assert ["byte-identical to a training image" in note for note in leaked] == [True] * parted
+    assert list(collect_notes(read(root, keep_copies_together=True)))[:4] == [
+        *(others, unread, named, dark)
+    ]
+
+
+def test_a_file_of_both_classes_is_noted_for_a_dataset_of_the_paper(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "mri")
+    (root / "normal").rename(root / "no")
+    (root / "abnormal").rename(root / "yes")
+    shutil.copy(root / "no" / "00.png", root / "yes" / "copy.png")
+    assert any(
+        note == "2 files are byte-identical to a file of the other class (no/00.png, yes/copy.png)"
+        for note in collect_notes(read(root, layout="brain_mri"))
     )
-    assert "byte-identical to a training image" in leaked
 
 
 def test_12_bit_data_in_16_bit_files_need_a_window(root: Path) -> None:
@@ -633,5 +649,53 @@ def test_odd_files_are_unreadable_and_block_nothing(root: Path) -> None:
         "normal/zero.png": "cannot be read (not a regular file)",
     }
     assert {row for row in data.split_rows() if row[3] == "unreadable"} == {
-        (path, "", -1, "unreadable") for path in data.unreadable
+        (path, "", -1, "unreadable", "") for path in data.unreadable
     }
+
+
+def test_groups_are_kept_together_and_recorded(root: Path) -> None:
+    pattern = Labelling(group=r"/(\d)\d*\.|(?<=/)0")  # all images are 0x.png
+    with refuses(setting="dataset.group", facts="9 normal images"):
+        read(root, labelling=pattern)
+    for folder in ("normal", "abnormal"):  # pairs 00 and 01, 02 and 03, ...
+        for path in sorted((root / folder).iterdir()):
+            number = int(path.stem)
+            target = root / "parts" / folder / f"P{number // 2}_{number}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    data = read(root / "parts", labelling=Labelling(group=r"P\d"), keep_copies_together=True)
+    subsets = data.split.subsets()
+    of_group = {(data.groups[i], subsets[i]) for i in subsets}
+    assert len(of_group) == len(set(data.groups)) == 5
+    assert {row[0]: row[4] for row in data.split_rows()} == {
+        sample.path: sample.path.partition("/")[2][:2] for sample in data.samples
+    }
+    counts = [len(paths(data, data.split.test, label)) for label in (0, 1)]
+    assert counts == [3, 2]  # 3 of each are wanted, and no patient has a single abnormal image
+    assert list(collect_notes(data)) == [
+        "the test set has 3 normal and 2 abnormal images instead of 3 of each, as images of one "
+        "group are kept together"
+    ]
+
+
+def test_copies_are_kept_together_if_asked_for(root: Path) -> None:
+    for i in range(9, 12):
+        shutil.copy(root / "normal" / "00.png", root / "normal" / f"{i}.png")
+    copies = {f"normal/{name}.png" for name in ("00", "09", "9", "10", "11")}
+    parted = set()
+    for seed in range(6):
+        for together in (True, False):
+            data = read(root, seed=seed, keep_copies_together=together)
+            subsets = data.split.subsets()
+            found = {subsets[i] for i, one in enumerate(data.samples) if one.path in copies}
+            assert len(found) == 1 or not together
+            parted |= {together} if len(found) > 1 else set()
+            assert {row[4] for row in data.split_rows()} == {""}
+    assert parted == {False}
+
+
+def test_a_file_in_both_classes_of_own_images_is_refused(root: Path) -> None:
+    shutil.copy(root / "normal" / "03.png", root / "abnormal" / "copy.png")
+    with refuses(facts=("normal/03.png", "abnormal/copy.png"), remedy="dataset.exclude"):
+        read(root)
+    read(root, exclude=["copy.png"])

@@ -26,7 +26,11 @@ def root(tmp_path: Path) -> Path:
     for name in ("normal", "abnormal", "masks"):
         (root / name).mkdir(parents=True)
         for i in range(8):
-            image = mask if name == "masks" else Image.new("L", (SIZE, SIZE), 9 * i)
+            image = (
+                mask
+                if name == "masks"
+                else Image.new("L", (SIZE, SIZE), 9 * i + (name == "normal"))
+            )
             image.save(root / name / f"{i}.png")
     return root
 

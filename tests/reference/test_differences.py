@@ -6,11 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from errors import refuses
 from reporting.fake_runs import make_run
 from tiny import compose_settings
 
 from cyclegan_ad.reference.differences import differences_from_paper, differences_of_run
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
+from cyclegan_ad.reference.table2 import PAPER_METRICS, paper_figure
 from cyclegan_ad.runs.results import SplitRow
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.settings.types import read_settings
@@ -150,3 +152,24 @@ def test_a_run_on_disk(tmp_path: Path) -> None:
     assert (
         differences_of_run(tmp_path / "not there", alone) == ()
     )  # no figure of the paper beside it
+
+
+@pytest.mark.parametrize("words", [["dataset.root=/x/screw"], ["dataset.category=screw"]])
+def test_own_images_have_no_figures_in_the_paper(words: list[str]) -> None:
+    option = "mvtec" if "category" in words[0] else "folder"
+    config = config_of(option, *words)
+    assert config.dataset.name == "own-screw"
+    assert differences_from_paper(config, []) == ()
+    for metric in PAPER_METRICS:
+        assert paper_figure(config.dataset.name, "cyclegan-64", "sse", metric) is None
+        assert paper_figure("screw", "cyclegan-64", "sse", metric) is not None
+
+
+def test_settings_that_would_give_own_images_the_figures_of_the_paper_are_refused() -> None:
+    job = config_of("folder", "dataset.root=/x/mine")
+    for changes in (
+        {"dataset.name": "screw"},
+        {"dataset.name": "tile", "dataset.layout": "mvtec_like"},
+    ):
+        with refuses(setting="dataset.name", facts="paper"):
+            job.replaced(changes)

@@ -21,6 +21,7 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.runs import begin
 from cyclegan_ad.runs.begin import check_images, check_split, describe_environment, write_start
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import read_split
 from cyclegan_ad.settings.train import Settings
 
 
@@ -283,3 +284,66 @@ def test_a_finished_run_with_an_unreadable_mask_of_a_training_image_is_still_its
     (root / "masks" / "00.png").write_bytes(b"mended")
     with refuses(file="masks/00.png", facts="1 file"):
         check_images(run, going_on)
+
+
+def test_the_run_of_another_folder_of_this_name_is_refused_by_its_name(
+    run: RunDirectory, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    other = draw_folder(tmp_path / "elsewhere" / "images", 7, 6, size_px=40)
+    now = changed(settings, "dataset.root", str(other))
+    assert RunDirectory.of(now).path == run.path
+    for check in (lambda: check_images(run, now), lambda: check_split(run, read(now))):
+        with refuses(
+            file=run.split, facts=(str(other), str(root)), remedy=("dataset.name", "run_name")
+        ):
+            check()
+
+
+def test_a_folder_may_be_moved(
+    run: RunDirectory, settings: Settings, root: Path, tmp_path: Path
+) -> None:
+    moved = root.rename(tmp_path / "moved")
+    now = changed(settings, "dataset.root", str(moved))
+    check_images(run, now)
+    check_split(run, read(now))
+    # Other names for the same classes are the same training.
+    named = changed_all(now, {"dataset.normal": ["normal"], "dataset.abnormal": ["abnormal"]})
+    assert run.claim(named) == "unfinished"
+    check_images(run, named)
+
+
+def write_table(path: Path, root: Path, **groups: str) -> None:
+    lines = ["path,label,group"]
+    for image in sorted(root.rglob("*ormal/*.png")):
+        label = int(image.parent.name == "abnormal")
+        group = groups.get(f"g{image.stem}", f"{label}{int(image.stem) // 2}")
+        lines.append(f"{image.relative_to(root).as_posix()},{label},{group}")
+    path.write_text("\n".join(lines))
+
+
+def test_groups_are_part_of_a_run(root: Path, tmp_path: Path, settings: Settings) -> None:
+    table = tmp_path / "images.csv"
+    write_table(table, root)
+    grouped = changed(settings, "dataset.table", str(table))
+    run = RunDirectory.of(grouped)
+    write_start(run, grouped, read(grouped))
+    rows = read_split(run.path)
+    assert run.split.read_text().startswith("path,sha256,label,subset,group\n")
+    subsets: dict[str, set[str]] = {}
+    for row in rows:
+        subsets.setdefault(row.group, set()).add(row.subset)
+    assert len(subsets) == 8 and all(len(found) == 1 for found in subsets.values())
+    check_images(run, grouped)
+    check_split(run, read(grouped))
+    write_table(table, root, g00="00", g01="04")
+    with refuses(file=run.split):
+        check_images(run, grouped)
+    assert run.read_config().dataset.table == table
+
+
+def test_other_groups_are_another_training(run: RunDirectory, settings: Settings) -> None:
+    run.checkpoint.parent.mkdir()
+    run.checkpoint.touch()
+    for name, value in (("group", r"/(\d)"), ("keep_copies_together", False)):
+        with refuses(setting=f"dataset.{name}", facts=str(run.path), remedy="run_name=NAME"):
+            run.claim(changed(settings, f"dataset.{name}", value))

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from errors import refuses
 
-from cyclegan_ad.runs.results import METRICS_FORMAT, read_metrics, read_scores
+from cyclegan_ad.runs.results import (
+    METRICS_FORMAT,
+    SplitRow,
+    read_metrics,
+    read_scores,
+    read_split,
+    write_split,
+)
 
 
 def test_metrics_are_read_as_written(tmp_path: Path) -> None:
@@ -83,3 +90,17 @@ def test_calibration_is_a_file_of_the_same_form(tmp_path: Path) -> None:
 def test_names_that_are_not_utf_8_are_read_as_the_system_gives_them(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_bytes(b"path,label,sse\ngr\xf6\xdfe.png,0,1\n")
     assert read_scores(tmp_path)[0]["path"] == os.fsdecode(b"gr\xf6\xdfe.png")
+
+
+def test_the_split_has_a_column_of_groups_only_with_groups(tmp_path: Path) -> None:
+    plain = [SplitRow("a", "1f", 0, "train"), SplitRow("b, c\r", "2f", 1, "test")]
+    write_split(tmp_path, plain)
+    assert (tmp_path / "split.csv").read_text().partition("\n")[0] == "path,sha256,label,subset"
+    assert read_split(tmp_path) == plain
+    grouped = [plain[0]._replace(group="P, 1"), plain[1]]
+    write_split(tmp_path, grouped)
+    assert (tmp_path / "split.csv").read_text().partition("\n")[0].endswith(",subset,group")
+    assert read_split(tmp_path) == grouped
+    (tmp_path / "split.csv").write_text("path,sha256,label,group\na,1f,0,x\n")
+    with refuses(file=tmp_path / "split.csv", facts="header"):
+        read_split(tmp_path)

@@ -200,3 +200,16 @@ def test_runs_of_an_earlier_version_are_all_left_out(tmp_path: Path) -> None:
     shutil.copytree(path, tmp_path / "copy")
     runs, left_out = collect(tmp_path)
     assert (runs, len(left_out)) == ([], 2)
+
+
+def test_a_run_of_own_images_never_has_the_name_of_a_dataset_of_the_paper(tmp_path: Path) -> None:
+    path = make_run(tmp_path, "cyclegan", 64, "folder", 0, "dataset.root=/x/screw", columns=["sse"])
+    config = path / "config.yaml"
+    [run], left_out = collect(tmp_path)
+    assert (run.dataset, run.unlike_paper, left_out) == ("own-screw", (), [])
+    # Files changed by hand do not bring them together.
+    config.write_text(config.read_text().replace("own-screw", "screw"))
+    metrics = json.loads((path / "metrics.json").read_text())
+    (path / "metrics.json").write_text(json.dumps(metrics | {"dataset": "screw"}))
+    runs, [left] = collect(tmp_path)
+    assert runs == [] and "dataset.name=screw" in left.reason
