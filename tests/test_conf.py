@@ -380,6 +380,7 @@ def test_every_setting_of_evaluate_is_taken(
         "cache_dir": "caches",
         "accelerator": "cpu",
     }
+    (tmp_path / "moved.csv").touch()
     settings = compose_settings("evaluate", [f"{key}={value}" for key, value in given.items()])
     assert set(flatten(settings)) == given.keys() | {"protocol.calibration_fraction"}
     taken: list[tuple[RunDirectory, Settings]] = []
