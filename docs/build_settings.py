@@ -53,6 +53,7 @@ _GROUPS = {
     "logger": "Where losses and results are logged, besides the run directory.",
     "experiment": "Several jobs of the paper in one command, chosen with `+experiment=`.",
     "column": "One column of Table 2, chosen with `+column=`.",
+    "preset": "Defaults of several settings, chosen with `+preset=`. Settings typed beside it win.",
 }
 # Of which the page shows the settings; these have no defaults that others of the group lack.
 _SHOWN = {

@@ -26,7 +26,7 @@ _REQUIRED = {
     "brain_mri": "no/ and yes/",
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
-    "folder": "normal/ and abnormal/",
+    "folder": "normal/",  # without abnormal/, see protocol=quantile
 }
 _OCT_ABNORMAL = frozenset({"CNV", "DME", "DRUSEN"})
 
@@ -101,7 +101,8 @@ def list_samples(layout: str, root: Path, *, exclude: Collection[str] = ()) -> l
             ``brain_mri``: ``no`` and ``yes``.
             ``breast_ultrasound``: ``normal``, ``benign`` and ``malignant``, masks among them.
             ``retina_oct``: ``NORMAL`` and ``CNV``, ``DME``, ``DRUSEN``, at any depth.
-            ``folder``: ``normal`` and ``abnormal``; ``masks/x.*`` belongs to ``abnormal/x.*``.
+            ``folder``: ``normal`` and, if there are any, ``abnormal``; ``masks/x.*`` belongs to
+            ``abnormal/x.*``.
         root: The folder that has the layout.
         exclude: Images to leave out: paths relative to ``root``, or file names; a file name
             excludes every image of that name.

@@ -75,3 +75,6 @@ METHODS = {
         batch_summed=True,
     ),
 }
+
+NORMAL_ONLY = tuple(name for name, of in METHODS.items() if of.train_classes == ("normal",))
+"""Names of the methods that train without abnormal images."""

@@ -58,6 +58,7 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "augmentation": "dihedral",
         "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
+        "normal_only": False,
         "exclude": [],
         "skip_unreadable": False,
         "storage": "auto",
