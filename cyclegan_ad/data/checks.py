@@ -77,8 +77,8 @@ def require_classes(
             alone = ""  # what needs no abnormal images
             if label == 1 and listed == 0:
                 both = "abnormal" in data.classes
-                alone = f"method={' or '.join(NORMAL_ONLY)} with " if both else ""
-                alone = f", or use {alone}protocol=quantile, which needs no abnormal images"
+                method = f"method={NORMAL_ONLY} and " if both else ""
+                alone = f", or use {method}protocol=quantile: without abnormal images"
             raise UserError(
                 f"dataset {data.dataset_name} has {counted(found, f'{word} image')} "
                 f"in {data.root}{skipped}{others}: expected at least 2 per class, one to train and "

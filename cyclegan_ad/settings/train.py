@@ -172,7 +172,7 @@ class Settings(Group):
         if self.protocol.normal_only and "abnormal" in self.entry.train_classes:
             raise UserError(
                 f"invalid protocol=quantile: method={self.method.name} trains on abnormal images "
-                f"too, and this protocol has none; use method={', '.join(NORMAL_ONLY)}"
+                f"too, and this protocol has none; use method={NORMAL_ONLY}"
             )
         if self.score.peak_sigma_px > self.resolution:
             raise UserError(

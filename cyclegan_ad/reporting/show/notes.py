@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cyclegan_ad.display.terminal import FLAG, UNLIKE
-from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
-from cyclegan_ad.reporting.compute.aggregate import Study
+from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
+from cyclegan_ad.reporting.compute.aggregate import Entry, Study
+from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title
 from cyclegan_ad.reporting.show.table2 import Table2
 
 EMBEDDING_MARK = "e"
 SUBSTITUTE_MARK = "s"
+FEW_MARK = "f"
 
 _PAPER_OPTIMISTIC = (
     "the paper's thresholds were set on the test images themselves, so its accuracies are "
@@ -31,7 +33,7 @@ _PROTOCOL_NOTES = {
 
 def protocol_notes(study: Study) -> list[str]:
     """Say which images the thresholds were set on, and with which margin."""
-    notes = [_PROTOCOL_NOTES[study.protocol]]
+    notes = [_PROTOCOL_NOTES[study.protocol], *few_notes(study.entries.values())]
     if study.protocol == "paper":
         return notes
     margins: dict[float, set[str]] = {}
@@ -57,6 +59,16 @@ def protocol_notes(study: Study) -> list[str]:
     if lost:
         notes.append(f"The margin has no effect on a score of 0: {'; '.join(sorted(lost))}.")
     return notes
+
+
+def few_notes(rows: Iterable[Entry | HeldOut]) -> list[str]:
+    """Say what few abnormal test images support, by dataset; empty if all are many."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row.few is not None:
+            found.setdefault(row.few, set()).add(row.dataset)
+    each = "; ".join(f"{_list(datasets)}: {few}" for few, datasets in found.items())
+    return [f"({FEW_MARK}) Fewer than {FEW_IMAGES} abnormal test images. {each}."] if each else []
 
 
 def table2_notes(table: Table2, study: Study) -> list[str]:
@@ -166,6 +178,13 @@ HELD_OUT_NOTES = [
     "The upper bound is exact (binomial). It depends on the number of abnormal images that a "
     "threshold was set on, the smallest of all seeds, and does not shrink with more seeds. "
     + CHOOSE_BEFOREHAND,
+]
+
+NORMAL_ONLY_NOTES = [
+    "These runs have no abnormal images (protocol=quantile) and are in no other table. " + NO_TEST,
+    "The threshold lies just above one of the highest scores of normal images kept out of "
+    "training. Expected: the rate of false alarms on average over such thresholds. The upper bound "
+    "is exact for continuous scores. " + CHOOSE_BEFOREHAND,
 ]
 
 EXTENSION_NOTES = [
