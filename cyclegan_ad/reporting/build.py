@@ -15,7 +15,7 @@ from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_con
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
 from cyclegan_ad.reporting.show.gallery import gather_pictures
-from cyclegan_ad.reporting.show.notes import protocol_notes, table2_notes
+from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
 from cyclegan_ad.reporting.show.terminal_table import (
@@ -84,7 +84,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     extensions = lay_out_extensions(study)
     text_tables = [
         table2_text("table2", "Table 2", table2, notes),
-        extension_text(extensions, protocol_notes(study)),
+        extension_text(extensions, study),
         held_out_text(held_out),
         normal_only_text(normal_only),
         significance_text(comparisons, study),

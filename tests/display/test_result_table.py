@@ -51,6 +51,7 @@ def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[st
         "test_normal": 49,
         "test_abnormal": 50,
         "protocol": "paper",
+        "protocol_settings": {"folds": 5, "margin": 0.0, "confidence": 0.95},
         "protocols": {"crossfit": {score: CROSSFIT for score in scores}},
         "localisation": None,
         "scores": scores,

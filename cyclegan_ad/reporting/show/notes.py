@@ -33,7 +33,7 @@ _PROTOCOL_NOTES = {
 
 def protocol_notes(study: Study) -> list[str]:
     """Say which images the thresholds were set on, and with which margin."""
-    notes = [_PROTOCOL_NOTES[study.protocol], *few_notes(study.entries.values())]
+    notes = [_PROTOCOL_NOTES[study.protocol]]
     if study.protocol == "paper":
         return notes
     margins: dict[float, set[str]] = {}
@@ -108,7 +108,7 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
             f"({SUBSTITUTE_MARK}) FID on the features of another network than the paper's "
             "Inception, without a figure of the paper. MEAN uses it only where there is no FID."
         )
-    notes += _mean_notes(table)
+    notes += [*few_notes(study.entries.values()), *_mean_notes(table)]
     if mixed := mixed_versions(study.runs):
         notes.append(
             "Some cells contain runs of different versions, so the standard deviation does not "

@@ -29,6 +29,7 @@ from cyclegan_ad.reporting.show.notes import (
     SUBSTITUTE_MARK,
     UNLIKE,
     few_notes,
+    protocol_notes,
 )
 from cyclegan_ad.reporting.show.table2 import Block, Cell, Table2
 
@@ -196,7 +197,7 @@ def _verdict(comparison: Comparison) -> str:
     return "too few pairs for 5 %" if comparison.too_few else "no difference shown"
 
 
-def extension_text(table: Table2 | None, protocol_notes: Sequence[str]) -> TextTable:
-    """Lay out the extension scores; empty if there are none."""
-    notes = [*protocol_notes, *EXTENSION_NOTES]
+def extension_text(table: Table2 | None, study: Study) -> TextTable:
+    """Lay out the extension scores of a study; empty if there are none."""
+    notes = [*protocol_notes(study), *EXTENSION_NOTES, *few_notes(study.entries.values())]
     return table2_text("extensions", "Extension scores", table or Table2((), ()), notes)
