@@ -615,3 +615,62 @@ def test_odd_files_are_unreadable_and_block_nothing(root: Path) -> None:
     assert {row for row in data.split_rows() if row[3] == "unreadable"} == {
         (path, "", -1, "unreadable") for path in data.unreadable
     }
+
+
+def normal_images(root: Path, count: int) -> Path:
+    draw_folder(root, normal=count, abnormal=1)
+    for folder in ("abnormal", "masks"):
+        shutil.rmtree(root / folder)
+    return root
+
+
+def test_normal_images_alone_are_trained_on_and_kept_out(tmp_path: Path) -> None:
+    root = normal_images(tmp_path / "plates", 10)
+    shutil.copy(root / "normal/00.png", root / "normal/copy.png")
+    alone = {"normal_only": True, "calibration_fraction": 0.3, "classes": ["normal"]}
+    for seed in range(5):
+        data = read(root, seed=seed, **alone)
+        assert 3 <= len(data.split.test) <= 4
+        assert {row[2] for row in data.split_rows()} == {0}
+        subsets = {path: subset for path, _, _, subset in data.split_rows()}
+        assert subsets["normal/00.png"] == subsets["normal/copy.png"]
+        assert leaked_images(data) == []
+        assert all(set(batch) == {"normal", "normal_symmetry"} for batch in data.train_dataloader())
+    assert list(collect_notes(data)) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "remedy"),
+    [
+        (["normal"], ["protocol=quantile"]),
+        (["normal", "abnormal"], ["ganomaly", "padim", "patchcore", "protocol=quantile"]),
+    ],
+)
+def test_without_abnormal_images_it_is_said_what_needs_none(
+    tmp_path: Path, classes: list[str], remedy: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = normal_images(tmp_path / "plates", 4)
+    # No image is decoded for this.
+    monkeypatch.setattr(datamodule, "load_images", lambda *_, **__: pytest.fail("decoded"))
+    with refuses(file=root, facts=["plates", "0 abnormal images"], remedy=remedy) as found:
+        read(root, classes=classes)
+    assert ("padim" in str(found.value)) is (len(classes) == 2)
+
+
+def test_a_quantile_is_refused_where_there_are_abnormal_images(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "plates", normal=4, abnormal=3)
+    with refuses(
+        setting="protocol",
+        value="quantile",
+        file=root,
+        facts="3 abnormal images",
+        remedy=["protocol=crossfit", "dataset.exclude"],
+    ):
+        read(root, normal_only=True, calibration_fraction=0.3, classes=["normal"])
+
+
+def test_copies_of_one_normal_image_cannot_set_a_threshold(tmp_path: Path) -> None:
+    root = normal_images(tmp_path / "plates", 1)
+    shutil.copy(root / "normal/00.png", root / "normal/copy.png")
+    with refuses(setting="protocol.calibration_fraction", facts="1 different normal image"):
+        read(root, normal_only=True, calibration_fraction=0.3, classes=["normal"])
