@@ -107,15 +107,3 @@ def test_means_over_seeds_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[s
     print_means(sorted((runs / "padim-64" / "screw").iterdir()))
     text = " ".join(capsys.readouterr().out.split())
     assert SUPPORTED in text and "100.00" in text
-
-
-def test_seeds_add_no_images_and_the_fewest_count(tmp_path: Path) -> None:
-    for seed, per_class in enumerate((FEW, 9)):
-        place = f"cyclegan-64/screw{seed}/seed{seed}"
-        words = ("dataset=screw", f"dataset.name=screw{seed}")
-        make_run(tmp_path, "cyclegan", 64, "screw", seed, *words, place=place, per_class=per_class)
-    study = study_of(tmp_path)
-    assert [entry.few for entry in study.entries.values()][::2] == [
-        few_images(FEW, 0.95),
-        few_images(9, 0.95),
-    ]
