@@ -224,5 +224,5 @@ def test_the_report_lists_it_apart(
     with (out / "table2.csv").open() as file:
         assert {row["dataset"] for row in csv.DictReader(file)} == {"screw"}
     # A dash for what is not there, and no figure made of it.
-    for file in out.glob("*.*"):
-        assert "nan" not in file.read_text("utf-8").lower().split(), file
+    for written in out.glob("*.*"):
+        assert "nan" not in written.read_text("utf-8").lower().split(), written
