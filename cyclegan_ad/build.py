@@ -35,6 +35,7 @@ def build_data(settings: Settings) -> AnomalyDataModule:
         augmentation=dataset.augmentation,
         classes=settings.entry.train_classes,
         calibration_fraction=settings.protocol.calibration_fraction,
+        normal_only=settings.protocol.normal_only,
         exclude=read_exclude_list(dataset.exclude),
         skip_unreadable=dataset.skip_unreadable,
         storage=dataset.storage,

@@ -8,6 +8,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.out_of_memory import explain_out_of_memory
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.commands import EvaluateSettings
+from cyclegan_ad.settings.train import Settings
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
             f"{run.checkpoint} is missing; restore it to score the run again (its results are "
             "kept), or train it from scratch with overwrite=true"
         )
+    _check_protocol(run, settings.protocol.name, made_with)
     if settings.protocol.name == "calibrated" and made_with.protocol.calibration_fraction == 0:
         raise UserError(
             f"{run.path} has no calibration images, which protocol=calibrated needs; train with "
@@ -44,6 +46,24 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
 
     with explain_out_of_memory(wanted, lambda: "scoring", on_cpu="accelerator=cpu"):
         return evaluate_again(run, wanted)
+
+
+def _check_protocol(run: RunDirectory, name: str | None, made_with: Settings) -> None:
+    """Check that a protocol suits the images of a run: with or without abnormal ones.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if name is None or (name == "quantile") is made_with.protocol.normal_only:
+        return
+    if name == "quantile":
+        raise UserError(
+            f"invalid protocol=quantile for {run.path}: it is for datasets without abnormal "
+            "images; use protocol=crossfit"
+        )
+    raise UserError(
+        f"invalid protocol={name} for {run.path}: it has no abnormal images; leave protocol out"
+    )
 
 
 def _changes(settings: EvaluateSettings) -> dict[str, Any]:

@@ -151,6 +151,7 @@ def _evaluate(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
 def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, state: State) -> None:
     train = sum(len(data.train_indices(label)) for label in data.trained_labels)
     test = len(data.split.test)
+    purpose = "to set the threshold on" if data.normal_only else "for testing"
     kept = len(data.split.calibration)
     calibrate = f", {kept} for calibration" if kept else ""
     verb = {
@@ -160,7 +161,7 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
     }[state]
     print(
         f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} for training"
-        f"{calibrate} and {test} for testing"
+        f"{calibrate} and {test} {purpose}"
     )
     if state != "trained":
         trainer = settings.trainer

@@ -53,6 +53,7 @@ _GROUPS = {
     "logger": "Where losses and results are logged, besides the run directory.",
     "experiment": "Several jobs of the paper in one command, chosen with `+experiment=`.",
     "column": "One column of Table 2, chosen with `+column=`.",
+    "preset": "Defaults of several settings, chosen with `+preset=`. Settings typed beside it win.",
 }
 # Of which the page shows the settings; these have no defaults that others of the group lack.
 _SHOWN = {
@@ -76,14 +77,15 @@ _DATASET = f"dataset={_SHOWN['dataset']}"
 _COMPUTED = "see meaning"
 
 
-def describe_field(name: str, value: object) -> str:
+def describe_field(name: str, value: object, command: str = "train") -> str:
     """Say what a setting may be.
 
     Args:
         name: Dotted name, such as ``dataset.batch_size``.
         value: Its default.
+        command: Command whose setting it is.
     """
-    for model in COMMANDS.values():
+    for model in (COMMANDS[command], *COMMANDS.values()):
         for known, annotation, _ in fields_of(model):
             if known == name:
                 words = re.sub(r" \(.*?\)", "", expected(annotation))
@@ -135,7 +137,7 @@ def _other_commands() -> Iterator[str]:
         values = composed(command, *(["run=PATH"] if command == "evaluate" else []))
         yield f"## Settings of {command}\n\n{meaning}\n"
         comments = _of_train(read_comments) | read_comments(path)
-        yield _settings_table(values, comments, values_written(path), training=False)
+        yield _settings_table(values, comments, values_written(path), command=command)
 
 
 def _launchers() -> Iterator[str]:
@@ -146,7 +148,7 @@ def _launchers() -> Iterator[str]:
         yield f"### hydra/launcher={name}\n\n{meaning}\n"
         values = values_written(path, "hydra.launcher")
         comments = read_comments(path, "hydra.launcher")
-        yield _settings_table(values, comments, values, training=False)
+        yield _settings_table(values, comments, values, command="")
 
 
 def _datasets() -> Iterator[list[str]]:
@@ -164,12 +166,12 @@ def _settings_table(
     comments: Mapping[str, str],
     raw: Mapping[str, Any],
     *,
-    training: bool = True,
+    command: str = "train",
 ) -> str:
-    rows = []
+    rows, training = [], command == "train"
     for name, value in values.items():
         default = _default(name, raw.get(name, value), value)
-        kind = "" if default == _COMPUTED else describe_field(name, value)
+        kind = "" if default == _COMPUTED else describe_field(name, value, command or "train")
         row = [f"`{name}`", default, kind]
         if training:
             row.append("yes" if _is_training(name) else "no")

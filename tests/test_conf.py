@@ -23,11 +23,12 @@ from cyclegan_ad.training import train_run
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
 COMMANDS = ("dashboard", "evaluate", "predict", "report", "train")
-# column and experiment are added with +, see tests/experiments.
+# These are added with +; column and experiment: see tests/experiments.
+ADDED = ("column", "experiment", "preset")
 OPTIONS = [
     (path.parent.name, path.stem)
     for path in sorted(conf_dir().glob("*/*.yaml"))
-    if path.parent.name not in ("column", "experiment")
+    if path.parent.name not in ADDED
 ]
 
 
@@ -44,8 +45,11 @@ def defaults() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def by_option() -> dict[tuple[str, str], dict[str, Any]]:
     """Option of a group -> what is composed with it. Do not change them."""
-    # An embedding needs a method that has one.
-    more = {("score", "embedding"): ["method=ganomaly"]}
+    # An embedding needs a method that has one; a quantile one that needs no abnormal images.
+    more = {
+        ("score", "embedding"): ["method=ganomaly"],
+        ("protocol", "quantile"): ["method=padim"],
+    }
     return {
         (group, name): compose(f"{group}={name}", *more.get((group, name), []))
         for group, name in OPTIONS
@@ -190,16 +194,39 @@ def test_a_backbone_is_taken_by_the_methods_that_have_one() -> None:
 
 
 def test_protocols() -> None:
-    for name, fraction in (("paper", 0), ("crossfit", 0), ("calibrated", 0.2)):
+    fractions = {"paper": 0, "crossfit": 0, "calibrated": 0.2, "quantile": 0.3}
+    for name, fraction in fractions.items():
         assert setting(compose(f"protocol={name}"), "protocol") == {
             "name": name,
             "folds": 5,
             "margin": 0,
             "confidence": 0.95,
             "calibration_fraction": fraction,
+            "false_alarm_rate": 0.05,
         }
         asked = compose_settings("evaluate", ["run=x", f"protocol={name}", "protocol.margin=0.1"])
         assert (setting(asked, "protocol.name"), setting(asked, "protocol.margin")) == (name, 0.1)
+
+
+def test_the_preset_sets_defaults_that_typed_settings_override() -> None:
+    names = {
+        "method.generator.base_channels": 16,
+        "dataset.copies_per_epoch": 1,
+        "trainer.max_epochs": 100,
+    }
+    quick = compose("dataset=screw", "+preset=cpu_quick")
+    check_settings(quick)
+    assert {name: setting(quick, name) for name in names} == names
+    usual = compose("dataset=screw")
+    for name, value in names.items():
+        assert setting(usual, name) > value
+        typed = compose("dataset=screw", f"{name}=7", "+preset=cpu_quick")
+        assert {each: setting(typed, each) for each in names} == names | {name: 7}
+    # A default typed as one of the dataset counts too; methods of one pass stay so.
+    typed = compose("dataset.max_epochs=7", "+preset=cpu_quick", "dataset=screw")
+    assert setting(typed, "trainer.max_epochs") == 7
+    assert setting(compose("+preset=cpu_quick", "method=padim"), "trainer.max_epochs") == 1
+    assert "+preset=cpu_quick" in help_of("train")
 
 
 def test_the_order_of_words_does_not_matter() -> None:
@@ -337,7 +364,9 @@ def test_every_setting_is_read_by_a_job(
 
     monkeypatch.undo()
     unread = {name for name, place in settings_of(settings) if place not in noted}
-    recorded = {"method.weights_sha256"}  # no setting: written by the checks before a job
+    # No setting, as it is written by the checks before a job; of protocol=quantile only, see
+    # tests/evaluation/test_normal_only.py.
+    recorded = {"method.weights_sha256", "protocol.false_alarm_rate"}
     assert unread - recorded == TAKEN_OVER.keys()
 
 
@@ -374,6 +403,7 @@ def test_every_setting_of_evaluate_is_taken(
         "protocol.folds": 3,
         "protocol.margin": 0.1,
         "protocol.confidence": 0.9,
+        "protocol.false_alarm_rate": 0.2,
         "data_dir": "elsewhere",
         "root": str(draw_folder(tmp_path / "moved")),
         "table": str(tmp_path / "moved.csv"),
@@ -409,6 +439,7 @@ def test_every_setting_of_evaluate_is_taken(
         "margin": 0.1,
         "confidence": 0.9,
         "calibration_fraction": 0,  # the run's own
+        "false_alarm_rate": 0.2,
     }
 
 
@@ -422,6 +453,7 @@ def test_help_names_every_group_and_option(command: str, groups: tuple[str, ...]
         options = re.escape(group) + r" ((?:\w+ \| )*\w+)\b"
         listed = [found.split(" | ") for found in re.findall(options, text)]
         wanted = {name for of, name in OPTIONS if of == group}
+        wanted -= {"quantile"} if command == "report" else set()  # has no accuracies
         assert wanted in [set(names) for names in listed], (group, listed)
 
 

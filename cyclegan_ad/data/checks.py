@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from cyclegan_ad.data.layouts.found import describe_ignored
 from cyclegan_ad.data.layouts.unread import list_unread_folders
 from cyclegan_ad.data.samples import Sample
-from cyclegan_ad.data.split import Split, split_samples
+from cyclegan_ad.data.split import Split, split_normal, split_samples
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.names import NORMAL_ONLY
 from cyclegan_ad.text import counted
 
 if TYPE_CHECKING:
@@ -44,63 +45,78 @@ def require_readable(unreadable: Mapping[str, str], count: int, what: str, root:
         )
 
 
-def require_both_classes(
-    samples: Sequence[Sample],
-    kept: Sequence[Sample],
-    dataset: str,
-    root: Path,
-    ignored_files: Counter[str],
+def require_classes(
+    data: AnomalyDataModule, samples: Sequence[Sample], kept: Sequence[Sample]
 ) -> None:
     """Check that each class has enough images to be split.
 
     Args:
+        data: Data module, for its settings.
         samples: All images.
         kept: Those that can be read.
-        dataset: Name of the dataset.
-        root: Its folder.
-        ignored_files: Result of :func:`.layouts.unread.count_ignored_files`.
 
     Raises:
-        UserError: If a class has fewer than two images that can be read.
+        UserError: If a class has fewer than two images that can be read; with ``normal_only``, if
+            there are abnormal ones. Without any abnormal images, it names what needs none.
     """
-    others = f" ({describe_ignored(ignored_files)} ignored)" if ignored_files else ""
-    for label, word in ((0, "normal"), (1, "abnormal")):
-        listed, found = (sum(s.label == label for s in some) for some in (samples, kept))
+    of_class = Counter(sample.label for sample in samples)
+    if data.normal_only and of_class[1]:
+        raise UserError(
+            f"invalid protocol=quantile for dataset {data.dataset_name} with "
+            f"{counted(of_class[1], 'abnormal image')} in {data.root}: it is for datasets without; "
+            "use protocol=crossfit, or leave them out with dataset.exclude=FILE"
+        )
+    ignored = data.ignored_files
+    others = f" ({describe_ignored(ignored)} ignored)" if ignored else ""
+    readable = Counter(sample.label for sample in kept)
+    for label, word in enumerate(["normal"] if data.normal_only else ["normal", "abnormal"]):
+        listed, found = of_class[label], readable[label]
         if found < 2:
             skipped = f" ({listed - found} unreadable skipped)" if listed > found else ""
+            alone = ""  # what needs no abnormal images
+            if label == 1 and listed == 0:
+                both = "abnormal" in data.classes
+                method = f"method={NORMAL_ONLY} and " if both else ""
+                alone = f", or use {method}protocol=quantile: without abnormal images"
             raise UserError(
-                f"dataset {dataset} has {counted(found, f'{word} image')} "
-                f"in {root}{skipped}{others}: expected at least 2 per class, one to train and one "
-                "to test; add images or use another folder with dataset.root=PATH"
+                f"dataset {data.dataset_name} has {counted(found, f'{word} image')} "
+                f"in {data.root}{skipped}{others}: expected at least 2 per class, one to train and "
+                f"one to test; add images or use another folder with dataset.root=PATH{alone}"
             )
 
 
 def checked_split(
-    samples: Sequence[Sample],
-    sha256: Sequence[str],
-    seed: int,
-    calibration_fraction: float,
-    dataset: str,
-    groups: Sequence[str] | None = None,
+    data: AnomalyDataModule, samples: Sequence[Sample], groups: Sequence[str] | None = None
 ) -> Split:
-    """Draw the split of a seed (see :func:`cyclegan_ad.data.split.split_samples`).
+    """Draw the split of a seed (see :mod:`cyclegan_ad.data.split`).
+
+    Args:
+        data: Data module, with the hashes of the samples.
+        samples: The images that can be read.
+        groups: Group of each, which no subset parts; None for none.
 
     Raises:
-        UserError: If there are too few abnormal images for calibration.
+        UserError: If there are too few abnormal images for calibration or, with ``normal_only``,
+            too few different normal ones.
     """
+    paths, fraction = [sample.path for sample in samples], data.calibration_fraction
     try:
+        if data.normal_only:
+            return split_normal(paths, data.seed, fraction=fraction, groups=groups or data.sha256)
+        labels = [sample.label for sample in samples]
         return split_samples(
-            [sample.path for sample in samples],
-            [sample.label for sample in samples],
-            seed,
-            calibration_fraction=calibration_fraction,
-            sha256=sha256,
+            paths,
+            labels,
+            data.seed,
+            calibration_fraction=fraction,
+            sha256=data.sha256,
             groups=groups,
         )
     except ValueError as error:
+        which = "normal images" if data.normal_only else "abnormal images or use protocol=crossfit"
         raise UserError(
-            f"invalid protocol.calibration_fraction={calibration_fraction} for dataset {dataset}: "
-            f"{error}; add abnormal images or use protocol=crossfit"
+            f"invalid protocol.calibration_fraction={fraction} for dataset {data.dataset_name}: "
+            f"{error}; add {which}"
         ) from error
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
-from cyclegan_ad.data.checks import checked_split, require_both_classes, require_readable
+from cyclegan_ad.data.checks import checked_split, require_classes, require_readable
 from cyclegan_ad.data.depth import require_window
 from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.formats.deep_pixels import Window
@@ -49,7 +49,10 @@ class AnomalyDataModule(pl.LightningDataModule):
             paper).
         augmentation: ``dihedral``, ``flip`` or ``none``.
         classes: Classes that the training batches hold: ``normal``, ``abnormal`` or both.
-        calibration_fraction: Fraction of the abnormal training images kept out of training.
+        calibration_fraction: Fraction of the abnormal training images kept out of training; with
+            ``normal_only``, of all images.
+        normal_only: Whether the dataset has no abnormal images; its test images are then the normal
+            ones kept out of training.
         exclude: Images left out, as relative paths or file names.
         skip_unreadable: Whether to skip images and ground-truth masks that cannot be read.
         storage: ``auto``, ``memory`` or ``disk``.
@@ -77,6 +80,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         augmentation: str,
         classes: Sequence[str],
         calibration_fraction: float,
+        normal_only: bool,
         exclude: Collection[str],
         skip_unreadable: bool,
         storage: str,
@@ -93,7 +97,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
         self.augmentation, self.exclude = augmentation, exclude
         self.classes, self.calibration_fraction = tuple(classes), calibration_fraction
-        self.skip_unreadable = skip_unreadable
+        self.normal_only, self.skip_unreadable = normal_only, skip_unreadable
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
         self.labelling, self.keep_copies_together = labelling, keep_copies_together
@@ -120,6 +124,7 @@ class AnomalyDataModule(pl.LightningDataModule):
             self.layout, self.root, exclude=self.exclude, labelling=self.labelling
         )
         self.ignored_files = count_ignored_files(self.layout, self.root, self.labelling)
+        require_classes(self, samples, samples)  # before any is decoded
         reading = f"reading {self.dataset_name}"
         with nullcontext() if self.progress is None else self.progress(reading) as report:
             cache = load_images(
@@ -138,16 +143,14 @@ class AnomalyDataModule(pl.LightningDataModule):
             require_readable(bad, len(samples), "images", self.root)
         good = [i for i in range(len(samples)) if i not in cache.unreadable]
         kept = [samples[i] for i in good]
-        require_both_classes(samples, kept, self.dataset_name, self.root, self.ignored_files)
+        require_classes(self, samples, kept)
         self.sha256 = [cache.sha256[i] for i in good]
         if self.layout in OWN_LAYOUTS:
             require_one_class(kept, self.sha256, self.root)
         self.groups = group_images(kept, self.sha256)
         name, together = self.dataset_name, self.keep_copies_together
         groups = groups_to_split(kept, self.sha256, together, self.labelling, name)
-        self.split = checked_split(
-            kept, self.sha256, self.seed, self.calibration_fraction, name, groups
-        )
+        self.split = checked_split(self, kept, groups)
         # Masks of all images are read, so that damage is reported with the first seed.
         files = {i: (sample.path, sample.mask) for i, sample in enumerate(kept)}
         masks = read_masks(self.root, files, self.size_px)

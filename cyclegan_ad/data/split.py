@@ -18,6 +18,8 @@ class Split:
         test: Test images, as many normal as abnormal ones, as far as groups allow.
         calibration: Abnormal images used for neither, to set a threshold on.
         unused: Normal images of the groups of the calibration images; empty without groups.
+
+    Without abnormal images (`split_normal`), ``test`` has the normal images kept out of training.
     """
 
     train: tuple[int, ...]
@@ -113,6 +115,48 @@ def _as_split(count: int, test: set[int], calibration: set[int], unused: set[int
         test=tuple(sorted(test)),
         calibration=tuple(sorted(calibration)),
         unused=tuple(sorted(unused)),
+    )
+
+
+def split_normal(
+    paths: Sequence[str], seed: int, *, fraction: float, groups: Sequence[str]
+) -> Split:
+    """Draw the images to set a threshold on, for a dataset of normal images only.
+
+    Groups are ordered by the SHA-256 of ``"<seed>:<first path>"``, and the first ones are kept out
+    of training; like `split_samples`, the split depends only on the arguments.
+
+    Args:
+        paths: Path of each image relative to the dataset's root, all different.
+        seed: Seed of the split.
+        fraction: Fraction of the images to keep out, in (0, 1): rounded to the nearest integer, but
+            at least one group and never all of them.
+        groups: Name of the group of each image, e.g. the SHA-256 of the file; images of one group
+            are in the same part.
+
+    Returns:
+        Split whose ``test`` holds these images.
+
+    Raises:
+        ValueError: If there are fewer than 2 groups.
+
+    Example:
+        >>> split_normal(["a", "b", "c", "d"], 0, fraction=0.5, groups=["1", "2", "1", "3"])
+        Split(train=(0, 2), test=(1, 3), calibration=())
+    """
+    members: dict[str, list[int]] = {}
+    for index in sorted(range(len(paths)), key=paths.__getitem__):
+        members.setdefault(groups[index], []).append(index)
+    if len(members) < 2:
+        raise ValueError(f"{counted(len(members), 'different normal image')}, expected at least 2")
+    ordered = sorted(members.values(), key=lambda group: _order_key(seed, paths[group[0]]))
+    wanted, kept = round(fraction * len(paths)), ordered[0]
+    for group in ordered[1:-1]:
+        if len(kept) >= wanted:
+            break
+        kept = kept + group
+    return Split(
+        train=tuple(i for i in range(len(paths)) if i not in set(kept)), test=tuple(sorted(kept))
     )
 
 

@@ -17,6 +17,24 @@ if TYPE_CHECKING:
 _HEAVY_TAIL_RATIO = 20.0
 
 OPTIMISTIC = "Both thresholds were set on these test images: their accuracies are optimistic."
+NORMAL_ONLY = "The threshold was set on these normal images, which were kept out of training."
+
+
+def set_thresholds(metrics: Mapping[str, Any], column: str) -> dict[str, float]:
+    """Return the thresholds to draw for a score: name -> value, raw units.
+
+    Args:
+        metrics: Content of ``metrics.json``.
+        column: Score column.
+
+    Returns:
+        ``ZFN`` and ``ACC``; for a run without abnormal images ``quantile``.
+    """
+    row = metrics["scores"][column]
+    if row["zfn_threshold"] is not None:
+        return {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
+    decided = metrics["protocols"].get("quantile", {})
+    return {"quantile": decided[column]["thresholds"][0]} if column in decided else {}
 
 
 def score_figure(
@@ -42,12 +60,14 @@ def score_figure(
     axes.set_xlabel(
         f"{printable(score_name)} (higher: more abnormal)", parse_math=False, fontsize=11
     )
-    axes.set_ylabel("test images", fontsize=11)
+    tested = bool((to_numpy(labels) == 1).any())
+    axes.set_ylabel("test images" if tested else "normal images", fontsize=11)
     # Below the axis title, where neither bars nor thresholds are and long names have room.
     axes.legend(fontsize=10, frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1.0, -0.15))
     axes.xaxis.label.set(horizontalalignment="left", x=0.0)
     if thresholds:
-        figure.supxlabel(OPTIMISTIC, fontsize=8.5, color="0.4", x=0.99, horizontalalignment="right")
+        note = OPTIMISTIC if tested else NORMAL_ONLY
+        figure.supxlabel(note, fontsize=8.5, color="0.4", x=0.99, horizontalalignment="right")
     return figure
 
 

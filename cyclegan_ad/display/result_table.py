@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.display.terminal import (
     FLAG,
     UNLIKE,
@@ -16,7 +17,12 @@ from cyclegan_ad.display.terminal import (
     says_ascii_only,
     standard_output,
 )
-from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, PAPER_PROTOCOL, explain
+from cyclegan_ad.metrics.wording import (
+    CHOOSE_BEFOREHAND,
+    PAPER_PROTOCOL,
+    explain,
+    few_images,
+)
 from cyclegan_ad.reference.table2 import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
 from cyclegan_ad.text import counted, printable
 
@@ -75,9 +81,8 @@ def result_table(
             text(f"{percent(row[metric])}\n{_published(paper[score][metric])}")
             for metric in PAPER_METRICS
         ]
-        cells.append(
-            Text(f"ZFN {row['zfn_threshold']:.6g}\nACC {row['max_accuracy_threshold']:.6g}")
-        )
+        limits = set_thresholds(metrics, score)
+        cells.append(Text("\n".join(f"{name} {value:.6g}" for name, value in limits.items())))
         table.add_row(*cells)
     return table
 
@@ -109,7 +114,11 @@ def _caption(
     unlike: Sequence[str],
 ) -> str:
     normal, abnormal = metrics["test_normal"], metrics["test_abnormal"]
+    if not abnormal:
+        return f"{counted(normal, 'normal image')} kept out of training, no abnormal images."
     lines = [f"{counted(normal + abnormal, 'test image')}: {normal} normal, {abnormal} abnormal."]
+    if few := few_images(abnormal, metrics["protocol_settings"]["confidence"]):
+        lines.append(f"{few}.")
     lines.append(
         f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
         "one with the most correct decisions."

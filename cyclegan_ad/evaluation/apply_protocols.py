@@ -9,8 +9,10 @@ import numpy as np
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.protocols import calibrated, count_smaller_class, crossfit
+from cyclegan_ad.metrics.quantile import false_alarm_rank, least_images, quantile
 from cyclegan_ad.runs.results import Rows, SplitRow
-from cyclegan_ad.settings.train import Protocol
+from cyclegan_ad.settings.protocol import Protocol
+from cyclegan_ad.text import as_typed, counted
 
 if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -37,6 +39,9 @@ def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
             [data.groups[i] for i in test],
             f"dataset {data.dataset_name}",
         )
+    elif protocol.normal_only:
+        groups = [data.groups[i] for i in data.split.test]
+        _require_enough(groups, protocol.false_alarm_rate, f"dataset {data.dataset_name}")
 
 
 def apply_protocols(
@@ -60,16 +65,19 @@ def apply_protocols(
 
     Returns:
         ``protocol`` (name of the requested one), ``protocol_settings`` and ``protocols``:
-        ``crossfit`` or ``calibrated`` -> column -> decisions.
+        ``crossfit``, ``calibrated`` or ``quantile`` -> column -> decisions.
 
     Raises:
         UserError: If the requested protocol cannot be applied to this run.
     """
+    groups = _groups(rows, split, "test", "scores.csv")
     if protocol.name == "crossfit":
-        groups = _groups(rows, split, "test", "scores.csv")
         _require([row["label"] for row in rows], groups, where)
     chosen = protocol_settings(protocol)
     decided = {}
+    if protocol.normal_only:
+        _require_enough(groups, protocol.false_alarm_rate, where)
+        decided["quantile"] = decide_by_quantile(rows, split, **chosen)
     if by_crossfit := decide_by_crossfit(rows, split, seed=seed, **chosen):
         decided["crossfit"] = by_crossfit
     if kept:
@@ -140,6 +148,38 @@ def decide_by_calibration(
     }
 
 
+def decide_by_quantile(
+    rows: Rows,
+    split: Iterable[SplitRow],
+    *,
+    false_alarm_rate: float | None = None,
+    confidence: float,
+    **_: Any,
+) -> dict[str, dict[str, Any]]:
+    """Apply :func:`cyclegan_ad.metrics.quantile.quantile` to every score.
+
+    Args:
+        rows: Rows of ``scores.csv``, normal images kept out of training.
+        split: Rows of ``split.csv``.
+        false_alarm_rate: Fraction in (0, 1), from `protocol_settings`; None for other protocols.
+        confidence: Confidence level in (0, 1), from `protocol_settings`.
+
+    Returns:
+        Column -> decisions; empty for another protocol, or if there are abnormal images or too few
+        different ones.
+
+    Raises:
+        UserError: If the images of the scores are not those of the split.
+    """
+    if false_alarm_rate is None or any(row["label"] for row in rows):
+        return {}
+    groups = _groups(rows, split, "test", "scores.csv")
+    if not false_alarm_rank(len(set(groups)), false_alarm_rate):
+        return {}
+    shared: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "confidence": confidence}
+    return {name: quantile(_column(rows, name), groups, **shared) for name in score_columns(rows)}
+
+
 def score_columns(rows: Rows) -> list[str]:
     """Return the names of the scores in the rows."""
     return [name for name in rows[0] if name not in ("path", "label")]
@@ -147,11 +187,14 @@ def score_columns(rows: Rows) -> list[str]:
 
 def protocol_settings(protocol: Protocol) -> dict[str, Any]:
     """Return the settings that affect the decisions, as stored in ``metrics.json``."""
-    return {
+    chosen = {
         "folds": protocol.folds,
         "margin": protocol.margin,
         "confidence": protocol.confidence,
     }
+    return chosen | (
+        {"false_alarm_rate": protocol.false_alarm_rate} if protocol.normal_only else {}
+    )
 
 
 def _require(labels: list[int], groups: list[str], where: str) -> None:
@@ -159,6 +202,17 @@ def _require(labels: list[int], groups: list[str], where: str) -> None:
         raise UserError(
             f"invalid protocol=crossfit for {where}: expected at least {LEAST_GROUPS} different "
             "test images, or groups of them, per class; add images or use protocol=paper"
+        )
+
+
+def _require_enough(groups: Sequence[str], rate: float, where: str) -> None:
+    different, least = len(set(groups)), least_images(rate)
+    if different < least:
+        raise UserError(
+            f"invalid protocol.false_alarm_rate={as_typed(rate)} for {where}: expected at least "
+            f"{counted(least, 'different normal image')} kept out of training, there are "
+            f"{different}; add images, or raise protocol.false_alarm_rate or "
+            "protocol.calibration_fraction"
         )
 
 

@@ -110,7 +110,9 @@ def combine(
             "training_seconds": round(run.read_training()["seconds"], 1),
             "test_normal": int((found.test.labels == 0).sum()),
             "test_abnormal": int((found.test.labels == 1).sum()),
-            "thresholds_set_on": "the test images (optimistic)",
+            "thresholds_set_on": "normal images kept out of training"
+            if data.normal_only
+            else "the test images (optimistic)",
             "columns": metrics["columns"]
             | {column.column: column.as_dict() for column in found.columns},
             "scores": metrics["scores"] | found.summary,

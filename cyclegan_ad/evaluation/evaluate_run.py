@@ -14,7 +14,7 @@ from cyclegan_ad.detector.saved import detector_fingerprint
 from cyclegan_ad.detector.saved import write_scores as write_detector_scores
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
 from cyclegan_ad.display.drawing import save_figure
-from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.histogram import score_figure, set_thresholds
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
@@ -72,7 +72,7 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
         return False
     files = [run.figures / "reconstruction.png"]
     files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
-    if config.protocol.calibration_fraction > 0:
+    if config.protocol.calibration_fraction > 0 and not config.protocol.normal_only:
         files.append(run.calibration)
     return run.detector.is_dir() and all(file.is_file() for file in files)
 
@@ -163,10 +163,9 @@ def write_evaluation(
         write_scores(run.path, results.kept, run.calibration.name)
     labels = np.array([row["label"] for row in results.rows])
     for column in settings.score.columns:
-        name, row = column.column, metrics["scores"][column.column]
+        name = column.column
         scores = np.array([row[name] for row in results.rows])
-        thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
-        figure = score_figure(scores, labels, thresholds, name)
+        figure = score_figure(scores, labels, set_thresholds(metrics, name), name)
         save_figure(figure, run.figures / f"scores_{name}.png")
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")

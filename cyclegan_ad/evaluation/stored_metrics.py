@@ -9,7 +9,8 @@ from typing import Any, get_args
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings.train import ProtocolName, Settings
+from cyclegan_ad.settings.protocol import ProtocolName
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted, shown
 
 _AGAIN = "evaluate the run again"
@@ -44,7 +45,9 @@ def check_values(metrics: Mapping[str, Any]) -> None:
     chosen = metrics.get("protocol_settings")
     if not (
         isinstance(chosen, dict)
-        and chosen.keys() == {"folds", "margin", "confidence"}
+        and chosen.keys() - {"false_alarm_rate"} == {"folds", "margin", "confidence"}
+        and ("false_alarm_rate" in chosen) == (metrics.get("protocol") == "quantile")
+        and _is_share(chosen.get("false_alarm_rate", 0))
         and (_is_count(chosen["folds"]) and chosen["folds"] >= 2)
         and _is_share(chosen["margin"])
         and (_is_share(chosen["confidence"]) and chosen["confidence"] > 0)

@@ -18,10 +18,11 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import (
     decide_by_calibration,
     decide_by_crossfit,
+    decide_by_quantile,
     score_columns,
 )
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
-from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.metrics.thresholds import summarise, undefined_summary
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import Rows, SplitRow, read_metrics, read_scores, read_split
 from cyclegan_ad.settings.train import Settings
@@ -29,7 +30,7 @@ from cyclegan_ad.text import shown, shown_name
 
 _AGAIN = "evaluate the run again"
 # Relative tolerance: its logarithm may differ in the last digit between machines.
-_ROUNDED = {"miss_rate_bound": 1e-12}
+_ROUNDED = {"miss_rate_bound": 1e-12, "false_alarm_rate_bound": 1e-12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
         if column not in columns:
             wrong["", column] = "is missing in scores.csv"
             continue
-        computed = _check_scores(column, known[column], rows)
+        computed = _check_scores(column, known[column], rows, config.protocol.normal_only)
         if _changed(metrics, "scores.csv", column, rows):
             wrong["", column] = "was changed in scores.csv after it was computed"
         else:
@@ -92,6 +93,7 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     decided = {
         "crossfit": decide_by_crossfit(rows, split, seed=metrics["seed"], **chosen),
         "calibrated": by_calibration,
+        "quantile": decide_by_quantile(rows, split, **chosen),
     }
     protocols: dict[str, dict[str, Any]] = {}
     for protocol in decided.keys() | metrics["protocols"].keys():
@@ -172,11 +174,16 @@ def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:
             )
 
 
-def _check_scores(column: str, written: Any, rows: Rows) -> dict[str, float]:
+def _check_scores(
+    column: str, written: Any, rows: Rows, normal_only: bool
+) -> Mapping[str, float | None]:
     """Recompute the metrics of a score and check that they equal the stored ones."""
     scores = np.array([row[column] for row in rows], dtype=np.float64)
+    labels = [row["label"] for row in rows]
+    computed: Mapping[str, float | None]
     try:
-        computed = summarise(scores, [row["label"] for row in rows])
+        undefined = normal_only and not any(labels)
+        computed = undefined_summary() if undefined else summarise(scores, labels)
     except ValueError as error:
         raise UserError(f"scores.csv cannot be evaluated: {error}; {_AGAIN}") from error
     if wrong := _difference(written, computed):

@@ -1,6 +1,6 @@
 """Scoring of the test set of a run: reconstructions, anomaly maps, scores and metrics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.metrics.thresholds import undefined_summary
 from cyclegan_ad.metrics.torch_metrics import ImageDetection, ImageScores, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
 from cyclegan_ad.scoring.map_batches import map_batches
@@ -47,14 +48,15 @@ class Evaluation:
         columns: Columns of the scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
-        summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`).
+        summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`), which
+            are None without abnormal images.
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
     """
 
     columns: tuple[ScoreColumn, ...]
     test: Scored
     calibration: Scored | None
-    summary: dict[str, dict[str, float]]
+    summary: dict[str, Mapping[str, float | None]]
     localisation: dict[str, float] | None
 
 
@@ -104,8 +106,11 @@ def evaluate(
     localisation = PixelLocalisation() if masks_known else None
     scored = _score(method, data, scores, device, batch_size, localisation, progress)
     test = _gather(data, data.split.test, scored)
-    summary = {}
+    summary: dict[str, Mapping[str, float | None]] = {}
     for column, found in test.scores.items():
+        if data.normal_only:
+            summary[column] = undefined_summary()
+            continue
         detection = ImageDetection()
         detection.update(*map(torch.from_numpy, (test.indices, found, test.labels)))
         summary[column] = detection.compute()

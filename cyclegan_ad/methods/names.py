@@ -72,3 +72,7 @@ METHODS = {
         batch_summed=True,
     ),
 }
+
+_normal_only = [name for name, of in METHODS.items() if of.train_classes == ("normal",)]
+NORMAL_ONLY = f"{', '.join(_normal_only[:-1])} or {_normal_only[-1]}"
+"""Names of the methods that train without abnormal images, for messages."""

@@ -1,4 +1,4 @@
-"""Upper bounds on the miss rate, from counted misses or from a calibrated threshold."""
+"""Upper bounds on the rates of misses and false alarms, from counts or from a set threshold."""
 
 from __future__ import annotations
 
@@ -66,3 +66,33 @@ def calibration_bound(images: int, confidence: float = 0.95) -> float:
     if images < 1:
         raise ValueError(f"invalid images={images}: expected at least 1")
     return float(-np.expm1(np.log1p(-confidence) / images))
+
+
+def false_alarm_bound(rank: int, images: int, confidence: float = 0.95) -> float:
+    """Bound the future false-alarm rate of a threshold just above the ``rank``-th largest score.
+
+    A new normal image raises a false alarm if its score exceeds the ``k``-th largest of ``n``
+    independent normal scores. For continuous scores this rate is Beta(k, n - k + 1) distributed,
+    whatever the distribution of the scores (Wilks' tolerance limit): its quantile at ``confidence``
+    is the bound. It is conservative for ties, and equals `miss_rate_upper_bound` of ``k - 1``
+    events: the false alarms among the ``n`` images themselves.
+
+    Args:
+        rank: ``k``, from 1 (just above the largest score) to ``images``.
+        images: Number ``n`` of normal images that the threshold was set on; independent of each
+            other and of the training, from the same distribution as future ones.
+        confidence: Confidence level in (0, 1).
+
+    Returns:
+        Fraction in (0, 1).
+
+    Raises:
+        ValueError: If the rank is out of range.
+
+    Example:
+        >>> round(false_alarm_bound(1, 59), 4), round(false_alarm_bound(2, 40), 4)
+        (0.0495, 0.1132)
+    """
+    if not 1 <= rank <= images:
+        raise ValueError(f"invalid rank={rank} for images={images}: expected 1 <= rank <= images")
+    return miss_rate_upper_bound(rank - 1, images, confidence)

@@ -107,18 +107,25 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     }
 
 
+def undefined_summary() -> dict[str, None]:
+    """Return the entries of `summarise` for images of one class, for which none is defined."""
+    names = ("zfn_threshold", "zfn_accuracy", "max_accuracy", "max_accuracy_threshold", "auroc")
+    return dict.fromkeys(names)
+
+
 def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[int]:
     """Find the abnormal images with the lowest and the normal ones with the highest scores.
 
     Returns:
         Positions in ``scores`` of up to ``count`` images per class: the abnormal ones in ascending
         order of score, then the normal ones in descending order; ties in the order of ``scores``.
+        Without abnormal images, the normal ones only.
 
     Example:
         >>> critical_images([5.0, 1.0, 9.0, 2.0], [1, 0, 1, 0], count=1)
         [0, 3]
     """
-    scores_, is_abnormal = check_scores(scores, labels)
+    scores_, is_abnormal = check_scores(scores, labels, need_abnormal=False)
     abnormal, normal = np.flatnonzero(is_abnormal), np.flatnonzero(~is_abnormal)
     lowest = abnormal[np.argsort(scores_[abnormal], kind="stable")][:count]
     highest = normal[np.argsort(-scores_[normal], kind="stable")][:count]
@@ -139,7 +146,9 @@ def zfn_accuracy_without(scores: ArrayLike, labels: ArrayLike, position: int) ->
     return accuracy_at(values, classes, zfn_threshold(values, classes))
 
 
-def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
+def check_scores(
+    scores: ArrayLike, labels: ArrayLike, *, need_abnormal: bool = True
+) -> tuple[Floats, Bools]:
     """Check scores and labels; return (N,) float64 scores and (N,) bool, True for abnormal."""
     scores_ = np.asarray(scores, dtype=np.float64)
     labels_: NDArray[Any] = np.asarray(labels)
@@ -151,7 +160,7 @@ def check_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     abnormal = labels_ == 1
     if not np.all(abnormal | (labels_ == 0)):
         raise ValueError("invalid labels: expected 0 (normal) or 1 (abnormal)")
-    if not abnormal.any() or abnormal.all():
+    if abnormal.all() or (need_abnormal and not abnormal.any()):
         missing = "normal" if abnormal.any() else "abnormal"
         raise ValueError(f"no {missing} image among {counted(scores_.size, 'score')}")
     if not np.isfinite(scores_).all():

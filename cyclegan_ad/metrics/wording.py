@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cyclegan_ad.metrics.bounds import miss_rate_upper_bound
+from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
 from cyclegan_ad.text import counted
 
 PAPER_PROTOCOL = (
@@ -19,19 +19,72 @@ CHOOSE_BEFOREHAND = (
     "results."
 )
 
+NO_TEST = "Without abnormal images there is no test: misses, accuracy and AUROC are unknown."
+
+FEW_IMAGES = 30  # abnormal test images, below which every table says what they support
+
 
 def explain(decisions: Mapping[str, Any]) -> str:
     """Explain the results of a protocol and the bound that they support.
 
     Args:
-        decisions: Result of `crossfit` or `calibrated`, or the same read from JSON.
+        decisions: Result of `crossfit`, `calibrated` or `quantile`, or the same read from JSON.
 
     Returns:
         A few sentences in ASCII, one line.
     """
+    if "false_alarm_rate_target" in decisions:
+        return _explain_quantile(decisions)
     if len(decisions["thresholds"]) == 1:  # crossfit has two folds or more
         return _explain_calibrated(decisions)
     return _explain_crossfit(decisions)
+
+
+def few_images(abnormal: int, confidence: float) -> str | None:
+    """Say what few abnormal test images support at best; None from 30 images up, or without any.
+
+    If none of ``n`` images is missed, the bound on the miss rate is that of `calibration_bound`.
+    Every table of results asks here whether to say so.
+
+    Args:
+        abnormal: Number of abnormal test images.
+        confidence: Confidence level in (0, 1).
+
+    Example:
+        >>> few_images(12, 0.95).partition(", ")[2]
+        'the miss rate may be up to 22.1 % (95 % confidence)'
+        >>> few_images(30, 0.95) is None
+        True
+    """
+    if not 0 < abnormal < FEW_IMAGES:
+        return None
+    return (
+        f"{counted(abnormal, 'abnormal test image')}: even with none missed, the miss rate may be "
+        f"up to {_percent(calibration_bound(abnormal, confidence))} "
+        f"({100 * confidence:g} % confidence)"
+    )
+
+
+def _explain_quantile(decisions: Mapping[str, Any]) -> str:
+    different, rank = decisions["different"], decisions["rank"]
+    copies = decisions["normal"] - different
+    not_counted = f" ({counted(copies, 'copy', 'copies')} not counted)" if copies else ""
+    which = "largest" if rank == 1 else f"{_ordinal(rank)} largest"
+    return (
+        f"Threshold {decisions['thresholds'][0]:.6g} was set just above the {which} score of "
+        f"{counted(different, 'different normal image')} kept out of training"
+        f"{not_counted}. On "
+        "similar normal images, false alarms are expected at a rate of "
+        f"{_percent(decisions['false_alarm_rate_expected'])} (asked for: at most "
+        f"{_percent(decisions['false_alarm_rate_target'])}); this supports a rate below "
+        f"{_percent(decisions['false_alarm_rate_bound'])} with "
+        f"{100 * decisions['confidence']:g} % confidence. {NO_TEST}"
+    )
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _explain_calibrated(decisions: Mapping[str, Any]) -> str:

@@ -8,19 +8,25 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
 from cyclegan_ad.reporting.compute.held_out import gather_held_out
+from cyclegan_ad.reporting.compute.normal_only import gather_normal_only
 from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.compute.significance import compare_methods
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
 from cyclegan_ad.reporting.show.gallery import gather_pictures
-from cyclegan_ad.reporting.show.notes import protocol_notes, table2_notes
+from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
-from cyclegan_ad.reporting.show.terminal_table import print_left_out, print_study
+from cyclegan_ad.reporting.show.terminal_table import (
+    print_left_out,
+    print_normal_only,
+    print_study,
+)
 from cyclegan_ad.reporting.show.text_tables import (
     extension_text,
     held_out_text,
+    normal_only_text,
     significance_text,
     table2_text,
 )
@@ -57,7 +63,8 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     comparable = choose_comparable(runs)
     left_out += comparable.left_out
     study = build_study(runs, choose_protocol(runs, protocol), comparable)
-    if not study.entries:
+    normal_only = gather_normal_only(runs)
+    if not study.entries and (study.runs or not normal_only):
         raise UserError(
             f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
             "runs with it, or leave protocol out"
@@ -77,20 +84,22 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     extensions = lay_out_extensions(study)
     text_tables = [
         table2_text("table2", "Table 2", table2, notes),
-        extension_text(extensions, protocol_notes(study)),
+        extension_text(extensions, study),
         held_out_text(held_out),
-        significance_text(comparisons),
+        normal_only_text(normal_only),
+        significance_text(comparisons, study),
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
-        files += write_numbers(out, study, held_out, comparisons, left_out)
+        files += write_numbers(out, study, held_out, normal_only, comparisons, left_out)
         page = render_page(
             source=printable(str(source)),
             study=study,
             table2=table2,
             table2_notes=notes,
             held_out=held_out,
+            normal_only=normal_only,
             text_tables={table.name: table for table in text_tables},
             extensions=extensions,
             shown=shown,
@@ -106,5 +115,6 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             f"{out} cannot be written ({error.strerror}); set another folder with out=PATH"
         ) from error
     print_study(table2, notes, left_out)
+    print_normal_only(normal_only)
     print(f"\n{counted(len(runs), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study

@@ -70,6 +70,8 @@ class Method:
             return usual
         if self.run == f"{self.name}-{self.resolution}-calibrated":
             return f"{usual}, calibrated"
+        if self.run == f"{self.name}-{self.resolution}-quantile":
+            return f"{usual}, normal images only"
         return f"{printable(self.run)} ({usual})"
 
     @property

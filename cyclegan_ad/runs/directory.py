@@ -156,11 +156,14 @@ class RunDirectory:
 def run_name(settings: Settings) -> str:
     """Return the first folder of a run: ``run_name``, or ``<method>-<resolution>``.
 
-    With calibration images, the default is ``<method>-<resolution>-calibrated``.
+    With calibration images, the default is ``<method>-<resolution>-calibrated``; without abnormal
+    images, ``<method>-<resolution>-quantile``.
     """
     if settings.run_name is not None:
         return str(settings.run_name)
     name = f"{settings.method.name}-{settings.resolution}"
+    if settings.protocol.normal_only:
+        return f"{name}-quantile"
     return f"{name}-calibrated" if settings.protocol.calibration_fraction > 0 else name
 
 

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import Precision, Tta
-from cyclegan_ad.settings.train import Accelerator, ProtocolName, ScoreNames, Settings
+from cyclegan_ad.settings.protocol import ProtocolName, TestedProtocol
+from cyclegan_ad.settings.train import Accelerator, ScoreNames, Settings
 from cyclegan_ad.settings.types import (
     AboveZero,
     Folds,
@@ -42,6 +43,7 @@ class ProtocolChanges(Group):
     margin: Share | None
     confidence: ShareAboveZero | None
     calibration_fraction: Share | None
+    false_alarm_rate: ShareAboveZero | None
 
 
 class EvaluateSettings(Group):
@@ -87,7 +89,7 @@ class PredictSettings(Group):
 class ReportProtocol(Group):
     """``protocol.*`` of ``report``."""
 
-    name: ProtocolName | None
+    name: TestedProtocol | None
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.methods.names import METHODS, NORMAL_ONLY
 from cyclegan_ad.methods.names import Method as MethodEntry
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import (
@@ -22,19 +22,17 @@ from cyclegan_ad.scoring.names import (
 )
 from cyclegan_ad.settings.dataset import Dataset
 from cyclegan_ad.settings.method import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
+from cyclegan_ad.settings.protocol import Protocol
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
     SAME_TYPE,
     AboveZero,
     Count,
     FolderName,
-    Folds,
     Group,
     PathSetting,
     Positive,
     Seed,
-    Share,
-    ShareAboveZero,
     Strings,
     fields_of,
 )
@@ -42,7 +40,6 @@ from cyclegan_ad.text import as_typed
 
 SMALLEST_SIZE_PX = 32  # the last layers of the discriminator need 2 x 2 patches
 
-ProtocolName = Literal["paper", "crossfit", "calibrated"]
 Accelerator = Literal["auto", "cpu", "gpu"]
 ScoreNames = Annotated[Strings, AfterValidator(check_score_names)]
 
@@ -78,30 +75,6 @@ class Score(Group):
             )
             for name in self.names
         )
-
-
-class Protocol(Group):
-    """``protocol.*``: the images that the threshold is set on."""
-
-    name: Annotated[ProtocolName, SAME_TRAINING]
-    folds: Annotated[Folds, SAME_TRAINING]
-    margin: Annotated[Share, SAME_TRAINING]
-    confidence: Annotated[ShareAboveZero, SAME_TRAINING]
-    calibration_fraction: Share
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.name == "calibrated" and self.calibration_fraction == 0:
-            raise UserError(
-                "invalid protocol.calibration_fraction=0: protocol=calibrated needs calibration "
-                "images; expected a number > 0 and < 1"
-            )
-        if self.name == "paper" and self.margin > 0:
-            raise UserError(
-                f"invalid protocol.margin={as_typed(self.margin)}: the thresholds of "
-                "protocol=paper have no margin; use protocol=crossfit or protocol=calibrated"
-            )
-        return self
 
 
 class Trainer(Group):
@@ -171,6 +144,11 @@ class Settings(Group):
     def _check(self) -> Self:
         trainer = self.trainer
         check_method_scores(self.method.name, self.score.names)
+        if self.protocol.normal_only and "abnormal" in self.entry.train_classes:
+            raise UserError(
+                f"invalid protocol=quantile: method={self.method.name} trains on abnormal images "
+                f"too, and this protocol has none; use method={NORMAL_ONLY}"
+            )
         if self.score.peak_sigma_px > self.resolution:
             raise UserError(
                 f"invalid score.peak_sigma_px={as_typed(self.score.peak_sigma_px)}: expected a "

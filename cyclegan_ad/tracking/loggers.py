@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
+from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.optional_packages import ensure_tensorboard
 from cyclegan_ad.settings.train import LocalLogger
 from cyclegan_ad.settings.train import WandbLogger as WandbLoggerSettings
@@ -105,7 +106,8 @@ def log_final(
     """Log the results of a run: metrics, figures, and for W&B a table of test images.
 
     W&B gets the metrics as the summary of the run (such as ``sse/auroc``), and a table with image,
-    class, scores and decisions at the ZFN threshold, highest score first. Of more than 200 images
+    class, scores and decisions at the ZFN threshold (without abnormal images, at the quantile),
+    highest score first. Of more than 200 images
     the table has 200, evenly spread from the highest to the lowest score. TensorBoard gets metrics
     and figures. The CSV logger gets nothing, as the run has metrics.json and scores.csv.
 
@@ -173,15 +175,16 @@ def _image_table(
     if len(ordered) > _TABLE_ROWS:
         chosen = np.linspace(0, len(ordered) - 1, _TABLE_ROWS).round().astype(int)
         ordered = [ordered[i] for i in chosen]
-    decisions = [f"{score}: decision at ZFN (optimistic)" for score in scores]
+    limits = {score: next(iter(set_thresholds(metrics, score).items())) for score in scores}
+    decisions = [
+        f"{score}: decision at {name}{' (optimistic)' if name == 'ZFN' else ''}"
+        for score, (name, _) in limits.items()
+    ]
     table = wandb.Table(columns=["image", "path", "class", *scores, *decisions])
     for row in ordered:
         picture = Image.fromarray(to_display(read_image(row["path"])))
         picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-        decided = [
-            CLASS_NAMES[int(row[score] >= metrics["scores"][score]["zfn_threshold"])]
-            for score in scores
-        ]
+        decided = [CLASS_NAMES[int(row[score] >= value)] for score, (_, value) in limits.items()]
         table.add_data(
             wandb.Image(picture),
             printable(row["path"]),

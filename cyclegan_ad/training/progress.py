@@ -26,6 +26,9 @@ LOSSES: Mapping[str, Sequence[str]] = {
     ),
 }
 
+# The time to the end is estimated once, from the steps between these two: the first ones are slow.
+_WARM_STEPS, _ESTIMATE_STEPS = 5, 20
+
 
 class TrainingProgress(ProgressBar):
     """One progress bar for the whole training, over all epochs, on the first rank only.
@@ -33,13 +36,23 @@ class TrainingProgress(ProgressBar):
     It shows the epoch, percentage, losses, pairs per second, elapsed and remaining time. Losses are
     read at most twice a second, as reading one waits for the device. A resumed training starts at
     the percentage that was done, and its remaining time is estimated from the speed since then.
+
+    Args:
+        console: Destination; standard error by default.
+        clock: Returns monotonic seconds; for tests.
+        estimated: Called once, after 20 steps, with the estimated seconds to the end; returns lines
+            that are printed above the bar.
     """
 
     def __init__(
-        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        estimated: Callable[[float], Sequence[str]] = lambda seconds: (),
     ) -> None:
         super().__init__()
-        self._console, self._clock = console, clock
+        self._console, self._clock, self._estimated = console, clock, estimated
+        self._steps, self._warm_s = 0, 0.0
         self.is_enabled = True  # read by Lightning
         self._progress: TaskProgress | None = None
 
@@ -93,6 +106,7 @@ class TrainingProgress(ProgressBar):
         if self._progress is None:
             return
         task = self._progress.task
+        self._estimate(task)
         both = isinstance(batch, Mapping) and "abnormal" in batch
         # The last batch of an epoch may be smaller.
         pairs = max(task.fields["pairs"], _batch_size(batch) * trainer.world_size)
@@ -100,6 +114,20 @@ class TrainingProgress(ProgressBar):
         if self._progress.advance_to(task.completed + 1, pairs=pairs, unit=unit):
             losses = self._read_losses(trainer)
             self._progress.show(description=_epoch(trainer), losses=losses)
+
+    def _estimate(self, task: Task) -> None:
+        """Count a step, and print the estimate when it is due."""
+        self._steps += 1
+        if self._steps == _WARM_STEPS:
+            self._warm_s = self._clock()
+        if self._steps != _ESTIMATE_STEPS or task.total is None or self._progress is None:
+            return
+        per_step_s = (self._clock() - self._warm_s) / (_ESTIMATE_STEPS - _WARM_STEPS)
+        for line in self._estimated(per_step_s * (task.total - task.completed - 1)):
+            if self._progress.console.is_terminal:
+                self._progress.console.print(line, markup=False, soft_wrap=True)
+            else:
+                print(line, flush=True)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import Logger
@@ -13,6 +14,7 @@ from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
+from cyclegan_ad.training.estimate import describe_estimate
 from cyclegan_ad.training.fit import fit
 from cyclegan_ad.training.progress import TrainingProgress
 from cyclegan_ad.training.snapshots import ReconstructionSnapshots
@@ -37,7 +39,7 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
     """Build the method and fit it; with several processes, each of them calls this."""
     run = RunDirectory.of(settings)
     every = settings.trainer.snapshot_every_n_epochs
-    callbacks: list[Callback] = [TrainingProgress()]
+    callbacks: list[Callback] = [TrainingProgress(estimated=partial(describe_estimate, settings))]
     if every > 0 and not settings.entry.fitted:
         shown = choose_examples(data, SNAPSHOT_IMAGES)
         callbacks.append(

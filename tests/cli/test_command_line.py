@@ -116,6 +116,8 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["+experiment=batch_sum_artifact", "-m", "seed=0,1"],
             ["batch_sum_artifact", "python -m experiments.batch_sum_artifact"],
         ),
+        (["preset=cpu_quick"], ["preset", "+preset=NAME"]),
+        (["+preset=cpu_quik"], ["preset=cpu_quik", "cpu_quick"]),
         (["+experiment=table3"], ["experiment=table3", "table2"]),
         (["hydra/launcher=nowhere"], ["hydra/launcher=nowhere", "basic"]),
         (["hydra/launcher=joblib"], ["hydra/launcher=joblib", "hydra/launcher=local_parallel"]),

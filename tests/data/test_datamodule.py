@@ -60,6 +60,7 @@ def module(root: Path, **changes: Any) -> AnomalyDataModule:
         "augmentation": "dihedral",
         "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
+        "normal_only": False,
         "exclude": [],
         "skip_unreadable": False,
         "storage": "auto",
@@ -699,3 +700,62 @@ def test_a_file_in_both_classes_of_own_images_is_refused(root: Path) -> None:
     with refuses(facts=("normal/03.png", "abnormal/copy.png"), remedy="dataset.exclude"):
         read(root)
     read(root, exclude=["copy.png"])
+
+
+def normal_images(root: Path, count: int) -> Path:
+    draw_folder(root, normal=count, abnormal=1)
+    for folder in ("abnormal", "masks"):
+        shutil.rmtree(root / folder)
+    return root
+
+
+def test_normal_images_alone_are_trained_on_and_kept_out(tmp_path: Path) -> None:
+    root = normal_images(tmp_path / "plates", 10)
+    shutil.copy(root / "normal/00.png", root / "normal/copy.png")
+    alone = {"normal_only": True, "calibration_fraction": 0.3, "classes": ["normal"]}
+    for seed in range(5):
+        data = read(root, seed=seed, **alone)
+        assert 3 <= len(data.split.test) <= 4
+        assert {row[2] for row in data.split_rows()} == {0}
+        subsets = {path: subset for path, _, _, subset in data.split_rows()}
+        assert subsets["normal/00.png"] == subsets["normal/copy.png"]
+        assert leaked_images(data) == []
+        assert all(set(batch) == {"normal", "normal_symmetry"} for batch in data.train_dataloader())
+    assert list(collect_notes(data)) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "remedy"),
+    [
+        (["normal"], ["protocol=quantile"]),
+        (["normal", "abnormal"], ["ganomaly", "padim", "patchcore", "protocol=quantile"]),
+    ],
+)
+def test_without_abnormal_images_it_is_said_what_needs_none(
+    tmp_path: Path, classes: list[str], remedy: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = normal_images(tmp_path / "plates", 4)
+    # No image is decoded for this.
+    monkeypatch.setattr(datamodule, "load_images", lambda *_, **__: pytest.fail("decoded"))
+    with refuses(file=root, facts=["plates", "0 abnormal images"], remedy=remedy) as found:
+        read(root, classes=classes)
+    assert ("padim" in str(found.value)) is (len(classes) == 2)
+
+
+def test_a_quantile_is_refused_where_there_are_abnormal_images(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "plates", normal=4, abnormal=3)
+    with refuses(
+        setting="protocol",
+        value="quantile",
+        file=root,
+        facts="3 abnormal images",
+        remedy=["protocol=crossfit", "dataset.exclude"],
+    ):
+        read(root, normal_only=True, calibration_fraction=0.3, classes=["normal"])
+
+
+def test_copies_of_one_normal_image_cannot_set_a_threshold(tmp_path: Path) -> None:
+    root = normal_images(tmp_path / "plates", 1)
+    shutil.copy(root / "normal/00.png", root / "normal/copy.png")
+    with refuses(setting="protocol.calibration_fraction", facts="1 different normal image"):
+        read(root, normal_only=True, calibration_fraction=0.3, classes=["normal"])

@@ -347,3 +347,14 @@ def test_real_screw():
     assert 0 < len(masked) < 119  # not all were found again
     assert all((root / sample.mask[0]).is_file() for sample in masked)
     assert has_layout("mvtec", root)
+
+
+def test_a_folder_of_normal_images_only_is_listed(tmp_path):
+    touch(tmp_path, "normal/a.png", "normal/deeper/b.png")
+    assert has_layout("folder", tmp_path)
+    assert [(sample.path, sample.label) for sample in list_samples("folder", tmp_path)] == [
+        ("normal/a.png", 0),
+        ("normal/deeper/b.png", 0),
+    ]
+    (tmp_path / "normal").rename(tmp_path / "abnormal")
+    assert not has_layout("folder", tmp_path)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from cyclegan_ad.display.drawing import save_figure
-from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.histogram import score_figure, set_thresholds
 
 
 def drawn(scores: object, labels: object, thresholds: dict[str, float]) -> Axes:
@@ -49,6 +49,22 @@ def test_names_of_equal_thresholds_do_not_overlap() -> None:
     boxes = [t.get_window_extent() for t in axes.texts]
     assert len(boxes) == 2
     assert not boxes[0].overlaps(boxes[1])
+
+
+def test_normal_images_alone_have_the_quantile_that_was_set_on_them() -> None:
+    metrics = {
+        "scores": {"sse": {"zfn_threshold": None, "max_accuracy_threshold": None}},
+        "protocols": {"quantile": {"sse": {"thresholds": [2.5]}}},
+    }
+    assert set_thresholds(metrics, "sse") == {"quantile": 2.5}
+    assert set_thresholds(metrics | {"protocols": {}}, "sse") == {}
+    tested = {"scores": {"sse": {"zfn_threshold": 0.0, "max_accuracy_threshold": 1.0}}}
+    assert set_thresholds(tested, "sse") == {"ZFN": 0.0, "ACC": 1.0}
+    axes = drawn([1.0, 2.0, 3.0], [0, 0, 0], {"quantile": 2.5})
+    assert {t.get_text() for t in axes.texts} == {"quantile threshold 2.5"}
+    assert axes.get_ylabel() == "normal images"
+    told = axes.get_figure().get_supxlabel()  # type: ignore[union-attr]
+    assert "kept out of training" in told and "optimistic" not in told
 
 
 def test_identical_scores_and_one_class_are_drawn(tmp_path: Path) -> None:

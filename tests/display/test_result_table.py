@@ -7,6 +7,8 @@ import pytest
 from rich.console import Console
 
 from cyclegan_ad.display.result_table import print_result
+from cyclegan_ad.metrics.quantile import quantile
+from cyclegan_ad.metrics.thresholds import undefined_summary
 from cyclegan_ad.metrics.wording import explain
 
 
@@ -51,6 +53,7 @@ def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[st
         "test_normal": 49,
         "test_abnormal": 50,
         "protocol": "paper",
+        "protocol_settings": {"folds": 5, "margin": 0.0, "confidence": 0.95},
         "protocols": {"crossfit": {score: CROSSFIT for score in scores}},
         "localisation": None,
         "scores": scores,
@@ -196,3 +199,35 @@ def test_a_pipe_is_taken_as_80_columns_wide(
     print_result(metrics_of("brain_mri", sse=one_score()), ())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["sse", "80.61", "91.84", "94.72", "ZFN", "12345.7"] in lines
+
+
+@pytest.mark.parametrize(("abnormal", "bound"), [(1, "95.0 %"), (12, "22.1 %"), (29, "9.8 %")])
+def test_few_abnormal_images_are_told_with_what_they_support(abnormal: int, bound: str) -> None:
+    perfect = one_score(zfn_accuracy=1.0, max_accuracy=1.0, auroc=1.0)
+    few = metrics_of("demo", sse=perfect) | {"test_abnormal": abnormal}
+    text = " ".join(printed(few).split())
+    assert "100.00" in text
+    assert f"{abnormal} abnormal test image" in text
+    assert f"may be up to {bound} (95 % confidence)" in text
+    assert "may be up to" not in printed(few | {"test_abnormal": 30})
+
+
+def test_without_abnormal_images_dashes_stand_for_figures() -> None:
+    decided = quantile([float(i) for i in range(40)], [str(i) for i in range(40)], **RATE)
+    row = undefined_summary()
+    metrics = metrics_of("folder", "padim", embedding=row) | {
+        "test_normal": 40,
+        "test_abnormal": 0,
+        "protocol": "quantile",
+        "protocols": {"quantile": {"embedding": decided}},
+    }
+    lines = printed(metrics).splitlines()
+    [figures] = [line for line in lines if line.strip().startswith("embedding")]
+    assert figures.split() == ["embedding", "-", "-", "-", "quantile", "38"]
+    text = " ".join(" ".join(lines).split())
+    assert "40 normal images kept out of training, no abnormal images" in text
+    assert explain(decided) in text
+    assert "optimistic" not in text
+
+
+RATE = {"false_alarm_rate": 0.05, "confidence": 0.95}

@@ -85,6 +85,7 @@ def read(root: Path, **changes: Any) -> AnomalyDataModule:
         "augmentation": "none",
         "classes": ("normal", "abnormal"),
         "calibration_fraction": 0.0,
+        "normal_only": False,
         "exclude": (),
         "skip_unreadable": False,
         "storage": "memory",

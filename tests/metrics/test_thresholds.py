@@ -12,6 +12,7 @@ from cyclegan_ad.metrics.thresholds import (
     critical_images,
     max_accuracy_threshold,
     summarise,
+    undefined_summary,
     zfn_accuracy_without,
     zfn_threshold,
 )
@@ -157,3 +158,14 @@ def test_accuracy_without_each_image_against_sklearn() -> None:
 def test_the_only_abnormal_image_cannot_be_dropped() -> None:
     with pytest.raises(ValueError, match="no abnormal image"):
         zfn_accuracy_without([1.0, 2.0], [0, 1], 1)
+
+
+def test_without_abnormal_images_the_highest_normal_ones_are_critical() -> None:
+    assert critical_images([5.0, 1.0, 9.0, 2.0], [0, 0, 0, 0], count=2) == [2, 0]
+    with pytest.raises(ValueError, match="no normal image"):
+        critical_images([5.0, 1.0], [1, 1], count=2)
+
+
+def test_what_is_undefined_has_the_names_of_the_summary() -> None:
+    defined = summarise([1.0, 2.0], [0, 1])
+    assert undefined_summary() == dict.fromkeys(defined)

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+from errors import refuses
 from tiny import ABSENT, changed, compose_settings
 
 from cyclegan_ad.errors import UserError
@@ -232,6 +233,7 @@ def test_width_of_the_peak(composed: dict[str, Any]) -> None:
         ("protocol.margin", True),
         ("protocol.calibration_fraction", True),
         ("protocol.confidence", False),
+        ("protocol.false_alarm_rate", False),
     ],
 )
 def test_shares(name: str, zero: bool) -> None:
@@ -251,6 +253,22 @@ def test_what_protocols_need(composed: dict[str, Any]) -> None:
     read(calibrated, "protocol.calibration_fraction", 0.01)
     for none in (0, 0.0):
         assert "protocol=calibrated" in refusal(calibrated, "protocol.calibration_fraction", none)
+
+
+def test_what_a_quantile_needs(composed: dict[str, Any]) -> None:
+    quantile = compose("protocol=quantile", "method=padim")
+    assert read(quantile, "protocol.false_alarm_rate", 0.01).protocol.normal_only
+    assert not read_settings(Settings, composed).protocol.normal_only
+    assert "protocol=quantile" in refusal(quantile, "protocol.calibration_fraction", 0)
+    assert "protocol=quantile" in refusal(quantile, "protocol.margin", 0.1)
+    # The method that trains on abnormal images cannot do without.
+    with refuses(
+        setting="protocol",
+        value="quantile",
+        facts="method=cyclegan",
+        remedy=["ganomaly", "padim", "patchcore"],
+    ):
+        read_settings(Settings, compose("protocol=quantile"))
 
 
 def test_start_of_the_decay(composed: dict[str, Any]) -> None:

@@ -30,8 +30,8 @@ L = TypeVar("L", bound=Logger)
 METRICS: dict[str, Any] = {
     "epochs": 3,
     "scores": {
-        "sse": {"zfn_threshold": 2.5, "zfn_accuracy": 0.75, "auroc": 0.9},
-        "fid": {"zfn_threshold": 10.0, "zfn_accuracy": 0.5, "auroc": 0.4},
+        "sse": {"zfn_threshold": 2.5, "max_accuracy_threshold": 3.0, "auroc": 0.9},
+        "fid": {"zfn_threshold": 10.0, "max_accuracy_threshold": 9.0, "auroc": 0.4},
     },
     "localisation": {"aupro": 0.8},
     "protocol": "crossfit",
@@ -154,7 +154,7 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     log_final(loggers, METRICS, ROWS, figures={"scores_sse": figure}, read_image=read_image)
     run = the(WandbLogger, loggers).experiment
     assert run.summary["sse/auroc"] == 0.9
-    assert run.summary["fid/zfn_accuracy"] == 0.5
+    assert run.summary["fid/zfn_threshold"] == 10.0
     assert run.summary["localisation/aupro"] == 0.8
     assert run.summary["sse/crossfit/miss_rate"] == 0.5
     files = Path(run.dir)
@@ -170,10 +170,10 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
 def test_metrics_have_names_of_their_own() -> None:
     assert flatten_metrics(METRICS) == {
         "sse/zfn_threshold": 2.5,
-        "sse/zfn_accuracy": 0.75,
+        "sse/max_accuracy_threshold": 3.0,
         "sse/auroc": 0.9,
         "fid/zfn_threshold": 10.0,
-        "fid/zfn_accuracy": 0.5,
+        "fid/max_accuracy_threshold": 9.0,
         "fid/auroc": 0.4,
         "localisation/aupro": 0.8,
         "sse/crossfit/misses": 1,
@@ -189,7 +189,7 @@ def test_metrics_have_names_of_their_own() -> None:
     assert flatten_metrics(without).keys() == {
         f"{score}/{name}"
         for score in ("sse", "fid")
-        for name in ("zfn_threshold", "zfn_accuracy", "auroc")
+        for name in ("zfn_threshold", "max_accuracy_threshold", "auroc")
     }
 
 
@@ -212,6 +212,20 @@ def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
     assert table.data[0][1:] == ["4.png", "abnormal", 4.0, 0.0, "abnormal", "normal"]
     # A score on the threshold is abnormal.
     assert table.data[2][1:] == ["2.png", "normal", 2.0, 10.0, "normal", "abnormal"]
+
+
+def test_without_abnormal_images_the_decision_is_at_the_quantile() -> None:
+    undefined = {"zfn_threshold": None, "max_accuracy_threshold": None, "auroc": None}
+    quantile = {"thresholds": [1.5], "false_alarm_rate_bound": 0.2}
+    metrics = METRICS | {
+        "scores": {"sse": undefined},
+        "localisation": None,
+        "protocols": {"quantile": {"sse": quantile}},
+    }
+    assert flatten_metrics(metrics) == {"sse/quantile/false_alarm_rate_bound": 0.2}
+    table = _image_table(metrics, ROWS[:3], black)
+    assert table.columns[-1] == "sse: decision at quantile"
+    assert [row[-1] for row in table.data] == ["abnormal", "normal", "normal"]
 
 
 def test_a_large_test_set_is_thinned_evenly() -> None:

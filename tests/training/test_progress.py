@@ -75,10 +75,11 @@ def train(
     terminal: bool,
     ckpt: Path | None = None,
     method: str = "cyclegan",
+    estimated: Callable[[float], list[str]] = lambda seconds: [],
 ) -> tuple[str, TrainingProgress]:
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80, highlight=False)
-    progress = TrainingProgress(console=console, clock=clock)
+    progress = TrainingProgress(console=console, clock=clock, estimated=estimated)
     item = {"normal": torch.zeros(1)}
     if method == "cyclegan":
         item["abnormal"] = torch.zeros(1)
@@ -113,6 +114,30 @@ def test_a_pipe_gets_a_line_every_tenth(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert lines[-1].startswith("epoch 8/8 (100%)")
     assert "a message" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_time_to_the_end_is_estimated_once_after_20_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    asked: list[float] = []
+
+    def estimated(seconds: float) -> list[str]:
+        asked.append(seconds)
+        return ["about [this] long", "and quicker so"]
+
+    text, _ = train(tmp_path, epochs=8, terminal=terminal, estimated=estimated)
+    assert asked == [20 * 2.0]  # of 40 steps of 2 s
+    text = text if terminal else capsys.readouterr().out
+    assert text.count("about [this] long") == text.count("and quicker so") == 1
+
+    # A resumed training: what is left of it.
+    train(tmp_path, epochs=24, terminal=False, ckpt=tmp_path / "last.ckpt", estimated=estimated)
+    assert asked[1:] == [(16 * BATCHES - 20) * 2.0]
+
+
+def test_a_training_of_few_steps_is_not_estimated(tmp_path: Path) -> None:
+    train(tmp_path, epochs=3, terminal=False, estimated=lambda _: pytest.fail("estimated"))
 
 
 def test_a_long_training_tells_of_itself_after_10_s_and_then_every_minute(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cyclegan_ad.metrics.wording import margin_is_lost
+from cyclegan_ad.metrics.wording import few_images, margin_is_lost
 from cyclegan_ad.reference.table2 import PAPER_METRICS, PaperFigure, paper_figure
 from cyclegan_ad.reporting.labels import Method, cell_order, dataset_order, table2_row
 from cyclegan_ad.reporting.read.choose_runs import ComparableRuns
@@ -53,6 +53,7 @@ class Entry:
         unlike_paper: Differences from the paper's settings; empty where it has no figure.
         margin: Margin of the thresholds, a fraction; None under the paper's protocol.
         margin_is_lost: Whether a threshold is 0, so that the margin has no effect.
+        few: What few abnormal test images support, see `few_images`; None if they are many.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Entry:
     unlike_paper: tuple[str, ...] = ()
     margin: float | None = None
     margin_is_lost: bool = False
+    few: str | None = None
 
     def difference(self, metric: str) -> float | None:
         """Our mean minus the paper's, a fraction; None if one is missing or an artefact."""
@@ -79,7 +81,7 @@ class Study:
 
     Attributes:
         protocol: Protocol of the accuracies.
-        runs: All runs.
+        runs: All runs with abnormal test images.
         datasets: Names in the paper's order.
         methods: Methods in the paper's order.
         entries: Cells by dataset, method and score column, in this order.
@@ -98,7 +100,7 @@ def choose_protocol(runs: Sequence[Run], wanted: str | None) -> str:
     """Choose the wanted protocol; without one, that of all runs if they agree, else the paper's."""
     if wanted is not None:
         return wanted
-    asked = {str(run.metrics.get("protocol")) for run in runs}
+    asked = {str(run.metrics.get("protocol")) for run in runs if run.tested}
     return asked.pop() if len(asked) == 1 and "None" not in asked else "paper"
 
 
@@ -106,11 +108,12 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
     """Gather the values of all cells.
 
     Args:
-        runs: Runs of `choose_consistent`.
+        runs: Runs of `choose_consistent`; those without abnormal images are left out.
         protocol: Protocol of the accuracies: ``paper``, ``crossfit`` or ``calibrated``.
         comparable: Those of the runs that were decided with the same settings; the paper's
             protocol has no such settings and takes all runs.
     """
+    runs = [run for run in runs if run.tested]
     cells: dict[tuple[str, Method, ScoreColumn], list[Run]] = defaultdict(list)
     missing = []
     for run in sorted(runs, key=lambda run: run.seed):
@@ -122,7 +125,7 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
                 missing.append((run, column))
     return Study(
         protocol=protocol,
-        runs=list(runs),
+        runs=runs,
         datasets=sorted({run.dataset for run in runs}, key=dataset_order),
         methods=sorted({run.method for run in runs}, key=lambda method: method.order),
         entries={key: _entry(*key, cells[key], protocol) for key in sorted(cells, key=cell_order)},
@@ -154,7 +157,17 @@ def _entry(
         unlike_paper=runs[0].unlike_paper if paper else (),
         margin=None if protocol == "paper" else float(decided[0]["margin"]),
         margin_is_lost=any(row is not None and margin_is_lost(row) for row in decided),
+        few=few_of(runs),
     )
+
+
+def few_of(runs: Sequence[Run]) -> str | None:
+    """Say what the abnormal test images of a cell support if they are few, see `few_images`.
+
+    All runs have as many, and more seeds add none, as their test sets overlap.
+    """
+    metrics = runs[0].metrics
+    return few_images(metrics["test_abnormal"], metrics["protocol_settings"]["confidence"])
 
 
 def _value(run: Run, column: ScoreColumn, metric: str, protocol: str) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyclegan_ad.metrics.wording import explain
-from cyclegan_ad.reporting.compute.aggregate import Statistic
+from cyclegan_ad.reporting.compute.aggregate import Statistic, few_of
 from cyclegan_ad.reporting.labels import Method, cell_order
 from cyclegan_ad.reporting.read.choose_runs import HELD_OUT_PROTOCOLS, ComparableRuns
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -27,6 +27,7 @@ class HeldOut:
         accuracy: Values over the seeds.
         max_accuracy: Values at ACC thresholds; None where the protocol sets none.
         sentences: The decisions in words, one entry a seed.
+        few: What few abnormal test images support, see `few_of`; None if they are many.
     """
 
     protocol: str
@@ -38,6 +39,7 @@ class HeldOut:
     accuracy: Statistic
     max_accuracy: Statistic | None
     sentences: tuple[str, ...]
+    few: str | None = None
 
 
 def gather_held_out(comparable: ComparableRuns) -> list[HeldOut]:
@@ -64,6 +66,7 @@ def gather_held_out(comparable: ComparableRuns) -> list[HeldOut]:
                 accuracy=Statistic(tuple(row["accuracy"] for row in each)),
                 max_accuracy=None if None in best else Statistic(tuple(best)),
                 sentences=tuple(explain(row) for row in each),
+                few=few_of(members),
             )
         )
     rows.sort(

@@ -23,6 +23,7 @@ class Mean:
         unlike: Whether a run was made with other settings than the paper's.
         substituted: Datasets where the substitute for FID was the better score.
         one_score: Datasets with only one of SSE and FID (or its substitute).
+        few: Whether a dataset has few abnormal test images.
     """
 
     value: float
@@ -32,6 +33,7 @@ class Mean:
     unlike: bool
     substituted: tuple[str, ...]
     one_score: tuple[str, ...]
+    few: bool
 
 
 def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[str]) -> Mean | None:
@@ -66,6 +68,7 @@ def mean_of_best(study: Study, method: Method, metric: str, datasets: Sequence[s
         unlike=any(entry.unlike_paper for entry in used),
         substituted=tuple(n for n, entry in winners.items() if entry.column == FID_SUBSTITUTE),
         one_score=tuple(name for name in single if len(found[name]) < 2),
+        few=any(entry.few for entry in used),
     )
 
 

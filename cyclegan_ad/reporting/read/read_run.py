@@ -76,6 +76,11 @@ class Run:
         return str(self.metrics["dataset"])
 
     @property
+    def tested(self) -> bool:
+        """Whether there are abnormal test images; without them, there are no accuracies."""
+        return bool(self.metrics["test_abnormal"])
+
+    @property
     def method(self) -> Method:
         """Column of Table 2 that the run belongs to."""
         row = self.metrics

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, map_scale
-from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.histogram import score_figure, set_thresholds
 from cyclegan_ad.display.terminal import percent
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
+from cyclegan_ad.reporting.compute.aggregate import few_of
 from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
@@ -52,7 +53,7 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
                 "tiles": [] if examples is None else _tiles(examples),
                 "distributions": [_distribution(run, name) for name in columns],
             }
-        critical += [_critical(run, name, examples) for name in columns]
+        critical += [_critical(run, name, examples) for name in columns if run.tested]
     return list(shown.values()), critical, left_out
 
 
@@ -86,13 +87,13 @@ def _tiles(examples: SavedExamples) -> list[Shown]:
 
 
 def _distribution(run: Run, column: ScoreColumn) -> Shown:
-    row = run.metrics["scores"][column.column]
-    thresholds = {"ZFN": row["zfn_threshold"], "ACC": row["max_accuracy_threshold"]}
+    thresholds = set_thresholds(run.metrics, column.column)
+    values = ", ".join(f"{name} {value:.6g}" for name, value in thresholds.items())
+    images = "normal and abnormal test images" if run.tested else "normal images"
     return {
         "score": column.title,
         "uri": figure_uri(score_figure(run.scores[column], run.labels, thresholds, column.column)),
-        "alt": f"Histograms of the {column.title} of normal and abnormal test images; "
-        f"ZFN threshold {row['zfn_threshold']:.6g}, ACC {row['max_accuracy_threshold']:.6g}",
+        "alt": f"Histograms of the {column.title} of {images}; thresholds {values}",
     }
 
 
@@ -127,5 +128,6 @@ def _critical(run: Run, column: ScoreColumn, examples: SavedExamples | None) -> 
         "score": column.title,
         "threshold": f"{row['zfn_threshold']:.6g}",
         "zfn_accuracy": percent(row["zfn_accuracy"]),
+        "few": few_of([run]),
         "images": images,
     }

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cyclegan_ad.display.terminal import FLAG, UNLIKE
-from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND
-from cyclegan_ad.reporting.compute.aggregate import Study
+from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
+from cyclegan_ad.reporting.compute.aggregate import Entry, Study
+from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title
 from cyclegan_ad.reporting.show.table2 import Table2
 
 EMBEDDING_MARK = "e"
 SUBSTITUTE_MARK = "s"
+FEW_MARK = "f"
 
 _PAPER_OPTIMISTIC = (
     "the paper's thresholds were set on the test images themselves, so its accuracies are "
@@ -59,6 +61,16 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
+def few_notes(rows: Iterable[Entry | HeldOut]) -> list[str]:
+    """Say what few abnormal test images support, by dataset; empty if all are many."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row.few is not None:
+            found.setdefault(row.few, set()).add(row.dataset)
+    each = "; ".join(f"{_list(datasets)}: {few}" for few, datasets in found.items())
+    return [f"({FEW_MARK}) Fewer than {FEW_IMAGES} abnormal test images. {each}."] if each else []
+
+
 def table2_notes(table: Table2, study: Study) -> list[str]:
     """List the notes that apply to Table 2, the one on the protocol first."""
     blocks = [block for row in table.rows for block in row.blocks if block is not None]
@@ -96,7 +108,7 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
             f"({SUBSTITUTE_MARK}) FID on the features of another network than the paper's "
             "Inception, without a figure of the paper. MEAN uses it only where there is no FID."
         )
-    notes += _mean_notes(table)
+    notes += [*few_notes(study.entries.values()), *_mean_notes(table)]
     if mixed := mixed_versions(study.runs):
         notes.append(
             "Some cells contain runs of different versions, so the standard deviation does not "
@@ -166,6 +178,13 @@ HELD_OUT_NOTES = [
     "The upper bound is exact (binomial). It depends on the number of abnormal images that a "
     "threshold was set on, the smallest of all seeds, and does not shrink with more seeds. "
     + CHOOSE_BEFOREHAND,
+]
+
+NORMAL_ONLY_NOTES = [
+    "These runs have no abnormal images (protocol=quantile) and are in no other table. " + NO_TEST,
+    "The threshold lies just above one of the highest scores of normal images kept out of "
+    "training. Expected: the rate of false alarms on average over such thresholds. The upper bound "
+    "is exact for continuous scores. " + CHOOSE_BEFOREHAND,
 ]
 
 EXTENSION_NOTES = [

@@ -8,7 +8,13 @@ from itertools import groupby
 
 from cyclegan_ad import __version__
 from cyclegan_ad.reporting.labels import METRIC_TITLES, dataset_title
-from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, FLAG, SUBSTITUTE_MARK, UNLIKE
+from cyclegan_ad.reporting.show.notes import (
+    EMBEDDING_MARK,
+    FEW_MARK,
+    FLAG,
+    SUBSTITUTE_MARK,
+    UNLIKE,
+)
 from cyclegan_ad.text import counted
 
 
@@ -35,6 +41,7 @@ def render_page(**contents: object) -> str:
             "embedding": EMBEDDING_MARK,
             "substitute": SUBSTITUTE_MARK,
             "unlike": UNLIKE,
+            "few": FEW_MARK,
         },
         grouped=lambda rows, key: [
             (name, list(members)) for name, members in groupby(rows, key=lambda row: row[key])

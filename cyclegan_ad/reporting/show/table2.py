@@ -55,11 +55,13 @@ class Block:
         cells: ZFN accuracy, best accuracy, AUROC.
         behind: Number of seeds or, in a MEAN row, of datasets averaged over.
         embedding: Whether the score is a distance of embeddings.
+        few: Whether there are few abnormal test images, see `few_images`.
     """
 
     cells: tuple[Cell, ...]
     behind: str
     embedding: bool = False
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def lay_out_table2(study: Study) -> Table2:
     common = common_datasets(study)
     same_datasets = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
     which = "" if same_datasets else ", own datasets"
-    rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
+    if study.methods:  # else all runs are without abnormal images
+        rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
     if not same_datasets and common:
         rows.append(_mean_row(study, ", common datasets", common, True, means))
     return Table2(tuple(study.methods), tuple(rows), tuple(means))
@@ -180,6 +183,7 @@ def _block(entry: Entry, best: dict[str, set[tuple[Method, ScoreColumn]]], paper
         tuple(cells),
         behind=counted(len(entry.seeds), "seed"),
         embedding=paper and entry.column.name == EMBEDDING,
+        few=entry.few is not None,
     )
 
 
@@ -198,7 +202,8 @@ def _mean_row(
         means += known
         cells = tuple(cell for _, cell in of_method)
         behind = counted(len(known[0].datasets), "dataset") if known else ""
-        blocks.append(Block(cells, behind) if known else None)
+        few = any(mean.few for mean in known)
+        blocks.append(Block(cells, behind, few=few) if known else None)
     return Row(f"MEAN{which}", "better of SSE and FID", tuple(blocks), mean=True)
 
 

@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cyclegan_ad.display.terminal import in_ascii, says_ascii_only, standard_output
+from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.labels import METRIC_TITLES
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.notes import EMBEDDING_MARK, SUBSTITUTE_MARK
+from cyclegan_ad.reporting.show.notes import SUBSTITUTE_MARK
 from cyclegan_ad.reporting.show.table2 import Block, Row, Table2
-from cyclegan_ad.reporting.show.text_tables import marked
+from cyclegan_ad.reporting.show.text_tables import marked, marks
 
 
 def print_study(
@@ -34,6 +35,10 @@ def print_study(
         title: Title of the table.
     """
     console = console or standard_output()
+    if not table.rows:
+        console.print("No run has abnormal test images.")
+        print_left_out(left_out, console)
+        return
     ascii_only = says_ascii_only(console)
 
     def text(words: str) -> Text:
@@ -44,6 +49,14 @@ def print_study(
     for note in (f"n: seeds{behind}.", *notes):
         console.print(text(note))
     print_left_out(left_out, console)
+
+
+def print_normal_only(rows: Sequence[NormalOnly], console: Console | None = None) -> None:
+    """Print the thresholds of runs without abnormal images in words; nothing for an empty list."""
+    console = console or standard_output()
+    for row in rows:
+        named = f"{row.run.shown}, {row.column.title}: {row.sentence}"
+        console.print(_encodable(f"\n{named}", console))
 
 
 def print_left_out(left_out: Sequence[LeftOut], console: Console | None = None) -> None:
@@ -85,8 +98,8 @@ def _table(table: Table2, text: Callable[[str], Text], ascii_only: bool, title: 
 
 def _ours(title: str, row: Row, block: Block, text: Callable[[str], Text]) -> list[Text]:
     mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
-    mark += f" ({EMBEDDING_MARK})" if block.embedding else ""
-    cells = [text(f"  {title}" if row.mean else f"  {title}, {row.score}{mark}")]
+    mark += marks(block)
+    cells = [text(f"  {title}{marks(block)}" if row.mean else f"  {title}, {row.score}{mark}")]
     for cell in block.cells:
         cells.append(text(cell.ours))
         if cell.best:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
+from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
 from cyclegan_ad.reporting.labels import (
     METRIC_TITLES,
@@ -19,13 +21,19 @@ from cyclegan_ad.reporting.labels import (
 from cyclegan_ad.reporting.show.notes import (
     EMBEDDING_MARK,
     EXTENSION_NOTES,
+    FEW_MARK,
     FLAG,
     HELD_OUT_NOTES,
+    NORMAL_ONLY_NOTES,
     SIGNIFICANCE_NOTES,
     SUBSTITUTE_MARK,
     UNLIKE,
+    few_notes,
+    protocol_notes,
 )
-from cyclegan_ad.reporting.show.table2 import Cell, Table2
+from cyclegan_ad.reporting.show.table2 import Block, Cell, Table2
+
+_RATES = ("target", "expected", "bound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> T
             if block is None:
                 line += [Text(NOTHING)] * width
                 continue
-            added = f" ({EMBEDDING_MARK})" if block.embedding else ""
+            added = marks(block)
             line += [Text(cell.ours + added, cell.best) for cell in block.cells]
             line.append(Text(block.behind))
         rows.append(tuple(line))
@@ -84,6 +92,12 @@ def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> T
             if any(texts[3:]):
                 rows.append(tuple(map(Text, texts)))
     return TextTable(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
+
+
+def marks(block: Block) -> str:
+    """Return the marks of a method's figures: few test images, a distance of embeddings."""
+    found = ((FEW_MARK, block.few), (EMBEDDING_MARK, block.embedding))
+    return "".join(f" ({mark})" for mark, applies in found if applies)
 
 
 def marked(cell: Cell) -> str:
@@ -105,7 +119,8 @@ def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
         lines.append(
             (
                 *(row.protocol, dataset_title(row.dataset), row.method.title, row.column.title),
-                f"{found['misses']} of {found['abnormal']}",
+                f"{found['misses']} of {found['abnormal']}"
+                + (f" ({FEW_MARK})" if row.few is not None else ""),
                 percent(found["miss_rate"]),
                 percent(found["miss_rate_bound"], 1),
                 f"{found['false_alarms']} of {found['normal']}",
@@ -116,11 +131,32 @@ def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
             )
         )
     title = "Held-out thresholds: set on other images than those they are judged on"
-    return _plain_table("protocols", title, header, lines, HELD_OUT_NOTES, 4)
+    notes = [*HELD_OUT_NOTES, *few_notes(rows)]
+    return _plain_table("protocols", title, header, lines, notes, 4)
 
 
-def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
-    """Lay out the comparisons of methods."""
+def normal_only_text(rows: Sequence[NormalOnly]) -> TextTable:
+    """Lay out the thresholds set on normal images alone, a row a run and score."""
+    header = (
+        *("Dataset", "Method", "Score", "Seed", "Images", "Threshold"),
+        *("False alarms asked for %", "expected %", "upper bound %", "Confidence %"),
+    )
+    lines = [
+        (
+            *(dataset_title(row.run.dataset), row.run.method.title, row.column.title),
+            *(str(row.run.seed), str(row.decisions["different"])),
+            f"{row.decisions['thresholds'][0]:.6g}",
+            *(percent(row.decisions[f"false_alarm_rate_{name}"], 1) for name in _RATES),
+            f"{100 * row.decisions['confidence']:g}",
+        )
+        for row in rows
+    ]
+    title = "Normal images only: thresholds without a test"
+    return _plain_table("normal_only", title, header, lines, NORMAL_ONLY_NOTES, 3)
+
+
+def significance_text(comparisons: Sequence[Comparison], study: Study) -> TextTable:
+    """Lay out the comparisons of methods of a study."""
     header = (
         *("Metric", "First", "Second", "First minus second", "Pairs", "Datasets ahead"),
         *("p", "p (Holm)", "Result"),
@@ -139,7 +175,8 @@ def significance_text(comparisons: Sequence[Comparison]) -> TextTable:
         for c in comparisons
     ]
     title = "Methods compared on the splits they share"
-    return _plain_table("significance", title, header, lines, SIGNIFICANCE_NOTES, 3)
+    notes = [*SIGNIFICANCE_NOTES, *few_notes(study.entries.values())]
+    return _plain_table("significance", title, header, lines, notes, 3)
 
 
 def _plain_table(
@@ -160,7 +197,7 @@ def _verdict(comparison: Comparison) -> str:
     return "too few pairs for 5 %" if comparison.too_few else "no difference shown"
 
 
-def extension_text(table: Table2 | None, protocol_notes: Sequence[str]) -> TextTable:
-    """Lay out the extension scores; empty if there are none."""
-    notes = [*protocol_notes, *EXTENSION_NOTES]
+def extension_text(table: Table2 | None, study: Study) -> TextTable:
+    """Lay out the extension scores of a study; empty if there are none."""
+    notes = [*protocol_notes(study), *EXTENSION_NOTES, *few_notes(study.entries.values())]
     return table2_text("extensions", "Extension scores", table or Table2((), ()), notes)

@@ -10,6 +10,7 @@ from cyclegan_ad.files import write_rows, write_text
 from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Statistic, Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
+from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
@@ -40,6 +41,10 @@ STUDY_HEADER = [
 _DECIDED = (
     *("misses", "abnormal", "miss_rate", "miss_rate_bound", "calibration_abnormal"),
     *("false_alarms", "normal", "false_alarm_rate", "margin", "confidence"),
+)
+_QUANTILE = (
+    *("normal", "different", "rank", "false_alarm_rate_target", "false_alarm_rate_expected"),
+    *("false_alarm_rate_bound", "confidence"),
 )
 
 
@@ -104,6 +109,7 @@ def write_numbers(
     folder: Path,
     study: Study,
     held_out: Sequence[HeldOut],
+    normal_only: Sequence[NormalOnly],
     comparisons: Sequence[Comparison],
     left_out: Sequence[LeftOut],
 ) -> list[Path]:
@@ -118,6 +124,10 @@ def write_numbers(
                 *("accuracy_mean", "accuracy_std", "max_accuracy_mean", "max_accuracy_std"),
             ],
             [_held_out_row(row) for row in held_out],
+        ),
+        "normal_only": (
+            [*("dataset", "run", "method", "resolution", "score", "seed", "threshold"), *_QUANTILE],
+            [_normal_only_row(row) for row in normal_only],
         ),
         "significance": (
             [
@@ -165,6 +175,11 @@ def _held_out_row(row: HeldOut) -> list[Any]:
         *_mean_std(row.accuracy),
         *_mean_std(row.max_accuracy),
     ]
+
+
+def _normal_only_row(row: NormalOnly) -> list[Any]:
+    named = (row.run.dataset, *_named(row.run.method), row.column.column, row.run.seed)
+    return [*named, row.decisions["thresholds"][0], *(row.decisions[name] for name in _QUANTILE)]
 
 
 def _comparison_row(row: Comparison) -> list[Any]:

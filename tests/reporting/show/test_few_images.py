@@ -1,0 +1,109 @@
+"""Fewer than 30 abnormal test images: every table of the report says what they support."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from reporting.fake_runs import make_run
+from rich.console import Console
+
+from cyclegan_ad.metrics.wording import few_images
+from cyclegan_ad.reporting.build import write_report
+from cyclegan_ad.reporting.compute.aggregate import Study, build_study
+from cyclegan_ad.reporting.compute.seeds import print_means
+from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
+from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.reporting.show.notes import table2_notes
+from cyclegan_ad.reporting.show.table2 import lay_out_table2
+from cyclegan_ad.reporting.show.terminal_table import print_study
+
+FEW, MANY = 12, 30
+TABLES = ("table2", "extensions", "protocols", "significance")
+SUPPORTED = few_images(FEW, 0.95) or ""
+
+
+def make_runs(root: Path, per_class: int) -> Path:
+    """Two methods that are compared, one of them perfect, and an extension score."""
+    for seed in range(2):
+        usual = {"per_class": per_class, "examples": False}
+        make_run(root, "cyclegan", 64, "screw", seed, columns=["sse", "peak_2px"], **usual)
+        make_run(root, "padim", 64, "screw", seed, columns=["embedding"], separation=99, **usual)
+    return root
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Test images of a class -> a report about such runs."""
+    found = {}
+    for per_class in (FEW, MANY):
+        folder = tmp_path_factory.mktemp(f"of{per_class}")
+        write_report(make_runs(folder / "runs", per_class), folder / "out", None)
+        found[per_class] = folder / "out"
+    return found
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("ending", ["md", "tex"])
+def test_each_table_says_it(reports: dict[int, Path], table: str, ending: str) -> None:
+    few, many = ((reports[n] / f"{table}.{ending}").read_text() for n in (FEW, MANY))
+    said = SUPPORTED.replace("%", "\\%") if ending == "tex" else SUPPORTED
+    assert f"(f) Fewer than 30 abnormal test images. Screw: {said}." in few
+    assert "(f)" not in many and "Fewer than 30" not in many
+
+
+def test_no_bold_100_stands_without_the_mark(reports: dict[int, Path]) -> None:
+    bold = {
+        "md": re.compile(r"\*\*(100\.00.*?)\*\*"),
+        "tex": re.compile(r"\\textbf\{(100\.00.*?)\} "),
+    }
+    for ending, pattern in bold.items():
+        few, many = (
+            pattern.findall((reports[n] / f"table2.{ending}").read_text()) for n in (FEW, MANY)
+        )
+        assert len(few) == len(many) == 6  # three metrics, and MEAN
+        assert all(" (f)" in text for text in few)
+        assert not any(" (f)" in text for text in many)
+    few, many = (
+        re.findall(r'<td class="best.*?</td>', (reports[n] / "index.html").read_text(), re.DOTALL)
+        for n in (FEW, MANY)
+    )
+    few, many = ([cell for cell in cells if "100.00" in cell] for cells in (few, many))
+    assert len(few) == len(many) == 6
+    assert all("<sup>f</sup>" in cell for cell in few)
+    assert not any("<sup>f</sup>" in cell for cell in many)
+
+
+def test_the_page_says_it_with_every_table_and_headline(reports: dict[int, Path]) -> None:
+    few, many = ((reports[n] / "index.html").read_text("utf-8") for n in (FEW, MANY))
+    for part in ("table2", "held-out", "significance", "extensions"):
+        section = few.partition(f'<h2 id="{part}">')[2].partition("<h2 ")[0]
+        assert SUPPORTED in section, part
+    headlines = re.findall(r"<h4>.*?: ZFN accuracy .*?</h4>\n<p class=\"soft\">.*?</p>", few)
+    assert len(headlines) == few.count(": ZFN accuracy ") > 0
+    assert all(f"{SUPPORTED}.</p>" in headline for headline in headlines)
+    assert SUPPORTED not in many and "abnormal test images: even" not in many
+
+
+def study_of(runs: Path) -> Study:
+    kept = choose_consistent(collect(runs)[0])[0]
+    return build_study(kept, "paper", choose_comparable(kept))
+
+
+@pytest.mark.parametrize("per_class", [FEW, MANY])
+def test_the_terminal_says_it(tmp_path: Path, per_class: int) -> None:
+    study = study_of(make_runs(tmp_path, per_class))
+    table, out = lay_out_table2(study), io.StringIO()
+    print_study(table, table2_notes(table, study), [], Console(file=out, width=200))
+    text = out.getvalue()
+    rows = [line for line in text.splitlines() if re.search(r"\d\.\d\d", line) and " 64 px" in line]
+    assert len(rows) == 4  # two methods, and MEAN
+    assert all(("(f)" in row) is (per_class == FEW) for row in rows)
+    assert (SUPPORTED in text) is (per_class == FEW)
+
+
+def test_means_over_seeds_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = make_runs(tmp_path, FEW)
+    print_means(sorted((runs / "padim-64" / "screw").iterdir()))
+    text = " ".join(capsys.readouterr().out.split())
+    assert SUPPORTED in text and "100.00" in text
