@@ -34,7 +34,8 @@ def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, An
         -> ``computed_by``, ``thresholds`` and the scores of the images, sorted.
     """
     metrics = results.metrics
-    different = len({row.sha256 for row in split if row.subset == "test" and row.label == 1})
+    tested = [row for row in split if row.subset == "test" and row.label == 1]
+    different = len({row.group or row.sha256 for row in tested})
     scores = {
         column: {
             "computed_by": metrics["columns"][column],
@@ -81,12 +82,13 @@ def _thresholds(
         # Of crossfit, the smallest: it is at or below the smallest score of all abnormal images.
         facts["value"] = min(facts.pop("thresholds"))
         kept_out = {"set_on": "images kept out of training and test"}
-        thresholds[name] = facts | (on_test if name == "crossfit" else kept_out)
+        thresholds[name] = facts | on_test if name == "crossfit" else kept_out | facts
     return thresholds
 
 
 # Scores of an image differ by rounding between batches, processors and runtimes, relative to the
-# score. A threshold is lowered by as much, so that the image that it was set on is never missed.
+# score. A threshold is lowered by as much, so that the image that it was set on is never missed. One
+# that bounds false alarms is raised.
 _ROUNDING = {"float32": 1e-5, "bf16": 1e-2}
 
 
@@ -98,7 +100,8 @@ class Decision:
         column: Score column.
         threshold: Scores at or above it are abnormal. It is the threshold of the detector, lowered
             by what rounding may change in a score (1e-5 of it, 1e-2 in bfloat16), so that the image
-            that it was set on is not missed in another batch or on another processor.
+            that it was set on is not missed in another batch or on another processor. A
+            ``quantile``, which bounds false alarms, is raised instead.
         name: Name of the threshold in ``detector.json``; ``threshold=...`` if the user gave it.
         facts: Its entry in ``detector.json``; empty if the user gave it.
     """
@@ -169,8 +172,8 @@ def choose_decision(
             f"detector are {', '.join(thresholds)}"
         )
     value = thresholds[name]["value"]
-    if name != "quantile":  # which bounds false alarms
-        value -= abs(value) * _ROUNDING[scores[column]["computed_by"]["precision"]]
+    rounding = abs(value) * _ROUNDING[scores[column]["computed_by"]["precision"]]
+    value += rounding if name == "quantile" else -rounding
     return Decision(column, value, name, thresholds[name])
 
 

@@ -155,7 +155,7 @@ def test_which_threshold_decides(finished: Finished) -> None:
         load_detector("nowhere")
 
 
-def test_rounding_lowers_a_threshold_but_not_a_quantile() -> None:
+def test_rounding_lowers_a_threshold_and_raises_a_quantile() -> None:
     thresholds = {
         "paper": {"value": -10.0, "set_on": "test images"},
         "quantile": {
@@ -169,7 +169,7 @@ def test_rounding_lowers_a_threshold_but_not_a_quantile() -> None:
     described = {"score": "s", "protocol": "paper", "scores": scores}
     assert choose_decision(described).threshold == -10.1
     quantile = choose_decision(described, protocol="quantile")
-    assert quantile.threshold == -10.0
+    assert quantile.threshold == -9.9
     assert "25 % of normal images" in quantile.describe()
 
 
