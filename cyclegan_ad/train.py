@@ -4,17 +4,21 @@ From Python, the module itself is a function: ``from cyclegan_ad import train``,
 ``train("screw", resolution=64)``.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.cli.preflight import check_training, record_weights_hash
-from cyclegan_ad.finished_run import Run, read_run
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
+
+if TYPE_CHECKING:
+    from cyclegan_ad.finished_run import Run
 
 
 def run_training(settings: Settings) -> dict[str, Any]:
@@ -57,6 +61,7 @@ def train(dataset: str | Path = "demo", **settings: Any) -> Run:
         ``train("screw", resolution=64, seed=0, method="padim", logger="none")``
     """
     from cyclegan_ad.cli.python_settings import training_settings
+    from cyclegan_ad.finished_run import read_run
 
     checked = training_settings(dataset, settings)
     run_training(checked)

@@ -281,7 +281,7 @@ def test_another_protocol_only_decides_anew(
     assert json.loads(run.metrics.read_text()) == metrics
     detector = json.loads((run.detector / "detector.json").read_text())
     assert detector["protocol"] == "crossfit"
-    assert detector["scores"]["sse"]["protocols"]["crossfit"]["thresholds"] == lowered
+    assert detector["scores"]["sse"]["thresholds"]["crossfit"]["value"] == min(lowered)
     now = {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p not in mentioned}
     assert {p: t for p, t in now.items() if p.is_file()} == {
         p: t for p, t in others.items() if p.is_file()
@@ -350,7 +350,9 @@ def test_a_threshold_from_images_kept_out_of_training(
     assert found["miss_rate_bound"] == pytest.approx(0.95)  # of a single image
     assert f"protocol=calibrated, sse: {explain(found)}" in out
     detector = json.loads((run.detector / "detector.json").read_text())
-    assert detector["scores"]["sse"]["protocols"]["calibrated"] == found
+    calibrated = detector["scores"]["sse"]["thresholds"]["calibrated"]
+    assert [calibrated["value"]] == found["thresholds"]
+    assert calibrated["miss_rate_bound"] == found["miss_rate_bound"]
 
     # The same images are kept out, whatever protocol is asked for afterwards.
     words = [f"run={run.path}", "protocol=crossfit", "score=peak"]
@@ -428,7 +430,7 @@ def test_a_baseline_goes_the_same_way(
     assert run.split.read_bytes() == beside.split.read_bytes()
     found = read_examples(run.path)
     assert len(found.paths) == 12 and (found.reconstructions is None) is (method != "ganomaly")
-    assert not run.detector.exists()  # only a generator is saved so far
+    assert (run.detector / "weights.safetensors").is_file()
     Image.open(run.figures / "reconstruction.png").verify()
 
     monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))

@@ -129,8 +129,8 @@ def split_normal(
     Args:
         paths: Path of each image relative to the dataset's root, all different.
         seed: Seed of the split.
-        fraction: Fraction of the images to keep out, in (0, 1): rounded to the nearest integer, but
-            at least one group and never all of them.
+        fraction: Fraction of the images to keep out, in (0, 1), rounded to the nearest integer and
+            up to whole groups; at least one group and never all of them.
         groups: Name of the group of each image, e.g. the SHA-256 of the file; images of one group
             are in the same part.
 
@@ -142,7 +142,7 @@ def split_normal(
 
     Example:
         >>> split_normal(["a", "b", "c", "d"], 0, fraction=0.5, groups=["1", "2", "1", "3"])
-        Split(train=(0, 2), test=(1, 3), calibration=())
+        Split(train=(1,), test=(0, 2, 3), calibration=(), unused=())
     """
     members: dict[str, list[int]] = {}
     for index in sorted(range(len(paths)), key=paths.__getitem__):

@@ -717,7 +717,7 @@ def test_normal_images_alone_are_trained_on_and_kept_out(tmp_path: Path) -> None
         data = read(root, seed=seed, **alone)
         assert 3 <= len(data.split.test) <= 4
         assert {row[2] for row in data.split_rows()} == {0}
-        subsets = {path: subset for path, _, _, subset in data.split_rows()}
+        subsets = {path: subset for path, _, _, subset, _ in data.split_rows()}
         assert subsets["normal/00.png"] == subsets["normal/copy.png"]
         assert leaked_images(data) == []
         assert all(set(batch) == {"normal", "normal_symmetry"} for batch in data.train_dataloader())

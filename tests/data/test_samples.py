@@ -357,4 +357,5 @@ def test_a_folder_of_normal_images_only_is_listed(tmp_path):
         ("normal/deeper/b.png", 0),
     ]
     (tmp_path / "normal").rename(tmp_path / "abnormal")
-    assert not has_layout("folder", tmp_path)
+    with refuses(file=tmp_path, facts="abnormal", remedy="dataset.normal=NAME"):
+        list_samples("folder", tmp_path)

@@ -23,7 +23,7 @@ from cyclegan_ad.runs.results import read_scores, read_split
 from cyclegan_ad.settings.commands import EvaluateSettings
 from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.tracking.loggers import flatten_metrics
-from cyclegan_ad.train import train
+from cyclegan_ad.train import run_training as train
 
 pytest.importorskip("anomalib", reason="extra 'baselines'")
 
