@@ -174,7 +174,7 @@ def _notes_on_groups(data: AnomalyDataModule) -> Iterator[str]:
         for indices in (range(len(data.samples)), data.split.test)
     )
     wanted = min(found) // 2
-    if data.split.test and tested != [wanted, wanted]:
+    if not data.normal_only and data.split.test and tested != [wanted, wanted]:
         yield (
             f"the test set has {tested[0]} normal and {tested[1]} abnormal images instead of "
             f"{wanted} of each, as images of one group are kept together"

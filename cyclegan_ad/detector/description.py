@@ -87,8 +87,8 @@ def _thresholds(
 
 
 # Scores of an image differ by rounding between batches, processors and runtimes, relative to the
-# score. A threshold is lowered by as much, so that the image that it was set on is never missed. One
-# that bounds false alarms is raised.
+# score. A threshold is lowered by as much, so that the image that it was set on is never missed;
+# one that bounds false alarms is raised.
 _ROUNDING = {"float32": 1e-5, "bf16": 1e-2}
 
 

@@ -13,6 +13,7 @@ from reporting.fake_runs import change_metrics, make_run
 from states import COMPLETE, RECOMPUTED
 from tiny import compose_settings, draw_folder, settings
 
+from cyclegan_ad import load_detector
 from cyclegan_ad.evaluate import evaluate
 from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.metrics.quantile import quantile
@@ -84,7 +85,12 @@ def test_the_threshold_follows_from_the_images_kept_out(
         # 6 images at 25 %: k = 1, as 1 / 7 = 14 % and 2 / 7 = 29 %.
         assert decided["thresholds"] == [math.nextafter(max(scores), math.inf)]
         assert decided == quantile(scores, kept, false_alarm_rate=0.25, confidence=0.95)
-    assert not run.calibration.exists() and not run.detector.exists()
+        detector = load_detector(run.path, score=column, device="cpu")
+        assert detector.decision.name == "quantile"
+        assert detector.decision.threshold == pytest.approx(decided["thresholds"][0], rel=2e-5)
+        found = detector(run.read_config().dataset.root / "normal")
+        assert sum(p.label == "abnormal" for p in found if p.score <= max(scores)) == 0
+    assert not run.calibration.exists()
     assert not any("NaN" in file.read_text() for file in (run.metrics, run.scores))
 
 
