@@ -17,7 +17,7 @@ ROOT = Path(cyclegan_ad.__file__).parent
 FLOORS = """
 errors, text
 files, endings, hardware, device, optional_packages, torchvision_compat
-networks, metrics, pretrained, detector
+networks, metrics, pretrained
 methods
 data
 scoring
@@ -25,12 +25,13 @@ settings
 runs
 reference
 display, out_of_memory
+detector
 tracking, build
-training, evaluation
+training, evaluation, exporting
 processes, reporting
 job
 cli
-train, evaluate, report, dashboard
+train, evaluate, predict, export, report, dashboard
 """
 FLOOR = {
     name: number

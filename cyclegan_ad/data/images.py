@@ -71,6 +71,33 @@ def shrink_image(image: Image.Image, size_px: int, channels: int) -> NDArray[np.
     return np.asarray(resized, dtype=np.uint8).reshape(size_px, size_px, channels)
 
 
+def read_pixels(path: str | os.PathLike[str], channels: int) -> NDArray[np.uint8]:
+    """Decode an image at its original size, as :func:`decode_image` does before its resize.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        (H, W, channels) uint8, 0 to 255.
+
+    Raises:
+        UnreadableImage: The file cannot be read or is not a usable image.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    image = opening.open_image(read_bytes(path))
+    flat = image.to_8_bit() if isinstance(image, DeepPixels) else _flatten(image, mode)
+    return np.asarray(flat.convert(mode)).reshape(flat.height, flat.width, channels)
+
+
+def shrink_pixels(pixels: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    """Resize the result of :func:`read_pixels`: together they are :func:`decode_image`."""
+    channels = pixels.shape[2]
+    return shrink_image(
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels), size_px, channels
+    )
+
+
 def open_upright(path: str | os.PathLike[str]) -> Image.Image:
     """Decode an image at its original size, in mode RGB, as :func:`decode_image` does.
 
