@@ -26,8 +26,8 @@ FORMAT = 1
 Outputs: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Pixels], Outputs]
 
-# Images of a batch: with more, caches hold less of it, and cores idle at the end.
-_BATCH_PIXELS = 64 * 64
+# Pixels of a batch: with more, caches hold less of it, and cores idle at the end.
+_BATCH_PIXELS = 2 * 64 * 64
 
 
 class ExportedBackend:

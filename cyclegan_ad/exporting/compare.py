@@ -97,8 +97,8 @@ def compare(
         except UnreadableImage:
             continue
         resized = shrink_pixels(pixels, size_px)
-        expected = backend.score(resized[None], decision.column)
-        found = exported.run(pixels[None])
+        expected = backend.score(np.stack([resized]), decision.column)
+        found = exported.run(np.stack([pixels]))
         apart = np.abs(found["resized"][0].astype(np.int16) - resized)
         compared.append(
             Compared(
