@@ -100,6 +100,7 @@ def test_certificate(onnx: Exported) -> None:
     assert hashlib.sha256(weights).hexdigest() in written["detector"]["sha256"].values()
     assert all(value > 0 for row in written["speed"].values() for value in row.values())
     page = Path(f"{onnx.path}.certificate.html").read_text()
+    assert f"0 of {size} values differ" in page
     assert written["file"]["sha256"] in page and "0 decisions differ" in page
     assert "http" not in page and "<script" not in page
 
