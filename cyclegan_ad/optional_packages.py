@@ -4,6 +4,7 @@ Each raises a ``UserError`` that names the missing packages and how to install t
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from cyclegan_ad.errors import UserError
 
@@ -33,6 +34,24 @@ def ensure_tensorboard() -> None:
     if find_spec("tensorboardX") is None:
         remedy = "pip install tensorboard or use logger=csv"
         _ensure("logger=tensorboard", remedy, "tensorboard")
+
+
+EXPORT_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch_export": ".pt2"}
+"""Formats of exported detectors, and the suffix of their files."""
+_EXPORT_INSTALL = "pip install 'cyclegan-ad[export]'"
+_RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "torch_export": "torch"}
+
+
+def ensure_export(form: str) -> None:
+    """Check that the packages that write and check a file of a format are installed."""
+    own = () if form == "torch_export" else ("onnx", "onnxscript", "onnxruntime", _RUNTIMES[form])
+    _ensure(f"format={form}", _EXPORT_INSTALL, *dict.fromkeys(own))
+
+
+def ensure_runtime(form: str, path: Path) -> None:
+    """Check that the package that runs an exported file is installed."""
+    package = _RUNTIMES[form]
+    _ensure(f"detector={path}", f"pip install {package}", package)
 
 
 def _ensure(setting: str, remedy: str, *packages: str) -> None:

@@ -65,9 +65,11 @@ _SHOWN = {
 }
 _COMMANDS = {
     "evaluate": "Score or decide again for an existing run. `null` means: as the run was made.",
+    "export": "A detector as one file of ONNX, OpenVINO or torch.export, see [export](export.md).",
     "report": "Tables and a page of finished runs.",
     "dashboard": "A W&B workspace that compares methods and datasets.",
 }
+_REQUIRED = {"evaluate": ["run=PATH"], "export": ["detector=PATH"]}
 _LAUNCHERS = {
     "local_parallel": "Several jobs at a time on one machine.",
     "slurm": "Jobs of a SLURM cluster.",
@@ -134,7 +136,7 @@ def _train() -> Iterator[str]:
 def _other_commands() -> Iterator[str]:
     for command, meaning in _COMMANDS.items():
         path = conf_dir() / f"{command}.yaml"
-        values = composed(command, *(["run=PATH"] if command == "evaluate" else []))
+        values = composed(command, *_REQUIRED.get(command, []))
         yield f"## Settings of {command}\n\n{meaning}\n"
         comments = _of_train(read_comments) | read_comments(path)
         yield _settings_table(values, comments, values_written(path), command=command)

@@ -25,13 +25,14 @@ settings
 runs
 reference
 display, out_of_memory
-detector, tracking, build
-training, evaluation
+detector
+tracking, build
+training, evaluation, exporting
 finished_run
 processes, reporting
 job
 cli
-train, evaluate, predict, report, dashboard
+train, evaluate, predict, export, report, dashboard
 __main__
 """
 FLOOR = {

@@ -82,12 +82,7 @@ def shrink_image(
     if channels not in (1, 3):
         raise ValueError(f"invalid channels={channels}: expected 1 (grey) or 3 (RGB)")
     mode = "L" if channels == 1 else "RGB"
-    if isinstance(image, DeepPixels):
-        flat = (image if window is None else image.windowed(window)).to_8_bit()
-    elif window is not None:
-        raise UnreadableImage(EIGHT_BITS)
-    else:
-        flat = _flatten(image, mode)
+    flat = _in_8_bits(image, mode, window)
     if flat.mode not in ("L", mode):  # grey: one channel to resize
         flat = flat.convert(mode)
     resized = flat.resize((size_px, size_px), Image.Resampling.BICUBIC).convert(mode)
@@ -95,22 +90,33 @@ def shrink_image(
 
 
 def full_size(
-    image: str | os.PathLike[str] | Image.Image | DeepPixels, window: Window | None
+    image: str | os.PathLike[str] | Image.Image | DeepPixels, channels: int, window: Window | None
 ) -> Image.Image:
-    """Return an image at its original size, in mode RGB, with the values of :func:`decode_image`.
+    """Decode an image as :func:`decode_image` does, but keep its size.
 
     Args:
         image: A file, or a decoded image.
+        channels: 1 for grey, 3 for RGB.
         window: (LOW, HIGH), or None.
+
+    Returns:
+        Image in mode L or RGB.
 
     Raises:
         UnreadableImage: The file cannot be read or is not a usable image.
     """
     if not isinstance(image, Image.Image | DeepPixels):
         image = opening.open_image(read_bytes(image), as_stored=window is not None)
+    mode = "L" if channels == 1 else "RGB"
+    return _in_8_bits(image, mode, window).convert(mode)
+
+
+def _in_8_bits(image: Image.Image | DeepPixels, mode: str, window: Window | None) -> Image.Image:
     if isinstance(image, DeepPixels):
-        return (image if window is None else image.windowed(window)).to_8_bit().convert("RGB")
-    return _flatten(image, "RGB").convert("RGB")
+        return (image if window is None else image.windowed(window)).to_8_bit()
+    if window is not None:
+        raise UnreadableImage(EIGHT_BITS)
+    return _flatten(image, mode)
 
 
 def read_mask(

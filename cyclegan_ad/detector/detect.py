@@ -22,11 +22,13 @@ from cyclegan_ad.detector.description import Decision, choose_decision, read_des
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.optional_packages import EXPORT_SUFFIXES
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Given: TypeAlias = "str | Path | Image.Image | Pixels"
 
-EXPORTED = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch_export"}
+EXPORTED = {suffix: name for name, suffix in EXPORT_SUFFIXES.items()}
+"""Suffix of an exported file -> its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,15 +246,16 @@ def load_detector(
             score or threshold.
     """
     path = Path(path).expanduser()
-    backend: Backend
     if path.suffix in EXPORTED and path.is_file():
         from cyclegan_ad.detector.exported import ExportedBackend
 
-        backend = ExportedBackend(path)
+        exported = ExportedBackend(path)
+        if score is None and protocol is None and threshold is None:
+            return Detector(exported, exported.decision)
         choice = choose_decision(
-            backend.description, score=score, protocol=protocol, threshold=threshold
+            exported.description, score=score, protocol=protocol, threshold=threshold
         )
-        return Detector(backend, choice)
+        return Detector(exported, choice)
     folder = path / "detector" if (path / "detector").is_dir() else path
     if not folder.is_dir():
         raise UserError(

@@ -73,7 +73,7 @@ class Prediction:
         from matplotlib import colormaps
 
         given = self.source
-        image = full_size(given if isinstance(given, Path) else as_image(given), self.window)
+        image = full_size(given if isinstance(given, Path) else as_image(given), 3, self.window)
         low, high = self.map_scale
         share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
         heat = Image.fromarray((255 * share).astype(np.uint8)).resize(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.optional_packages import EXPORT_SUFFIXES
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import Precision, Tta
 from cyclegan_ad.settings.protocol import ProtocolName, TestedProtocol
@@ -59,6 +60,13 @@ class EvaluateSettings(Group):
     protocol: ProtocolChanges
 
 
+def _refuse_two_thresholds(threshold: float | None, protocol: str | None) -> None:
+    if threshold is not None and protocol is not None:
+        raise UserError(
+            f"invalid threshold={as_typed(threshold)} with protocol={protocol}: use one of the two"
+        )
+
+
 class PredictSettings(Group):
     """All settings of ``conf/predict.yaml``."""
 
@@ -78,10 +86,29 @@ class PredictSettings(Group):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.threshold is not None and self.protocol is not None:
+        _refuse_two_thresholds(self.threshold, self.protocol)
+        return self
+
+
+class ExportSettings(Group):
+    """All settings of ``conf/export.yaml``."""
+
+    detector: PathSetting
+    format: Literal["onnx", "openvino", "torch_export"]
+    out: PathSetting | None
+    images: PathSetting | None
+    score: str | None
+    protocol: str | None
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_two_thresholds(self.threshold, self.protocol)
+        suffix = EXPORT_SUFFIXES[self.format]
+        if self.out is not None and self.out.suffix != suffix:
             raise UserError(
-                f"invalid threshold={as_typed(self.threshold)} with protocol={self.protocol}: use "
-                "one of the two"
+                f"invalid out={as_typed(str(self.out))} with format={self.format}: expected a name "
+                f"that ends in {suffix}"
             )
         return self
 
@@ -120,6 +147,7 @@ COMMANDS: dict[str, type[Group]] = {
     "train": Settings,
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
+    "export": ExportSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

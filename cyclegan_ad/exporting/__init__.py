@@ -1,0 +1,1 @@
+"""Exported detectors: one graph from the pixels of an image to the decision."""

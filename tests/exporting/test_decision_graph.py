@@ -1,0 +1,89 @@
+"""The graph, before it is exported, against what the detector computes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cyclegan_ad.detector.detect import load_detector
+from cyclegan_ad.detector.saved import VARIANCE, save_detector
+from cyclegan_ad.exporting.decision_graph import DecisionGraph
+from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.pretrained.features import build_extractor
+from cyclegan_ad.scoring.names import ScoreColumn
+
+NETWORK = {"channels": 3, "base_channels": 4, "residual_blocks": 1}
+EXTRACTOR = "efficientnet_lite0"
+
+
+def column_of(name: str, tta: str) -> ScoreColumn:
+    return ScoreColumn.of(
+        name, extractor=EXTRACTOR, peak_sigma_px=1.5, tta=tta, precision="float32"
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(2)
+    path = tmp_path_factory.mktemp("detector")
+    columns = [
+        column_of(name, tta)
+        for name in ("sse", "peak", "standardised", "fid")
+        for tta in ("none", "dihedral")
+    ]
+    thresholds = {"paper": {"value": 1.0, "set_on": "test images"}}
+    scores = {
+        column.column: {"computed_by": column.as_dict(), "thresholds": thresholds}
+        for column in columns
+    }
+    variance = torch.rand(3, 32, 32, dtype=torch.float64) + 0.1
+    save_detector(
+        path,
+        method="cyclegan",
+        network=NETWORK,
+        tensors=Generator(**NETWORK).state_dict() | {VARIANCE: variance},
+        preprocessing={"channels": 3, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]},
+        extractors={EXTRACTOR: build_extractor(EXTRACTOR).weights_sha256},
+        trained_on={"dataset": "none"},
+        map_scale=(0.0, 1.0),
+        scores={"protocol": "paper", "score": "sse", "scores": scores},
+    )
+    return path
+
+
+@pytest.mark.parametrize("tta", ["none", "dihedral"])
+@pytest.mark.parametrize("name", ["sse", "peak", "standardised", "fid"])
+def test_each_score(folder: Path, name: str, tta: str) -> None:
+    column = column_of(name, tta).column
+    images = np.random.default_rng(4).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    expected = load_detector(folder, score=column, device="cpu").backend.score(images, column)
+    middle = float(expected.scores.mean())
+    detector = load_detector(folder, score=column, threshold=middle, device="cpu")
+    with torch.inference_mode():
+        graph = DecisionGraph(detector.backend, detector.decision)  # type: ignore[arg-type]
+        found = graph(torch.from_numpy(images))
+    np.testing.assert_allclose(found["score"].numpy(), expected.scores, rtol=1e-5)
+    assert found["score"].dtype == torch.float64
+    assert found["abnormal"].tolist() == (expected.scores >= middle).tolist()
+    np.testing.assert_allclose(found["anomaly_map"].numpy(), expected.maps, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found["resized"].numpy(), images)
+    np.testing.assert_allclose(found["reconstruction"].numpy(), expected.reconstructions, atol=1)
+
+
+def test_an_image_without_a_score_is_abnormal(folder: Path) -> None:
+    detector = load_detector(folder, threshold=1e30, device="cpu")
+    graph = DecisionGraph(detector.backend, detector.decision)  # type: ignore[arg-type]
+    images = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    with torch.inference_mode():
+        assert graph(images)["abnormal"].tolist() == [False, False]
+        next(graph.network.parameters()).fill_(float("nan"))
+        assert graph(images)["abnormal"].tolist() == [True, True]
+
+
+def test_the_detector_keeps_its_fast_layers(folder: Path) -> None:
+    detector = load_detector(folder, device="cpu")
+    layers = [type(layer) for layer in detector.backend.method.modules()]  # type: ignore[attr-defined]
+    graph = DecisionGraph(detector.backend, detector.decision)  # type: ignore[arg-type]
+    assert [type(layer) for layer in detector.backend.method.modules()] == layers  # type: ignore[attr-defined]
+    assert not any("fast_forwards" in type(layer).__module__ for layer in graph.modules())
