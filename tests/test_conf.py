@@ -22,7 +22,7 @@ from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
-COMMANDS = ("dashboard", "evaluate", "report", "train")
+COMMANDS = ("dashboard", "evaluate", "export", "predict", "report", "train")
 # column and experiment are added with +, see tests/experiments.
 OPTIONS = [
     (path.parent.name, path.stem)

@@ -14,7 +14,16 @@ from packaging.utils import canonicalize_name
 import cyclegan_ad
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = ("dev", "efficientnet", "tensorboard", "baselines", "launchers", "dashboard", "docs")
+EXTRAS = (
+    "dev",
+    "efficientnet",
+    "tensorboard",
+    "baselines",
+    "launchers",
+    "dashboard",
+    "export",
+    "docs",
+)
 # What a CUDA build of torch brings; its versions are torch's own business.
 CUDA_ONLY = re.compile(r"nvidia-.*|cuda-.*|triton")
 
