@@ -23,9 +23,9 @@ from cyclegan_ad.training import train_run
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
 COMMANDS = ("dashboard", "evaluate", "export", "predict", "report", "train")
-# These are added with +; column and experiment: see tests/experiments.
 # Settings without a default.
 REQUIRED = {"evaluate": ["run=x"], "predict": ["detector=x", "images=x"], "export": ["detector=x"]}
+# These are added with +; column and experiment: see tests/experiments.
 ADDED = ("column", "experiment", "preset")
 OPTIONS = [
     (path.parent.name, path.stem)

@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         method="cyclegan",
         network=NETWORK,
         tensors=Generator(**NETWORK).state_dict() | {VARIANCE: variance},
-        preprocessing={"channels": 3, "size_px": 32, "resize": "bicubic", "range": [-1.0, 1.0]},
+        preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
         extractors={EXTRACTOR: build_extractor(EXTRACTOR).weights_sha256},
         trained_on={"dataset": "none"},
         map_scale=(0.0, 1.0),
