@@ -35,9 +35,7 @@ def export(settings: ExportSettings) -> dict[str, Any]:
 
     detector = load_detector(
         settings.detector,
-        score=settings.score,
-        protocol=settings.protocol,
-        threshold=settings.threshold,
+        **settings.decide_by.as_dict(),
         device="cpu",
     )
     images = find_test_images(settings.detector, settings.images)

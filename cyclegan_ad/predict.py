@@ -31,9 +31,7 @@ def predict(settings: PredictSettings) -> int:
 
     detector = load_detector(
         settings.detector,
-        score=settings.score,
-        protocol=settings.protocol,
-        threshold=settings.threshold,
+        **settings.decide_by.as_dict(),
         device=settings.accelerator,
     )
     print(detector.decision.describe(), flush=True)

@@ -473,6 +473,7 @@ def test_help_names_every_setting_or_its_group(command: str) -> None:
     text = help_of(command)
     settings = compose_settings(command, REQUIRED.get(command, []))
     for name in flatten(settings):
+        name = name.removeprefix("decide_by.")  # see name_decision
         group, dot, _ = name.partition(".")
         pattern = rf"{re.escape(name)}=" + (rf"|{group}\.\*" if dot else "")
         listed = command == "report" and dot  # protocol.name is chosen by the group

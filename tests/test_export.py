@@ -32,8 +32,9 @@ def test_suffix_of_the_file(form: str, suffix: str) -> None:
 
 def test_two_thresholds() -> None:
     with refuses(setting="threshold", value="2", facts="protocol=paper"):
-        given = compose_settings("export", ["detector=somewhere", "threshold=2"])
-        read_settings(ExportSettings, given | {"protocol": "paper"})
+        given = compose_settings("export", ["detector=somewhere", "decide_by.threshold=2"])
+        given["decide_by"]["protocol"] = "paper"
+        read_settings(ExportSettings, given)
 
 
 @pytest.mark.parametrize(("form", "package"), [("onnx", "onnxscript"), ("openvino", "openvino")])

@@ -1,6 +1,7 @@
 """The command predict: decisions, their files, overlays, and what its exit status says."""
 
 import csv
+import functools
 import json
 import shutil
 import threading
@@ -13,10 +14,13 @@ from errors import refuses
 from PIL import Image
 from tiny import compose_settings
 
+from cyclegan_ad.cli.hydra_errors import name_decision
+from cyclegan_ad.cli.setting_names import setting_names
 from cyclegan_ad.detector import judge_files
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.commands import PredictSettings
+from cyclegan_ad.settings.composing import conf_dir
 from cyclegan_ad.settings.types import read_settings
 
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
@@ -24,6 +28,7 @@ Finished = tuple[Path, RunDirectory, dict[str, Any]]
 
 def run(detector: Path, images: Path | str, out: Path, **changes: Any) -> int:
     raw = compose_settings("predict", [f"detector={detector}", f"out={out}", "accelerator=cpu"])
+    raw["decide_by"]["threshold"] = changes.pop("threshold", None)
     return predict(read_settings(PredictSettings, raw | {"images": str(images)} | changes))
 
 
@@ -141,3 +146,34 @@ def test_what_is_not_there_is_said_before_torch_is_loaded(
     with refuses(setting="detector"):
         run(tmp_path / "no", finished[0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["protocol=crossfit"], ["score=sse", "threshold=3.5"]])
+def test_what_decides_is_typed_without_its_group(words: list[str]) -> None:
+    """``protocol`` and ``score`` are groups of other commands, which Hydra would look for."""
+    known = functools.partial(setting_names, conf_dir(), "predict")
+    named = name_decision(["detector=x", "images=y", *words], known)
+    chosen = read_settings(PredictSettings, compose_settings("predict", named)).decide_by
+    given = dict(word.split("=") for word in words)
+    for name, value in chosen:
+        assert value is None if name not in given else str(value) == given[name]
+    of_train = functools.partial(setting_names, conf_dir(), "train")
+    assert name_decision(["score=sse"], of_train) == ["score=sse"]
+
+
+def test_names_that_a_shell_or_hydra_reads_otherwise(finished: Finished, tmp_path: Path) -> None:
+    """Each is read, or refused in one line that says what to type."""
+    source = finished[0] / "normal" / "00.png"
+    names = ["a b", "c,d", "e=f", "(g)", "ümlaut", "-h", "~i", "j'k", "[l]", "$m"]
+    for name in names:
+        folder = tmp_path / "in" / name
+        folder.mkdir(parents=True)
+        shutil.copy(source, folder / f"{name}.png")
+    for i, name in enumerate(names):
+        quoted = "'" + str(tmp_path / "in" / name).replace("'", r"\'") + "'"
+        words = [f"detector={finished[1].path}", f"images={quoted}", f"out={tmp_path / 'out'}"]
+        chosen = read_settings(PredictSettings, compose_settings("predict", words))
+        assert chosen.images == tmp_path / "in" / name
+        out = tmp_path / "out" / str(i)
+        assert run(finished[1].path, chosen.images, out, threshold=1e9) == 0
+        assert table(out).keys() == {f"{name}.png"}

@@ -25,6 +25,7 @@ from cyclegan_ad.cli.hydra_errors import (
     explain,
     is_hydra_error,
     is_user_error,
+    name_decision,
 )
 from cyclegan_ad.cli.setting_names import setting_names
 from cyclegan_ad.endings import exit_cleanly
@@ -56,6 +57,7 @@ def run_command(task: Callable[[Any], object], config_name: str) -> None:
             print(help_text(config_name))
             return
         check_flags(flags, words)
+        words = name_decision(words, known)
         if "--shell-completion" not in flags:
             check_overrides(words, _groups(), known)
         job = Job(task, config_name)

@@ -48,6 +48,17 @@ def expand_shorthand(words: Sequence[str]) -> list[str]:
     return spelled
 
 
+def name_decision(words: Sequence[str], known: Callable[[], Sequence[str]]) -> list[str]:
+    """Write ``score=``, ``protocol=`` and ``threshold=`` of predict and export in full.
+
+    Hydra would take ``protocol=paper`` for the option of a group that these commands do not have.
+    """
+    short = re.compile(r"(score|protocol|threshold)=")
+    if not any(map(short.match, words)) or "decide_by.protocol" not in known():
+        return list(words)
+    return [f"decide_by.{word}" if short.match(word) else word for word in words]
+
+
 def check_overrides(
     words: Sequence[str], groups: Collection[str], known: Callable[[], Sequence[str]]
 ) -> None:

@@ -17,6 +17,11 @@ from cyclegan_ad.text import shown, shown_name
 FILE = "detector.json"
 FORMAT = 3
 WEIGHTS = "weights.safetensors"
+_REQUIRED = (
+    *("method", "network", "preprocessing", "extractors", "trained_on", "map_scale"),
+    *("protocol", "score", "scores", "sha256"),
+)
+_PREPROCESSING = ("channels", "window", "size_px")
 
 
 def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, Any]:
@@ -199,6 +204,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         if isinstance(found, int) and found > FORMAT:
             remedy = "install the version of cyclegan_ad that wrote it, or a newer one"
         raise UserError(f"{path} has format {shown(found)}, expected {FORMAT}; {remedy}")
+    lacking = [name for name in _REQUIRED if name not in described]
+    lacking += [name for name in _PREPROCESSING if name not in described.get("preprocessing", {})]
+    if lacking:
+        raise UserError(f"{path} is damaged (it has no {', '.join(lacking)}); {again}")
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{weights} is missing; restore it or {again}")

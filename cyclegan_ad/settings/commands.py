@@ -60,11 +60,21 @@ class EvaluateSettings(Group):
     protocol: ProtocolChanges
 
 
-def _refuse_two_thresholds(threshold: float | None, protocol: str | None) -> None:
-    if threshold is not None and protocol is not None:
-        raise UserError(
-            f"invalid threshold={as_typed(threshold)} with protocol={protocol}: use one of the two"
-        )
+class DecideBy(Group):
+    """``decide_by.*`` of ``predict`` and ``export``, also typed without ``decide_by.``."""
+
+    score: str | None
+    protocol: str | None
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.threshold is not None and self.protocol is not None:
+            raise UserError(
+                f"invalid threshold={as_typed(self.threshold)} with protocol={self.protocol}: use "
+                "one of the two"
+            )
+        return self
 
 
 class PredictSettings(Group):
@@ -73,9 +83,7 @@ class PredictSettings(Group):
     detector: PathSetting
     images: PathSetting
     out: PathSetting
-    score: str | None
-    protocol: str | None
-    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+    decide_by: DecideBy
     overlays: Literal["none", "abnormal", "all", "nearest"]
     nearest: Positive
     watch: bool
@@ -83,11 +91,6 @@ class PredictSettings(Group):
     watch_stop_after_s: AboveZero | None
     overwrite: bool
     accelerator: Accelerator
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _refuse_two_thresholds(self.threshold, self.protocol)
-        return self
 
 
 class ExportSettings(Group):
@@ -97,13 +100,10 @@ class ExportSettings(Group):
     format: Literal["onnx", "openvino", "torch_export"]
     out: PathSetting | None
     images: PathSetting | None
-    score: str | None
-    protocol: str | None
-    threshold: Annotated[float, Field(allow_inf_nan=False)] | None
+    decide_by: DecideBy
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _refuse_two_thresholds(self.threshold, self.protocol)
         suffix = EXPORT_SUFFIXES[self.format]
         if self.out is not None and self.out.suffix != suffix:
             raise UserError(

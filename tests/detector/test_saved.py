@@ -227,6 +227,9 @@ def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
     path.write_text(whole.replace('"format": 3', '"format": 2'))
     with refuses(file=path, facts=("2", "3"), remedy="evaluate run="):
         read_description(tmp_path)
+    path.write_text(whole.replace('"window"', '"windows"').replace('"map_scale"', '"scale"'))
+    with refuses(file=path, facts=("map_scale", "window"), remedy="evaluate run="):
+        read_description(tmp_path)
     path.write_text(whole)
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
