@@ -31,7 +31,8 @@ class ResidualBlock(nn.Module):
 def initialise_weights(network: nn.Module, std: float = 0.02) -> None:
     """Draw convolution weights from N(0, std) and set their biases to zero, in place."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        # On the meta device, weights will come from a file, and a draw would import the compiler.
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
             nn.init.normal_(module.weight, 0.0, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

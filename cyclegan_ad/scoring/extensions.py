@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from cyclegan_ad.scoring.parts import check_shapes
@@ -47,6 +46,8 @@ def peak(maps: Tensor, sigma_px: float) -> Tensor:
         raise ValueError(f"invalid maps of shape {tuple(maps.shape)}: expected (N, H, W)")
     if not (math.isfinite(sigma_px) and sigma_px > 0):
         raise ValueError(f"invalid sigma_px={sigma_px}: expected a number > 0")
+    from scipy import ndimage  # slow to import
+
     plain = maps.double().cpu().numpy()
     smooth = ndimage.gaussian_filter(plain, sigma_px, mode="reflect", truncate=4.0, axes=(1, 2))
     return torch.from_numpy(smooth).amax(dim=(1, 2)).to(maps.device)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.data.demo.dataset import draw_demo
+from cyclegan_ad.data.images import decode_image
 from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.detector.detect import Detector, load_detector
 from cyclegan_ad.detector.find_images import find_images
@@ -47,7 +48,7 @@ def measure_detector(
         write_untrained_detector(folder / "detector", size_px, timer)
         accelerator = "cpu" if timer.device.type == "cpu" else "gpu"
         detector = load_detector(folder / "detector", device=accelerator)
-        decoded = [np.zeros((size_px, size_px, 3), np.uint8) for _ in files]
+        decoded = [decode_image(file.read_bytes(), size_px, 3) for file in files]
         samples = timer.alternate(
             {
                 "reference": partial(_score_decoded, detector, decoded),
