@@ -1,0 +1,83 @@
+"""Many files: none is lost, and no image stays in memory."""
+
+import io
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclegan_ad.data.parallel import map_in_order
+from cyclegan_ad.detector.decision_files import DecisionFiles, read_lines
+from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.detect import Detector, Scored
+from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.judge_files import Overlays, judge
+from cyclegan_ad.detector.prediction import Prediction
+
+
+class MeanBackend:
+    """The score is the mean of the pixels."""
+
+    def __init__(self) -> None:
+        self.description: dict[str, Any] = {
+            "preprocessing": {"channels": 1, "window": None, "size_px": 32},
+            "map_scale": [0.0, 1.0],
+        }
+
+    def score(self, pixels: Any, column: str) -> Scored:
+        maps = pixels[..., 0].astype(np.float32)
+        return Scored(maps.mean(axis=(1, 2)).astype(np.float64), maps, None)
+
+    def map(
+        self, function: Callable[[list[Any]], list[Prediction]], items: Sequence[Any]
+    ) -> Iterator[list[Prediction]]:
+        batches = [list(items[start : start + 16]) for start in range(0, len(items), 16)]
+        return map_in_order(function, batches, name="mean")
+
+
+def folder_of(folder: Path, count: int) -> Path:
+    """Copies of one image, three of them damaged."""
+    content = io.BytesIO()
+    Image.new("L", (8, 8), 10).save(content, "PNG")
+    folder.mkdir()
+    for i in range(count):
+        broken = i in (0, count // 2, count - 1)
+        (folder / f"{i:06d}.png").write_bytes(content.getvalue()[: 40 if broken else None])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("count", "traced"), [(2000, True), pytest.param(100_000, False, marks=pytest.mark.slow)]
+)
+def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool) -> None:
+    detector = Detector(MeanBackend(), Decision("mean", 128.0, "paper", {}))
+    paths = find_images(folder_of(tmp_path / "files", count))
+    overlays = Overlays(tmp_path / "overlays", tmp_path / "files")
+    seen: list[int] = []
+    if traced:  # it makes everything slower
+        tracemalloc.start()
+    with DecisionFiles(tmp_path / "out", {}, overwrite=False) as files:
+        judge(
+            detector,
+            files.pending(paths),
+            files,
+            draw=lambda prediction: prediction.label == "abnormal",
+            overlays=overlays,
+            progress=lambda done, total: seen.append(total - done),
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert files.counts == {"normal": count - 3, "abnormal": 3, "undecided": 3}
+    assert seen == sorted(seen, reverse=True) and seen[-1] == 0
+    records = read_lines(tmp_path / "out" / "predictions.jsonl")
+    assert [record["path"] for record in records] == [str(path) for path in paths]
+    assert [Path(r["path"]).stem for r in records if r["reason"]] == [
+        f"{i:06d}" for i in (0, count // 2, count - 1)
+    ]
+    assert not overlays.folder.exists()  # none has a map
+    # Names, sizes and times of the files, about 1 KB each; the maps alone would take 4 KB each.
+    assert peak < 2e6 + 1200 * count
