@@ -54,7 +54,7 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     assert out.count(COMPLETE) == 2
     # The means over all seeds, those of the first command as well.
     end = out[out.index("Mean over seeds") :]
-    assert re.search(r"CycleGAN 32 px, SSE +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end
+    assert re.search(r"CycleGAN 32 px, SSE( \(f\))? +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end
     assert end.endswith(f"All runs, with figures: python -m cyclegan_ad.report runs={place}\n")
     for run in runs:
         assert (run / "metrics.json").is_file()

@@ -194,7 +194,7 @@ def test_a_missing_dataset_is_reported_and_what_is_there_is_not_done_again(tmp_p
     (root / "normal").rename(root / "no")
     (root / "abnormal").rename(root / "yes")
     words = [
-        *(word for word in OVERRIDES if word != "dataset=folder"),
+        *(word for word in OVERRIDES if not word.startswith(("dataset=", "dataset.name="))),
         "score=sse",
         "trainer.max_epochs=1",
         f"data_dir={tmp_path / 'data'}",

@@ -34,7 +34,7 @@ def test_ours_are_the_references(channels: int, torch_home: Path, tmp_path: Path
     method, x = Method(channels), images(3, channels)
     with torch.inference_mode():
         for _ in range(2):  # the second time with the features of the images from disk
-            found, _ = build_scores(COLUMNS, tmp_path / "features")(method, x)
+            found = build_scores(COLUMNS, tmp_path / "features")(method, x).scores
             expected = {
                 "sse": reference_sse(method.reconstruct, x),
                 "fid": reference_fid(method.reconstruct, x, reference_inception()),

@@ -178,7 +178,7 @@ def test_other_formats(finished: Finished, tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
 def test_other_methods(finished: Finished, tmp_path: Path, method: str) -> None:
     pytest.importorskip("anomalib")
-    from cyclegan_ad.train import train
+    from cyclegan_ad.train import run_training as train
 
     job = settings(finished[0], tmp_path / "runs", method=method)
     train(job)

@@ -92,6 +92,7 @@ def test_scoring(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert facts["weights"] == "random"
 
 
+@pytest.mark.slow
 def test_detector(tiny: None) -> None:
     samples, _ = detector.measure_detector(TIMER, images=3, file_px=40, size_px=32)
     assert samples.keys() == {"reference", "predict", "import", "load"}
