@@ -50,7 +50,8 @@ def answer(case: Case, device: str, limit_s: float = 0.0) -> dict[str, Any]:
             seconds = {"reference": 0.26, "batched": 0.13, "cached": 0.05}
             facts = {"weights": "random"}
         case "detector":
-            seconds = {"reference": 0.013, "predict": 0.0135, "import": 0.03, "load": 1.6}
+            seconds = {"reference": 0.013, "predict": 0.0135, "onnx": 0.012}
+            seconds |= {"import": 0.03, "load": 1.6, "load_onnx": 0.4}
         case "start_up":
             seconds = {"help": 0.6, "mistake": 1.2, "import_torch": 1.7, "first_step": 7.0}
         case "demo":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,15 @@ from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.runs.results import Results, SplitRow
 from cyclegan_ad.scoring.names import ScoreColumn
 from experiments.benchmarks.row import Row, Target, compare, spread
-from experiments.benchmarks.timing import Samples, Timer
+from experiments.benchmarks.timing import Call, Samples, Timer
 from experiments.benchmarks.training import build_cyclegan, compose_job
 
+_LOAD = "from cyclegan_ad import load_detector; load_detector('{}')"
 # Code, name in the table, and the target in seconds.
 _LOADING = (
     ("import", "import cyclegan_ad", "import cyclegan_ad", 0.1),
-    (
-        "load",
-        "from cyclegan_ad import load_detector; load_detector({folder!r})",
-        "load_detector, with the import of torch",
-        2.0,
-    ),
+    ("load", _LOAD.format("{folder}/detector"), "load_detector, with the import of torch", 2.0),
+    ("load_onnx", _LOAD.format("{folder}/detector.onnx"), "load_detector of an ONNX file", 0.7),
 )
 
 
@@ -39,8 +37,9 @@ def measure_detector(
     """Time decisions about image files by an untrained CycleGAN of the paper's width.
 
     Returns:
-        Seconds an image: ``reference`` (score of decoded images), ``predict`` (from the files); and
-        seconds of ``import`` and ``load``, each in a process of its own.
+        Seconds an image: ``reference`` (score of decoded images), ``predict`` (from the files) and,
+        with the extra ``export``, ``onnx`` (likewise, by ONNX Runtime); and seconds of ``import``,
+        ``load`` and ``load_onnx``, each in a process of its own.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -49,16 +48,22 @@ def measure_detector(
         accelerator = "cpu" if timer.device.type == "cpu" else "gpu"
         detector = load_detector(folder / "detector", device=accelerator)
         decoded = [decode_image(file.read_bytes(), size_px, 3) for file in files]
-        samples = timer.alternate(
-            {
-                "reference": partial(_score_decoded, detector, decoded),
-                "predict": lambda: [*detector.stream(files, maps=False)],
-            }
-        )
+        ways: dict[str, Call] = {
+            "reference": partial(_score_decoded, detector, decoded),
+            "predict": lambda: [*detector.stream(files, maps=False)],
+        }
+        if exports := find_spec("onnxscript") is not None:
+            from cyclegan_ad.exporting.export_detector import export_detector
+
+            path = folder / "detector.onnx"
+            export_detector(load_detector(folder / "detector", device="cpu"), "onnx", path, files)
+            exported = load_detector(path)
+            ways["onnx"] = lambda: [*exported.stream(files, maps=False)]
+        samples = timer.alternate(ways)
         each = {key: [s / len(files) for s in values] for key, values in samples.items()}
         for key, code, _, _ in _LOADING:
-            code = code.format(folder=str(folder / "detector"))
-            each[key] = [_seconds_within(code) for _ in range(3)]
+            if exports or key != "load_onnx":
+                each[key] = [_seconds_within(code.format(folder=folder)) for _ in range(3)]
     return each, {}
 
 
@@ -116,7 +121,11 @@ def rows(cases: dict[str, Any], machine: dict[str, Any]) -> list[Row]:
     found = [
         compare("Detector", what, "images/s", case["samples"], "predict", Target("ratio", 0.9))
     ]
+    if "onnx" in case["samples"]:
+        found.append(compare("Detector", f"{what}, ONNX", "images/s", case["samples"], "onnx"))
     for key, _, title, at_most_s in _LOADING:
+        if key not in case["samples"]:
+            continue
         target = Target("ours", at_most_s, at_least=False)
         seconds = spread(case["samples"][key]).median
         found.append(Row("Detector", title, "s", ours=seconds, targets=(target,)))

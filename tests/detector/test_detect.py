@@ -220,3 +220,17 @@ def test_it_loads_neither_lightning_nor_hydra_nor_wandb(finished: Finished) -> N
         [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_an_extractor_that_is_missing_is_named(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = copytree(finished[1].detector, tmp_path / "detector")
+    path = moved / "detector.json"
+    described = json.loads(path.read_text())
+    fid = {"name": "fid", "extractor": "efficientnet_lite0"}
+    described["scores"]["sse"]["computed_by"] |= fid
+    path.write_text(json.dumps(described | {"extractors": {"efficientnet_lite0": "0" * 64}}))
+    monkeypatch.setattr("cyclegan_ad.optional_packages.find_spec", lambda name: None)
+    with refuses(facts="efficientnet", remedy="pip install"):
+        load_detector(moved)

@@ -95,10 +95,12 @@ def test_scoring(tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_detector(tiny: None) -> None:
     samples, _ = detector.measure_detector(TIMER, images=3, file_px=40, size_px=32)
-    assert samples.keys() == {"reference", "predict", "import", "load"}
+    assert samples.keys() == {"reference", "predict", "onnx", "import", "load", "load_onnx"}
     assert all(value > 0 for values in samples.values() for value in values)
     case = {"samples": samples, "settings": {"file_px": 40, "size_px": 32}}
-    assert [row.unit for row in detector.rows({"detector": case}, {})] == ["images/s", "s", "s"]
+    assert [row.unit for row in detector.rows({"detector": case}, {})] == [
+        *("images/s", "images/s", "s", "s", "s")
+    ]
 
 
 def test_commands_that_end_otherwise_than_expected() -> None:
