@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -132,3 +133,9 @@ def write_rows(path: Path, header: list[str], rows: list[list[Any]]) -> None:
             values = [repr(v) if isinstance(v, float) else v for v in row]
             writer = quoted if any("\r" in v for v in values if isinstance(v, str)) else plain
             writer.writerow(values)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

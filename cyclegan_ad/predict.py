@@ -22,7 +22,7 @@ def predict(settings: PredictSettings) -> int:
     Raises:
         UserError: If the detector or the images are not usable.
     """
-    paths = None if settings.watch else find_images(settings.images)
+    paths = None if settings.watch else find_images(settings.images, besides=settings.out)
     with importing():
         from cyclegan_ad.detector.decision_files import DecisionFiles
         from cyclegan_ad.detector.detect import load_detector
@@ -38,9 +38,10 @@ def predict(settings: PredictSettings) -> int:
     overlays = Overlays(settings.out / "overlays", settings.images)
     chosen = {"all": ("normal", "abnormal"), "abnormal": ("abnormal",)}.get(settings.overlays, ())
     with DecisionFiles(settings.out, detector.identity, overwrite=settings.overwrite) as files:
-        before = sum(files.counts[label] for label in ("normal", "abnormal"))
-        if before:
-            print(f"{counted(before, 'earlier decision')} in {settings.out} kept")
+        before = files.count()
+        if kept := before["normal"] + before["abnormal"]:
+            print(f"{counted(kept, 'earlier decision')} in {settings.out} kept")
+        judged = 0
         started = time.monotonic()
         rounds = (
             watch(settings.images, files, settings.watch_interval_s, settings.watch_stop_after_s)
@@ -48,6 +49,7 @@ def predict(settings: PredictSettings) -> int:
             else [files.pending(paths)]
         )
         for pending in rounds:
+            judged += len(pending)
             with decoding_progress("Judging images", unit="images") as progress:
                 judge(
                     detector,
@@ -59,10 +61,9 @@ def predict(settings: PredictSettings) -> int:
                 )
         if settings.overlays == "nearest":
             draw_nearest(detector, settings.out, settings.nearest, overlays)
-        counts = files.counts
+        counts = files.count(paths)
     seconds = time.monotonic() - started
-    new = counts["normal"] + counts["abnormal"] - before
-    speed = f", {new / seconds:.1f} images/s" if new and not settings.watch else ""
+    speed = f", {judged / seconds:.1f} images/s" if judged and not settings.watch else ""
     undecided = f", {counts['undecided']} of them without a score" if counts["undecided"] else ""
     print(
         printable(

@@ -1,7 +1,6 @@
 """Checks of a job that do not need torch, done before its slow import."""
 
-import hashlib
-
+from cyclegan_ad.files import file_sha256
 from cyclegan_ad.optional_packages import (
     ensure_anomalib,
     ensure_lite0_extractor,
@@ -24,8 +23,7 @@ def record_weights_hash(settings: Settings) -> Settings:
         return settings
     content = "no such file"
     if path.is_file():
-        with path.open("rb") as opened:
-            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        content = file_sha256(path)
     return settings.replaced({"method.weights_sha256": content})
 
 

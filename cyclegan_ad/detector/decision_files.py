@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -41,12 +42,12 @@ class DecisionFiles:
         self.folder, self._identity = folder, dict(identity)
         self._overwrite = overwrite
         self._stamps: dict[str, list[int]] = {}  # path -> size and time of the judged file
+        self._results: dict[str, tuple[str, bool]] = {}  # path -> decision, whether it has a score
         self._lines: IO[str] | None = None
         self._table: IO[str] | None = None
-        self.counts = {"normal": 0, "abnormal": 0, "undecided": 0}
 
     def __enter__(self) -> Self:
-        """Open the files, keeping earlier decisions about files that are unchanged."""
+        """Open the files, keeping earlier decisions except about files that were changed."""
         lines, made_by = self.folder / LINES, self.folder / MADE_BY
         records: dict[str, dict[str, Any]] = {}
         if not self._overwrite and lines.is_file():
@@ -61,7 +62,8 @@ class DecisionFiles:
                 )
             records = {record["path"]: record for record in read_lines(lines)}
         self.folder.mkdir(parents=True, exist_ok=True)
-        kept = [record for record in records.values() if _stamp(record["path"]) == record["file"]]
+        # A file may have been moved away since; only one that was changed is judged again.
+        kept = [r for r in records.values() if _stamp(r["path"]) in ([], r["file"])]
         write_json(made_by, self._identity)
         with replacing(lines) as temporary:
             temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
@@ -72,7 +74,7 @@ class DecisionFiles:
         self._lines = lines.open("a", encoding="utf-8")
         self._table = (self.folder / TABLE).open("a", **_AS_CSV)
         for record in kept:
-            self._count(record)
+            self._note(record)
         return self
 
     def __exit__(
@@ -116,14 +118,25 @@ class DecisionFiles:
             }
             self._lines.write(_line(record))
             writer.writerow(_row(record))
-            self._count(record)
+            self._note(record)
         self._lines.flush()
         self._table.flush()
 
-    def _count(self, record: Mapping[str, Any]) -> None:
+    def count(self, paths: Iterable[Path] | None = None) -> dict[str, int]:
+        """Count decisions: ``normal``, ``abnormal`` and, of these, ``undecided`` (without a score).
+
+        Args:
+            paths: The files; None for all in the folder.
+        """
+        chosen = self._results if paths is None else map(str, paths)
+        found = [self._results[path] for path in chosen if path in self._results]
+        labels = Counter(label for label, _ in found)
+        undecided = sum(not has_score for _, has_score in found)
+        return {name: labels[name] for name in ("normal", "abnormal")} | {"undecided": undecided}
+
+    def _note(self, record: Mapping[str, Any]) -> None:
         self._stamps[record["path"]] = record["file"]
-        self.counts[record["decision"]] += 1
-        self.counts["undecided"] += record["score"] is None
+        self._results[record["path"]] = record["decision"], record["score"] is not None
 
 
 _AS_CSV: dict[str, Any] = {"newline": "", **PATH_TEXT}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import file_sha256
 from cyclegan_ad.metrics.bounds import calibration_bound
 from cyclegan_ad.runs.results import Results, SplitRow
 from cyclegan_ad.text import shown, shown_name
@@ -214,9 +214,3 @@ def read_description(folder: Path) -> dict[str, Any]:
     if file_sha256(weights) != described.get("sha256", {}).get(WEIGHTS):
         raise UserError(f"{weights} is damaged: its hash is not the one in {FILE}; {again}")
     return dict(described)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,8 +37,8 @@ def judge(
         overlays: Draws it.
         progress: Called with (files done, files).
     """
-    # A file that is changed while it is judged is then judged again by the next command.
-    stamps = (stamp(path) for path in list(paths))
+    # From before they are read: a file that is changed meanwhile is judged again next time.
+    stamps = iter([stamp(path) for path in paths])
     found = detector.stream(paths, maps=True, progress=progress)
     while predictions := list(islice(found, _WRITTEN_TOGETHER)):
         for prediction in predictions:
@@ -98,7 +98,7 @@ def watch(
     seen: dict[Path, list[int]] = {}
     last = time.monotonic()
     while stop_after_s is None or time.monotonic() - last < stop_after_s:
-        pending = files.pending(find_images(images, allow_none=True))
+        pending = files.pending(find_images(images, besides=files.folder, allow_none=True))
         now = {path: stamp(path) for path in pending}
         if ready := [path for path in pending if seen.get(path) == now[path] and now[path]]:
             yield ready

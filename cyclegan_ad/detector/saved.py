@@ -12,13 +12,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import FILE, FORMAT, WEIGHTS, describe_scores, file_sha256
+from cyclegan_ad.detector.description import FILE, FORMAT, WEIGHTS, describe_scores
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import replacing, write_json
+from cyclegan_ad.files import file_sha256, replacing, write_json
 from cyclegan_ad.runs.results import Results, SplitRow
 
-VARIANCE = "standardised.variance"
-"""Name of the variance of the reconstruction errors among the weights."""
+
+def variance_name(precision: str) -> str:
+    """Return the name, among the weights, of the variance of the errors in a precision."""
+    return f"standardised.variance.{precision}"
 
 
 def save_detector(
@@ -40,7 +42,7 @@ def save_detector(
         method: Name of the method.
         network: Arguments of its network for inference (see
             :func:`cyclegan_ad.networks.inference.build_inference`).
-        tensors: Weights of this network, and `VARIANCE` for the score ``standardised``.
+        tensors: Weights of this network, and variances for ``standardised`` (`variance_name`).
         preprocessing: Preprocessing of images: ``channels``, ``window``, ``size_px``, ``resize``
             and ``range``.
         extractors: Feature extractor of a score -> SHA-256 of its weights.

@@ -14,12 +14,12 @@ from cyclegan_ad.data.unpaired_batches import to_signed_range
 from cyclegan_ad.detector.description import WEIGHTS
 from cyclegan_ad.detector.detect import Pixels, Scored
 from cyclegan_ad.detector.prediction import Prediction
-from cyclegan_ad.detector.saved import VARIANCE
+from cyclegan_ad.detector.saved import variance_name
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks.inference import build_inference
 from cyclegan_ad.scoring.map_batches import cpu_batch_size, map_on_cpu
-from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.scoring.names import SCORE_PRECISIONS, ScoreColumn
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, build_scores
 
 _GPU_BATCH_PIXELS = 64 * 128 * 128
@@ -46,12 +46,13 @@ class TorchBackend:
         self.description, self.column = description, column
         self.device = choose_device(device)
         tensors = load_file(folder / WEIGHTS)
-        variance = tensors.pop(VARIANCE, None)
+        variances = {p: tensors.pop(variance_name(p), None) for p in SCORE_PRECISIONS}
         self.method = build_inference(description["method"], description["network"], tensors)
         self.method.to(self.device).eval()
         computed_by = ScoreColumn.parse(description["scores"][column]["computed_by"])
         self.scores = build_scores([computed_by]).to(self.device)
         if computed_by.name == "standardised":
+            variance = variances[computed_by.precision]
             assert variance is not None
             self.scores.variance = variance.to(self.device)
         extractor = self.scores.extractor

@@ -17,9 +17,8 @@ from cyclegan_ad.text import as_typed, counted
 if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-LEAST_GROUPS = (
-    2  # different images or groups per class: one to set a threshold on and one to evaluate it
-)
+# Different images or groups per class: one to set a threshold on and one to evaluate it.
+LEAST_GROUPS = 2
 
 
 def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:

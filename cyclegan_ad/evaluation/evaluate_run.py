@@ -170,7 +170,7 @@ def write_evaluation(
     write_examples(run.path, pictures)
     draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
-    write_detector(run, data, scored, results, pictures)
+    write_detector(run, data, scored, results, pictures, settings.score.batch_size)
     metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
     write_metrics(run.path, metrics)
     return results

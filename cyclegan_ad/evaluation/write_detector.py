@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,9 @@ import numpy as np
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.description import describe_scores
-from cyclegan_ad.detector.saved import VARIANCE, read_unverified, save_detector
+from cyclegan_ad.detector.saved import read_unverified, save_detector, variance_name
 from cyclegan_ad.evaluation.pictures import Pictures
+from cyclegan_ad.evaluation.stored_results import hash_value
 from cyclegan_ad.evaluation.test_set import error_variance
 from cyclegan_ad.methods.interface import Saves
 from cyclegan_ad.pretrained.features import build_extractor
@@ -30,6 +30,7 @@ def write_detector(
     scored: ScoredRun,
     results: Results,
     pictures: Pictures,
+    batch_size: int,
 ) -> None:
     """Write the detector with all scores of a run, those of earlier commands too.
 
@@ -39,15 +40,18 @@ def write_detector(
         scored: Its method and the scores that were computed now.
         results: All its results.
         pictures: Its example images, whose maps set the scale of overlays.
+        batch_size: Images per batch on a GPU.
     """
     method, columns = scored.method, results.metrics["columns"].values()
     assert isinstance(method, Saves)
     network, tensors = method.inference_state()
-    if any(column["name"] == "standardised" for column in columns):
+    for precision in {c["precision"] for c in columns if c["name"] == "standardised"}:
         variance = scored.scores.variance
-        if variance is None:  # the score is of an earlier command
-            variance = error_variance(method, data, device=scored.device, batch_size=16)
-        tensors = tensors | {VARIANCE: variance}
+        if variance is None or scored.scores.precision != precision:  # of an earlier command
+            variance = error_variance(
+                method, data, device=scored.device, batch_size=batch_size, precision=precision
+            )
+        tensors = tensors | {variance_name(precision): variance}
     split = [SplitRow(*row) for row in data.split_rows()]
     labels = data.trained_labels
     trained = [row for row in split if row.subset == "train" and row.label in labels]
@@ -67,7 +71,7 @@ def write_detector(
         trained_on={
             "dataset": data.dataset_name,
             "images": len(trained),
-            "sha256": _hash(sorted(row.sha256 for row in trained)),
+            "sha256": hash_value(sorted(row.sha256 for row in trained)),
             "run": results.metrics["run"],
             "seed": results.metrics["seed"],
         },
@@ -92,7 +96,3 @@ def _map_scale(pictures: Pictures) -> tuple[float, float]:
     low = float(np.percentile(maps[~abnormal] if (~abnormal).any() else maps, _MAP_PERCENTILE))
     high = float(np.percentile(maps[abnormal] if abnormal.any() else maps, _MAP_PERCENTILE))
     return low, max(high, 2 * low)
-
-
-def _hash(values: list[str]) -> str:
-    return hashlib.sha256("\n".join(values).encode()).hexdigest()

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import Decision, file_sha256
+from cyclegan_ad.detector.description import Decision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.compare import Compared
-from cyclegan_ad.files import write_json, write_text
+from cyclegan_ad.files import file_sha256, write_json, write_text
 from cyclegan_ad.hardware import cpu_count
 from cyclegan_ad.text import counted, shown
 

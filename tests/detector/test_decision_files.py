@@ -50,7 +50,8 @@ def test_both_files_hold_every_decision(tmp_path: Path, images: list[Path]) -> N
         for path, score in zip(images, scores, strict=True)
     ]
     files = write(out, *predictions)
-    assert files.counts == {"normal": 1, "abnormal": 3, "undecided": 1}
+    assert files.count() == {"normal": 1, "abnormal": 3, "undecided": 1}
+    assert files.count(images[:2]) == {"normal": 1, "abnormal": 1, "undecided": 0}
     rows = table(out)
     assert [row["path"] for row in rows] == [str(path) for path in images]
     assert [row["score"] for row in rows] == ["0.30000000000000004", "2.0", "", "3.5"]
@@ -79,7 +80,7 @@ def test_a_later_command_continues(tmp_path: Path, images: list[Path]) -> None:
         file.write('{"path": "half of a li')  # as a killed process leaves it
     (out / "predictions.csv").write_text("path,sco")
     with DecisionFiles(out, IDENTITY, overwrite=False) as files:
-        assert files.counts == {"normal": 2, "abnormal": 0, "undecided": 0}
+        assert files.count() == {"normal": 2, "abnormal": 0, "undecided": 0}
         assert files.pending(images) == [images[1], images[3]]
         files.append([given(images[1], 1.0)], [stamp(images[1])])
     assert [row["path"] for row in table(out)] == [str(images[i]) for i in (0, 2, 1)]
@@ -112,3 +113,14 @@ def test_each_decision_is_on_the_disk_at_once(tmp_path: Path, images: list[Path]
             files.append([given(path, 1.0)], [stamp(path)])
             assert len(table(tmp_path)) == len(read_lines(tmp_path / "predictions.jsonl")) == i + 1
     assert json.loads((tmp_path / "made_by.json").read_text()) == IDENTITY
+
+
+def test_decisions_about_files_that_were_moved_away_are_kept(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    out = tmp_path / "out"
+    write(out, given(images[0], 1.0), given(images[1], 5.0))
+    images[0].unlink()
+    files = write(out, given(images[2], 1.0))
+    assert [row["path"] for row in table(out)] == [str(images[i]) for i in range(3)]
+    assert files.count([images[2]]) == {"normal": 1, "abnormal": 0, "undecided": 0}

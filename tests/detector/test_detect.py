@@ -234,3 +234,19 @@ def test_an_extractor_that_is_missing_is_named(
     monkeypatch.setattr("cyclegan_ad.optional_packages.find_spec", lambda name: None)
     with refuses(facts="efficientnet", remedy="pip install"):
         load_detector(moved)
+
+
+def test_each_precision_has_a_variance_of_its_own(tmp_path: Path) -> None:
+    """Errors differ with the precision, and so does what they are divided by."""
+    root = draw_folder(tmp_path / "data")
+    words = ("trainer.max_epochs=1", "score=standardised")
+    for precision in ("bf16", "float32"):
+        run_training(settings(root, tmp_path / "runs", *words, f"score.precision={precision}"))
+    [run] = (tmp_path / "runs").glob("*/*/seed0")
+    rows = read_scores(run)
+    for column in ("standardised_bf16", "standardised"):
+        found = load_detector(run, score=column, device="cpu").stream(
+            [root / row["path"] for row in rows]
+        )
+        expected = [row[column] for row in rows]
+        np.testing.assert_allclose([p.score for p in found], expected, rtol=1e-5)

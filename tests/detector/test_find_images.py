@@ -52,7 +52,23 @@ def test_nothing_found_says_what_is_there(tmp_path: Path) -> None:
     assert find_images(tmp_path, allow_none=True) == []
     for name in ("a.gif", "b.gif", "c"):
         (tmp_path / name).write_text("x")
-    with refuses(file=tmp_path, facts=("3 other files", ".gif 2", "no suffix 1")):
+    with refuses(file=tmp_path, facts=("3 files without an image suffix", ".gif 2", "no suffix 1")):
         find_images(tmp_path)
     with refuses(file=f"{tmp_path}/*.png", facts="pattern"):
         find_images(f"{tmp_path}/*.png")
+
+
+def test_overlays_of_an_earlier_command_are_no_images_to_judge(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = folder / "out"
+    (out / "overlays" / "sub").mkdir(parents=True)
+    for name in ("b.png", "sub/a.png"):
+        (out / "overlays" / name).write_text("x")
+    expected = sorted(folder / name for name in NAMES)
+    assert len(find_images(folder)) == len(NAMES) + 2
+    assert find_images(folder, besides=out) == expected
+    assert find_images(folder, besides=folder / "nowhere") == find_images(folder)
+    monkeypatch.chdir(folder)
+    assert find_images(".", besides=Path("out")) == sorted(map(Path, NAMES))
+    assert find_images("**/*.png", besides=Path("out")) == [Path("b.png"), Path("sub/[1].png")]

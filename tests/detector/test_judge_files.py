@@ -71,7 +71,7 @@ def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool
         )
         peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert files.counts == {"normal": count - 3, "abnormal": 3, "undecided": 3}
+    assert files.count() == {"normal": count - 3, "abnormal": 3, "undecided": 3}
     assert seen == sorted(seen, reverse=True) and seen[-1] == 0
     records = read_lines(tmp_path / "out" / "predictions.jsonl")
     assert [record["path"] for record in records] == [str(path) for path in paths]
@@ -81,3 +81,25 @@ def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool
     assert not overlays.folder.exists()  # none has a map
     # Names, sizes and times of the files, about 1 KB each; the maps alone would take 4 KB each.
     assert peak < 2e6 + 1200 * count
+
+
+def test_a_file_that_is_replaced_while_it_is_judged_is_judged_again(tmp_path: Path) -> None:
+    paths = find_images(folder_of(tmp_path / "files", 4))
+    detector = Detector(MeanBackend(), Decision("mean", 128.0, "paper", {}))
+
+    def replace_the_second(done: int, total: int) -> None:  # its pixels were read before
+        Image.new("L", (9, 9), 250).save(paths[1])
+
+    out, none = tmp_path / "out", Overlays(tmp_path / "overlays", tmp_path)
+    with DecisionFiles(out, {}, overwrite=False) as files:
+        judge(
+            detector,
+            paths,
+            files,
+            draw=lambda _: False,
+            overlays=none,
+            progress=replace_the_second,
+        )
+        assert files.pending(paths) == [paths[1]]
+    with DecisionFiles(out, {}, overwrite=False) as files:
+        assert files.pending(paths) == [paths[1]]
