@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cyclegan_ad.torchvision_compat import install_import_hook
 
 if TYPE_CHECKING:
-    from cyclegan_ad.detector.detect import Detector, load_detector
+    from cyclegan_ad.detector.detect import Detector
+    from cyclegan_ad.detector.load import load_detector
     from cyclegan_ad.detector.prediction import Prediction
     from cyclegan_ad.errors import UserError
     from cyclegan_ad.finished_run import Run, read_run
@@ -26,7 +27,7 @@ _MODULES = {
     "Prediction": "detector.prediction",
     "Run": "finished_run",
     "UserError": "errors",
-    "load_detector": "detector.detect",
+    "load_detector": "detector.load",
     "read_run": "finished_run",
 }
 

@@ -28,7 +28,7 @@ def export(settings: ExportSettings) -> dict[str, Any]:
     if out.is_dir():
         raise UserError(f"invalid out={out}: it is a folder; name a file in it")
     with importing():
-        from cyclegan_ad.detector.detect import load_detector
+        from cyclegan_ad.detector.load import load_detector
         from cyclegan_ad.display.terminal import decoding_progress
         from cyclegan_ad.exporting.export_detector import export_detector
         from cyclegan_ad.exporting.find_test_images import find_test_images

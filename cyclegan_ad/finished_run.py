@@ -49,7 +49,7 @@ class Run:
 
     def detector(self, **choice: Any) -> Detector:
         """Load the saved detector; ``choice`` as in :func:`cyclegan_ad.load_detector`."""
-        from cyclegan_ad.detector.detect import load_detector
+        from cyclegan_ad.detector.load import load_detector
 
         return load_detector(self.path, **choice)
 

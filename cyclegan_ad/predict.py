@@ -25,8 +25,8 @@ def predict(settings: PredictSettings) -> int:
     paths = None if settings.watch else find_images(settings.images, besides=settings.out)
     with importing():
         from cyclegan_ad.detector.decision_files import DecisionFiles
-        from cyclegan_ad.detector.detect import load_detector
         from cyclegan_ad.detector.judge_files import Overlays, draw_nearest, judge, watch
+        from cyclegan_ad.detector.load import load_detector
         from cyclegan_ad.display.terminal import decoding_progress
 
     detector = load_detector(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,13 @@ from filelock import FileLock
 
 import cyclegan_ad  # noqa: F401  (first: it lets torchvision be imported beside a CPU build of torch)
 from cyclegan_ad.runs.directory import RunDirectory
+
+# OpenVINO imports absl, whose handler closes the stream it has when Hydra sets up logging: it must
+# not be the one in which pytest captures a test.
+with contextlib.suppress(ImportError):
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # Too large for tests/golden.
 KEPT_BESIDE = ("training_step_rgb.npz",)

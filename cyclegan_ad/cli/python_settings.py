@@ -31,8 +31,11 @@ def training_settings(dataset: str | Path, settings: Mapping[str, Any]) -> Setti
         UserError: If a setting is unknown or its value invalid.
     """
     groups = [path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"]
-    words = [*_dataset(dataset), *_words(settings, groups)]
     known = functools.cache(functools.partial(setting_names, conf_dir(), "train"))
+    words = [*_dataset(dataset)]
+    for word in _words(settings, groups):
+        name = word.partition("=")[0]  # groups without a default, such as preset, are added with +
+        words.append(f"+{word}" if name in groups and name not in known() else word)
     check_overrides(words, groups, known)
     register_resolvers()
     callers = get_gh_backup()  # a notebook may use Hydra itself

@@ -20,10 +20,11 @@ from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.formats.deep_pixels import Window
 from cyclegan_ad.data.groups import group_images, groups_to_split, require_one_class
 from cyclegan_ad.data.images import hash_in_order
+from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.data.layouts.sample import BY_THE_USUAL_NAMES, Labelling
 from cyclegan_ad.data.layouts.unread import count_ignored_files
 from cyclegan_ad.data.masks import Masks, read_masks
-from cyclegan_ad.data.samples import OWN_LAYOUTS, Sample, list_samples
+from cyclegan_ad.data.samples import Sample, list_samples
 from cyclegan_ad.data.split import Split
 from cyclegan_ad.data.unpaired_batches import PairSampler, gather, to_signed_range
 

@@ -7,9 +7,10 @@ from typing import Protocol
 from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
 from cyclegan_ad.data.layouts.class_folders import find_class_folders
 from cyclegan_ad.data.layouts.mvtec import require_normal_folder
+from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.data.layouts.sample import Labelling
 from cyclegan_ad.data.layouts.table import EXPECTED
-from cyclegan_ad.data.samples import OWN_LAYOUTS, find_root, has_layout
+from cyclegan_ad.data.samples import find_root, has_layout
 from cyclegan_ad.data.text_file import read_text
 from cyclegan_ad.errors import UserError
 

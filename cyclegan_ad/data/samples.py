@@ -19,6 +19,7 @@ from cyclegan_ad.data.layouts.mvtec import (
     normal_folders,
     require_normal_folder,
 )
+from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.data.layouts.own_folder import list_own_folder
 from cyclegan_ad.data.layouts.sample import BY_THE_USUAL_NAMES, Labelling
 from cyclegan_ad.data.layouts.sample import Sample as Sample  # of which others speak most
@@ -34,8 +35,6 @@ _REQUIRED = {
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
     "folder": "",
 }
-OWN_LAYOUTS = ("folder", "mvtec_like")
-"""Layouts of a user's own images, of which usual names and spellings are understood."""
 
 
 def find_root(

@@ -18,17 +18,12 @@ from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import decode_file, shrink_image
 from cyclegan_ad.data.in_memory import as_image
 from cyclegan_ad.data.parallel import Progress
-from cyclegan_ad.detector.description import Decision, choose_decision, read_description
+from cyclegan_ad.detector.description import Decision
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.optional_packages import EXPORT_SUFFIXES
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Given: TypeAlias = "str | Path | Image.Image | Pixels"
-
-EXPORTED = {suffix: name for name, suffix in EXPORT_SUFFIXES.items()}
-"""Suffix of an exported file -> its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,50 +215,3 @@ class Detector:
             map_scale=self._map_scale,
             window=self._window,
         )
-
-
-def load_detector(
-    path: str | Path,
-    *,
-    score: str | None = None,
-    protocol: str | None = None,
-    threshold: float | None = None,
-    device: str = "auto",
-) -> Detector:
-    """Load a detector.
-
-    Args:
-        path: A run directory, the folder of a detector, or an exported file (``.onnx``, ``.xml``,
-            ``.pt2``). Files of ONNX and OpenVINO need no torch.
-        score: Score column that decides; None for the one that was saved.
-        protocol: Threshold that decides, e.g. ``paper``, ``crossfit``, ``calibrated`` or
-            ``best_accuracy``; None for the one that was saved.
-        threshold: A value to use instead.
-        device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
-
-    Raises:
-        UserError: If the detector is missing, damaged, or of a newer format, or if it has no such
-            score or threshold.
-    """
-    path = Path(path).expanduser()
-    if path.suffix in EXPORTED and path.is_file():
-        from cyclegan_ad.detector.exported import ExportedBackend
-
-        exported = ExportedBackend(path)
-        if score is None and protocol is None and threshold is None:
-            return Detector(exported, exported.decision)
-        choice = choose_decision(
-            exported.description, score=score, protocol=protocol, threshold=threshold
-        )
-        return Detector(exported, choice)
-    folder = path / "detector" if (path / "detector").is_dir() else path
-    if not folder.is_dir():
-        raise UserError(
-            f"invalid detector={path}: expected a run directory, a folder with "
-            "detector.json, or a file of `python -m cyclegan_ad.export`"
-        )
-    described = read_description(folder)
-    choice = choose_decision(described, score=score, protocol=protocol, threshold=threshold)
-    from cyclegan_ad.detector.torch_backend import TorchBackend
-
-    return Detector(TorchBackend(folder, described, choice.column, device), choice)

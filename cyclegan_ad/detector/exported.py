@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import local
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.detector.description import Decision
-from cyclegan_ad.detector.detect import EXPORTED, Pixels, Scored
+from cyclegan_ad.detector.detect import Pixels, Scored
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.optional_packages import ensure_runtime
+from cyclegan_ad.optional_packages import EXPORT_SUFFIXES, ensure_runtime
 from cyclegan_ad.text import shown
 
+EXPORTED = {suffix: name for name, suffix in EXPORT_SUFFIXES.items()}
+"""Suffix of an exported file -> its format."""
 FACTS = "cyclegan_ad"
 """Name under which the facts about the detector travel with a graph, as JSON."""
 FORMAT = 1
@@ -135,6 +138,8 @@ def _load_torch_export(path: Path) -> tuple[Run, str]:
     from cyclegan_ad.device import prepare_process
 
     prepare_process()
+    if not zipfile.is_zipfile(path):  # of which torch logs a traceback before it raises
+        raise ValueError("not a zip archive")
     extra = {FACTS: ""}
     module = torch.export.load(path, extra_files=extra).module()
 

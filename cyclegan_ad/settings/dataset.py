@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Strict, model_validator
 
+from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
@@ -33,7 +34,6 @@ MVTEC_CATEGORIES = (
     *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut"),
     *("pill", "screw", "tile", "toothbrush", "transistor", "wood", "zipper"),
 )
-_OWN_LAYOUTS = ("folder", "mvtec_like")
 _LONGEST_NAME = 60  # characters of a name taken from a folder
 
 
@@ -113,7 +113,7 @@ class Dataset(Group):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.layout in _OWN_LAYOUTS and self.name in PAPER_DATASETS:
+        if self.layout in OWN_LAYOUTS and self.name in PAPER_DATASETS:
             raise UserError(
                 f"invalid dataset.name={self.name}: a dataset of the paper has this name, and its "
                 f"figures are not those of other images; use another, such as own-{self.name}"

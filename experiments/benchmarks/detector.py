@@ -13,8 +13,9 @@ import numpy as np
 from cyclegan_ad.data.demo.dataset import draw_demo
 from cyclegan_ad.data.images import decode_image
 from cyclegan_ad.detector.description import describe_scores
-from cyclegan_ad.detector.detect import Detector, load_detector
+from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.detector.saved import save_detector
 from cyclegan_ad.runs.results import Results, SplitRow
 from cyclegan_ad.scoring.names import ScoreColumn

@@ -46,6 +46,9 @@ def test_each_way_to_give_a_setting() -> None:
     )
     assert training_settings("screw", given) == expected
     assert training_settings("demo", {}) == typed()
+    assert training_settings("screw", {"preset": "cpu_quick"}) == typed(
+        "dataset=screw", "+preset=cpu_quick"
+    )
 
 
 def test_a_folder_is_a_dataset(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from errors import refuses
 
 from cyclegan_ad import optional_packages
-from cyclegan_ad.detector.detect import EXPORTED, load_detector
+from cyclegan_ad.detector.exported import EXPORTED
+from cyclegan_ad.detector.load import load_detector
 
 
 @pytest.mark.parametrize("suffix", EXPORTED)

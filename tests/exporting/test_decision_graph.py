@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclegan_ad.detector.detect import load_detector
-from cyclegan_ad.detector.saved import VARIANCE, save_detector
+from cyclegan_ad.detector.load import load_detector
+from cyclegan_ad.detector.saved import save_detector, variance_name
 from cyclegan_ad.exporting.decision_graph import DecisionGraph
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import build_extractor
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path,
         method="cyclegan",
         network=NETWORK,
-        tensors=Generator(**NETWORK).state_dict() | {VARIANCE: variance},
+        tensors=Generator(**NETWORK).state_dict() | {variance_name("float32"): variance},
         preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
         extractors={EXTRACTOR: build_extractor(EXTRACTOR).weights_sha256},
         trained_on={"dataset": "none"},

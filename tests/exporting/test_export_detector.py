@@ -17,7 +17,8 @@ from errors import refuses
 from PIL import Image
 from tiny import compose_settings, settings
 
-from cyclegan_ad.detector.detect import Detector, load_detector
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.export import export
 from cyclegan_ad.exporting import export_detector as exporting
 from cyclegan_ad.exporting.compare import compare

@@ -8,9 +8,7 @@ import pytest
 from errors import refuses
 from tiny import changed_all, check_settings, compose_settings
 
-from cyclegan_ad.data.samples import OWN_LAYOUTS
 from cyclegan_ad.reference.paper import paper_table1
-from cyclegan_ad.settings import dataset as module
 from cyclegan_ad.settings.dataset import MVTEC_CATEGORIES, PAPER_DATASETS, Dataset
 
 
@@ -24,7 +22,6 @@ def own(option: str = "folder", **given: object) -> Dataset:
 def test_lists_of_names_are_those_of_other_modules() -> None:
     assert set(PAPER_DATASETS) == set(paper_table1())
     assert len(MVTEC_CATEGORIES) == 15 and set(PAPER_DATASETS) & set(MVTEC_CATEGORIES)
-    assert module._OWN_LAYOUTS == OWN_LAYOUTS
 
 
 @pytest.mark.parametrize(

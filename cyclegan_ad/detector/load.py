@@ -1,0 +1,55 @@
+"""Load a detector: of a run, from a folder, or from an exported file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclegan_ad.detector.description import choose_decision, read_description
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.exported import EXPORTED, ExportedBackend
+from cyclegan_ad.errors import UserError
+
+
+def load_detector(
+    path: str | Path,
+    *,
+    score: str | None = None,
+    protocol: str | None = None,
+    threshold: float | None = None,
+    device: str = "auto",
+) -> Detector:
+    """Load a detector.
+
+    Args:
+        path: A run directory, the folder of a detector, or an exported file (``.onnx``, ``.xml``,
+            ``.pt2``). Files of ONNX and OpenVINO need no torch.
+        score: Score column that decides; None for the one that was saved.
+        protocol: Threshold that decides, e.g. ``paper``, ``crossfit``, ``calibrated`` or
+            ``best_accuracy``; None for the one that was saved.
+        threshold: A value to use instead.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
+
+    Raises:
+        UserError: If the detector is missing, damaged, or of a newer format, or if it has no such
+            score or threshold.
+    """
+    path = Path(path).expanduser()
+    if path.suffix in EXPORTED and path.is_file():
+        exported = ExportedBackend(path)
+        if score is None and protocol is None and threshold is None:
+            return Detector(exported, exported.decision)
+        choice = choose_decision(
+            exported.description, score=score, protocol=protocol, threshold=threshold
+        )
+        return Detector(exported, choice)
+    folder = path / "detector" if (path / "detector").is_dir() else path
+    if not folder.is_dir():
+        raise UserError(
+            f"invalid detector={path}: expected a run directory, a folder with "
+            "detector.json, or a file of `python -m cyclegan_ad.export`"
+        )
+    described = read_description(folder)
+    choice = choose_decision(described, score=score, protocol=protocol, threshold=threshold)
+    from cyclegan_ad.detector.torch_backend import TorchBackend
+
+    return Detector(TorchBackend(folder, described, choice.column, device), choice)
