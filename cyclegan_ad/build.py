@@ -45,6 +45,8 @@ def build_data(settings: Settings) -> AnomalyDataModule:
         progress=decoding_progress,
         labelling=labelling_of(dataset),
         keep_copies_together=dataset.keep_copies_together,
+        tuning_fraction=settings.tuning_fraction,
+        max_abnormal=dataset.max_abnormal,
     )
 
 
@@ -84,7 +86,8 @@ def build_method(settings: Settings) -> pl.LightningModule:
         }
     else:
         arguments["size_px"] = settings.resolution
-    given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
+    of_others = ("name", "scores", "tuning_fraction", "weights_sha256")
+    given = {*of_others, "generator", "discriminator", *arguments}
     for name in type(method).model_fields.keys() - given:
         value = getattr(method, name)
         arguments[name] = str(value) if isinstance(value, Path) else value

@@ -152,8 +152,8 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
     train = sum(len(data.train_indices(label)) for label in data.trained_labels)
     test = len(data.split.test)
     purpose = "to set the threshold on" if data.normal_only else "for testing"
-    kept = len(data.split.calibration)
-    calibrate = f", {kept} for calibration" if kept else ""
+    kept = (("tuning", data.split.tuning), ("calibration", data.split.calibration))
+    kept_out = "".join(f", {len(images)} for {what}" for what, images in kept if images)
     verb = {
         "new": "training",
         "unfinished": f"resuming after epoch {run.read_training()['epochs']}",
@@ -161,7 +161,7 @@ def _announce(run: RunDirectory, settings: Settings, data: AnomalyDataModule, st
     }[state]
     print(
         f"{run.path}: {verb}; {data.dataset_name} has {counted(train, 'image')} for training"
-        f"{calibrate} and {test} {purpose}"
+        f"{kept_out} and {test} {purpose}"
     )
     if state != "trained":
         trainer = settings.trainer

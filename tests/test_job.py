@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -27,7 +28,7 @@ from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.runs.checkpoints import WholeCheckpoints
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.examples import read_examples
-from cyclegan_ad.runs.results import read_scores
+from cyclegan_ad.runs.results import read_scores, read_split
 from cyclegan_ad.settings.commands import EvaluateSettings
 from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.text import printable
@@ -323,6 +324,20 @@ def test_a_run_of_an_earlier_version_is_scored_again_without_training(
     }
     assert len(read_examples(run.path).paths) == 12
     assert evaluate(compose_settings("evaluate", [f"run={run.path}"])) == metrics
+
+
+def test_the_first_line_counts_what_is_kept_out_of_training(
+    copy: tuple[Path, Path, RunDirectory], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, runs, _ = copy
+    words = ("run_name=kept", "trainer.max_epochs=1", "method.tuning_fraction=0.3")
+    train(settings(root, runs, *words, "dataset.max_abnormal=2"))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "folder has 5 images for training, 3 for tuning and 6 for testing" in out
+    assert "note: 1 abnormal image not used, as dataset.max_abnormal=2" in out
+    run = RunDirectory(runs / "kept" / "folder" / "seed0")
+    counts = Counter(row.subset for row in read_split(run.path))
+    assert [counts[name] for name in ("train", "tuning", "unused", "test")] == [5, 3, 1, 6]
 
 
 def test_a_threshold_from_images_kept_out_of_training(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from cyclegan_ad.data.layouts.found import describe_ignored
 from cyclegan_ad.data.layouts.unread import list_unread_folders
 from cyclegan_ad.data.samples import Sample
-from cyclegan_ad.data.split import Split, split_normal, split_samples
+from cyclegan_ad.data.split import Split, split_samples
+from cyclegan_ad.data.split_normal import split_normal
+from cyclegan_ad.data.tuning import TooFewToTune
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import NORMAL_ONLY
 from cyclegan_ad.text import counted
@@ -96,8 +98,8 @@ def checked_split(
         groups: Group of each, which no subset parts; None for none.
 
     Raises:
-        UserError: If there are too few abnormal images for calibration or, with ``normal_only``,
-            too few different normal ones.
+        UserError: If there are too few abnormal images for calibration, too few images of a class
+            for tuning or, with ``normal_only``, too few different normal ones.
     """
     paths, fraction = [sample.path for sample in samples], data.calibration_fraction
     try:
@@ -109,15 +111,33 @@ def checked_split(
             labels,
             data.seed,
             calibration_fraction=fraction,
+            tuning_fraction=data.tuning_fraction,
+            max_abnormal=data.max_abnormal,
             sha256=data.sha256,
             groups=groups,
         )
-    except ValueError as error:
-        which = "normal images" if data.normal_only else "abnormal images or use protocol=crossfit"
+    except TooFewToTune as error:
         raise UserError(
-            f"invalid protocol.calibration_fraction={fraction} for dataset {data.dataset_name}: "
-            f"{error}; add {which}"
+            f"invalid method.tuning_fraction={data.tuning_fraction} for {_limited(data)}: "
+            f"{error}; {_more(data)} or use method.tuning_fraction=0"
         ) from error
+    except ValueError as error:
+        remedy = (
+            "add normal images" if data.normal_only else f"{_more(data)} or use protocol=crossfit"
+        )
+        raise UserError(
+            f"invalid protocol.calibration_fraction={fraction} for {_limited(data)}: "
+            f"{error}; {remedy}"
+        ) from error
+
+
+def _limited(data: AnomalyDataModule) -> str:
+    limit = "" if data.max_abnormal is None else f" with dataset.max_abnormal={data.max_abnormal}"
+    return f"dataset {data.dataset_name}{limit}"
+
+
+def _more(data: AnomalyDataModule) -> str:
+    return "add abnormal images" if data.max_abnormal is None else "use a larger number"
 
 
 def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
@@ -179,10 +199,16 @@ def _notes_on_groups(data: AnomalyDataModule) -> Iterator[str]:
             f"the test set has {tested[0]} normal and {tested[1]} abnormal images instead of "
             f"{wanted} of each, as images of one group are kept together"
         )
-    if data.split.unused:
+    unused = Counter(data.samples[i].label for i in data.split.unused)
+    if unused[0]:
         yield (
-            f"{counted(len(data.split.unused), 'normal image')} not used, as abnormal images of "
+            f"{counted(unused[0], 'normal image')} not used, as abnormal images of "
             "the same group are kept for calibration"
+        )
+    if unused[1]:
+        yield (
+            f"{counted(unused[1], 'abnormal image')} not used, as dataset.max_abnormal="
+            f"{data.max_abnormal}"
         )
 
 

@@ -52,6 +52,10 @@ class AnomalyDataModule(pl.LightningDataModule):
         classes: Classes that the training batches hold: ``normal``, ``abnormal`` or both.
         calibration_fraction: Fraction of the abnormal training images kept out of training; with
             ``normal_only``, of all images.
+        tuning_fraction: Fraction of the training images of each class that is kept out of the
+            training of networks, for what is fitted on top of them (``split.tuning``).
+        max_abnormal: Largest number of abnormal images outside the test set that are used; None
+            for all.
         normal_only: Whether the dataset has no abnormal images; its test images are then the normal
             ones kept out of training.
         exclude: Images left out, as relative paths or file names.
@@ -91,6 +95,8 @@ class AnomalyDataModule(pl.LightningDataModule):
         progress: Callable[[str], Any] | None = None,
         labelling: Labelling = BY_THE_USUAL_NAMES,
         keep_copies_together: bool = False,
+        tuning_fraction: float = 0.0,
+        max_abnormal: int | None = None,
     ) -> None:
         super().__init__()
         self.dataset_name, self.layout, self.root = name, layout, Path(root)
@@ -98,6 +104,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         self.batch_size, self.copies_per_epoch = batch_size, copies_per_epoch
         self.augmentation, self.exclude = augmentation, exclude
         self.classes, self.calibration_fraction = tuple(classes), calibration_fraction
+        self.tuning_fraction, self.max_abnormal = tuning_fraction, max_abnormal
         self.normal_only, self.skip_unreadable = normal_only, skip_unreadable
         self.storage, self.memory_limit_mib = storage, memory_limit_mib
         self.cache_dir, self.images_on, self.progress = Path(cache_dir), images_on, progress
@@ -172,8 +179,8 @@ class AnomalyDataModule(pl.LightningDataModule):
     def split_rows(self) -> list[tuple[str, str, int, str, str]]:
         """Return the rows of ``split.csv``: path, sha256, label, subset, group.
 
-        The subset is train, test, calibration or unused; for other files, with label -1, it is
-        ``mask`` (ground truth of test images) or ``unreadable`` (skipped images and masks). The
+        The subset is train, test, calibration, tuning or unused; for other files, with label -1, it
+        is ``mask`` (ground truth of test images) or ``unreadable`` (skipped images and masks). The
         group is empty if no groups were asked for.
         """
         subsets, rows = self.split.subsets(), []

@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cyclegan_ad.data.choose_groups import choose_groups
+from cyclegan_ad.data.tuning import choose_tuning
 from cyclegan_ad.text import counted
 
 
@@ -17,20 +18,25 @@ class Split:
         train: Training images.
         test: Test images, as many normal as abnormal ones, as far as groups allow.
         calibration: Abnormal images used for neither, to set a threshold on.
-        unused: Normal images of the groups of the calibration images; empty without groups.
+        unused: Normal images of the groups of the calibration images, and abnormal ones beyond
+            the largest number that may be used; empty without groups and without a limit.
+        tuning: Images of both classes that no network trains on, for what is fitted on top of
+            networks.
 
-    Without abnormal images (`split_normal`), ``test`` has the normal images kept out of training.
+    Without abnormal images (:mod:`.split_normal`), ``test`` has the normal images kept out of
+    training.
     """
 
     train: tuple[int, ...]
     test: tuple[int, ...]
     calibration: tuple[int, ...] = ()
     unused: tuple[int, ...] = ()
+    tuning: tuple[int, ...] = ()
 
     def subsets(self) -> dict[int, str]:
         """Return the name of the subset of each image, as in ``split.csv``."""
         named = (("train", self.train), ("test", self.test), ("calibration", self.calibration))
-        every = (*named, ("unused", self.unused))
+        every = (*named, ("unused", self.unused), ("tuning", self.tuning))
         return {index: name for name, indices in every for index in indices}
 
 
@@ -40,6 +46,8 @@ def split_samples(
     seed: int,
     *,
     calibration_fraction: float = 0.0,
+    tuning_fraction: float = 0.0,
+    max_abnormal: int | None = None,
     sha256: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
 ) -> Split:
@@ -60,9 +68,16 @@ def split_samples(
         calibration_fraction: Fraction, in [0, 1), of the abnormal images outside the test set that
             is kept for calibration instead of training: rounded to the nearest integer, but at
             least one image and never all of them. The test set does not depend on it.
+        tuning_fraction: Fraction, in [0, 1), of the images of each class outside the test set and
+            the calibration images that is kept out of training for tuning
+            (:func:`.tuning.choose_tuning`). Neither of these depends on it.
+        max_abnormal: Largest number of abnormal images outside the test set that are used: the
+            first ones in the order of the seed, so that a smaller number gives some of those of a
+            larger one. None for all. The test set does not depend on it.
         sha256: SHA-256 of each file. Copies of a test image are not used for calibration; copies
             of a calibration image are used for calibration too, unless no image would be left for
-            training. None if all files differ.
+            training. Copies of test and calibration images are not used for tuning, and copies of
+            an image for tuning are. None if all files differ.
         groups: Group of each image; images of one group never part. None if there are no groups.
 
     Returns:
@@ -71,11 +86,13 @@ def split_samples(
     Raises:
         ValueError: Lengths differ, a path occurs twice, a label is neither 0 nor 1, a class has
             fewer than 2 images or groups, or no abnormal image or group would be left to train or
-            to calibrate.
+            to calibrate. `TooFewToTune`, which is a ValueError, if there are too few images to
+            train and to tune.
 
     Example:
-        >>> split_samples(["a", "b", "c", "d", "e"], [0, 0, 0, 1, 1], seed=0)
-        Split(train=(1, 2, 4), test=(0, 3), calibration=(), unused=())
+        >>> split = split_samples(["a", "b", "c", "d", "e"], [0, 0, 0, 1, 1], seed=0)
+        >>> split.train, split.test
+        ((1, 2, 4), (0, 3))
     """
     if len(paths) != len(labels):
         raise ValueError(
@@ -87,6 +104,8 @@ def split_samples(
         raise ValueError(
             f"invalid labels {sorted(set(labels))}: expected 0 (normal) or 1 (abnormal)"
         )
+    if max_abnormal is not None and max_abnormal < 1:
+        raise ValueError(f"invalid max_abnormal={max_abnormal}: expected None or an integer >= 1")
     classes: dict[int, list[int]] = {0: [], 1: []}
     for index, label in enumerate(labels):
         classes[label].append(index)
@@ -95,17 +114,34 @@ def split_samples(
         counts = {label: len(indices) for label, indices in classes.items()}
         raise ValueError(f"images by label: {counts}; expected at least 2 per class")
     hashes = paths if sha256 is None else sha256
+    order = [order_key(seed, path) for path in paths]
     if groups is not None:
-        ordered = _order_groups(paths, groups, seed)
-        return _split_groups(ordered, labels, test_per_class, calibration_fraction, hashes)
-    for indices in classes.values():
-        indices.sort(key=lambda index: _order_key(seed, paths[index]))
-    test = {index for indices in classes.values() for index in indices[:test_per_class]}
-    tested = {hashes[index] for index in test}
-    calibration = _choose_calibration(
-        classes[1][test_per_class:], calibration_fraction, tested, hashes
+        ordered = _order_groups(paths, groups, order)
+        split = _split_groups(
+            ordered, labels, test_per_class, calibration_fraction, max_abnormal, hashes
+        )
+    else:
+        for indices in classes.values():
+            indices.sort(key=order.__getitem__)
+        test = {index for indices in classes.values() for index in indices[:test_per_class]}
+        tested = {hashes[index] for index in test}
+        abnormal = classes[1][test_per_class:]
+        used = abnormal[:max_abnormal]
+        calibration = _choose_calibration(used, calibration_fraction, tested, hashes)
+        split = _as_split(len(paths), test, calibration, set(abnormal) - set(used))
+    if tuning_fraction == 0:
+        return split
+    tuning = choose_tuning(
+        split.train,
+        tuning_fraction,
+        labels=labels,
+        names=paths if groups is None else groups,
+        sha256=hashes,
+        judged={hashes[index] for index in (*split.test, *split.calibration)},
+        order=order,
     )
-    return _as_split(len(paths), test, calibration, set())
+    train = tuple(index for index in split.train if index not in tuning)
+    return replace(split, train=train, tuning=tuple(sorted(tuning)))
 
 
 def _as_split(count: int, test: set[int], calibration: set[int], unused: set[int]) -> Split:
@@ -115,48 +151,6 @@ def _as_split(count: int, test: set[int], calibration: set[int], unused: set[int
         test=tuple(sorted(test)),
         calibration=tuple(sorted(calibration)),
         unused=tuple(sorted(unused)),
-    )
-
-
-def split_normal(
-    paths: Sequence[str], seed: int, *, fraction: float, groups: Sequence[str]
-) -> Split:
-    """Draw the images to set a threshold on, for a dataset of normal images only.
-
-    Groups are ordered by the SHA-256 of ``"<seed>:<first path>"``, and the first ones are kept out
-    of training; like `split_samples`, the split depends only on the arguments.
-
-    Args:
-        paths: Path of each image relative to the dataset's root, all different.
-        seed: Seed of the split.
-        fraction: Fraction of the images to keep out, in (0, 1), rounded to the nearest integer and
-            up to whole groups; at least one group and never all of them.
-        groups: Name of the group of each image, e.g. the SHA-256 of the file; images of one group
-            are in the same part.
-
-    Returns:
-        Split whose ``test`` holds these images.
-
-    Raises:
-        ValueError: If there are fewer than 2 groups.
-
-    Example:
-        >>> split_normal(["a", "b", "c", "d"], 0, fraction=0.5, groups=["1", "2", "1", "3"])
-        Split(train=(1,), test=(0, 2, 3), calibration=(), unused=())
-    """
-    members: dict[str, list[int]] = {}
-    for index in sorted(range(len(paths)), key=paths.__getitem__):
-        members.setdefault(groups[index], []).append(index)
-    if len(members) < 2:
-        raise ValueError(f"{counted(len(members), 'different normal image')}, expected at least 2")
-    ordered = sorted(members.values(), key=lambda group: _order_key(seed, paths[group[0]]))
-    wanted, kept = round(fraction * len(paths)), ordered[0]
-    for group in ordered[1:-1]:
-        if len(kept) >= wanted:
-            break
-        kept = kept + group
-    return Split(
-        train=tuple(i for i in range(len(paths)) if i not in set(kept)), test=tuple(sorted(kept))
     )
 
 
@@ -186,15 +180,14 @@ def _too_few(found: int, what: str) -> ValueError:
     )
 
 
-def _order_groups(paths: Sequence[str], groups: Sequence[str], seed: int) -> list[list[int]]:
-    """Return the images of each group, in the order in which groups are drawn."""
+def _order_groups(
+    paths: Sequence[str], groups: Sequence[str], order: Sequence[bytes]
+) -> list[list[int]]:
+    """Return the images of each group in order, the groups in that in which they are drawn."""
     members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    return sorted(
-        members.values(),
-        key=lambda indices: _order_key(seed, min(paths[index] for index in indices)),
-    )
+    for index in sorted(range(len(paths)), key=order.__getitem__):
+        members.setdefault(groups[index], []).append(index)
+    return sorted(members.values(), key=lambda indices: order[min(indices, key=paths.__getitem__)])
 
 
 def _split_groups(
@@ -202,9 +195,10 @@ def _split_groups(
     labels: Sequence[int],
     test_per_class: int,
     fraction: float,
+    max_abnormal: int | None,
     hashes: Sequence[str],
 ) -> Split:
-    """Split whole groups, given in the order in which they are drawn."""
+    """Split whole groups, which and whose images are given in the order in which they are drawn."""
 
     def of_class(label: int, indices: list[int]) -> int:
         return sum(labels[index] == label for index in indices)
@@ -216,27 +210,27 @@ def _split_groups(
     chosen = set(choose_groups(sizes, (test_per_class, test_per_class)))
     test = {index for number in chosen for index in groups[number]}
     tested = {hashes[index] for index in test}
+    others = [indices for number, indices in enumerate(groups) if number not in chosen]
+    outside = [index for indices in others for index in indices if labels[index] == 1]
+    used = set(outside[:max_abnormal])
     kept: list[list[int]] = []
     if fraction > 0:
-        abnormal = [
-            indices
-            for number, indices in enumerate(groups)
-            if number not in chosen and sizes[number][1]
-        ]
+        abnormal = [indices for indices in others if not used.isdisjoint(indices)]
         possible = [
             indices for indices in abnormal if tested.isdisjoint(hashes[i] for i in indices)
         ]
         if len(abnormal) < 2 or not possible:
             raise _too_few(len(possible), "group with abnormal images")
-        counts = [of_class(1, indices) for indices in possible]
-        wanted = _calibration_size(sum(of_class(1, indices) for indices in abnormal), fraction)
+        counts = [len(used.intersection(indices)) for indices in possible]
+        wanted = _calibration_size(len(used), fraction)
         numbers = choose_groups([(0, count) for count in counts], (0, wanted)) or [0]
         kept = [possible[number] for number in numbers]
     split = _as_split(
         len(labels),
         test,
-        {index for indices in kept for index in indices if labels[index] == 1},
-        {index for indices in kept for index in indices if labels[index] == 0},
+        {index for indices in kept for index in indices if index in used},
+        {index for indices in kept for index in indices if labels[index] == 0}
+        | (set(outside) - used),
     )
     if not any(labels[index] == 0 for index in split.train):
         raise ValueError(
@@ -246,6 +240,7 @@ def _split_groups(
     return split
 
 
-def _order_key(seed: int, path: str) -> bytes:
+def order_key(seed: int, path: str) -> bytes:
+    """Return the key by which images are ordered: the SHA-256 of ``"<seed>:<path>"``."""
     # The bytes of the path, independent of the machine's locale.
     return hashlib.sha256(f"{seed}:".encode() + os.fsencode(path)).digest()

@@ -10,7 +10,7 @@ from typing import Any
 from cyclegan_ad.reference.paper import paper_settings, paper_table1
 from cyclegan_ad.reference.table2 import PAPER_METRICS, paper_figure, paper_method_name
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SplitRow, read_split
+from cyclegan_ad.runs.results import SUBSETS, SplitRow, read_split
 from cyclegan_ad.settings.train import Settings, training_differences
 from cyclegan_ad.text import as_typed, counted, printable, shown_name
 
@@ -68,10 +68,7 @@ def differences_of_run(run_dir: Path, metrics: Mapping[str, Any]) -> tuple[str, 
 def _of_images(dataset: str, split: Iterable[SplitRow]) -> list[str]:
     paper = paper_table1()[dataset]
     subsets = Counter((row.subset, row.label) for row in split)
-    images = [
-        sum(subsets[subset, label] for subset in ("train", "test", "calibration"))
-        for label in (0, 1)
-    ]
+    images = [sum(subsets[subset, label] for subset in SUBSETS) for label in (0, 1)]
     theirs = [
         paper.train_normal + paper.test_normal,
         paper.train_abnormal + paper.test_abnormal,

@@ -13,7 +13,7 @@ from cyclegan_ad.files import PATH_TEXT, write_json, write_rows
 from cyclegan_ad.text import shown, shown_name
 
 METRICS_FORMAT = 3
-SUBSETS = ("train", "test", "calibration")
+SUBSETS = ("train", "test", "calibration", "tuning")
 
 Rows = Sequence[dict[str, Any]]
 """Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores."""
@@ -61,7 +61,8 @@ class SplitRow(NamedTuple):
         path: Path of the file, relative to the dataset folder.
         sha256: Hash of the content; empty for an unreadable file.
         label: 0 normal, 1 abnormal, -1 for a file that is not an image of the dataset.
-        subset: ``train``, ``test``, ``calibration``, or the kind of a file that is in none.
+        subset: ``train``, ``test``, ``calibration``, ``tuning``, or the kind of a file that is in
+            none.
         group: Group of an image, which images of equal content share; empty without groups, when
             the file has four columns.
     """

@@ -87,6 +87,7 @@ class Dataset(Group):
     table: Annotated[PathSetting | None, SAME_TRAINING]
     group: Annotated[str, AfterValidator(_is_expression)] | None
     keep_copies_together: bool
+    max_abnormal: Positive | None
     channels: Annotated[Literal[1, 3], SAME_TYPE]
     window: Annotated[tuple[Finite, Finite], Strict(False), AfterValidator(_window)] | None
     augmentation: Literal["dihedral", "flip", "none"]

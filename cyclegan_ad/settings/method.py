@@ -57,6 +57,7 @@ class CycleGAN(_Gradient):
     lambda_ide: Weight
     decay_start_epoch: Count | None
     pool_size: Count
+    tuning_fraction: Share
 
 
 class GANomaly(_Gradient):

@@ -140,6 +140,11 @@ class Settings(Group):
         """Properties of the method."""
         return METHODS[self.method.name]
 
+    @property
+    def tuning_fraction(self) -> float:
+        """Share of the training images kept out of the training of networks."""
+        return self.method.tuning_fraction if isinstance(self.method, CycleGAN) else 0.0
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         trainer = self.trainer
@@ -148,6 +153,11 @@ class Settings(Group):
             raise UserError(
                 f"invalid protocol=quantile: method={self.method.name} trains on abnormal images "
                 f"too, and this protocol has none; use method={NORMAL_ONLY}"
+            )
+        if self.protocol.normal_only and self.dataset.max_abnormal is not None:
+            raise UserError(
+                f"invalid dataset.max_abnormal={self.dataset.max_abnormal}: protocol=quantile is "
+                "for datasets without abnormal images; remove one of the two"
             )
         if self.score.peak_sigma_px > self.resolution:
             raise UserError(

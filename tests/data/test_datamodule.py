@@ -459,6 +459,62 @@ def test_copies_of_calibration_images_do_not_train(root: Path) -> None:
     assert paths(data, data.split.calibration) == leaked_images(data) == [kept]
 
 
+def test_images_for_tuning_do_not_train(root: Path) -> None:
+    without, data = read(root), read(root, tuning_fraction=0.34)
+    tuned = paths(data, data.split.tuning)
+    assert [len(paths(data, data.split.tuning, label)) for label in (0, 1)] == [2, 1]
+    assert data.split.test == without.split.test
+    subsets = {row[0]: row[3] for row in data.split_rows()}
+    for row in without.split_rows():
+        assert subsets[row[0]] == ("tuning" if row[0] in tuned else row[3])
+    drawn = [batch for batch in epoch(data.train_dataloader().sampler, 0)]
+    for name, label in (("normal", 0), ("abnormal", 1)):
+        assert {i for batch in drawn for i in batch[name]} == set(data.train_indices(label))
+    assert not set(data.split.tuning) & {*data.train_indices(0), *data.train_indices(1)}
+
+
+def test_abnormal_images_beyond_the_limit_are_listed_and_not_used(root: Path) -> None:
+    without, data = read(root), read(root, max_abnormal=1)
+    assert data.split.test == without.split.test
+    assert data.train_indices(0) == without.train_indices(0)
+    assert len(data.train_indices(1)) == 1 and len(data.split.unused) == 2
+    unused = [row[0] for row in data.split_rows() if row[3] == "unused"]
+    assert unused == paths(data, data.split.unused, 1)
+    assert "2 abnormal images not used, as dataset.max_abnormal=1" in list(collect_notes(data))
+    assert read(root, max_abnormal=3).split == without.split
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"normal": 4, "abnormal": 2}, "add abnormal images"),
+        ({"max_abnormal": 1}, ("a larger number", "dataset.max_abnormal=1")),
+    ],
+)
+def test_too_few_abnormal_images_to_tune(
+    tmp_path: Path, changes: dict[str, int], remedy: str | tuple[str, ...]
+) -> None:
+    counts = {name: changes.pop(name) for name in ("normal", "abnormal") if name in changes}
+    root = draw_folder(tmp_path / "few", **counts)
+    with refuses(
+        setting="method.tuning_fraction",
+        value=0.2,
+        facts=("plates", "1 abnormal image"),
+        remedy=remedy,
+    ):
+        read(root, tuning_fraction=0.2, **changes)
+
+
+def test_a_limit_leaves_too_few_images_to_calibrate(root: Path) -> None:
+    with refuses(
+        setting="protocol.calibration_fraction",
+        value=0.25,
+        facts="dataset.max_abnormal=1",
+        remedy="a larger number",
+    ):
+        read(root, calibration_fraction=0.25, max_abnormal=1)
+
+
 def test_masks_of_the_test_set(root: Path) -> None:
     lost = paths(read(root), read(root).split.test, 1)[0]
     (root / lost.replace("abnormal", "masks")).unlink()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclegan_ad.data.split import Split, split_normal, split_samples
+from cyclegan_ad.data.split import Split, split_samples
 
 TABLE_1 = Path(__file__).resolve().parents[3] / "shared" / "reference" / "paper_table1.csv"
 
@@ -217,37 +217,62 @@ def test_wrong_arguments():
         split_samples(["a", "b", "c", "d"], [0, 0, 2, 2], 0)
 
 
-def test_golden_split_of_normal_images_by_hand():
-    # The first bytes for seed 7: n2 17, n3 8a, n1 d1 (see above): n2 first, then n3.
-    paths = ["n1", "n2", "n3"]
-    assert split_normal(paths, 7, fraction=0.3, groups=paths) == Split(train=(0, 2), test=(1,))
-    assert split_normal(paths, 7, fraction=0.6, groups=paths) == Split(train=(0,), test=(1, 2))
-    # Never all of them, and at least one.
-    assert split_normal(paths, 7, fraction=0.99, groups=paths) == Split(train=(0,), test=(1, 2))
-    assert split_normal(paths, 7, fraction=0.01, groups=paths) == Split(train=(0, 2), test=(1,))
+@pytest.mark.parametrize(
+    ("most", "train", "unused"),
+    [
+        (1, (2, 5, 7), (0, 1, 4)),
+        (2, (0, 2, 5, 7), (1, 4)),
+        (3, (0, 2, 4, 5, 7), (1,)),
+        (4, (0, 1, 2, 4, 5, 7), ()),
+        (9, (0, 1, 2, 4, 5, 7), ()),
+    ],
+)
+def test_golden_limit_of_abnormal_images_by_hand(most, train, unused):
+    # Outside the test set: a3, a1, a5, a2 in this order.
+    split = split_samples(*BY_HAND, seed=7, max_abnormal=most)
+    assert split == Split(train=train, test=(3, 6), unused=unused)
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_groups_of_normal_images_never_part(seed, fraction):
-    paths = [f"normal/{i:03}.png" for i in range(90)]
-    groups = [str(i // 3) for i in range(90)]
-    split = split_normal(paths, seed, fraction=fraction, groups=groups)
-    parts = [{groups[i] for i in part} for part in (split.train, split.test)]
-    assert all(parts) and not parts[0] & parts[1]
-    assert sorted((*split.train, *split.test)) == list(range(90)) and split.calibration == ()
-    assert 0 <= len(split.test) - round(fraction * 90) < 3
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_first_5_abnormal_images_are_among_the_first_10(seed, grouped):
+    paths, labels = made_up(98, 155)
+    groups = [str(i // 3) for i in range(len(paths))] if grouped else None
+    whole = split_samples(paths, labels, seed, groups=groups)
+    used = []
+    for most in (1, 5, 10, 30, 1000):
+        split = split_samples(paths, labels, seed, max_abnormal=most, groups=groups)
+        assert split.test == whole.test
+        assert sorted((*split.train, *split.unused)) == list(whole.train)
+        assert {labels[i] for i in split.unused} <= {1}
+        used.append({i for i in split.train if labels[i] == 1})
+    assert [len(images) for images in used[:4]] == [1, 5, 10, 30]
+    assert used[0] < used[1] < used[2] < used[3] < used[4]
+    assert split == whole
 
 
-def test_the_split_of_normal_images_depends_on_names_and_seed_only():
-    paths = [f"normal/{i:03}.png" for i in range(40)]
-    shuffled = random.Random(0).sample(paths, len(paths))
-    one = split_normal(paths, 3, fraction=0.3, groups=paths)
-    other = split_normal(shuffled, 3, fraction=0.3, groups=shuffled)
-    assert {paths[i] for i in one.test} == {shuffled[i] for i in other.test}
-    assert split_normal(paths, 4, fraction=0.3, groups=paths) != one
+def test_a_limit_holds_for_calibration_and_tuning_too():
+    paths, labels = made_up(98, 155)
+    split = split_samples(
+        paths, labels, 0, calibration_fraction=0.2, tuning_fraction=0.25, max_abnormal=10
+    )
+    abnormal = [
+        sum(labels[i] for i in part) for part in (split.calibration, split.tuning, split.train)
+    ]
+    assert abnormal == [2, 2, 6] and len(split.unused) == 106 - 10
+    with pytest.raises(ValueError, match="1 abnormal image outside the test set"):
+        split_samples(paths, labels, 0, calibration_fraction=0.2, max_abnormal=1)
+    with pytest.raises(ValueError, match="invalid max_abnormal=0"):
+        split_samples(paths, labels, 0, max_abnormal=0)
 
 
-def test_one_group_of_normal_images_cannot_be_split():
-    with pytest.raises(ValueError, match="1 different normal image, expected at least 2"):
-        split_normal(["a", "b"], 0, fraction=0.5, groups=["x", "x"])
+@pytest.mark.parametrize("calibration", [0.0, 0.2])
+def test_defaults_leave_every_split_as_it_is(calibration):
+    paths, labels = made_up(98, 155)
+    groups = [str(i // 3) for i in range(len(paths))]
+    for of_image in (None, groups):
+        given = {"calibration_fraction": calibration, "groups": of_image}
+        split = split_samples(paths, labels, 4, **given)
+        assert split.tuning == ()
+        off = split_samples(paths, labels, 4, tuning_fraction=0.0, max_abnormal=None, **given)
+        assert off == split

@@ -75,6 +75,8 @@ def test_nothing_departs(dataset: str, words: list[str]) -> None:
         (["trainer=ddp", "trainer.devices=4"], ["trainer.devices=4 (paper: 1)"]),
         (["protocol=calibrated"], ["protocol.calibration_fraction=0.2 (paper: 0)"]),
         (["dataset.channels=3"], ["dataset.channels=3 (paper: 1)"]),
+        (["dataset.max_abnormal=5"], ["dataset.max_abnormal=5 (paper: null)"]),
+        (["method.tuning_fraction=0.2"], ["method.tuning_fraction=0.2 (paper: 0)"]),
         (
             ["method=ganomaly", "resolution=256", "trainer.max_epochs=1"],
             ["trainer.max_epochs=1 (paper: 200)"],

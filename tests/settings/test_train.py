@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from errors import refuses
-from tiny import ABSENT, changed, compose_settings
+from tiny import ABSENT, changed, check_settings, compose_settings
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.composing import residual_blocks_at
@@ -139,6 +139,27 @@ def test_integers(composed: dict[str, Any], name: str) -> None:
     for wrong in (least - 1, -5, 1.5, 2.0, "2", "", None, True, False, NAN, INF, [3]):
         assert refusal(composed, name, wrong).endswith(f": expected an integer >= {least}")
     assert "<=" in refusal(composed, name, 2**40)
+
+
+def test_a_limit_of_abnormal_images(composed: dict[str, Any]) -> None:
+    for possible in (None, 1, 1000):
+        assert read(composed, "dataset.max_abnormal", possible).dataset.max_abnormal == possible
+    for wrong in (0, -1, 1.5, "5", True):
+        assert "null or an integer >= 1" in refusal(composed, "dataset.max_abnormal", wrong)
+
+
+def test_without_abnormal_images_there_is_no_limit_of_them() -> None:
+    job = compose_settings("train", ["method=padim", "protocol=quantile", "dataset.max_abnormal=3"])
+    with refuses(setting="dataset.max_abnormal", value=3, remedy="remove one"):
+        check_settings(job)
+
+
+def test_the_share_for_tuning_is_that_of_the_cyclegan() -> None:
+    job = check_settings(compose_settings("train", ["method.tuning_fraction=0.25"]))
+    assert job.tuning_fraction == 0.25
+    for method in ("cyclegan", "ganomaly", "padim", "patchcore"):
+        other = compose_settings("train", [f"method={method}"])
+        assert check_settings(other).tuning_fraction == 0
 
 
 def test_largest_seed(composed: dict[str, Any]) -> None:
