@@ -11,12 +11,14 @@ from rich.text import Text
 from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.display.terminal import (
     FLAG,
+    NOTHING,
     UNLIKE,
     in_ascii,
     percent,
     says_ascii_only,
     standard_output,
 )
+from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.metrics.wording import (
     CHOOSE_BEFOREHAND,
     PAPER_PROTOCOL,
@@ -71,6 +73,7 @@ def result_table(
     table.add_column("Score", overflow="fold", max_width=22)
     for heading in ("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Normal\npassed %", justify="right", no_wrap=True)
     table.add_column("Threshold", justify="right", no_wrap=True)
     for score, row in scores.items():
         in_paper = any(figure is not None for figure in paper[score].values())
@@ -81,6 +84,8 @@ def result_table(
             text(f"{percent(row[metric])}\n{_published(paper[score][metric])}")
             for metric in PAPER_METRICS
         ]
+        passed = [f"{name.upper()} {percent(row[name])}" for name in PASSED]
+        cells.append(Text(NOTHING if row["pg0"] is None else "\n".join(passed)))
         limits = set_thresholds(metrics, score)
         cells.append(Text("\n".join(f"{name} {value:.6g}" for name, value in limits.items())))
         table.add_row(*cells)
@@ -121,7 +126,8 @@ def _caption(
         lines.append(f"{few}.")
     lines.append(
         f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "
-        "one with the most correct decisions."
+        "one with the most correct decisions. PG0, PG2, PG5: normal images passed if 0, 2, 5 % of "
+        "the abnormal ones may be missed."
     )
     if published:
         lines.append("Paper: mean and standard deviation over 5 splits.")

@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cyclegan_ad.text import counted
 
+PASSED = {"pg0": 0, "pg2": 2, "pg5": 5}
+"""Names of `passed_normal` in `summarise` -> share of missed abnormal images, in percent."""
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -66,6 +69,35 @@ def max_accuracy_threshold(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(candidates[np.argmax(found + passed)])
 
 
+def passed_normal(scores: ArrayLike, labels: ArrayLike, missed_percent: int) -> float:
+    """Compute the share of normal images that pass if some abnormal ones may be missed (PGn).
+
+    The threshold is the largest one at which at most ``missed_percent`` of the abnormal images are
+    missed; a normal image passes if its score is below it ("presorted good", Baitieva et al.,
+    "Beyond Academic Benchmarks", CVPR Workshops 2025). With as many images of both classes, the ZFN
+    accuracy is ``(1 + passed_normal(..., 0)) / 2``.
+
+    Args:
+        scores: See the module.
+        labels: See the module.
+        missed_percent: Integer from 0 to 99.
+
+    Returns:
+        Share in [0, 1].
+
+    Example:
+        >>> scores, labels = [1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1]
+        >>> passed_normal(scores, labels, 0), passed_normal(scores, labels, 50)
+        (0.5, 1.0)
+    """
+    scores_, abnormal = check_scores(scores, labels)
+    if not 0 <= missed_percent < 100:
+        raise ValueError(f"invalid missed_percent={missed_percent}: expected 0 to 99")
+    defects = np.sort(scores_[abnormal])
+    threshold = defects[missed_percent * defects.size // 100]  # integers: no rounded share
+    return int(np.count_nonzero(scores_[~abnormal] < threshold)) / int(np.count_nonzero(~abnormal))
+
+
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """Compute the area under the ROC curve from average ranks (Mann-Whitney), in [0, 1].
 
@@ -87,14 +119,15 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Compute both thresholds, the accuracy at each, and the AUROC of one set of images.
+    """Compute thresholds, accuracies, shares passed and the AUROC of one set of images.
 
     The thresholds are set on the same images that they are evaluated on, as in the paper, which
     calls the accuracies an overestimate (Sec. 4).
 
     Returns:
         ``zfn_threshold`` and ``max_accuracy_threshold`` in units of the scores;
-        ``zfn_accuracy``, ``max_accuracy`` and ``auroc`` in [0, 1].
+        ``zfn_accuracy``, ``max_accuracy``, ``auroc``, ``pg0``, ``pg2`` and ``pg5``
+        (`passed_normal`) in [0, 1].
     """
     zfn = zfn_threshold(scores, labels)
     best = max_accuracy_threshold(scores, labels)
@@ -104,13 +137,14 @@ def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
         "max_accuracy": accuracy_at(scores, labels, best),
         "max_accuracy_threshold": best,
         "auroc": auroc(scores, labels),
+        **{name: passed_normal(scores, labels, percent) for name, percent in PASSED.items()},
     }
 
 
 def undefined_summary() -> dict[str, None]:
     """Return the entries of `summarise` for images of one class, for which none is defined."""
     names = ("zfn_threshold", "zfn_accuracy", "max_accuracy", "max_accuracy_threshold", "auroc")
-    return dict.fromkeys(names)
+    return dict.fromkeys((*names, *PASSED))
 
 
 def critical_images(scores: ArrayLike, labels: ArrayLike, count: int) -> list[int]:

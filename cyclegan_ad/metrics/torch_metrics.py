@@ -95,7 +95,7 @@ class ImageScores(_ImageMetric):
 
 
 class ImageDetection(_ImageMetric):
-    """Thresholds, accuracies and AUROC of one score for a set of images.
+    """Thresholds, accuracies, shares passed and AUROC of one score for a set of images.
 
     Example:
         >>> metric = ImageDetection()

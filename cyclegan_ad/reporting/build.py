@@ -9,6 +9,7 @@ from cyclegan_ad.files import write_text
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
 from cyclegan_ad.reporting.compute.held_out import gather_held_out
 from cyclegan_ad.reporting.compute.normal_only import gather_normal_only
+from cyclegan_ad.reporting.compute.passed import gather_passed
 from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.compute.significance import compare_methods
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
@@ -27,6 +28,7 @@ from cyclegan_ad.reporting.show.text_tables import (
     extension_text,
     held_out_text,
     normal_only_text,
+    passed_text,
     significance_text,
     table2_text,
 )
@@ -74,6 +76,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         for run, column in study.without_protocol
     ]
     held_out = gather_held_out(comparable)
+    passed = gather_passed(study)
     comparisons, others = compare_methods(study)
     left_out += others
     shown, critical, others = gather_pictures(runs)
@@ -85,6 +88,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     text_tables = [
         table2_text("table2", "Table 2", table2, notes),
         extension_text(extensions, study),
+        passed_text(passed),
         held_out_text(held_out),
         normal_only_text(normal_only),
         significance_text(comparisons, study),
@@ -92,7 +96,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
-        files += write_numbers(out, study, held_out, normal_only, comparisons, left_out)
+        files += write_numbers(out, study, held_out, passed, normal_only, comparisons, left_out)
         page = render_page(
             source=printable(str(source)),
             study=study,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
+from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.reference.table2 import paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import PaDiM, PatchCore, Settings
@@ -22,6 +23,7 @@ DATASET_TITLES = {
     "brain_mri": "Brain MRI",
     "breast_ultrasound": "Breast ultrasound",
     "retina_oct": "Retina OCT",
+    "elpv": "ELPV solar cells",
 }
 METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 METRIC_TITLES = {
@@ -29,6 +31,7 @@ METRIC_TITLES = {
     "max_accuracy": "Best accuracy",
     "auroc": "AUROC",
 }
+PASSED_TITLES = {name: name.upper() for name in PASSED}
 
 # Replaces FID where the Inception weights are not available.
 FID_SUBSTITUTE = ScoreColumn("fid", "efficientnet_lite0")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.metrics.thresholds import PASSED
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -20,6 +21,7 @@ SETTINGS = ("dataset.name", "method.name", "resolution", "seed")
 
 # Metrics of each column of scores.csv, with thresholds set on the test images ...
 ZFN = {"zfn_accuracy": "ZFN accuracy"}
+PASSED_BARS = {name: f"{name.upper()}, normal images passed" for name in PASSED}
 OTHERS = {"auroc": "AUROC", "max_accuracy": "best accuracy"}
 # ... and with thresholds from other images.
 HONEST = {
@@ -91,6 +93,7 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
     return [
         Section("Methods against datasets at ZFN (threshold set on the test images)", bars(ZFN)),
         Section("Methods against datasets with thresholds from other images", bars(HONEST)),
+        Section("Normal images passed (threshold set on the test images)", bars(PASSED_BARS)),
         Section("AUROC and best accuracy (threshold set on the test images)", bars(OTHERS)),
         Section("Score histograms", histograms),
         Section(
@@ -156,7 +159,11 @@ def build_workspace(
             groupby=[expr.Config(name) for name in SETTINGS[:2]],
             pinned_columns=[
                 *(f"config:{_stored(name)}" for name in SETTINGS),
-                *(f"summary:{column}/zfn_accuracy" for column in columns),
+                *(
+                    f"summary:{column}/{key}"
+                    for column in columns
+                    for key in ("zfn_accuracy", "pg0")
+                ),
             ],
         ),
     )

@@ -19,6 +19,9 @@ def one_score(**changes: Any) -> dict[str, Any]:
         "max_accuracy": 0.91837,
         "max_accuracy_threshold": 23456.7,
         "auroc": 0.9472,
+        "pg0": 0.6122,
+        "pg2": 0.6327,
+        "pg5": 1.0,
     }
     return row | changes
 
@@ -70,9 +73,11 @@ def test_run_and_paper_stand_in_one_row() -> None:
     text = printed(metrics_of("brain_mri", sse=one_score()))
     lines = text.splitlines()
     run = next(line for line in lines if line.strip().startswith("sse"))
-    assert run.split() == ["sse", "80.61", "91.84", "94.72", "ZFN", "12345.7"]
+    assert run.split() == ["sse", "80.61", "91.84", "94.72", "PG0", "61.22", "ZFN", "12345.7"]
     paper = lines[lines.index(run) + 1]
-    assert paper.split() == ["paper", "84.08±4.81", "88.37±3.63", "91.96±3.16", "ACC", "23456.7"]
+    published = ["paper", "84.08±4.81", "88.37±3.63", "91.96±3.16"]
+    assert paper.split() == [*published, "PG2", "63.27", "ACC", "23456.7"]
+    assert lines[lines.index(run) + 2].split() == ["PG5", "100.00"]
 
 
 def test_the_caption_counts_the_images_and_says_that_thresholds_are_optimistic() -> None:
@@ -80,6 +85,7 @@ def test_the_caption_counts_the_images_and_says_that_thresholds_are_optimistic()
     assert "99 test images: 49 normal, 50 abnormal." in text
     assert "set on the same test images" in text
     assert "optimistic" in text
+    assert "PG0, PG2, PG5: normal images passed if 0, 2, 5 % of the abnormal ones" in text
     assert "Paper: mean" not in text
 
 
@@ -178,7 +184,7 @@ def test_the_fullest_table_fits_80_columns_without_losing_a_digit() -> None:
     )
     text = printed(metrics)
     assert max(len(line) for line in text.splitlines()) <= 80
-    for whole in ("74.86±12.89", "ZFN 0.0123457", "fid_spatial", "100.00"):
+    for whole in ("74.86±12.89", "ZFN 0.0123457", "fid_spatial", " 100.00 ", "PG5 100.00"):
         assert whole in text
     assert "…" not in text
 
@@ -198,7 +204,7 @@ def test_a_pipe_is_taken_as_80_columns_wide(
     monkeypatch.setenv("COLUMNS", "40")
     print_result(metrics_of("brain_mri", sse=one_score()), ())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["sse", "80.61", "91.84", "94.72", "ZFN", "12345.7"] in lines
+    assert ["sse", "80.61", "91.84", "94.72", "PG0", "61.22", "ZFN", "12345.7"] in lines
 
 
 @pytest.mark.parametrize(("abnormal", "bound"), [(1, "95.0 %"), (12, "22.1 %"), (29, "9.8 %")])
@@ -223,7 +229,7 @@ def test_without_abnormal_images_dashes_stand_for_figures() -> None:
     }
     lines = printed(metrics).splitlines()
     [figures] = [line for line in lines if line.strip().startswith("embedding")]
-    assert figures.split() == ["embedding", "-", "-", "-", "quantile", "38"]
+    assert figures.split() == ["embedding", "-", "-", "-", "-", "quantile", "38"]
     text = " ".join(" ".join(lines).split())
     assert "40 normal images kept out of training, no abnormal images" in text
     assert explain(decided) in text

@@ -160,7 +160,7 @@ def test_results_of_a_first_evaluation(
     of_files = {"config.yaml", "split.csv", "metrics.json", "scores.csv"}
     assert metrics.pop("fingerprints").keys() == of_files
     assert metrics == {
-        "format": 3,
+        "format": 4,
         "method": "cyclegan",
         "dataset": "folder",
         "resolution": 32,

@@ -29,13 +29,16 @@ from cyclegan_ad.train import run_training as train
 pytest.importorskip("anomalib", reason="extra 'baselines'")
 
 WORDS = ("protocol=quantile", "protocol.false_alarm_rate=0.25", "logger=csv")
-DASHES = ["-", "-", "-"]
+DASHES = ["-", "-", "-", "-"]
 UNDEFINED = {
     "zfn_threshold": None,
     "zfn_accuracy": None,
     "max_accuracy": None,
     "max_accuracy_threshold": None,
     "auroc": None,
+    "pg0": None,
+    "pg2": None,
+    "pg5": None,
 }
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cyclegan_ad.metrics.thresholds import (
@@ -11,6 +12,7 @@ from cyclegan_ad.metrics.thresholds import (
     auroc,
     critical_images,
     max_accuracy_threshold,
+    passed_normal,
     summarise,
     undefined_summary,
     zfn_accuracy_without,
@@ -34,6 +36,10 @@ def test_hand_worked() -> None:
         "max_accuracy": 5 / 6,
         "max_accuracy_threshold": 4.0,
         "auroc": (3 + 3 + 1.5) / 9,  # wins of 5, of 4, of the 2 that ties with a normal 2
+        # No 2 or 5 % of three abnormal images: at 2, the normal 1 passes.
+        "pg0": 1 / 3,
+        "pg2": 1 / 3,
+        "pg5": 1 / 3,
     }
 
 
@@ -80,6 +86,60 @@ def test_against_brute_force_and_sklearn(seed: int) -> None:
     assert got["zfn_threshold"] == max(passing)
     assert got["zfn_accuracy"] == accuracies[max(passing)]
     assert got["auroc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-14)
+
+
+def test_passed_by_hand() -> None:
+    # Abnormal 1 .. 20 and normal 1.5, 2.5, 20.5: 5 % are one image, at 2 the normal 1.5 passes; a
+    # half are ten, at 11 the normal 2.5 as well; 2 % are none.
+    scores, labels = [*range(1, 21), 1.5, 2.5, 20.5], [1] * 20 + [0] * 3
+    shares = [passed_normal(scores, labels, percent) for percent in (0, 2, 4, 5, 50, 99)]
+    assert shares == [0, 0, 0, 1 / 3, 2 / 3, 2 / 3]
+    assert passed_normal([1.0, 1.0, 2.0], [0, 1, 1], 0) == 0  # a tie does not pass
+    assert passed_normal([1.0, 2.0, 2.0], [0, 1, 1], 99) == 1  # two missed or none
+
+
+@pytest.mark.parametrize("percent", [-1, 100])
+def test_a_share_that_leaves_nothing_is_refused(percent: int) -> None:
+    with pytest.raises(ValueError, match=f"missed_percent={percent}"):
+        passed_normal([1.0, 2.0], [0, 1], percent)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_passed_against_all_thresholds(seed: int) -> None:
+    scores, labels = with_ties(seed)
+    for percent in (0, 2, 5, 29):
+        allowed = [
+            np.mean(scores[labels == 0] < t)
+            for t in scores
+            if 100 * np.sum(scores[labels == 1] < t) <= percent * np.sum(labels == 1)
+        ]
+        assert passed_normal(scores, labels, percent) == max(allowed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_zfn_accuracy_of_a_balanced_set_is_half_of_one_plus_pg0(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(98) % 2)
+    found = summarise(np.round(random.normal(2 * labels, 1.0), 1), labels)
+    assert found["zfn_accuracy"] == pytest.approx((1 + found["pg0"]) / 2, abs=1e-15)
+    assert 0 <= found["pg0"] <= found["pg2"] <= found["pg5"] <= 1
+
+
+def test_pg0_is_that_of_anomalib_whose_others_may_miss_one_image_more() -> None:
+    pg_pb = pytest.importorskip("anomalib.metrics.pg_pb", reason="extra 'baselines'")
+
+    def theirs(scores: np.ndarray, labels: np.ndarray, percent: int) -> float:
+        metric = pg_pb._PGn(fnr=percent / 100)
+        metric.update(torch.from_numpy(scores).float(), torch.from_numpy(labels))
+        return float(metric.compute())
+
+    random = np.random.default_rng(5)
+    labels = np.arange(200) % 2
+    scores = random.normal(1.5 * labels, 1.0)
+    assert passed_normal(scores, labels, 0) == pytest.approx(theirs(scores, labels, 0))
+    # Of 49 abnormal images, 2 % are none; their threshold is 1.96, between the first two.
+    scores, labels = np.array([*range(1, 50), 1.5], float), np.array([1] * 49 + [0])
+    assert (passed_normal(scores, labels, 2), theirs(scores, labels, 2)) == (0, 1)
 
 
 def test_large_raw_scores_do_not_tie() -> None:

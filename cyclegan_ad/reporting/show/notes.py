@@ -8,6 +8,7 @@ from cyclegan_ad.display.terminal import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
+from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
 from cyclegan_ad.reporting.labels import Method, dataset_title
 from cyclegan_ad.reporting.show.table2 import Table2
@@ -61,7 +62,7 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
-def few_notes(rows: Iterable[Entry | HeldOut]) -> list[str]:
+def few_notes(rows: Iterable[Entry | HeldOut | Passed]) -> list[str]:
     """Say what few abnormal test images support, by dataset; empty if all are many."""
     found: dict[str, set[str]] = {}
     for row in rows:
@@ -178,6 +179,15 @@ HELD_OUT_NOTES = [
     "The upper bound is exact (binomial). It depends on the number of abnormal images that a "
     "threshold was set on, the smallest of all seeds, and does not shrink with more seeds. "
     + CHOOSE_BEFOREHAND,
+]
+
+PASSED_NOTES = [
+    "PG0, PG2 and PG5: share of the normal images that pass, in percent, if at most 0, 2 and 5 % "
+    "of the abnormal ones may be missed; the others are left to a person. Optimistic: these "
+    "thresholds are always set on the test images themselves. Of fewer than 50 abnormal test "
+    "images, 2 % are none, so PG2 is PG0.",
+    "Mean ± sample standard deviation over seeds (divided by n - 1). Bold: the highest of a "
+    "dataset. With as many normal as abnormal images, the ZFN accuracy is (100 + PG0) / 2.",
 ]
 
 NORMAL_ONLY_NOTES = [

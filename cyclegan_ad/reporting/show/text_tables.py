@@ -10,9 +10,11 @@ from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
+from cyclegan_ad.reporting.compute.passed import METRICS, Passed
 from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
 from cyclegan_ad.reporting.labels import (
     METRIC_TITLES,
+    PASSED_TITLES,
     dataset_title,
     mean_and_std,
     probability,
@@ -25,6 +27,7 @@ from cyclegan_ad.reporting.show.notes import (
     FLAG,
     HELD_OUT_NOTES,
     NORMAL_ONLY_NOTES,
+    PASSED_NOTES,
     SIGNIFICANCE_NOTES,
     SUBSTITUTE_MARK,
     UNLIKE,
@@ -133,6 +136,25 @@ def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
     title = "Held-out thresholds: set on other images than those they are judged on"
     notes = [*HELD_OUT_NOTES, *few_notes(rows)]
     return _plain_table("protocols", title, header, lines, notes, 4)
+
+
+def passed_text(rows: Sequence[Passed]) -> TextTable:
+    """Lay out the shares of normal images passed, a row a dataset, method and score."""
+    header = ("Dataset", "Method", "Score", *PASSED_TITLES.values(), "AUROC", "Seeds")
+    lines = []
+    for row in rows:
+        mark = f" ({FEW_MARK})" if row.few is not None else ""
+        found = [(row.statistics[metric], metric in row.best) for metric in METRICS]
+        lines.append(
+            (
+                *map(Text, (dataset_title(row.dataset), row.method.title, row.column.title)),
+                *(Text(mean_and_std(one.mean, one.std) + mark, best) for one, best in found),
+                Text(str(len(row.seeds))),
+            )
+        )
+    title = "Normal images passed while few defects are missed"
+    notes = (*PASSED_NOTES, *few_notes(rows))
+    return TextTable("passed", title, (), header, tuple(lines), notes, 3)
 
 
 def normal_only_text(rows: Sequence[NormalOnly]) -> TextTable:

@@ -11,6 +11,7 @@ from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Statistic, Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
+from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
@@ -109,6 +110,7 @@ def write_numbers(
     folder: Path,
     study: Study,
     held_out: Sequence[HeldOut],
+    passed: Sequence[Passed],
     normal_only: Sequence[NormalOnly],
     comparisons: Sequence[Comparison],
     left_out: Sequence[LeftOut],
@@ -124,6 +126,20 @@ def write_numbers(
                 *("accuracy_mean", "accuracy_std", "max_accuracy_mean", "max_accuracy_std"),
             ],
             [_held_out_row(row) for row in held_out],
+        ),
+        "passed": (
+            [
+                *("dataset", "run", "method", "resolution", "score", "metric", "seeds"),
+                *("mean_percent", "std_percent"),
+            ],
+            [
+                [
+                    *(row.dataset, *_named(row.method), row.column.column, metric),
+                    *(_seeds(row.seeds), *map(_100, _mean_std(statistic))),
+                ]
+                for row in passed
+                for metric, statistic in row.statistics.items()
+            ],
         ),
         "normal_only": (
             [*("dataset", "run", "method", "resolution", "score", "seed", "threshold"), *_QUANTILE],

@@ -106,7 +106,7 @@ def test_it_says_what_must_be_said(page: Path) -> None:
         "this supports a miss rate below",
         "too few pairs for 5 %",
         "The test sets of different seeds overlap",
-        "format 1, expected 3",
+        "format 1, expected 4",
         "padim-64/screw/seed0, pictures",
         "ZFN accuracy without it",
         "459115cd2c6b",

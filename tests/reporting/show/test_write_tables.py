@@ -73,9 +73,13 @@ def test_numbers_have_every_digit_and_the_papers_beside(report: Path) -> None:
     assert {row["score"] for row in rows_of(report / "extensions.csv")} == {"peak_2px"}
     assert {row["protocol"] for row in rows_of(report / "protocols.csv")} == {"crossfit"}
     assert [row["pairs"] for row in rows_of(report / "significance.csv")] == ["1", "1"]
+    passed = [row for row in rows_of(report / "passed.csv") if row["run"] == "patchcore-64"]
+    assert [row["metric"] for row in passed] == ["pg0", "pg2", "pg5", "auroc"]
+    # The test set is balanced.
+    assert float(alone["mean_percent"]) == pytest.approx(50 + float(passed[0]["mean_percent"]) / 2)
 
 
-@pytest.mark.parametrize("name", ["table2", "extensions", "protocols", "significance"])
+@pytest.mark.parametrize("name", ["table2", "passed", "extensions", "protocols", "significance"])
 def test_every_table_is_regular_in_both_formats(report: Path, name: str) -> None:
     markdown = [
         line for line in (report / f"{name}.md").read_text("utf-8").splitlines() if line[:1] == "|"
