@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cyclegan_ad.data.demo.dataset import FORMAT, draw_demo
 from cyclegan_ad.data.layouts.class_folders import find_class_folders
+from cyclegan_ad.data.layouts.elpv import find_elpv
 from cyclegan_ad.data.layouts.mvtec import require_normal_folder
 from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.data.layouts.sample import Labelling
@@ -27,6 +28,7 @@ class Located(Protocol):
     abnormal: tuple[str, ...] | None
     table: Path | None
     group: str | None
+    defect_probability: float | None  # of the layout ``elpv``
 
     @property
     def layout(self) -> str:
@@ -35,13 +37,19 @@ class Located(Protocol):
 
 def labelling_of(dataset: Located) -> Labelling:
     """Return how the images of a dataset get labels and groups."""
-    return Labelling(dataset.normal or (), dataset.abnormal or (), dataset.table, dataset.group)
+    return Labelling(
+        dataset.normal or (),
+        dataset.abnormal or (),
+        dataset.table,
+        dataset.group,
+        dataset.defect_probability,
+    )
 
 
 def find_dataset_folder(
     dataset: Located, data_dir: Path, cache_dir: Path, *, draw: bool = True
 ) -> Path:
-    """Find the folder of a dataset, or draw the demo data.
+    """Find the folder of a dataset, also inside a package, or draw the demo data.
 
     Args:
         dataset: Settings ``dataset.*``.
@@ -50,8 +58,8 @@ def find_dataset_folder(
         draw: Whether to draw the demo data, instead of only returning their folder.
 
     Raises:
-        UserError: If there is no such folder, it is not known which images in it are normal, or the
-            demo data cannot be written.
+        UserError: If there is no such folder or package, it is not known which images in it are
+            normal, or the demo data cannot be written.
     """
     root = dataset.root
     if dataset.table is not None:
@@ -63,6 +71,8 @@ def find_dataset_folder(
         # A new version of the package draws into a new folder.
         place = cache_dir / f"demo-v{FORMAT}"
         return draw_demo(place) if draw else place
+    if dataset.layout == "elpv":
+        return find_elpv()
     folders = dataset.folders
     if dataset.category is not None:
         folders = tuple(os.path.join(folder, dataset.category) for folder in folders)

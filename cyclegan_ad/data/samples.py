@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from cyclegan_ad.data.groups import find_groups
+from cyclegan_ad.data.layouts.elpv import has_elpv, list_elpv
 from cyclegan_ad.data.layouts.medical import (
     list_brain_mri,
     list_breast_ultrasound,
@@ -33,6 +34,7 @@ _REQUIRED = {
     "brain_mri": "no/ and yes/",
     "breast_ultrasound": "normal/ and benign/ and malignant/",
     "retina_oct": "NORMAL/ beside CNV/, DME/ or DRUSEN/ at any depth",
+    "elpv": "labels.csv and images/",
     "folder": "",
 }
 
@@ -78,6 +80,8 @@ def has_layout(layout: str, root: Path) -> bool:
     if layout == "retina_oct":
         return any(file_name(folder) == "NORMAL" for folder in list_oct_folders(root))
     scan(root, "")  # raises if the folder cannot be read
+    if layout == "elpv":
+        return has_elpv(root)
     if layout == "mvtec_like":
         return bool(normal_folders(root, is_usual))
     return all(os.path.isdir(root / folder) for folder in _REQUIRED[layout].split(" and "))
@@ -99,6 +103,7 @@ def list_samples(
             ``brain_mri``: ``no`` and ``yes``.
             ``breast_ultrasound``: ``normal``, ``benign`` and ``malignant``, masks among them.
             ``retina_oct``: ``NORMAL`` and ``CNV``, ``DME``, ``DRUSEN``, at any depth.
+            ``elpv``: ``labels.csv`` and ``images``, see :mod:`.layouts.elpv`.
             ``folder``: folders with usual names of two classes, see :mod:`.layouts.own_folder`, or
             as ``labelling`` says.
         root: The folder that has the layout.
@@ -121,6 +126,7 @@ def list_samples(
         "brain_mri": list_brain_mri,
         "breast_ultrasound": list_breast_ultrasound,
         "retina_oct": list_retina_oct,
+        "elpv": partial(list_elpv, defect_probability=labelling.defect_probability),
         "folder": partial(list_own_folder, labelling=labelling),
     }
     if labelling.table is not None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import unicodedata
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +21,7 @@ from cyclegan_ad.settings.types import (
     Group,
     PathSetting,
     Positive,
+    Ratio,
     Strings,
     Weight,
 )
@@ -66,6 +68,13 @@ def _is_expression(value: str) -> str:
 Names = Annotated[tuple[str, ...], Strict(False), BeforeValidator(_as_names)]
 
 
+def _as_fraction(value: Any) -> Any:
+    """Accept a fraction as it is typed, such as 1/3."""
+    if isinstance(value, str) and re.fullmatch(r"\d+/[1-9]\d*", value):
+        return float(Fraction(value))
+    return value
+
+
 def _window(window: tuple[float, float]) -> tuple[float, float]:
     if window[0] >= window[1]:
         raise ValueError("expected null or [LOW,HIGH] with LOW < HIGH, such as [0,4095]")
@@ -76,7 +85,9 @@ class Dataset(Group):
     """``dataset.*``: the images, their augmentation, batches and storage."""
 
     name: FolderName
-    layout: Literal["mvtec", "mvtec_like", "brain_mri", "breast_ultrasound", "retina_oct", "folder"]
+    layout: Literal[
+        *("mvtec", "mvtec_like", "brain_mri", "breast_ultrasound", "retina_oct", "elpv", "folder")
+    ]
     root: Annotated[PathSetting | None, SAME_TRAINING]
     folders: Annotated[Strings, SAME_TRAINING]
     source: Annotated[str, SAME_TRAINING]
@@ -88,6 +99,7 @@ class Dataset(Group):
     group: Annotated[str, AfterValidator(_is_expression)] | None
     keep_copies_together: bool
     max_abnormal: Positive | None
+    defect_probability: Annotated[Ratio, BeforeValidator(_as_fraction)] | None
     channels: Annotated[Literal[1, 3], SAME_TYPE]
     window: Annotated[tuple[Finite, Finite], Strict(False), AfterValidator(_window)] | None
     augmentation: Literal["dihedral", "flip", "none"]
@@ -124,6 +136,12 @@ class Dataset(Group):
             raise self._refused(given[0], "only dataset=folder has it; add dataset=folder")
         if self.category is not None and self.layout != "mvtec_like":
             raise self._refused("category", "only dataset=mvtec has it; add dataset=mvtec")
+        if (self.defect_probability is None) is (self.layout == "elpv"):
+            if self.layout != "elpv":
+                raise self._refused("defect_probability", "only dataset=elpv has it; remove it")
+            raise UserError(
+                "invalid dataset.defect_probability=null: expected a number > 0 and <= 1"
+            )
         if self.table is not None and len(given) > 1:
             raise self._refused(
                 given[0], "dataset.table has the labels already; remove one of them"

@@ -105,6 +105,11 @@ def test_one_name_or_several() -> None:
         ("folder", {"category": "bottle"}, "dataset.category=bottle", "dataset=mvtec"),
         ("folder", {"normal": "a", "table": "t"}, "dataset.normal=[a]", "dataset.table"),
         ("folder", {"group": "(P"}, "dataset.group=(P", "regular expression"),
+        ("screw", {"defect_probability": 0.5}, "dataset.defect_probability=0.5", "dataset=elpv"),
+        ("elpv", {"defect_probability": None}, "dataset.defect_probability=null", "number > 0"),
+        ("elpv", {"defect_probability": 0.0}, "dataset.defect_probability=0", "number > 0"),
+        ("elpv", {"defect_probability": "1/0"}, "dataset.defect_probability=1/0", "number > 0"),
+        ("elpv", {"defect_probability": "4/3"}, "dataset.defect_probability=4/3", "<= 1"),
         ("folder", {"keep_copies_together": None}, "dataset.keep_copies_together", "true or false"),
     ],
 )
@@ -113,6 +118,13 @@ def test_settings_that_do_not_go_together(
 ) -> None:
     with refuses(facts=setting, remedy=remedy):
         own(option, **given)
+
+
+def test_a_third_as_it_is_typed() -> None:
+    assert own("elpv").defect_probability == 0.5
+    assert own("elpv", defect_probability="1/3").defect_probability == 1 / 3
+    assert own("elpv", defect_probability=0.33).defect_probability == 0.33
+    assert own("screw").defect_probability is None
 
 
 def test_copies_part_in_the_datasets_of_the_paper_alone() -> None:

@@ -101,12 +101,14 @@ class Labelling:
         abnormal: Likewise of abnormal images.
         table: CSV file that lists the images, see :func:`.table.list_table`.
         group: Regular expression that finds the group in a path.
+        defect_probability: Smallest one of an abnormal image, for :mod:`.elpv`; None for others.
     """
 
     normal: tuple[str, ...] = ()
     abnormal: tuple[str, ...] = ()
     table: Path | None = None
     group: str | None = None
+    defect_probability: float | None = None
 
 
 BY_THE_USUAL_NAMES = Labelling()

@@ -16,6 +16,7 @@ _FOLDERS = {
     "mvtec_like": ("train", "test", "ground_truth"),
     "brain_mri": ("no", "yes"),
     "breast_ultrasound": ("normal", "benign", "malignant"),
+    "elpv": ("images",),
 }
 
 
