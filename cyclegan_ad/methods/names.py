@@ -50,6 +50,15 @@ METHODS = {
         checkpoints_activations=True,
         row_per_resolution=True,
     ),
+    "cyclegan_plus": Method(
+        title="CycleGAN+",
+        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
+        scores=RECONSTRUCTION_SCORES,
+        train_classes=("normal", "abnormal"),
+        needs_anomalib=False,
+        mixed_precision=True,
+        checkpoints_activations=True,
+    ),
     "ganomaly": Method(
         title="GANomaly",
         class_path="cyclegan_ad.methods.ganomaly:GANomaly",
