@@ -121,6 +121,18 @@ class CycleGAN(pl.LightningModule):
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
         return self.inferring("generator_to_normal")(images)
 
+    def make_abnormal(self, images: Tensor) -> Tensor:
+        """Translate to abnormal images: (N, C, H, W) in [-1, 1] to the same."""
+        return self.inferring("generator_to_abnormal")(images)
+
+    def judge_normal(self, images: Tensor) -> Tensor:
+        """Judge patches as normal ones, see :meth:`Discriminator.forward`."""
+        return self.inferring("discriminator_normal")(images)
+
+    def judge_abnormal(self, images: Tensor) -> Tensor:
+        """Judge patches as abnormal ones, likewise."""
+        return self.inferring("discriminator_abnormal")(images)
+
     def inferring(self, name: str) -> nn.Module:
         """Return the network of a name that infers: its average, if there is one."""
         if self.averages is not None and name in self.averages:
@@ -129,10 +141,19 @@ class CycleGAN(pl.LightningModule):
         return network
 
     def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return arguments and tensors of :func:`build_inference`."""
+        """Return arguments and tensors of :func:`build_inference`, to reconstruct."""
         names = ("channels", "base_channels", "residual_blocks")
         network = {name: self.hparams[name] for name in names}
         return network, portable_tensors(self.inferring("generator_to_normal"))
+
+    def full_inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of :func:`build_inference` with all four networks."""
+        names = ("channels", "base_channels", "residual_blocks", "discriminator_base_channels")
+        networks = {name: self.inferring(name) for name in (*_GENERATORS, *_DISCRIMINATORS)}
+        return (
+            {name: self.hparams[name] for name in names},
+            portable_tensors(nn.ModuleDict(networks)),
+        )
 
     def generator_losses(
         self, normal: Tensor, abnormal: Tensor
