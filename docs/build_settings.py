@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conf_files import about, composed, options_of, read_comments, taken_from, values_written
+from conf_files import (
+    about,
+    composed,
+    options_of,
+    read_comments,
+    taken_from,
+    values_written,
+    with_inherited,
+)
 
 from cyclegan_ad.settings.commands import COMMANDS
 from cyclegan_ad.settings.composing import conf_dir
@@ -122,9 +130,9 @@ def _train() -> Iterator[str]:
     yield _table(["dataset", "defaults"], list(_datasets()))
     for path in options_of("method"):
         yield f"### method.* of {path.stem}\n"
-        in_file = values_written(path, "method")
+        in_file = with_inherited(values_written, path, "method")
         own = _of("method", composed("train", _DATASET, f"method={path.stem}"))
-        yield _settings_table(own, read_comments(path, "method"), in_file)
+        yield _settings_table(own, with_inherited(read_comments, path, "method"), in_file)
         others = [f"`{name}={_code(value)}`" for name, value in in_file.items() if name not in own]
         if others:
             yield f"It also sets {', '.join(others)}.\n"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,24 @@ def _body(path: Path) -> list[str]:
     while lines and lines[0].startswith("#"):
         del lines[0]
     return lines
+
+
+def with_inherited(
+    read: Callable[[Path, str], dict[str, Any]], path: Path, group: str
+) -> dict[str, Any]:
+    """Read a file of a group, and before it those of its defaults list.
+
+    Args:
+        read: :func:`read_comments` or :func:`values_written`.
+        path: The file.
+        group: Its group.
+    """
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = {}
+    for option in content.get("defaults", []):
+        if option != "_self_":
+            found |= with_inherited(read, path.with_name(f"{option}.yaml"), group)
+    return found | read(path, group)
 
 
 def values_written(path: Path, group: str = "") -> dict[str, Any]:

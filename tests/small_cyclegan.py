@@ -21,6 +21,13 @@ SMALL = {
     "decay_start_epoch": 2,
     "seed": 0,
 }
+# What ``method=cyclegan_plus`` does beside.
+PLUS: dict[str, Any] = {
+    "discriminator_augmentation": ("color", "translation", "cutout"),
+    "opposite_real_weight": 0.5,
+    "ema_decay": 0.9,
+    "ema_discriminators": True,
+}
 
 
 def small_cyclegan(**changes: Any) -> CycleGAN:

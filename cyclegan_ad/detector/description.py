@@ -12,6 +12,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
 from cyclegan_ad.metrics.bounds import calibration_bound
 from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.scoring.names import AROUND_ZERO
 from cyclegan_ad.text import shown, shown_name
 
 FILE = "detector.json"
@@ -92,8 +93,8 @@ def _thresholds(
 
 
 # Scores of an image differ by rounding between batches, processors and runtimes, relative to the
-# score. A threshold is lowered by as much, so that the image that it was set on is never missed;
-# one that bounds false alarms is raised.
+# score, or to 1 for those of any sign. A threshold is lowered by as much, so that the image that it
+# was set on is never missed; one that bounds false alarms is raised.
 _ROUNDING = {"float32": 1e-5, "bf16": 1e-2}
 
 
@@ -177,7 +178,9 @@ def choose_decision(
             f"detector are {', '.join(thresholds)}"
         )
     value = thresholds[name]["value"]
-    rounding = abs(value) * _ROUNDING[scores[column]["computed_by"]["precision"]]
+    computed_by = scores[column]["computed_by"]
+    size = max(abs(value), 1.0) if computed_by["name"] in AROUND_ZERO else abs(value)
+    rounding = size * _ROUNDING[computed_by["precision"]]
     value += rounding if name == "quantile" else -rounding
     return Decision(column, value, name, thresholds[name])
 

@@ -13,7 +13,8 @@ from cyclegan_ad.detector.saved import read_unverified, save_detector, variance_
 from cyclegan_ad.evaluation.pictures import Pictures
 from cyclegan_ad.evaluation.stored_results import hash_value
 from cyclegan_ad.evaluation.test_set import error_variance
-from cyclegan_ad.methods.interface import Saves
+from cyclegan_ad.methods.interface import Saves, SavesAll
+from cyclegan_ad.methods.names import SIGNALS
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import Results, SplitRow
@@ -44,7 +45,11 @@ def write_detector(
     """
     method, columns = scored.method, results.metrics["columns"].values()
     assert isinstance(method, Saves)
-    network, tensors = method.inference_state()
+    if any(column["name"] in SIGNALS for column in columns):
+        assert isinstance(method, SavesAll)
+        network, tensors = method.full_inference_state()
+    else:
+        network, tensors = method.inference_state()
     for precision in {c["precision"] for c in columns if c["name"] == "standardised"}:
         variance = scored.scores.variance
         if variance is None or scored.scores.precision != precision:  # of an earlier command

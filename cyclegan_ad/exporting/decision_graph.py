@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from scipy import ndimage
@@ -16,11 +16,14 @@ from cyclegan_ad.detector.description import Decision
 from cyclegan_ad.detector.torch_backend import TorchBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.resize import BicubicResize
-from cyclegan_ad.networks.inference import ExportedNetwork
+from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.names import SIGNALS
+from cyclegan_ad.networks.inference import CycleGANNetworks, ExportedNetwork
 from cyclegan_ad.scoring.frechet import single_image_frechet
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.scoring.parts import anomaly_map
+from cyclegan_ad.scoring.parts import View, anomaly_map
 from cyclegan_ad.scoring.scores import sse
+from cyclegan_ad.scoring.signals import signal
 
 OUTPUTS = ("score", "abnormal", "anomaly_map", "resized", "reconstruction")
 """Names of the outputs, in order; a method that makes no reconstruction lacks the last one."""
@@ -46,7 +49,10 @@ class DecisionGraph(nn.Module):
         _refuse(self.column, described)
         size_px = described["preprocessing"]["size_px"]
         self.resize = BicubicResize(size_px)
-        self.network = ExportedNetwork(backend.method)
+        method = backend.method
+        if isinstance(method, CycleGANNetworks) and self.column.name not in SIGNALS:
+            method = method.generator_to_normal  # all that this score needs
+        self.network = ExportedNetwork(method)
         self.extractor = copy.deepcopy(backend.scores.extractor)
         if self.extractor is not None:
             self.extractor.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -76,13 +82,17 @@ class DecisionGraph(nn.Module):
         """
         resized = self.resize(images)
         turned = self._turned(to_signed_range(resized)).flatten(0, 1)  # (symmetries * N, C, S, S)
-        found = self.network(turned)
-        made = found.get("reconstruction")
-        maps = found["map"] if made is None else anomaly_map(turned, made)
-        scores = self._score(turned, made, maps, found.get("score"))
+        if self.column.name in SIGNALS:
+            parts = _GraphView(cast(TrainedMethod, self.network.network), turned)
+            made, maps, scores = parts.reconstructions, parts.anomaly_map, self._signal(parts)
+        else:
+            found = self.network(turned)
+            made = found.get("reconstruction")
+            maps = found["map"] if made is None else anomaly_map(turned, made)
+            scores = self._score(turned, made, maps, found.get("score"))
         score = scores.unflatten(0, (self.symmetries, -1)).sum(0) / self.symmetries
-        parts = maps.unflatten(0, (self.symmetries, -1)).unbind(0)
-        back = [_turn(part, inverse(number)) for number, part in enumerate(parts)]
+        each = maps.unflatten(0, (self.symmetries, -1)).unbind(0)
+        back = [_turn(one, inverse(number)) for number, one in enumerate(each)]
         judged = {
             "score": score,
             "abnormal": ~(score < self.threshold),
@@ -109,14 +119,30 @@ class DecisionGraph(nn.Module):
         if self.column.name == "sse":
             return sse(images, made)
         if self.column.name == "peak":
-            assert self.blur is not None
-            return (self.blur @ maps.double() @ self.blur.T).amax(dim=(1, 2))
+            return self._peak(maps)
         if self.column.name == "standardised":
             squares = (images.double() - made.double()).square()
             grouped = squares.unflatten(0, (self.symmetries, -1))
             return (grouped / self.variance).sum(dim=(2, 3, 4)).flatten()
         assert self.column.name == "fid" and self.extractor is not None
         return single_image_frechet(self.extractor(images).pooled, self.extractor(made).pooled)
+
+    def _signal(self, parts: View) -> Tensor:
+        """Compute a signal of turned images, float64."""
+        if self.column.name == "peak_abnormal":
+            return -self._peak(parts.change_map)
+        return signal(self.column.name, parts, None)
+
+    def _peak(self, maps: Tensor) -> Tensor:
+        assert self.blur is not None
+        return (self.blur @ maps.double() @ self.blur.T).amax(dim=(1, 2))
+
+
+class _GraphView(View):
+    """Parts as operations of a graph, in the precision of the graph."""
+
+    def _infer(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        return network(images)
 
 
 def _refuse(column: ScoreColumn, described: Mapping[str, Any]) -> None:

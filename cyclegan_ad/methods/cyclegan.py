@@ -5,9 +5,9 @@ abnormal] to [identity; fake], so that a step has four generator passes instead 
 norm treats each image separately, joining batches changes the results by rounding only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -16,6 +16,12 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from cyclegan_ad.methods.averages import WeightAverages
+from cyclegan_ad.methods.discriminator_augmentation import (
+    Change,
+    DiscriminatorAugmentation,
+    Judge,
+)
 from cyclegan_ad.methods.image_pool import ImagePool, gather_states, load_state
 from cyclegan_ad.methods.loss_watch import LossWatch, check_weights
 from cyclegan_ad.methods.losses import AdversarialLoss, Objective, cycle_loss, identity_loss
@@ -24,6 +30,9 @@ from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.fast_forwards import use_fast_forwards
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.inference import portable_tensors
+
+_GENERATORS = ("generator_to_normal", "generator_to_abnormal")
+_DISCRIMINATORS = ("discriminator_normal", "discriminator_abnormal")
 
 
 class CycleGAN(pl.LightningModule):
@@ -45,9 +54,19 @@ class CycleGAN(pl.LightningModule):
         pool_size: Past fakes kept for each discriminator (50 in the published code).
         max_epochs: Number of epochs, after which the learning rate would be zero.
         decay_start_epoch: First epoch of the linear decay.
-        seed: Seed of the pools' random choices; torch's global seed sets the initial weights.
+        seed: Seed of the random choices of pools and augmentations; torch's global seed sets the
+            initial weights.
+        discriminator_augmentation: Changes of the images that the discriminators see, or ``none``.
+        opposite_real_weight: Weight of the real images of the other class in the loss of each
+            discriminator.
+        ema_decay: Decay of the averages of the generators' weights, which reconstruct and score
+            instead of the last weights; 0 for no averages.
+        ema_discriminators: Whether to average the discriminators as well, with ``ema_decay`` > 0.
+
+    The last four are off in the paper.
 
     Attributes:
+        averages: The averaged networks; None if there are none.
         parallel_step: Whether to compute the two domains at the same time, each on half of the
             CPU's threads; for a single process on a CPU with networks that are not compiled.
     """
@@ -70,6 +89,10 @@ class CycleGAN(pl.LightningModule):
         max_epochs: int,
         decay_start_epoch: int,
         seed: int,
+        discriminator_augmentation: Literal["none"] | Sequence[Change] = "none",
+        opposite_real_weight: float = 0.0,
+        ema_decay: float = 0.0,
+        ema_discriminators: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -80,7 +103,13 @@ class CycleGAN(pl.LightningModule):
         self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
         for network in self.children():
             use_fast_forwards(network)
-        self.objective = Objective(lambda_cyc, lambda_ide, adversarial_loss)
+        self.objective = Objective(lambda_cyc, lambda_ide, adversarial_loss, opposite_real_weight)
+        changes = () if discriminator_augmentation == "none" else discriminator_augmentation
+        self.augmentations = DiscriminatorAugmentation(changes), DiscriminatorAugmentation(changes)
+        self.averages: WeightAverages | None = None
+        if ema_decay > 0:
+            names = (*_GENERATORS, *_DISCRIMINATORS) if ema_discriminators else _GENERATORS
+            self.averages = WeightAverages({n: getattr(self, n) for n in names}, ema_decay)
         self.learning_rate, self.betas, self.seed = learning_rate, betas, seed
         self.decay = partial(linear_decay, max_epochs=max_epochs, start_epoch=decay_start_epoch)
         self.pool_normal, self.pool_abnormal = ImagePool(pool_size), ImagePool(pool_size)
@@ -90,13 +119,41 @@ class CycleGAN(pl.LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
-        return self.generator_to_normal(images)
+        return self.inferring("generator_to_normal")(images)
+
+    def make_abnormal(self, images: Tensor) -> Tensor:
+        """Translate to abnormal images: (N, C, H, W) in [-1, 1] to the same."""
+        return self.inferring("generator_to_abnormal")(images)
+
+    def judge_normal(self, images: Tensor) -> Tensor:
+        """Judge patches as normal ones, see :meth:`Discriminator.forward`."""
+        return self.inferring("discriminator_normal")(images)
+
+    def judge_abnormal(self, images: Tensor) -> Tensor:
+        """Judge patches as abnormal ones, likewise."""
+        return self.inferring("discriminator_abnormal")(images)
+
+    def inferring(self, name: str) -> nn.Module:
+        """Return the network of a name that infers: its average, if there is one."""
+        if self.averages is not None and name in self.averages:
+            return self.averages[name]
+        network: nn.Module = getattr(self, name)
+        return network
 
     def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return arguments and tensors of :func:`build_inference`."""
+        """Return arguments and tensors of :func:`build_inference`, to reconstruct."""
         names = ("channels", "base_channels", "residual_blocks")
         network = {name: self.hparams[name] for name in names}
-        return network, portable_tensors(self.generator_to_normal)
+        return network, portable_tensors(self.inferring("generator_to_normal"))
+
+    def full_inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return arguments and tensors of :func:`build_inference` with all four networks."""
+        names = ("channels", "base_channels", "residual_blocks", "discriminator_base_channels")
+        networks = {name: self.inferring(name) for name in (*_GENERATORS, *_DISCRIMINATORS)}
+        return (
+            {name: self.hparams[name] for name in names},
+            portable_tensors(nn.ModuleDict(networks)),
+        )
 
     def generator_losses(
         self, normal: Tensor, abnormal: Tensor
@@ -115,11 +172,12 @@ class CycleGAN(pl.LightningModule):
         identity_normal, fake_normal = to_normal(torch.cat([normal, abnormal])).chunk(2)
         identity_abnormal, fake_abnormal = to_abnormal(torch.cat([abnormal, normal])).chunk(2)
         cycled_normal, cycled_abnormal = to_normal(fake_abnormal), to_abnormal(fake_normal)
+        judge_normal, judge_abnormal = self._judges
         losses = {
             "identity_normal": identity_loss(identity_normal, normal),
             "identity_abnormal": identity_loss(identity_abnormal, abnormal),
-            "gan_normal": self.objective.gan_loss(self.discriminator_normal, fake_normal),
-            "gan_abnormal": self.objective.gan_loss(self.discriminator_abnormal, fake_abnormal),
+            "gan_normal": self.objective.gan_loss(judge_normal, fake_normal),
+            "gan_abnormal": self.objective.gan_loss(judge_abnormal, fake_abnormal),
             "cycle_normal": cycle_loss(cycled_normal, normal),
             "cycle_abnormal": cycle_loss(cycled_abnormal, abnormal),
         }
@@ -136,10 +194,14 @@ class CycleGAN(pl.LightningModule):
         Raises:
             NonFiniteLossError: If a loss is NaN or infinite.
         """
+        for which, augmentation in enumerate(self.augmentations):
+            augmentation.reseed(self.seed, self.current_epoch, batch_idx, self.global_rank, which)
         adams = cast(tuple[LightningOptimizer, LightningOptimizer], self.optimizers())
         losses = self.optimise(batch["normal"], batch["abnormal"], *adams, self.manual_backward)
-        # Lightning counts the steps of each optimizer; a training step has two.
-        self.watch.note(losses, self.global_step // 2, self.current_epoch)
+        step = self.global_step // 2  # Lightning counts the steps of each of two optimizers
+        if self.averages is not None:
+            self.averages.add(dict(self.named_children()), step)
+        self.watch.note(losses, step, self.current_epoch)
         self.log_dict({f"loss/{name}": value for name, value in losses.items()})
         # Lightning would copy a float to the GPU and synchronise; a tensor is kept where it is.
         self.log("learning_rate", torch.tensor(adams[0].param_groups[0]["lr"]))
@@ -170,7 +232,7 @@ class CycleGAN(pl.LightningModule):
         generator_adam.zero_grad()
         if self.parallel_step:
             losses, fake_normal, fake_abnormal = generators_backward(
-                self.objective, self._generators, self._discriminators, normal, abnormal
+                self.objective, self._generators, self._judges, normal, abnormal
             )
         else:
             losses, fake_normal, fake_abnormal = self.generator_losses(normal, abnormal)
@@ -182,10 +244,10 @@ class CycleGAN(pl.LightningModule):
         discriminator_adam.zero_grad()
         past_normal = self.pool_normal.exchange(fake_normal.detach())
         past_abnormal = self.pool_abnormal.exchange(fake_abnormal.detach())
-        loss = self.objective.discriminator_loss
+        loss, (judge_normal, judge_abnormal) = self.objective.discriminator_loss, self._judges
         judge = [
-            partial(loss, self.discriminator_normal, normal, past_normal),
-            partial(loss, self.discriminator_abnormal, abnormal, past_abnormal),
+            partial(loss, judge_normal, normal, past_normal, abnormal),
+            partial(loss, judge_abnormal, abnormal, past_abnormal, normal),
         ]
         if self.parallel_step:
             judged = backward_both(judge)
@@ -203,6 +265,15 @@ class CycleGAN(pl.LightningModule):
     @property
     def _discriminators(self) -> tuple[nn.Module, nn.Module]:
         return self.discriminator_normal, self.discriminator_abnormal
+
+    @property
+    def _judges(self) -> tuple[Judge, Judge]:
+        """The discriminators as they are trained: behind their augmentation, if there is one."""
+        of_normal, of_abnormal = self.augmentations
+        return (
+            of_normal.before(self.discriminator_normal),
+            of_abnormal.before(self.discriminator_abnormal),
+        )
 
     def configure_optimizers(self) -> tuple[list[Adam], list[LambdaLR]]:
         """Return Adam of both generators and of both discriminators, each with linear decay."""

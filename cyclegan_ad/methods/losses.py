@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from cyclegan_ad.methods.discriminator_augmentation import Judge
 
 AdversarialLoss = Literal["least_squares", "log"]
 
@@ -23,11 +25,14 @@ class Objective:
         lambda_cyc: Weight of the cycle-consistency losses (10 in the paper).
         lambda_ide: Weight of the identity losses (5 in the paper).
         adversarial_loss: ``least_squares`` (published code) or ``log`` (paper, Sec. 2.2).
+        opposite_real_weight: Weight, in the loss of a discriminator, of real images of the other
+            class as further images to reject (0, none, in the paper).
     """
 
     lambda_cyc: float
     lambda_ide: float
     adversarial_loss: AdversarialLoss
+    opposite_real_weight: float = 0.0
 
     def weighted_sum(self, identity: Tensor, gan: Tensor, cycle: Tensor) -> Tensor:
         """Return the weighted sum of the losses of one generator, or of sums over both, scalars."""
@@ -41,7 +46,7 @@ class Objective:
             losses["cycle_normal"] + losses["cycle_abnormal"],
         )
 
-    def gan_loss(self, discriminator: nn.Module, fake: Tensor) -> Tensor:
+    def gan_loss(self, discriminator: Judge, fake: Tensor) -> Tensor:
         """Compute the adversarial loss of a generator (L_GAN, Sec. 2.2).
 
         Args:
@@ -53,22 +58,34 @@ class Objective:
         """
         return adversarial_loss(discriminator(fake), real=True, kind=self.adversarial_loss)
 
-    def discriminator_loss(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(
+        self, discriminator: Judge, real: Tensor, fake: Tensor, opposite: Tensor
+    ) -> Tensor:
         """Compute the adversarial loss of a discriminator, halved (published code).
+
+        With ``opposite_real_weight`` the discriminator also learns to reject real images of the
+        other class, as one that is given wrong captions too (Reed et al., 2016, "Generative
+        adversarial text to image synthesis", GAN-CLS): its loss for these is added.
 
         Args:
             discriminator: Discriminator of the domain of the images.
             real: (N, C, H, W) in [-1, 1].
             fake: (N, C, H, W) in [-1, 1], generated, without gradient.
+            opposite: (N, C, H, W) in [-1, 1], real images of the other domain.
 
         Returns:
             Scalar >= 0.
         """
-        judged_real, judged_fake = discriminator(torch.cat([real, fake])).chunk(2)
-        return 0.5 * (
-            adversarial_loss(judged_real, real=True, kind=self.adversarial_loss)
-            + adversarial_loss(judged_fake, real=False, kind=self.adversarial_loss)
+        kind, weight = self.adversarial_loss, self.opposite_real_weight
+        images = [real, fake] if weight == 0 else [real, fake, opposite]
+        judged = discriminator(torch.cat(images)).chunk(len(images))
+        loss = 0.5 * (
+            adversarial_loss(judged[0], real=True, kind=kind)
+            + adversarial_loss(judged[1], real=False, kind=kind)
         )
+        if weight == 0:
+            return loss
+        return loss + weight * adversarial_loss(judged[2], real=False, kind=kind)
 
 
 def adversarial_loss(prediction: Tensor, *, real: bool, kind: AdversarialLoss) -> Tensor:

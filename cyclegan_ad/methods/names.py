@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 
 RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
+# Scores from all four networks of a CycleGAN.
+SIGNALS = (
+    *("change_abnormal", "peak_abnormal", "change_ratio", "cycle_normal", "cycle_abnormal"),
+    *("critic_normal", "critic_normal_peak", "critic_abnormal", "critic_abnormal_peak", "critics"),
+)
 # Score from the features of an image, without a reconstruction.
 EMBEDDING = "embedding"
 
@@ -43,12 +48,21 @@ METHODS = {
     "cyclegan": Method(
         title="CycleGAN",
         class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=RECONSTRUCTION_SCORES,
+        scores=(*RECONSTRUCTION_SCORES, *SIGNALS),
         train_classes=("normal", "abnormal"),
         needs_anomalib=False,
         mixed_precision=True,
         checkpoints_activations=True,
         row_per_resolution=True,
+    ),
+    "cyclegan_plus": Method(
+        title="CycleGAN+",
+        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
+        scores=(*RECONSTRUCTION_SCORES, *SIGNALS),
+        train_classes=("normal", "abnormal"),
+        needs_anomalib=False,
+        mixed_precision=True,
+        checkpoints_activations=True,
     ),
     "ganomaly": Method(
         title="GANomaly",

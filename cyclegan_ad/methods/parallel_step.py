@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan_ad.device import prepare_process
+from cyclegan_ad.methods.discriminator_augmentation import Judge
 from cyclegan_ad.methods.losses import Objective, cycle_loss, identity_loss
 
 Result = TypeVar("Result")
@@ -22,7 +23,7 @@ Result = TypeVar("Result")
 def generators_backward(
     objective: Objective,
     generators: tuple[nn.Module, nn.Module],
-    discriminators: tuple[nn.Module, nn.Module],
+    discriminators: tuple[Judge, Judge],
     normal: Tensor,
     abnormal: Tensor,
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
@@ -58,7 +59,7 @@ def generators_backward(
 def _generator_backward(
     objective: Objective,
     generator: nn.Module,
-    discriminator: nn.Module,
+    discriminator: Judge,
     own: Tensor,
     other: Tensor,
     losses: dict[str, Tensor],

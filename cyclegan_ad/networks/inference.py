@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.networks import fast_forwards
+from cyclegan_ad.networks.discriminator import Discriminator
 from cyclegan_ad.networks.embedding import EmbeddingScorer
 from cyclegan_ad.networks.ganomaly import GANomalyGenerator
 from cyclegan_ad.networks.generator import Generator
@@ -30,8 +31,56 @@ class CycleGANReconstructor(Generator):
         return self(images)
 
 
+class CycleGANNetworks(nn.Module):
+    """All four networks of a trained CycleGAN.
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        base_channels: Width of the generators' first layer.
+        residual_blocks: Residual blocks of a generator.
+        discriminator_base_channels: Width of the discriminators' first layer.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        base_channels: int,
+        residual_blocks: int,
+        discriminator_base_channels: int,
+    ) -> None:
+        super().__init__()
+        self.generator_to_normal = Generator(channels, base_channels, residual_blocks)
+        self.generator_to_abnormal = Generator(channels, base_channels, residual_blocks)
+        self.discriminator_normal = Discriminator(channels, discriminator_base_channels)
+        self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""
+        return self.generator_to_normal(images)
+
+    def make_abnormal(self, images: Tensor) -> Tensor:
+        """Translate to abnormal images: (N, C, H, W) in [-1, 1] to the same."""
+        return self.generator_to_abnormal(images)
+
+    def judge_normal(self, images: Tensor) -> Tensor:
+        """Judge patches as normal ones, see :meth:`Discriminator.forward`."""
+        return self.discriminator_normal(images)
+
+    def judge_abnormal(self, images: Tensor) -> Tensor:
+        """Judge patches as abnormal ones, likewise."""
+        return self.discriminator_abnormal(images)
+
+
+def _cyclegan(**network: Any) -> nn.Module:
+    """Build all four networks if there are arguments of discriminators, else the one generator."""
+    if "discriminator_base_channels" in network:
+        return CycleGANNetworks(**network)
+    return CycleGANReconstructor(**network)
+
+
 _NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
-    "cyclegan": CycleGANReconstructor,
+    "cyclegan": _cyclegan,
+    "cyclegan_plus": _cyclegan,
     "ganomaly": GANomalyGenerator,
     "padim": PaDiMScorer,
     "patchcore": PatchCoreScorer,
@@ -57,8 +106,9 @@ def build_inference(
         tensors: Tensors of its network, likewise. They are used without a copy.
 
     Returns:
-        Module with ``reconstruct`` (cyclegan, ganomaly) and ``embed`` (the others), which computes
-        the same as the method itself.
+        Module with ``reconstruct`` (cyclegan, cyclegan_plus, ganomaly) and ``embed`` (the others),
+        which computes the same as the method itself; :class:`CycleGANNetworks` if all four networks
+        were saved.
 
     Raises:
         UserError: If the method is unknown, or arguments and tensors do not fit.
@@ -76,7 +126,7 @@ def build_inference(
     except RuntimeError as error:
         reason = shorten(str(error).partition("\n")[2] or str(error), 150, placeholder=" ...")
         raise UserError(f"invalid weights of method={method}: {reason}; {remedy}") from error
-    if isinstance(built, Generator):
+    if isinstance(built, Generator | CycleGANNetworks):
         fast_forwards.use_fast_forwards(built)
     return built.eval()
 

@@ -17,7 +17,7 @@ from cyclegan_ad.text import counted
 # of the mean over the image, and by that of rounding to 256 grey levels of [-1, 1] (step^2 / 12),
 # below which there is no information.
 _FLOOR_SHARE = 0.01
-_ROUNDING_VARIANCE = (2 / 255) ** 2 / 12
+ROUNDING_VARIANCE = (2 / 255) ** 2 / 12
 
 
 def peak(maps: Tensor, sigma_px: float) -> Tensor:
@@ -113,7 +113,7 @@ class ErrorVariance:
         variance = self._squares / self._count
         # By NumPy on one thread: the order of summation in torch depends on the number of threads.
         mean = float(variance.cpu().numpy().mean())
-        return variance + (_FLOOR_SHARE * mean + _ROUNDING_VARIANCE)
+        return variance + (_FLOOR_SHARE * mean + ROUNDING_VARIANCE)
 
 
 def standardised(images: Tensor, reconstructions: Tensor, variance: Tensor) -> Tensor:

@@ -7,16 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
+from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES, SIGNALS
 from cyclegan_ad.text import as_typed, shortest
 
-SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
+SCORE_NAMES = (*RECONSTRUCTION_SCORES, *SIGNALS, EMBEDDING)
+AROUND_ZERO = (
+    *("change_ratio", "critics"),
+    *("critic_normal", "critic_normal_peak", "critic_abnormal", "critic_abnormal_peak"),
+)
+"""Scores of size about 1 and any sign, whose rounding is not relative to the value."""
 Tta = Literal["none", "dihedral"]
 Precision = Literal["float32", "bf16"]
 TTA_NAMES: tuple[str, ...] = get_args(Tta)
 SCORE_PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
+_PEAK_SCORES = ("peak", "peak_abnormal")
 _PAPER_EXTRACTOR = "inception"
 _EXTRACTOR_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0"}
 _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
@@ -29,7 +35,8 @@ class ScoreColumn:
     Attributes:
         name: One of ``SCORE_NAMES``.
         extractor: Feature extractor of ``fid`` and ``fid_spatial``; None for other scores.
-        peak_sigma_px: Standard deviation of the smoothing of ``peak`` in pixels; None for others.
+        peak_sigma_px: Standard deviation of the smoothing of ``peak`` and ``peak_abnormal`` in
+            pixels; None for others.
         tta: ``none``, or ``dihedral`` for the mean over the 8 symmetries of the image.
         precision: Precision of reconstruction and extractor, ``float32`` or ``bf16``; always
             ``float32`` for ``embedding``.
@@ -49,7 +56,7 @@ class ScoreColumn:
         return cls(
             name,
             extractor=extractor if name in _EXTRACTOR_SCORES else None,
-            peak_sigma_px=float(peak_sigma_px) if name == "peak" else None,
+            peak_sigma_px=float(peak_sigma_px) if name in _PEAK_SCORES else None,
             tta=tta,
             precision="float32" if name == EMBEDDING else precision,
         )
@@ -114,7 +121,7 @@ class ScoreColumn:
             or found.precision not in SCORE_PRECISIONS
             or (found.extractor is None) is (found.name in _EXTRACTOR_SCORES)
             or not isinstance(found.extractor, str | None)
-            or (type(sigma_px) is float and sigma_px > 0) is not (found.name == "peak")
+            or (type(sigma_px) is float and sigma_px > 0) is not (found.name in _PEAK_SCORES)
         ):
             raise ValueError("not a valid score column")
         return found
@@ -157,6 +164,8 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
     for name in names:
         if name not in possible:
             reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
+            if name in SIGNALS:
+                reason = "has not the four networks of a Cycle-GAN"
             raise UserError(
                 f"invalid score.names={as_typed(tuple(names))}: method={method} {reason}, so it "
                 f"has no score {name}; omit score, or use some of "

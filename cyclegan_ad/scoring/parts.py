@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from cyclegan_ad.device import arithmetic
-from cyclegan_ad.methods.interface import EmbeddingResult, Embeds, Reconstructs, TrainedMethod
+from cyclegan_ad.methods.interface import (
+    EmbeddingResult,
+    Embeds,
+    Reconstructs,
+    TrainedMethod,
+    Translates,
+)
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 
@@ -59,7 +65,7 @@ class View:
         extractor: Feature extractor of ``fid`` and ``fid_spatial``; None if not needed.
         feature_cache: Cache of the pooled features of images; None for no cache.
         variance: (C, H, W) variance of the method's reconstruction errors; None if not needed.
-        precision: Precision of the reconstruction, ``float32`` or ``bf16``.
+        precision: Precision of the method's networks, ``float32`` or ``bf16``.
     """
 
     def __init__(
@@ -80,9 +86,37 @@ class View:
     def reconstructions(self) -> Tensor:
         """Reconstructions of the images as normal, (N, C, H, W) in [-1, 1]."""
         assert isinstance(self.method, Reconstructs)
-        with arithmetic(self.images.device, self.precision):
-            reconstructions = self.method.reconstruct(self.images)
-        return reconstructions.to(torch.promote_types(reconstructions.dtype, torch.float32))
+        return self._infer(self.method.reconstruct, self.images)
+
+    @_once
+    def made_abnormal(self) -> Tensor:
+        """The images translated to abnormal ones, (N, C, H, W) in [-1, 1]."""
+        return self._infer(self._networks.make_abnormal, self.images)
+
+    @_once
+    def change_map(self) -> Tensor:
+        """Squared difference of images and ``made_abnormal``, (N, H, W) float32 >= 0."""
+        return anomaly_map(self.images, self.made_abnormal)
+
+    @_once
+    def cycled_normal(self) -> Tensor:
+        """``made_abnormal`` translated back to normal, (N, C, H, W) in [-1, 1]."""
+        return self._infer(self._networks.reconstruct, self.made_abnormal)
+
+    @_once
+    def cycled_abnormal(self) -> Tensor:
+        """The reconstructions translated back to abnormal, (N, C, H, W) in [-1, 1]."""
+        return self._infer(self._networks.make_abnormal, self.reconstructions)
+
+    @_once
+    def judged_normal(self) -> Tensor:
+        """Responses of the discriminator of normal images, (N, 1, h, w)."""
+        return self._infer(self._networks.judge_normal, self.images)
+
+    @_once
+    def judged_abnormal(self) -> Tensor:
+        """Responses of the discriminator of abnormal images, (N, 1, h, w)."""
+        return self._infer(self._networks.judge_abnormal, self.images)
 
     @_once
     def anomaly_map(self) -> Tensor:
@@ -113,6 +147,17 @@ class View:
         assert self.extractor is not None
         after = self.extractor(self.reconstructions)
         return self.feature_cache.pooled(self.images), after.pooled
+
+    @property
+    def _networks(self) -> Translates:
+        assert isinstance(self.method, Translates)
+        return self.method
+
+    def _infer(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Run a network in the precision of the scores; its result is at least float32."""
+        with arithmetic(self.images.device, self.precision):
+            found = network(images)
+        return found.to(torch.promote_types(found.dtype, torch.float32))
 
 
 def check_shapes(images: Tensor, reconstructions: Tensor) -> None:

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
+from cyclegan_ad.methods.names import SIGNALS
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
 from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
 from cyclegan_ad.scoring.parts import View, check_shapes
+from cyclegan_ad.scoring.signals import signal
 
 
 class NonFiniteScoreError(ValueError):
@@ -184,6 +186,8 @@ class Scores(nn.Module):
                 if view.variance is None:
                     raise ValueError("score standardised: variance of the errors is not set")
                 return standardised(view.images, view.reconstructions, view.variance)
+            case name if name in SIGNALS:
+                return signal(name, view, column.peak_sigma_px)
             case _:
                 scores: Tensor = view.embedding.scores.double()
                 return scores

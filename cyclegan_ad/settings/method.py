@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.names import BACKBONES, check_features, check_layers
@@ -47,9 +47,9 @@ class _Gradient(_Method):
 
 
 class CycleGAN(_Gradient):
-    """``method.*`` with ``method=cyclegan``."""
+    """``method.*`` with ``method=cyclegan`` or ``method=cyclegan_plus``."""
 
-    name: Literal["cyclegan"]
+    name: Literal["cyclegan", "cyclegan_plus"]
     generator: Generator
     discriminator: Discriminator
     adversarial_loss: Literal["least_squares", "log"]
@@ -58,6 +58,17 @@ class CycleGAN(_Gradient):
     decay_start_epoch: Count | None
     pool_size: Count
     tuning_fraction: Share
+    discriminator_augmentation: (
+        Literal["none"]
+        | Annotated[
+            tuple[Literal["color", "translation", "cutout"], ...],
+            Strict(False),
+            Field(min_length=1),
+        ]
+    )
+    opposite_real_weight: Weight
+    ema_decay: Share
+    ema_discriminators: bool
 
 
 class GANomaly(_Gradient):

@@ -171,7 +171,8 @@ def expected(annotation: Any) -> str:
     if origin is tuple:
         inner = typing.get_args(annotation)
         if Ellipsis in inner:
-            return "a list such as [a,b]"
+            choices = [as_typed(choice) for choice in typing.get_args(inner[0])]
+            return f"a list of some of {', '.join(choices)}" if choices else "a list such as [a,b]"
         return f"a list of {len(inner)} values, each {expected(inner[0])}"
     names = {bool: "true or false", int: "an integer", float: "a number", Path: "a path"}
     return names.get(annotation, "a string (quote a number: \\'5\\')")

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_cyclegan import small_cyclegan
 
 from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.detector.saved import save_detector, variance_name
 from cyclegan_ad.exporting.decision_graph import DecisionGraph
+from cyclegan_ad.methods.names import SIGNALS
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -52,9 +54,62 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def folder_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector with all four networks."""
+    torch.manual_seed(2)
+    path = tmp_path_factory.mktemp("four")
+    method = small_cyclegan(channels=3)
+    network, tensors = method.full_inference_state()
+    columns = [column_of(name, tta) for name in ("sse", *SIGNALS) for tta in ("none", "dihedral")]
+    thresholds = {"paper": {"value": 1.0, "set_on": "test images"}}
+    save_detector(
+        path,
+        method="cyclegan",
+        network=network,
+        tensors=tensors,
+        preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
+        extractors={},
+        trained_on={"dataset": "none"},
+        map_scale=(0.0, 1.0),
+        scores={
+            "protocol": "paper",
+            "score": "sse",
+            "scores": {
+                one.column: {"computed_by": one.as_dict(), "thresholds": thresholds}
+                for one in columns
+            },
+        },
+    )
+    return path
+
+
 @pytest.mark.parametrize("tta", ["none", "dihedral"])
 @pytest.mark.parametrize("name", ["sse", "peak", "standardised", "fid"])
 def test_each_score(folder: Path, name: str, tta: str) -> None:
+    assert_graph_scores_as_the_detector(folder, name, tta)
+
+
+@pytest.mark.parametrize("name", ["sse", *SIGNALS])
+def test_each_signal(folder_of_four: Path, name: str) -> None:
+    assert_graph_scores_as_the_detector(folder_of_four, name, "none")
+
+
+def test_signals_are_averaged_over_the_symmetries(folder_of_four: Path) -> None:
+    for name in ("change_ratio", "peak_abnormal"):
+        assert_graph_scores_as_the_detector(folder_of_four, name, "dihedral")
+
+
+def test_the_other_networks_stay_away_from_scores_that_need_one(folder_of_four: Path) -> None:
+    counts = []
+    for score in ("sse", "critics"):
+        detector = load_detector(folder_of_four, score=score, device="cpu")
+        graph = DecisionGraph(detector.backend, detector.decision)  # type: ignore[arg-type]
+        counts.append(sum(parameter.numel() for parameter in graph.parameters()))
+    assert counts[0] < counts[1] / 2
+
+
+def assert_graph_scores_as_the_detector(folder: Path, name: str, tta: str) -> None:
     column = column_of(name, tta).column
     images = np.random.default_rng(4).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     expected = load_detector(folder, score=column, device="cpu").backend.score(images, column)
@@ -63,7 +118,7 @@ def test_each_score(folder: Path, name: str, tta: str) -> None:
     with torch.inference_mode():
         graph = DecisionGraph(detector.backend, detector.decision)  # type: ignore[arg-type]
         found = graph(torch.from_numpy(images))
-    np.testing.assert_allclose(found["score"].numpy(), expected.scores, rtol=1e-5)
+    np.testing.assert_allclose(found["score"].numpy(), expected.scores, rtol=1e-5, atol=1e-6)
     assert found["score"].dtype == torch.float64
     assert found["abnormal"].tolist() == (expected.scores >= middle).tolist()
     np.testing.assert_allclose(found["anomaly_map"].numpy(), expected.maps, rtol=1e-4, atol=1e-5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from small_cyclegan import random_batches, small_cyclegan
+from small_cyclegan import PLUS, random_batches, small_cyclegan
 from torch.utils.data import DataLoader
 
 from cyclegan_ad.methods.cyclegan import CycleGAN, linear_decay
@@ -200,9 +200,72 @@ def test_hyper_parameters_are_plain() -> None:
     )
 
 
+def test_without_its_extras_nothing_is_added_to_the_paper() -> None:
+    off = {"discriminator_augmentation": "none", "opposite_real_weight": 0.0, "ema_decay": 0.0}
+    states = []
+    for settings in ({}, off | {"ema_discriminators": True}):
+        torch.manual_seed(0)
+        module = small_cyclegan(**settings)
+        fit(module, random_batches(2))
+        states.append(module.state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert {name.partition(".")[0] for name in states[0]} == set(NETWORKS)
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_discriminators_see_changed_images_in_both_turns() -> None:
+    torch.manual_seed(0)
+    module = small_cyclegan(**PLUS | {"discriminator_augmentation": ("cutout",)})
+    seen: list[torch.Tensor] = []
+    module.discriminator_normal.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    [batch] = random_batches(1)
+    module.optimise(batch["normal"], batch["abnormal"], *module.configure_optimizers()[0])
+    fake, judged = seen
+    assert (len(fake), len(judged)) == (2, 6)  # real, fake, opposite
+    for images, real in ((judged[:2], batch["normal"]), (judged[4:], batch["abnormal"])):
+        assert torch.equal(images, real.masked_fill(images == 0, 0.0))
+    for images in (fake, judged):  # all or part of a square of 16 px
+        cut = (images == 0).flatten(1).sum(1)
+        assert ((cut >= 8 * 8) & (cut <= 16 * 16)).all()
+        assert len((images == 0).unique(dim=0)) > 1
+
+
+def test_augmentation_is_seeded_in_each_step() -> None:
+    module = small_cyclegan(**PLUS, seed=3)
+    seeds: list[tuple[int, ...]] = []
+    for augmentation in module.augmentations:
+        augmentation.reseed = lambda *seed: seeds.append(seed)  # type: ignore[method-assign]
+    fit(module, random_batches(2), epochs=2)
+    expected = [(epoch, batch, which) for epoch in (0, 1) for batch in (0, 1) for which in (0, 1)]
+    assert seeds == [(3, epoch, batch, 0, which) for epoch, batch, which in expected]
+
+
+def test_averages_infer() -> None:
+    torch.manual_seed(0)
+    module = small_cyclegan(**PLUS)
+    initial = {name: value.clone() for name, value in module.state_dict().items()}
+    fit(module, random_batches(1))
+    assert module.averages is not None
+    name = "layers.1.weight"
+    last = module.generator_to_normal.state_dict()[name]
+    average = module.averages["generator_to_normal"].state_dict()[name]
+    first = initial[f"generator_to_normal.{name}"]
+    torch.testing.assert_close(average, 2 / 11 * first + 9 / 11 * last)
+    images = random_batches(1)[0]["normal"]
+    expected = module.averages["generator_to_normal"](images)
+    assert torch.equal(module.reconstruct(images), expected)
+    assert not torch.equal(module.generator_to_normal(images), expected)
+    assert torch.equal(module.inference_state()[1][name], average)
+    assert module.inferring("discriminator_normal") is module.averages["discriminator_normal"]
+    generators_only = small_cyclegan(**PLUS | {"ema_discriminators": False})
+    kept = generators_only.discriminator_normal
+    assert generators_only.inferring("discriminator_normal") is kept
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_the_host_does_not_wait_for_the_gpu_in_a_step() -> None:
-    method = small_cyclegan(pool_size=3).cuda()
+@pytest.mark.parametrize("more", [{}, PLUS], ids=["paper", "plus"])
+def test_the_host_does_not_wait_for_the_gpu_in_a_step(more: dict[str, Any]) -> None:
+    method = small_cyclegan(pool_size=3, **more).cuda()
     optimizers, _ = method.configure_optimizers()
     batch = {side: images.cuda() for side, images in random_batches(1)[0].items()}
     for guard in ("default", "default", "error", "error"):  # the first steps set things up

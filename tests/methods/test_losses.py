@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan_ad.methods.losses import adversarial_loss, cycle_loss, identity_loss
+from cyclegan_ad.methods.losses import (
+    AdversarialLoss,
+    Objective,
+    adversarial_loss,
+    cycle_loss,
+    identity_loss,
+)
 
 KINDS = ("least_squares", "log")
 
@@ -114,3 +120,26 @@ def test_images_of_different_shapes_are_refused(loss, shapes) -> None:
         loss(a, b)
     with pytest.raises(ValueError, match="equal shape"):
         loss(b, a)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_real_images_of_the_other_class_by_hand(kind: AdversarialLoss) -> None:
+    """Judged as they are: real 2, fake 1, opposite -1; least squares (1 + 1) / 2 + 0.25 * 1."""
+    real, fake, opposite = (judgement(value) for value in (2.0, 1.0, -1.0))
+    seen: list[list[float]] = []
+
+    def judge(images: Tensor) -> Tensor:
+        seen.append(images.flatten().tolist())
+        return images
+
+    usual = Objective(10.0, 5.0, kind).discriminator_loss(judge, real, fake, opposite)
+    more = Objective(10.0, 5.0, kind, 0.25).discriminator_loss(judge, real, fake, opposite)
+    assert seen == [[2.0, 1.0], [2.0, 1.0, -1.0]]
+    if kind == "least_squares":
+        assert (usual.item(), more.item()) == (1.0, 1.25)
+    else:
+        from_real, from_fake = math.log1p(math.exp(-2)), math.log1p(math.exp(1))
+        expected = (from_real + from_fake) / 2
+        assert usual.item() == pytest.approx(expected, rel=1e-14)
+        expected += 0.25 * math.log1p(math.exp(-1))
+        assert more.item() == pytest.approx(expected, rel=1e-14)

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
-from small_cyclegan import random_batches, small_cyclegan
+from small_cyclegan import PLUS, random_batches, small_cyclegan
 
 from cyclegan_ad.methods.cyclegan import CycleGAN
 from cyclegan_ad.methods.parallel_step import run_both
@@ -31,12 +32,13 @@ def three_steps(method: CycleGAN, *, mixed: bool = False) -> list[dict[str, floa
     return losses
 
 
+@pytest.mark.parametrize("more", [{}, PLUS], ids=["paper", "plus"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_three_steps_are_the_same(checkpointing: bool) -> None:
+def test_three_steps_are_the_same(checkpointing: bool, more: dict[str, Any]) -> None:
     methods = []
     for parallel_step in (False, True):
         torch.manual_seed(1)
-        method = small_cyclegan(pool_size=3).double()
+        method = small_cyclegan(pool_size=3, **more).double()
         method.parallel_step = parallel_step
         method.generator_to_normal.checkpoint_activations = checkpointing
         methods.append(method)

@@ -6,6 +6,7 @@ import pytest
 from scored import make_columns
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.names import SIGNALS
 from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.scoring.names import (
     SCORE_NAMES,
@@ -36,6 +37,8 @@ def test_columns_are_distinct() -> None:
         "peak_2px",
         "standardised",
         "embedding",
+        "peak_abnormal_2px",
+        *(name for name in SIGNALS if name != "peak_abnormal"),
     }
 
 
@@ -83,7 +86,8 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
 @pytest.mark.parametrize(
     ("method", "names"),
     [
-        ("cyclegan", RECONSTRUCTS),
+        ("cyclegan", [*RECONSTRUCTS, *SIGNALS]),
+        ("cyclegan_plus", [*RECONSTRUCTS, *SIGNALS]),
         ("ganomaly", [*RECONSTRUCTS, "embedding"]),
         ("padim", ["embedding"]),
         ("patchcore", ["embedding"]),
@@ -91,8 +95,10 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
 )
 def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
     check_method_scores(method, names)
-    reason = "has no embedding" if "embedding" not in names else "makes no reconstruction"
     for name in set(SCORE_NAMES) - set(names):
+        reason = "has no embedding" if name == "embedding" else "makes no reconstruction"
+        if name in SIGNALS:
+            reason = "has not the four networks"
         with pytest.raises(UserError) as caught:
             check_method_scores(method, [*names, name])
         message = str(caught.value)

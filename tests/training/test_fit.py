@@ -108,6 +108,22 @@ def test_resumed_training_ends_with_the_same_weights(
         assert_same(ours[part], expected[part])
 
 
+def test_resumed_training_with_augmentation_and_averages(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "data")
+    words = ("method=cyclegan_plus", "method.pool_size=4", "trainer.max_epochs=2")
+    states = []
+    for name, stops in (("whole", ()), ("resumed", (InterruptAt(4),))):
+        run = RunDirectory(tmp_path / name)
+        chosen = settings(root, run.path, *words)
+        with contextlib.suppress(Interrupt):
+            train(run, chosen, *stops)
+        train(run, chosen)
+        states.append(final_state(run))
+    for part in ("state_dict", "optimizer_states", "pools", "lr_schedulers", "epoch"):
+        assert_same(states[0][part], states[1][part])
+    assert any(name.startswith("averages.") for name in states[0]["state_dict"])
+
+
 def test_other_seed_gives_other_weights(
     uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
