@@ -62,8 +62,9 @@ class CycleGAN(pl.LightningModule):
         ema_decay: Decay of the averages of the generators' weights, which reconstruct and score
             instead of the last weights; 0 for no averages.
         ema_discriminators: Whether to average the discriminators as well, with ``ema_decay`` > 0.
+        downsampling: Factor by which all networks see smaller images.
 
-    The last four are off in the paper.
+    The last five are off in the paper.
 
     Attributes:
         averages: The averaged networks; None if there are none.
@@ -93,14 +94,15 @@ class CycleGAN(pl.LightningModule):
         opposite_real_weight: float = 0.0,
         ema_decay: float = 0.0,
         ema_discriminators: bool = False,
+        downsampling: int = 1,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.generator_to_normal = Generator(channels, base_channels, residual_blocks)
-        self.generator_to_abnormal = Generator(channels, base_channels, residual_blocks)
-        self.discriminator_normal = Discriminator(channels, discriminator_base_channels)
-        self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
+        generator = partial(Generator, channels, base_channels, residual_blocks, downsampling)
+        discriminator = partial(Discriminator, channels, discriminator_base_channels, downsampling)
+        self.generator_to_normal, self.generator_to_abnormal = generator(), generator()
+        self.discriminator_normal, self.discriminator_abnormal = discriminator(), discriminator()
         for network in self.children():
             use_fast_forwards(network)
         self.objective = Objective(lambda_cyc, lambda_ide, adversarial_loss, opposite_real_weight)
@@ -144,6 +146,8 @@ class CycleGAN(pl.LightningModule):
         """Return arguments and tensors of :func:`build_inference`, to reconstruct."""
         names = ("channels", "base_channels", "residual_blocks")
         network = {name: self.hparams[name] for name in names}
+        if self.hparams["downsampling"] > 1:
+            network["downsampling"] = self.hparams["downsampling"]
         return network, portable_tensors(self.inferring("generator_to_normal"))
 
     def full_inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

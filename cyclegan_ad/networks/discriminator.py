@@ -1,6 +1,7 @@
 """The discriminator: a PatchGAN, which classifies overlapping 70x70 patches."""
 
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from cyclegan_ad.networks.layers import initialise_weights, normalised
 
@@ -11,10 +12,13 @@ class Discriminator(nn.Module):
     Args:
         channels: Channels of the images, 1 (grey) or 3 (RGB).
         base_channels: Width of the first layer; 64 in the paper.
+        downsampling: Factor by which the layers see a smaller image (mean of the pixels); 1 in the
+            paper.
     """
 
-    def __init__(self, channels: int, base_channels: int) -> None:
+    def __init__(self, channels: int, base_channels: int, downsampling: int = 1) -> None:
         super().__init__()
+        self.downsampling = downsampling
         w = base_channels
         self.layers = nn.Sequential(
             nn.Conv2d(channels, w, 4, stride=2, padding=1),  # C64: (N, w, H/2, W/2)
@@ -30,5 +34,10 @@ class Discriminator(nn.Module):
         initialise_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real."""
+        """Classify patches: (N, C, H, W) in [-1, 1] to (N, 1, H/8 - 2, W/8 - 2), high = real.
+
+        H and W are those of the smaller image, with downsampling.
+        """
+        if self.downsampling > 1:
+            images = avg_pool2d(images, self.downsampling)
         return self.layers(images)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 from torch.utils.checkpoint import checkpoint
 
 from cyclegan_ad.networks.layers import ResidualBlock, initialise_weights, normalised
@@ -16,6 +17,9 @@ class Generator(nn.Module):
         channels: Channels of the images, 1 (grey) or 3 (RGB).
         base_channels: Width of the first layer; 64 in the paper.
         residual_blocks: Number of residual blocks; 9 in the paper at 256 px, 6 at 64 px.
+        downsampling: Factor by which the layers see a smaller image. What they change of it is
+            enlarged (bilinear) and added to the image, which keeps its own detail. 1: no change of
+            size, as in the paper.
 
     Attributes:
         checkpoint_activations: Whether to keep only the input of each segment of the network for
@@ -23,8 +27,11 @@ class Generator(nn.Module):
             compute.
     """
 
-    def __init__(self, channels: int, base_channels: int, residual_blocks: int) -> None:
+    def __init__(
+        self, channels: int, base_channels: int, residual_blocks: int, downsampling: int = 1
+    ) -> None:
         super().__init__()
+        self.downsampling = downsampling
         w = base_channels
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),  # (N, C, H + 6, W + 6)
@@ -43,7 +50,19 @@ class Generator(nn.Module):
         self._segments = list(self._divide())  # a list, so that no layer is counted twice
 
     def forward(self, images: Tensor) -> Tensor:
-        """Translate images: (N, C, H, W) in [-1, 1] to the same; H and W are multiples of 4."""
+        """Translate images: (N, C, H, W) in [-1, 1] to the same.
+
+        H and W are multiples of 4 times the downsampling.
+        """
+        if self.downsampling == 1:
+            return self._translate(images)
+        small = avg_pool2d(images, self.downsampling)
+        change = interpolate(
+            self._translate(small) - small, scale_factor=float(self.downsampling), mode="bilinear"
+        )
+        return (images + change).clamp(-1, 1)
+
+    def _translate(self, images: Tensor) -> Tensor:
         if not (self.checkpoint_activations and torch.is_grad_enabled()):
             return self.layers(images)
         x = images

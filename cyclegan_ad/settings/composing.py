@@ -19,6 +19,7 @@ def register_resolvers() -> None:
     """Register the resolvers of the files in ``conf``, such as ``${residual_blocks_at:...}``."""
     for name, resolver in (
         ("residual_blocks_at", residual_blocks_at),
+        ("downsampling_at", downsampling_at),
         ("jobs_at_once", jobs_at_once),
         ("gpus_per_job", gpus_per_job),
         ("or_else", _or_else),
@@ -38,6 +39,23 @@ def residual_blocks_at(resolution: Any) -> int | None:
     if not isinstance(resolution, int):
         return None
     return 9 if resolution >= 256 else 6
+
+
+def downsampling_at(resolution: Any) -> int | None:
+    """Return the factor by which networks see smaller images: the largest that leaves 64 px.
+
+    It divides the side by a power of two, so that the smaller image has a side of a multiple of 4.
+    None for a value that is not an integer, which is rejected when the settings are checked.
+
+    >>> [downsampling_at(size) for size in (32, 64, 96, 128, 256)]
+    [1, 1, 1, 2, 4]
+    """
+    if not isinstance(resolution, int):
+        return None
+    factor = 1
+    while resolution >= 128 * factor and resolution % (8 * factor) == 0:
+        factor *= 2
+    return factor
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class CycleGAN(_Gradient):
     name: Literal["cyclegan", "cyclegan_plus"]
     generator: Generator
     discriminator: Discriminator
+    downsampling: Positive
     adversarial_loss: Literal["least_squares", "log"]
     lambda_cyc: Weight
     lambda_ide: Weight

@@ -181,6 +181,13 @@ class Settings(Group):
             )
         if not isinstance(self.method, CycleGAN):
             return self
+        side = self.resolution / self.method.downsampling
+        if side < SMALLEST_SIZE_PX or side % 4:
+            raise UserError(
+                f"invalid method.downsampling={self.method.downsampling} with resolution="
+                f"{self.resolution}: expected a divisor that leaves a multiple of 4 >= "
+                f"{SMALLEST_SIZE_PX}"
+            )
         start = self.method.decay_start_epoch
         if start is None:
             start = trainer.max_epochs // 2

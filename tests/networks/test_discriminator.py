@@ -111,3 +111,13 @@ def test_weights_are_drawn_with_the_initialisation_of_the_paper() -> None:
             assert (parameter == 0).all(), name
         else:
             assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
+
+
+def test_downsampling_judges_the_means_of_the_pixels() -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(1, base_channels=4, downsampling=2)
+    plain = Discriminator(1, base_channels=4)
+    plain.load_state_dict(discriminator.state_dict())
+    given = torch.rand(2, 1, 64, 96)
+    small = given.unflatten(3, (48, 2)).unflatten(2, (32, 2)).mean(dim=(3, 5))
+    torch.testing.assert_close(discriminator(given), plain(small))

@@ -1,7 +1,9 @@
 """The generator: its shapes, its size by hand, and what its layers are."""
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 
 from cyclegan_ad.networks.generator import Generator
@@ -130,3 +132,26 @@ def test_checkpointing_keeps_less_than_half_and_changes_nothing(blocks: int) -> 
     assert 0 < kept[1] < kept[0] / 2
     for plain, again in zip(*gradients, strict=True):
         torch.testing.assert_close(again, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_downsampling_adds_the_enlarged_change_of_the_small_image() -> None:
+    torch.manual_seed(0)
+    generator = Generator(1, base_channels=4, residual_blocks=1, downsampling=2)
+    plain = Generator(1, base_channels=4, residual_blocks=1)
+    plain.load_state_dict(generator.state_dict())
+    given = 0.4 * images(2, 1, 64, 48)
+    small = given.unflatten(3, (24, 2)).unflatten(2, (32, 2)).mean(dim=(3, 5))
+    change = (plain(small) - small)[:, 0].detach().numpy()
+    enlarged = np.stack(
+        [ndimage.zoom(one, 2, order=1, mode="nearest", grid_mode=True) for one in change]
+    )
+    made = generator(given).detach()[:, 0]
+    np.testing.assert_allclose(made, (given[:, 0].numpy() + enlarged).clip(-1, 1), atol=1e-5)
+
+
+def test_downsampling_keeps_the_range_and_the_gradients() -> None:
+    generator = Generator(3, base_channels=4, residual_blocks=1, downsampling=4)
+    made = generator(images(1, 3, 128, 128))
+    assert made.abs().max() <= 1
+    made.sum().backward()
+    assert all(parameter.grad is not None for parameter in generator.parameters())

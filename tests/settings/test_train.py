@@ -8,7 +8,7 @@ from errors import refuses
 from tiny import ABSENT, changed, check_settings, compose_settings
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.settings.composing import residual_blocks_at
+from cyclegan_ad.settings.composing import downsampling_at, residual_blocks_at
 from cyclegan_ad.settings.train import (
     Settings,
     makes_another_training,
@@ -109,7 +109,7 @@ def test_choices(composed: dict[str, Any], name: str) -> None:
 
 
 def test_names_that_choose_a_group(composed: dict[str, Any]) -> None:
-    assert "cyclegan, ganomaly, padim, patchcore" in refusal(composed, "method.name", "dsr")
+    assert "cyclegan, cyclegan_plus, ganomaly, padim, patchcore" in refusal(composed, "method.name", "dsr")
     assert "wandb, csv, tensorboard, none" in refusal(composed, "logger.kind", "mlflow")
 
 
@@ -417,3 +417,16 @@ def test_what_makes_another_training(composed: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("size", "blocks"), [(32, 6), (252, 6), (255, 6), (256, 9), (1024, 9)])
 def test_residual_blocks(size: int, blocks: int) -> None:
     assert residual_blocks_at(size) == blocks
+
+
+@pytest.mark.parametrize(
+    ("size", "factor"), [(32, 1), (64, 1), (124, 1), (128, 2), (132, 1), (136, 2), (256, 4)]
+)
+def test_downsampling_leaves_at_least_64_px(size: int, factor: int) -> None:
+    assert downsampling_at(size) == factor
+
+
+@pytest.mark.parametrize("factor", [3, 4])
+def test_downsampling_leaves_a_multiple_of_4_of_at_least_32_px(factor: int) -> None:
+    with refuses(setting="method.downsampling", value=factor, remedy="a multiple of 4 >= 32"):
+        read_settings(Settings, compose("resolution=64", f"method.downsampling={factor}"))
