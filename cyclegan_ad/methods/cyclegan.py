@@ -145,19 +145,18 @@ class CycleGAN(pl.LightningModule):
     def inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return arguments and tensors of :func:`build_inference`, to reconstruct."""
         names = ("channels", "base_channels", "residual_blocks")
-        network = {name: self.hparams[name] for name in names}
-        if self.hparams["downsampling"] > 1:
-            network["downsampling"] = self.hparams["downsampling"]
-        return network, portable_tensors(self.inferring("generator_to_normal"))
+        return self._arguments(names), portable_tensors(self.inferring("generator_to_normal"))
 
     def full_inference_state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return arguments and tensors of :func:`build_inference` with all four networks."""
         names = ("channels", "base_channels", "residual_blocks", "discriminator_base_channels")
         networks = {name: self.inferring(name) for name in (*_GENERATORS, *_DISCRIMINATORS)}
-        return (
-            {name: self.hparams[name] for name in names},
-            portable_tensors(nn.ModuleDict(networks)),
-        )
+        return self._arguments(names), portable_tensors(nn.ModuleDict(networks))
+
+    def _arguments(self, names: Sequence[str]) -> dict[str, Any]:
+        if self.hparams["downsampling"] > 1:
+            names = (*names, "downsampling")
+        return {name: self.hparams[name] for name in names}
 
     def generator_losses(
         self, normal: Tensor, abnormal: Tensor

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from textwrap import shorten
 from typing import Any
 
@@ -39,6 +40,7 @@ class CycleGANNetworks(nn.Module):
         base_channels: Width of the generators' first layer.
         residual_blocks: Residual blocks of a generator.
         discriminator_base_channels: Width of the discriminators' first layer.
+        downsampling: Factor by which all networks see smaller images.
     """
 
     def __init__(
@@ -47,12 +49,13 @@ class CycleGANNetworks(nn.Module):
         base_channels: int,
         residual_blocks: int,
         discriminator_base_channels: int,
+        downsampling: int = 1,
     ) -> None:
         super().__init__()
-        self.generator_to_normal = Generator(channels, base_channels, residual_blocks)
-        self.generator_to_abnormal = Generator(channels, base_channels, residual_blocks)
-        self.discriminator_normal = Discriminator(channels, discriminator_base_channels)
-        self.discriminator_abnormal = Discriminator(channels, discriminator_base_channels)
+        generator = partial(Generator, channels, base_channels, residual_blocks, downsampling)
+        discriminator = partial(Discriminator, channels, discriminator_base_channels, downsampling)
+        self.generator_to_normal, self.generator_to_abnormal = generator(), generator()
+        self.discriminator_normal, self.discriminator_abnormal = discriminator(), discriminator()
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images as normal: (N, C, H, W) in [-1, 1] to the same."""

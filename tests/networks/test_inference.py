@@ -65,6 +65,19 @@ def test_equals_the_method_through_a_file(name: str, tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_networks_that_see_smaller_images(whole: bool) -> None:
+    method, test = small_cyclegan(downsampling=2).eval(), torch.rand(2, 1, 64, 64) * 2 - 1
+    network, tensors = method.full_inference_state() if whole else method.inference_state()
+    built: Any = build_inference("cyclegan_plus", network, tensors)
+    with torch.no_grad():
+        assert torch.equal(built.reconstruct(test), method.reconstruct(test))
+        if whole:
+            assert torch.equal(built.make_abnormal(test), method.make_abnormal(test))
+            assert torch.equal(built.judge_normal(test), method.judge_normal(test))
+            assert torch.equal(built.judge_abnormal(test), method.judge_abnormal(test))
+
+
 @pytest.mark.parametrize("build", [padim, patchcore])
 def test_a_method_that_is_not_fitted_has_nothing_to_save(build: Any) -> None:
     with pytest.raises(RuntimeError, match="is not fitted"):

@@ -109,7 +109,9 @@ def test_choices(composed: dict[str, Any], name: str) -> None:
 
 
 def test_names_that_choose_a_group(composed: dict[str, Any]) -> None:
-    assert "cyclegan, cyclegan_plus, ganomaly, padim, patchcore" in refusal(composed, "method.name", "dsr")
+    assert "cyclegan, cyclegan_plus, ganomaly, padim, patchcore" in refusal(
+        composed, "method.name", "dsr"
+    )
     assert "wandb, csv, tensorboard, none" in refusal(composed, "logger.kind", "mlflow")
 
 
