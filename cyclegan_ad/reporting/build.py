@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cyclegan_ad.display.drawing import save_figure
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
+from cyclegan_ad.reporting.compute.few_abnormal import gather_curves, part_limited, shown_curves
 from cyclegan_ad.reporting.compute.held_out import gather_held_out
 from cyclegan_ad.reporting.compute.normal_only import gather_normal_only
 from cyclegan_ad.reporting.compute.passed import gather_passed
@@ -15,6 +17,9 @@ from cyclegan_ad.reporting.compute.significance import compare_methods
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show.data_uris import figure_uri
+from cyclegan_ad.reporting.show.few_abnormal_figure import few_abnormal_figure
+from cyclegan_ad.reporting.show.few_abnormal_table import few_abnormal_text
 from cyclegan_ad.reporting.show.gallery import gather_pictures
 from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
@@ -54,9 +59,11 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         UserError: If there are no runs to report on, or ``out`` cannot be written.
     """
     found, left_out = collect(source)
-    runs, others = choose_consistent(found)
+    consistent, others = choose_consistent(found)
     left_out += others
-    if not runs:
+    # Runs with a limit of abnormal images are in no mean with others.
+    runs, limited = part_limited(consistent)
+    if not consistent:
         print_left_out(left_out)
         raise UserError(
             f"none of the {len(left_out)} run directories below {source} can be used for the "
@@ -66,7 +73,10 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     left_out += comparable.left_out
     study = build_study(runs, choose_protocol(runs, protocol), comparable)
     normal_only = gather_normal_only(runs)
-    if not study.entries and (study.runs or not normal_only):
+    curves, others = gather_curves(runs, limited)
+    first = shown_curves(curves)
+    left_out += others
+    if not study.entries and (study.runs or not (normal_only or curves)):
         raise UserError(
             f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
             "runs with it, or leave protocol out"
@@ -92,11 +102,17 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         held_out_text(held_out),
         normal_only_text(normal_only),
         significance_text(comparisons, study),
+        few_abnormal_text(first),
     ]
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
-        files += write_numbers(out, study, held_out, passed, normal_only, comparisons, left_out)
+        files += write_numbers(
+            out, study, held_out, passed, normal_only, comparisons, curves, left_out
+        )
+        picture = few_abnormal_figure(first) if first else None
+        if picture is not None:
+            files.append(save_figure(picture, out / "few_abnormal.png"))
         page = render_page(
             source=printable(str(source)),
             study=study,
@@ -108,8 +124,9 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             extensions=extensions,
             shown=shown,
             critical=critical,
-            settings=settings_of_methods(runs),
-            origins=origins(runs),
+            few_abnormal=None if picture is None else figure_uri(picture),
+            settings=settings_of_methods(consistent),
+            origins=origins(consistent),
             left_out=left_out,
             files=sorted(file.name for file in files),
         )
@@ -120,5 +137,5 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         ) from error
     print_study(table2, notes, left_out)
     print_normal_only(normal_only)
-    print(f"\n{counted(len(runs), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
+    print(f"\n{counted(len(consistent), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study

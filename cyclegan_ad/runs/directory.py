@@ -157,11 +157,14 @@ def run_name(settings: Settings) -> str:
     """Return the first folder of a run: ``run_name``, or ``<method>-<resolution>``.
 
     With calibration images, the default is ``<method>-<resolution>-calibrated``; without abnormal
-    images, ``<method>-<resolution>-quantile``.
+    images, ``<method>-<resolution>-quantile``. With ``dataset.max_abnormal=N``, it begins with
+    ``few-N-``.
     """
     if settings.run_name is not None:
         return str(settings.run_name)
-    name = f"{settings.method.name}-{settings.resolution}"
+    most = settings.dataset.max_abnormal
+    few = "" if most is None else f"few-{most}-"
+    name = f"{few}{settings.method.name}-{settings.resolution}"
     if settings.protocol.normal_only:
         return f"{name}-quantile"
     return f"{name}-calibrated" if settings.protocol.calibration_fraction > 0 else name

@@ -86,7 +86,13 @@ class Dataset(Group):
 
     name: FolderName
     layout: Literal[
-        *("mvtec", "mvtec_like", "brain_mri", "breast_ultrasound", "retina_oct", "elpv", "folder")
+        "mvtec",
+        "mvtec_like",
+        "brain_mri",
+        "breast_ultrasound",
+        "retina_oct",
+        "elpv",
+        "folder",
     ]
     root: Annotated[PathSetting | None, SAME_TRAINING]
     folders: Annotated[Strings, SAME_TRAINING]

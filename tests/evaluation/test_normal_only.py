@@ -122,7 +122,7 @@ def test_a_repeated_command_uses_what_is_there(
     text = capsys.readouterr().out
     assert COMPLETE in text
     row = next(line for line in text.splitlines() if "quantile " in line and " - " in line)
-    assert row.split()[1:4] == DASHES
+    assert row.split()[1:5] == DASHES
     assert "no test" in text and "nan" not in text.lower()
 
 

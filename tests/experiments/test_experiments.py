@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from states import COMPLETE
 from tiny import OVERRIDES, check_settings, compose_settings, draw_folder, setting
 
+from cyclegan_ad.runs.directory import run_name
 from cyclegan_ad.settings.composing import conf_dir, register_resolvers
 from cyclegan_ad.train import run_training as train
 
@@ -28,6 +29,7 @@ COLUMNS = {
     "padim-256": ("padim", 256, ["embedding"]),
     "patchcore-256": ("patchcore", 256, ["embedding"]),
 }
+FEW_COLUMNS = ("linear_probe-256", "cyclegan-64")
 BASELINES = ("patchcore-256", "padim-256", "ganomaly-256")
 ALL_COLUMNS = (*BASELINES, "cyclegan-64", "cyclegan-256")
 CYCLEGANS = ("cyclegan-64", "cyclegan-256")
@@ -59,10 +61,10 @@ def names(experiment: str) -> set[str]:
 
 
 def test_there_is_a_test_for_each_file() -> None:
-    assert names("column") == COLUMNS.keys()
+    assert names("column") == COLUMNS.keys() | set(FEW_COLUMNS)
     assert names("experiment") == {
         "table2", "table2_cyclegan64", "table2_cyclegan256", "table2_baselines",
-        "figure3", "figure4", "extensions", "protocols",
+        "figure3", "figure4", "extensions", "protocols", "few_abnormal",
     }  # fmt: skip
 
 
@@ -177,6 +179,22 @@ def test_protocols_cross_fit_before_they_train_anew() -> None:
         check_settings(settings)
         assert setting(settings, "protocol.name") == name
         assert setting(settings, "score.names") == ["sse", "fid"]
+
+
+def test_few_abnormal_is_a_curve_after_each_split() -> None:
+    words = jobs("few_abnormal")
+    most = ("1", "5", "10", "30", "null")
+    assert [(*place(job), job[3]) for job in words] == [
+        (*where, f"dataset.max_abnormal={n}")
+        for where in product(SEEDS, FEW_COLUMNS, ("brain_mri", "screw"))
+        for n in most
+    ]
+    cyclegan = [compose_settings("train", job) for job in words if "cyclegan-64" in job[1]][:5]
+    found = [run_name(check_settings(settings)) for settings in cyclegan]
+    # All images: the very runs of Table 2.
+    assert found == [*(f"few-{n}-cyclegan-64" for n in most[:4]), "cyclegan-64"]
+    where = ["+experiment=table2", "seed=0", "+column=cyclegan-64", "dataset=brain_mri"]
+    assert cyclegan[-1] == compose_settings("train", where)
 
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")), ids=str)

@@ -62,8 +62,10 @@ def make_run(
     It has twice ``per_class`` images of each class, or as many as the paper's dataset.
     """
     settings = settings_of(method, resolution, dataset, seed, *more)
-    name = run or f"{method}-{resolution}"
     settings = settings.replaced({"run_name": run})
+    name = run or f"{method}-{resolution}"
+    if settings.dataset.max_abnormal is not None:
+        name = run_name(settings)
     path = runs / (place or f"{name}/{dataset}/seed{seed}")
     path.mkdir(parents=True)
     stem = "<i>&\udcff" if odd_names else "image"
@@ -81,7 +83,13 @@ def make_run(
     ]
     labels = [0] * images[0] + [1] * images[1]
     fraction = settings.protocol.calibration_fraction
-    split = split_samples(names, labels, seed, calibration_fraction=fraction)
+    split = split_samples(
+        names,
+        labels,
+        seed,
+        calibration_fraction=fraction,
+        max_abnormal=settings.dataset.max_abnormal,
+    )
     random = np.random.default_rng([seed, len(method), resolution, len(dataset)])
     chosen = (*split.test, *split.calibration)
     abnormal = np.array([labels[i] for i in chosen])
@@ -90,8 +98,7 @@ def make_run(
         for k, column in enumerate(columns)
     }
     (path / "config.yaml").write_text(yaml.safe_dump(settings.as_dict(), sort_keys=False))
-    subset = dict.fromkeys(split.train, "train") | dict.fromkeys(split.test, "test")
-    subset |= dict.fromkeys(split.calibration, "calibration")
+    subset = split.subsets()
     write_rows(
         path / "split.csv",
         ["path", "sha256", "label", "subset"],

@@ -84,6 +84,10 @@ def test_runs_without_some_abnormal_images_have_a_place_of_their_own(tmp_path: P
     assert place(*kept) == "cyclegan-256-calibrated/screw/seed0"
     assert place("method=padim", "protocol=calibrated") == "padim-64-calibrated/screw/seed0"
     assert place("protocol=calibrated", "run_name=mine") == "mine/screw/seed0"
+    few = "dataset.max_abnormal=5"
+    assert place(few, "method=padim") == "few-5-padim-64/screw/seed0"
+    assert place(few, "protocol=calibrated") == "few-5-cyclegan-64-calibrated/screw/seed0"
+    assert place(few, "run_name=mine") == "mine/screw/seed0"
 
 
 def test_nothing_there_is_a_new_run(settings: Settings) -> None:

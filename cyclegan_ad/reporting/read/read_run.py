@@ -17,6 +17,7 @@ from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.reference.differences import differences_from_paper
 from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import SUBSETS
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted, shown_name
@@ -51,6 +52,7 @@ class Run:
         unlike_paper: Differences from the paper's settings and images.
         test_set: Fingerprint of the test images: paths, contents and labels.
         images: Fingerprint of all images of the dataset.
+        abnormal_used: Abnormal images outside the test set that the run used.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Run:
     unlike_paper: tuple[str, ...]
     test_set: str
     images: str
+    abnormal_used: int
 
     @property
     def seed(self) -> int:
@@ -148,6 +151,10 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
         unlike_paper=differences_from_paper(config, stored.split),
         test_set=_fingerprint(row[:3] for row in stored.split if row.subset == "test"),
         images=_fingerprint(row[:3] for row in stored.split if row.subset != "mask"),
+        abnormal_used=sum(
+            row.subset in SUBSETS and row.subset != "test" and row.label == 1
+            for row in stored.split
+        ),
     )
     return run, left_out
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from cyclegan_ad.display.terminal import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study
+from cyclegan_ad.reporting.compute.few_abnormal import Curve
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
@@ -62,7 +63,7 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
-def few_notes(rows: Iterable[Entry | HeldOut | Passed]) -> list[str]:
+def few_notes(rows: Iterable[Entry | HeldOut | Passed | Curve]) -> list[str]:
     """Say what few abnormal test images support, by dataset; empty if all are many."""
     found: dict[str, set[str]] = {}
     for row in rows:
@@ -179,6 +180,16 @@ HELD_OUT_NOTES = [
     "The upper bound is exact (binomial). It depends on the number of abnormal images that a "
     "threshold was set on, the smallest of all seeds, and does not shrink with more seeds. "
     + CHOOSE_BEFOREHAND,
+]
+
+FEW_ABNORMAL_NOTES = [
+    "Runs with dataset.max_abnormal, which are in no other table. Of the abnormal images outside "
+    "the test set, only the first ones in the order of the seed are used: those of a smaller "
+    "number are among those of a larger one, and the test images of a seed are the same. All "
+    "normal training images are used. Methods that train on normal images alone have one figure.",
+    "Mean ± sample standard deviation over seeds, in percent. Optimistic: the thresholds of ZFN "
+    "accuracy and PG0 were set on the test images. Figure and table have the first score of each "
+    "method (score.names), few_abnormal.csv has all.",
 ]
 
 PASSED_NOTES = [

@@ -9,12 +9,14 @@ from typing import Any
 from cyclegan_ad.files import write_rows, write_text
 from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Statistic, Study
+from cyclegan_ad.reporting.compute.few_abnormal import Curve
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show.few_abnormal_table import HEADER, few_abnormal_rows
 from cyclegan_ad.reporting.show.text_tables import TextTable
 from cyclegan_ad.text import printable
 
@@ -113,6 +115,7 @@ def write_numbers(
     passed: Sequence[Passed],
     normal_only: Sequence[NormalOnly],
     comparisons: Sequence[Comparison],
+    curves: Sequence[Curve],
     left_out: Sequence[LeftOut],
 ) -> list[Path]:
     """Write the numbers of the tables as CSV files, one figure a row; return the files."""
@@ -152,6 +155,7 @@ def write_numbers(
             ],
             [_comparison_row(row) for row in comparisons],
         ),
+        "few_abnormal": (HEADER, few_abnormal_rows(curves)),
         "left_out": (["what", "reason"], [[row.what, row.reason] for row in left_out]),
     }
     written = []

@@ -87,7 +87,7 @@ def other_test_set(path: Path) -> None:
         (write("split.csv", "path\nx\n"), "split.csv is damaged (wrong header)"),
         (write("split.csv", "path,sha256,label,subset\nx\n"), "split.csv, line 2 is damaged"),
         (write("training.json", "{"), "training.json is damaged"),
-        (lambda path: change_metrics(path, format=1), "format 1, expected 3"),
+        (lambda path: change_metrics(path, format=1), "format 1, expected 4"),
         (lambda path: change_metrics(path, seed="0"), "invalid seed='0'"),
         (lambda path: change_metrics(path, protocols=None), "invalid protocols=None"),
         (lambda path: change_metrics(path, seed=4), "disagree: seed is 4 and 0"),
