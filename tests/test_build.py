@@ -291,6 +291,10 @@ def test_method_gets_every_setting() -> None:
             "method.betas=[0.4,0.9]",
             "method.pool_size=13",
             "method.decay_start_epoch=11",
+            "method.discriminator_augmentation=[cutout,color]",
+            "method.opposite_real_weight=0.25",
+            "method.ema_decay=0.9",
+            "method.ema_discriminators=true",
             "trainer.max_epochs=17",
         )
     )
@@ -308,8 +312,12 @@ def test_method_gets_every_setting() -> None:
         "max_epochs": 17,
         "decay_start_epoch": 11,
         "seed": 4,
+        "discriminator_augmentation": ("cutout", "color"),
+        "opposite_real_weight": 0.25,
+        "ema_decay": 0.9,
+        "ema_discriminators": True,
     }
-    assert all(type(value) in (int, float, str, tuple) for value in method.hparams.values())
+    assert all(type(value) in (bool, int, float, str, tuple) for value in method.hparams.values())
     assert method.generator_to_normal.layers[1].in_channels == 3
     assert method.discriminator_normal.layers[0].out_channels == 6
     assert method.pool_normal.size == 13

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from cyclegan_ad.data.affine import transform
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import checked_split, require_classes, require_readable
@@ -48,7 +49,7 @@ class AnomalyDataModule(pl.LightningDataModule):
         batch_size: Training pairs per batch and device.
         copies_per_epoch: Times that each image of the larger class is used per epoch (9 in the
             paper).
-        augmentation: ``dihedral``, ``flip`` or ``none``.
+        augmentation: ``dihedral``, ``affine``, ``flip`` or ``none``.
         classes: Classes that the training batches hold: ``normal``, ``abnormal`` or both.
         calibration_fraction: Fraction of the abnormal training images kept out of training; with
             ``normal_only``, of all images.
@@ -221,8 +222,9 @@ class AnomalyDataModule(pl.LightningDataModule):
             announce: Whether to print where the images are kept for a GPU.
 
         Returns:
-            Batches of ``<class>``, (N, C, H, W) uint8, and ``<class>_symmetry``, (N,) int64, for
-            each of ``classes``. One iteration is one epoch, that of its ``sampler``.
+            Batches of ``<class>``, (N, C, H, W) uint8, and ``<class>_symmetry``, (N,) int64 (the
+            code of a transformation with ``affine``), for each of ``classes``. One iteration is one
+            epoch, that of its ``sampler``.
 
         Raises:
             UserError: With ``images_on=device``, if the images do not fit into its memory.
@@ -242,7 +244,12 @@ class AnomalyDataModule(pl.LightningDataModule):
         return batches
 
     def augment(self, batch: Batch, dtype: torch.dtype = torch.float32) -> Batch:
-        """Apply the symmetries to a training batch and scale it to [-1, 1], on its device."""
+        """Transform the images of a training batch and scale them to [-1, 1], on its device."""
+        if self.augmentation == "affine":
+            return {
+                name: transform(to_signed_range(batch[name]), batch[f"{name}_symmetry"]).to(dtype)
+                for name in self.classes
+            }
         return {
             name: to_signed_range(dihedral(batch[name], batch[f"{name}_symmetry"])).to(dtype)
             for name in self.classes

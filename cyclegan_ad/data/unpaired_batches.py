@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from cyclegan_ad.data.affine import random_codes
 from cyclegan_ad.data.augment import random_symmetries
 
 
@@ -20,7 +21,8 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
     Args:
         classes: Name of a class -> indices of its training images; one or two classes.
         copies: Times that each image of the larger class is drawn per epoch.
-        augmentation: See :func:`cyclegan_ad.data.augment.random_symmetries`.
+        augmentation: ``affine`` (see :mod:`cyclegan_ad.data.affine`), or one of
+            :func:`cyclegan_ad.data.augment.random_symmetries`.
         batch_size: Pairs (or images, with one class) per batch and rank.
         seed: Seed of the run.
         ranks: Number of processes that train together.
@@ -56,7 +58,10 @@ class PairSampler(Sampler[dict[str, np.ndarray]]):
         columns = {}
         for name, indices in self.classes.items():
             columns[name] = _draw_evenly(indices, self.pairs, rng)
-            drawn = random_symmetries(self.pairs, self.augmentation, symmetries)
+            if self.augmentation == "affine":
+                drawn = random_codes(self.pairs, symmetries)
+            else:
+                drawn = random_symmetries(self.pairs, self.augmentation, symmetries)
             columns[f"{name}_symmetry"] = drawn.numpy()
         total = -(-self.pairs // self.ranks) * self.ranks
         order = np.arange(total) % self.pairs

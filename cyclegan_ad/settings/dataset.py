@@ -108,7 +108,7 @@ class Dataset(Group):
     defect_probability: Annotated[Ratio, BeforeValidator(_as_fraction)] | None
     channels: Annotated[Literal[1, 3], SAME_TYPE]
     window: Annotated[tuple[Finite, Finite], Strict(False), AfterValidator(_window)] | None
-    augmentation: Literal["dihedral", "flip", "none"]
+    augmentation: Literal["dihedral", "affine", "flip", "none"]
     copies_per_epoch: Positive
     batch_size: Positive
     exclude: Annotated[PathSetting | None, SAME_TRAINING]

@@ -19,6 +19,7 @@ from tiny import draw_folder
 from torch import Tensor
 
 from cyclegan_ad.data import datamodule, device_batches
+from cyclegan_ad.data.affine import transform
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.checks import collect_notes, leaked_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -184,7 +185,21 @@ def test_training_sees_the_drawn_files_turned_and_scaled(root: Path) -> None:
                 assert batch[side].min() >= -1 and batch[side].max() <= 1
 
 
-@pytest.mark.parametrize("augmentation", ["dihedral", "flip", "none"])
+def test_affine_transformations_of_a_batch(root: Path) -> None:
+    data = read(root, batch_size=4, augmentation="affine")
+    seen = trained(data, 1)
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, PairSampler)
+    for number, batches in seen.items():
+        for drawn, batch in zip(epoch(sampler, number), batches, strict=True):
+            for side in ("normal", "abnormal"):
+                codes = torch.from_numpy(drawn[f"{side}_symmetry"])
+                expected = transform(data.images_at(drawn[side]), codes)
+                torch.testing.assert_close(batch[side], expected)
+                assert codes.max() >= 8
+
+
+@pytest.mark.parametrize("augmentation", ["dihedral", "affine", "flip", "none"])
 def test_batches_are_drawn_by_the_settings_of_the_data(root: Path, augmentation: str) -> None:
     changes: dict[str, Any] = {"augmentation": augmentation, "batch_size": 4, "seed": 3}
     data = read(root, copies_per_epoch=5, **changes)

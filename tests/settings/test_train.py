@@ -115,6 +115,16 @@ def test_names_that_choose_a_group(composed: dict[str, Any]) -> None:
     assert "wandb, csv, tensorboard, none" in refusal(composed, "logger.kind", "mlflow")
 
 
+def test_changes_of_the_augmentation_are_named(composed: dict[str, Any]) -> None:
+    name = "method.discriminator_augmentation"
+    for possible in ("none", ["color"], ["cutout", "translation", "color"]):
+        read(composed, name, possible)
+    for wrong in ("color", [], ["colour"], ["none"], None, True, [1]):
+        assert "none or a list of some of color, translation, cutout" in refusal(
+            composed, name, wrong
+        )
+
+
 SMALLEST = {
     "seed": 0,
     "dataset.copies_per_epoch": 1,
