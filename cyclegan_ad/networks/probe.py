@@ -137,7 +137,9 @@ class ProbeScorer(nn.Module):
     def responses(self, trunk: Tensor) -> Tensor:
         """Compute the probe at each position, (N, c, h, w) from :meth:`trunk` to (N, h, w)."""
         weight: Tensor = self.probe.weight
-        found = functional.conv2d(self.backbone.head(trunk), weight[None, :, None, None])
+        # One memory layout, so that rounding does not tell a cached trunk from a computed one.
+        features = self.backbone.head(trunk.contiguous(memory_format=torch.channels_last))
+        found = functional.conv2d(features, weight[None, :, None, None])
         return found[:, 0] - self.probe.centre[:, None, None]
 
     def judge(self, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
