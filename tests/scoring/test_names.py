@@ -36,6 +36,8 @@ def test_columns_are_distinct() -> None:
         "peak_2px",
         "standardised",
         "embedding",
+        "probe",
+        "probe_peak",
     }
 
 
@@ -87,12 +89,15 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
         ("ganomaly", [*RECONSTRUCTS, "embedding"]),
         ("padim", ["embedding"]),
         ("patchcore", ["embedding"]),
+        ("linear_probe", ["probe", "probe_peak"]),
     ],
 )
 def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
     check_method_scores(method, names)
-    reason = "has no embedding" if "embedding" not in names else "makes no reconstruction"
+    reasons = {"embedding": "has no embedding"}
+    reasons |= dict.fromkeys(("probe", "probe_peak"), "is no linear probe")
     for name in set(SCORE_NAMES) - set(names):
+        reason = reasons.get(name, "makes no reconstruction")
         with pytest.raises(UserError) as caught:
             check_method_scores(method, [*names, name])
         message = str(caught.value)
