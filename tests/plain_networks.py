@@ -34,6 +34,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
             "channels": 1,
             "size_px": SIZE_PX,
             "backbone": "efficientnet_lite0",
+            "layers": ["blocks.4", "blocks.5", "head"],
             "input_px": 224,
             "antialias": True,
             "mean": [127 / 255] * 3,
@@ -64,7 +65,7 @@ def random_state(method: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if method == "patchcore":
         tensors["memory_bank"] = torch.rand(40, 64 + 128 + 256)
     if method == "linear_probe":
-        tensors["probe.weight"] = torch.randn(1280)
+        tensors["probe.weight"] = 0.03 * torch.randn(2 * 112 + 2 * 192 + 1280)
         tensors["probe.centre"] = torch.tensor([0.2])
         tensors["probe.intercept"] = torch.tensor([-0.3])
     return arguments, tensors

@@ -14,6 +14,7 @@ ARGUMENTS = {
     "channels": 1,
     "size_px": SIZE_PX,
     "backbone": "efficientnet_lite0",
+    "layers": ("blocks.4", "blocks.5", "head"),
     "weights_path": None,
     "strengths": (0.01, 0.1),
     "folds": 2,

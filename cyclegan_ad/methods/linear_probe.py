@@ -50,6 +50,7 @@ class LinearProbe(pl.LightningModule):
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: A name of :data:`cyclegan_ad.pretrained.names.BACKBONES`, or ``inception``.
+        layers: Its layers, see :class:`cyclegan_ad.networks.probe.ProbeScorer`.
         weights_path: File with the ImageNet weights; None for the default of the backbone.
         strengths: Values of scikit-learn's C that cross-validation chooses from.
         folds: Folds of the cross-validation.
@@ -68,6 +69,7 @@ class LinearProbe(pl.LightningModule):
         channels: int,
         size_px: int,
         backbone: str,
+        layers: Sequence[str],
         weights_path: str | None,
         strengths: Sequence[float],
         folds: int,
@@ -87,6 +89,7 @@ class LinearProbe(pl.LightningModule):
             "channels": channels,
             "size_px": size_px,
             "backbone": backbone,
+            "layers": list(layers),
             "input_px": _INPUT_PX.get(backbone, _USUAL_INPUT_PX),
             "antialias": known is not None,
             "mean": [0.5] * 3 if known is None else list(known.mean),

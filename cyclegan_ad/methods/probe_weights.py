@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from cyclegan_ad.networks.probe import ProbeBackbone
 from cyclegan_ad.pretrained.backbones import read_weights
 from cyclegan_ad.pretrained.features import fold_batch_norms
 from cyclegan_ad.pretrained.inception_weights import inception_state
-from cyclegan_ad.pretrained.names import INCEPTION
+from cyclegan_ad.pretrained.names import INCEPTION, PROBE_LAYERS
 
 
 def ensure_probe_weights(backbone: str, weights_path: str | None) -> None:
@@ -21,10 +20,11 @@ def ensure_probe_weights(backbone: str, weights_path: str | None) -> None:
         UserError: If the weights are unavailable, unreadable or of another network.
     """
     with torch.device("meta"):  # shapes only, no memory
-        _read(backbone, weights_path, ProbeBackbone(backbone))
+        whole = ProbeBackbone(backbone, [PROBE_LAYERS[backbone][-1]])
+        _read(backbone, weights_path, whole)
 
 
-def load_probe_weights(backbone: str, weights_path: str | None, folded: nn.Module) -> None:
+def load_probe_weights(backbone: str, weights_path: str | None, folded: ProbeBackbone) -> None:
     """Load ImageNet weights into a backbone whose batch norms are folded.
 
     Args:
@@ -35,7 +35,7 @@ def load_probe_weights(backbone: str, weights_path: str | None, folded: nn.Modul
     Raises:
         UserError: If the weights are unavailable, unreadable or of another network.
     """
-    whole = ProbeBackbone(backbone)
+    whole = ProbeBackbone(backbone, folded.layers)
     whole.network.load_state_dict(_read(backbone, weights_path, whole))
     fold_batch_norms(whole.eval().requires_grad_(False))
     folded.load_state_dict(whole.state_dict())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -45,3 +47,7 @@ class Inception(nn.Module):
             else:
                 x = self.get_submodule(name)(x)
         return [x]
+
+    def steps(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        """Return the whole network, with the name of the layer that it computes."""
+        return [("Mixed_7c", lambda images: self(images)[0])]

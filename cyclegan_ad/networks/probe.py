@@ -20,48 +20,60 @@ from cyclegan_ad.pretrained.features import fold_batch_norms
 
 
 class ProbeBackbone(nn.Module):
-    """A network trained on ImageNet up to its last feature map, in two parts.
+    """A network trained on ImageNet up to its last layer of interest, in two parts.
 
-    What is between the parts is the smallest: it is what a cache keeps.
+    The first part ends with the first layer of interest: it is what a cache keeps, as all others
+    follow from it quickly.
 
     Args:
         name: ``efficientnet_lite0``, ``inception``, ``resnet18`` or ``wide_resnet50_2``.
-
-    Attributes:
-        trunk_channels: Channels of the result of the first part.
+        layers: Names of layers, from fine to coarse, see
+            :data:`cyclegan_ad.pretrained.names.PROBE_LAYERS`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, layers: Sequence[str]) -> None:
         super().__init__()
+        self.layers = tuple(layers)
         self.network: nn.Module
         match name:
             case "efficientnet_lite0":
-                self.network, self.trunk_channels = EfficientNetLite0(["blocks.6"], head=True), 320
+                self.network = EfficientNetLite0(["blocks.6"], head=True)
             case "inception":
-                self.network, self.trunk_channels = Inception(), 2048
+                self.network = Inception()
             case _:
-                self.network = build_backbone(name, ["layer4"])
-                self.trunk_channels = 512 if name == "resnet18" else 2048
+                self.network = build_backbone(name, [layers[-1]])
+        names = [step for step, _ in self.network.steps()]
+        self._last = names.index(layers[-1])
+        self._cut = names.index(layers[0])
+        if layers[0] == "head":  # four times as large as what it is computed from
+            self._cut -= 1
 
     def trunk(self, images: Tensor) -> Tensor:
         """Compute the first part: (N, 3, H, W), normalised, to (N, C, h, w)."""
-        [maps] = self.network(images)
-        return maps
+        x = images
+        for _, stage in self.network.steps()[: self._cut + 1]:
+            x = stage(x)
+        return x
 
-    def head(self, maps: Tensor) -> Tensor:
-        """Compute the last feature map from the result of :meth:`trunk`, (N, D, h, w)."""
-        if isinstance(self.network, EfficientNetLite0):
-            return self.network.head(maps)
-        return maps
+    def maps(self, trunk: Tensor) -> list[Tensor]:
+        """Compute the layers from the result of :meth:`trunk`: (N, C, h, w) each."""
+        stages = self.network.steps()
+        found = {stages[self._cut][0]: trunk}
+        x = trunk
+        for name, stage in stages[self._cut + 1 : self._last + 1]:
+            found[name] = x = stage(x)
+        return [found[name] for name in self.layers]
 
 
 class ProbeScorer(nn.Module):
     """Logistic regression on the features of a frozen network; only for inference.
 
-    The response at a position of the last feature map is the weighted sum of the features there,
-    less that of the mean features of the training images: 0 is an average position, above it what
-    speaks for abnormal. The decision value of an image, its score, is the mean of its responses
-    plus the intercept.
+    The features of an image are the means over the positions of each layer and, but for the last
+    layer, the means of their squares, which tell how a texture varies. The response at a position
+    of the first layer is the weighted sum of the features there (coarser layers enlarged), less
+    that of the mean features of the training images: 0 is an average position, above it what speaks
+    for abnormal. The decision value of an image, its score, is the mean of its responses plus the
+    intercept.
 
     Batch norms are folded into the convolutions before them. All tensors are loaded, see
     :func:`cyclegan_ad.networks.inference.build_inference`.
@@ -70,6 +82,7 @@ class ProbeScorer(nn.Module):
         channels: Channels of the images, 1 or 3.
         size_px: Height and width of the images.
         backbone: Name of the network, see :class:`ProbeBackbone`.
+        layers: Names of its layers, likewise; each is as fine as the next or a multiple of it.
         input_px: Height and width to which images are resized (bilinear) for the network.
         antialias: Whether all pixels of a larger image contribute.
         mean: Mean of the network's inputs for each colour, on images in [0, 1].
@@ -89,6 +102,7 @@ class ProbeScorer(nn.Module):
         channels: int,
         size_px: int,
         backbone: str,
+        layers: Sequence[str],
         input_px: int,
         antialias: bool,
         mean: Sequence[float],
@@ -99,7 +113,7 @@ class ProbeScorer(nn.Module):
         self.image_shape, self.name = (channels, size_px, size_px), backbone
         self.input_px, self.antialias = input_px, antialias
         self.mean, self.std, self.peak_fraction = list(mean), list(std), peak_fraction
-        self.backbone = ProbeBackbone(backbone).eval().requires_grad_(False)
+        self.backbone = ProbeBackbone(backbone, layers).eval().requires_grad_(False)
         fold_batch_norms(self.backbone)  # nothing is left that depends on the mode
         self.probe = FittedTensors()
         for name in ("weight", "centre", "intercept"):  # of the probe, once it is fitted
@@ -131,16 +145,26 @@ class ProbeScorer(nn.Module):
         return self.backbone.trunk(ready.contiguous(memory_format=torch.channels_last))
 
     def features(self, images: Tensor) -> Tensor:
-        """Compute the pooled features, (N, C, H, W) in [-1, 1] to (N, D) float32."""
-        return self.backbone.head(self.trunk(images)).float().mean(dim=(2, 3))
+        """Compute the features, (N, C, H, W) in [-1, 1] to (N, D) float32."""
+        moments = self._moments(self.trunk(images))
+        return torch.cat([moment.float().mean(dim=(2, 3)) for moment in moments], dim=1)
 
     def responses(self, trunk: Tensor) -> Tensor:
         """Compute the probe at each position, (N, c, h, w) from :meth:`trunk` to (N, h, w)."""
-        weight: Tensor = self.probe.weight
         # One memory layout, so that rounding does not tell a cached trunk from a computed one.
-        features = self.backbone.head(trunk.contiguous(memory_format=torch.channels_last))
-        found = functional.conv2d(features, weight[None, :, None, None])
-        return found[:, 0] - self.probe.centre[:, None, None]
+        moments = self._moments(trunk.contiguous(memory_format=torch.channels_last))
+        weights = self.probe.weight.split([moment.shape[1] for moment in moments])
+        found = -self.probe.centre[:, None, None]
+        for moment, weight in zip(moments, weights, strict=True):
+            own = functional.conv2d(moment, weight[None, :, None, None])
+            # Each value is repeated, so that the mean stays.
+            found = found + functional.interpolate(own, moments[0].shape[2:], mode="nearest")[:, 0]
+        return found
+
+    def _moments(self, trunk: Tensor) -> list[Tensor]:
+        """Return what is averaged: each layer and, but for the last, its square."""
+        *others, last = self.backbone.maps(trunk)
+        return [moment for layer in others for moment in (layer, layer.square())] + [last]
 
     def judge(self, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pool responses: (N, h, w) to scores (N,), peaks (N,) and maps (N, H, W).

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -85,7 +85,9 @@ def describe_images(
     Returns:
         (N, 8, D) float32, symmetries in the order of :mod:`cyclegan_ad.data.augment`.
     """
-    source = _Source(f"probe-{scorer.name}-pooled", scorer, scorer.features)
+    source = _Source(
+        f"probe-{scorer.name}-{'-'.join(scorer.backbone.layers)}-pooled", scorer, scorer.features
+    )
     cache = None if folder is None else FeatureCache(source, folder)
     every = torch.arange(SYMMETRIES)
 
@@ -107,7 +109,7 @@ def describe_images(
 def remember_maps(scorer: ProbeScorer, folder: Path) -> None:
     """Let a scorer keep what its backbone computes of each image it judges, in a cache on disk.
 
-    Scores are the same with and without it. An image takes 63 kB with ``efficientnet_lite0``.
+    Scores are the same with and without it. An image takes 88 kB with ``efficientnet_lite0``.
 
     Args:
         scorer: Network whose weights stay as they are.
@@ -117,12 +119,13 @@ def remember_maps(scorer: ProbeScorer, folder: Path) -> None:
     def compute(images: Tensor) -> Tensor:
         return scorer.trunk(images.to(scorer.dtype))
 
-    cache = FeatureCache(_Source(f"probe-{scorer.name}-maps", scorer, compute), folder)
-    channels = scorer.backbone.trunk_channels
+    name = f"probe-{scorer.name}-{scorer.backbone.layers[0]}-maps"
+    cache = FeatureCache(_Source(name, scorer, compute), folder)
+    with torch.device("meta"):  # shapes only
+        empty = torch.empty(1, 3, scorer.input_px, scorer.input_px)
+        shape = copy.deepcopy(scorer.backbone).to("meta").trunk(empty).shape[1:]
 
     def stored(images: Tensor) -> Tensor:
-        vectors = cache.pooled(images)
-        side = math.isqrt(vectors.shape[1] // channels)
-        return vectors.view(len(images), channels, side, side)
+        return cache.pooled(images).view(len(images), *shape)
 
     scorer.stored_trunk = stored

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.pretrained.names import BACKBONES, INCEPTION, check_features, check_layers
+from cyclegan_ad.pretrained.names import (
+    BACKBONES,
+    INCEPTION,
+    PROBE_DEFAULT_LAYERS,
+    PROBE_LAYERS,
+    check_features,
+    check_layers,
+    check_order,
+)
 from cyclegan_ad.scoring.names import Tta
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
@@ -129,6 +137,7 @@ class LinearProbe(_Method):
 
     name: Literal["linear_probe"]
     backbone: ProbeBackboneName
+    layers: Strings | None
     weights_path: PathSetting | None
     strengths: Annotated[tuple[AboveZero, ...], Field(strict=False, min_length=1)]
     folds: Folds
@@ -144,4 +153,7 @@ class LinearProbe(_Method):
                 f"invalid method.weights_path={self.weights_path}: method.backbone={INCEPTION} has "
                 "the weights of pytorch-fid; remove one of the two"
             )
-        return self
+        if self.layers is not None:
+            check_order(PROBE_LAYERS[self.backbone], self.layers)
+            return self
+        return self.model_copy(update={"layers": PROBE_DEFAULT_LAYERS[self.backbone]})

@@ -80,15 +80,19 @@ def test_equal_images_are_refused() -> None:
 
 
 def test_a_file_of_weights_is_loaded_and_another_refused(tmp_path: Path) -> None:
-    whole = probe_weights.ProbeBackbone("resnet18")
+    whole = probe_weights.ProbeBackbone("resnet18", ["layer3", "layer4"])
     torch.save(whole.network.state_dict(), tmp_path / "weights.pth")
-    module = probe(backbone="resnet18", weights_path=str(tmp_path / "weights.pth"))
+    module = probe(
+        backbone="resnet18", layers=("layer3", "layer4"), weights_path=str(tmp_path / "weights.pth")
+    )
     module.load_backbone()
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = whole.eval().trunk(x)
         torch.testing.assert_close(module.model.backbone.trunk(x), expected, rtol=1e-4, atol=1e-5)
-    wide = probe(backbone="wide_resnet50_2", weights_path=str(tmp_path / "weights.pth"))
+    wide = probe(
+        backbone="wide_resnet50_2", layers=("layer4",), weights_path=str(tmp_path / "weights.pth")
+    )
     with refuses(
         setting="method.weights_path", value=tmp_path / "weights.pth", facts="wide_resnet"
     ):

@@ -23,7 +23,7 @@ def test_the_mean_of_the_map_plus_the_intercept_is_the_score(scorer: Any) -> Non
         responses = scorer.responses(scorer.trunk(test))
         features = scorer.features(test)
     found = scorer.embed(test)
-    assert responses.shape == (2, 7, 7)
+    assert responses.shape == (2, 14, 14)
     intercept = scorer.probe.intercept.item()
     pooled = responses.double().mean(dim=(1, 2)) + intercept
     torch.testing.assert_close(pooled, found.scores, rtol=1e-5, atol=1e-6)
@@ -56,9 +56,15 @@ def test_lite0_has_the_features_of_the_extractor() -> None:
     test = random_images(2)
     with torch.no_grad():
         found = built.features(test)
-    torch.testing.assert_close(
-        found, EfficientNetLite0Features()(test).pooled, rtol=1e-4, atol=1e-4
-    )
+    extracted = EfficientNetLite0Features()(test)
+    mid = extracted.spatial  # blocks.4
+    for part, expected in (
+        (found[:, :112], mid.mean(dim=(2, 3))),
+        (found[:, 112:224], mid.square().mean(dim=(2, 3))),
+        (found[:, -1280:], extracted.pooled),
+    ):
+        torch.testing.assert_close(part, expected, rtol=1e-4, atol=1e-4)
+    assert found.shape[1] == 2 * 112 + 2 * 192 + 1280
 
 
 def test_inception_has_the_features_of_the_extractor(torch_home: object) -> None:
@@ -67,7 +73,7 @@ def test_inception_has_the_features_of_the_extractor(torch_home: object) -> None
     ensure_probe_weights("inception", None)
     arguments, _ = random_state("linear_probe")
     half = [0.5] * 3
-    changes = {"backbone": "inception", "input_px": 299, "antialias": False}
+    changes = {"backbone": "inception", "layers": ["Mixed_7c"], "input_px": 299, "antialias": False}
     built = ProbeScorer(**(arguments | changes | {"mean": half, "std": half}))
     load_probe_weights("inception", None, built.backbone)
     test = random_images(1)
@@ -79,9 +85,19 @@ def test_inception_has_the_features_of_the_extractor(torch_home: object) -> None
 @pytest.mark.parametrize(("name", "channels"), [("resnet18", 512), ("wide_resnet50_2", 2048)])
 def test_resnets_end_with_their_last_layer(name: str, channels: int) -> None:
     with torch.device("meta"):
-        backbone = ProbeBackbone(name).eval()
-        maps = backbone.head(backbone.trunk(torch.empty(1, 3, 224, 224)))
-    assert maps.shape == (1, channels, 7, 7) and backbone.trunk_channels == channels
+        backbone = ProbeBackbone(name, ["layer3", "layer4"]).eval()
+        trunk = backbone.trunk(torch.empty(1, 3, 224, 224))
+        finer, last = backbone.maps(trunk)
+    assert finer.shape == trunk.shape == (1, channels // 2, 14, 14)
+    assert last.shape == (1, channels, 7, 7)
+
+
+def test_the_last_layer_alone_is_computed_from_the_smaller_one_before() -> None:
+    with torch.device("meta"):
+        backbone = ProbeBackbone("efficientnet_lite0", ["head"]).eval()
+        trunk = backbone.trunk(torch.empty(1, 3, 224, 224))
+        [maps] = backbone.maps(trunk)
+    assert trunk.shape == (1, 320, 7, 7) and maps.shape == (1, 1280, 7, 7)
 
 
 def test_inception_has_its_last_map() -> None:
