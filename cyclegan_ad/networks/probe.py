@@ -115,14 +115,11 @@ class ProbeScorer(nn.Module):
         self.mean, self.std, self.peak_fraction = list(mean), list(std), peak_fraction
         self.backbone = ProbeBackbone(backbone, layers).eval().requires_grad_(False)
         fold_batch_norms(self.backbone)  # nothing is left that depends on the mode
-        self.probe = FittedTensors()
-        for name in ("weight", "centre", "intercept"):  # of the probe, once it is fitted
-            self.probe.register_buffer(name, torch.empty(0))
+        self.probe = _Probe()
 
     def is_fitted(self) -> bool:
         """Return whether there is a probe."""
-        weight: Tensor = self.probe.weight
-        return weight.numel() > 0
+        return self.probe.weight.numel() > 0
 
     def set_probe(self, weight: Tensor, centre: float, intercept: float) -> None:
         """Set the fitted probe.
@@ -223,3 +220,16 @@ class ProbeScorer(nn.Module):
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return next(self.parameters()).dtype
+
+
+class _Probe(FittedTensors):
+    """Weights (D,), their sum for the mean features (1,) and intercept (1,); empty until fitted."""
+
+    weight: Tensor
+    centre: Tensor
+    intercept: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("weight", "centre", "intercept"):
+            self.register_buffer(name, torch.empty(0))
