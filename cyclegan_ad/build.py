@@ -12,7 +12,7 @@ from cyclegan_ad.data.locate import find_dataset_folder, labelling_of, read_excl
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.settings.train import CycleGAN, PaDiM, PatchCore, Settings
+from cyclegan_ad.settings.train import CycleGAN, LinearProbe, PaDiM, PatchCore, Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:
@@ -57,6 +57,11 @@ def ensure_method(settings: Settings) -> None:
         UserError: If a package or the weights of the backbone are missing.
     """
     method = settings.method
+    if isinstance(method, LinearProbe):
+        from cyclegan_ad.methods.probe_weights import ensure_probe_weights
+
+        path = None if method.weights_path is None else str(method.weights_path)
+        ensure_probe_weights(method.backbone, path)
     if not settings.entry.needs_anomalib:
         return
     from cyclegan_ad.pretrained.backbones import ensure_baseline
@@ -86,7 +91,7 @@ def build_method(settings: Settings) -> pl.LightningModule:
         }
     else:
         arguments["size_px"] = settings.resolution
-    of_others = ("name", "scores", "tuning_fraction", "weights_sha256")
+    of_others = ("name", "scores", "tta", "tuning_fraction", "weights_sha256")
     given = {*of_others, "generator", "discriminator", *arguments}
     for name in type(method).model_fields.keys() - given:
         value = getattr(method, name)

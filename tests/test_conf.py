@@ -188,7 +188,7 @@ def test_baselines_have_the_settings_of_the_paper(dataset: str, method: str) -> 
 
 
 def test_a_backbone_is_taken_by_the_methods_that_have_one() -> None:
-    for method in ("padim", "patchcore"):
+    for method in ("padim", "patchcore", "linear_probe"):
         found = compose("backbone=efficientnet_lite0", f"method={method}")
         assert setting(found, "method.backbone") == "efficientnet_lite0"
         check_settings(found)
@@ -285,6 +285,7 @@ TAKEN_OVER = {
     "dataset.embedding_images": "method.max_train_images",
     "dataset.scores": "score.names",
     "method.scores": "score.names",
+    "method.tta": "score.tta",
     "dataset.max_epochs": "trainer.max_epochs",
     "dataset.base_channels": "method.generator.base_channels",
     "dataset.learning_rate": "method.learning_rate",
@@ -330,6 +331,7 @@ def settings_of(group: Group, prefix: str = "") -> Iterator[tuple[str, str]]:
         ("ganomaly", "score=sse"),
         ("padim", "score=embedding"),
         ("patchcore", "score=embedding"),
+        ("linear_probe", "score=probe"),
     ],
 )
 def test_every_setting_is_read_by_a_job(

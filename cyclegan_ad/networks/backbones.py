@@ -4,7 +4,7 @@ They compute the same as timm's, with the same names of weights. timm itself tak
 and loads W&B, which a saved detector must not need.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -64,13 +64,21 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the features of each layer: (N, 3, H, W) to (N, C, h, w)."""
-        x = functional.relu(self.bn1(self.conv1(images)))
-        x = functional.max_pool2d(x, 3, stride=2, padding=1)
+        x = self._stem(images)
         found = {}
         for name, layer in self.named_children():
             if name.startswith("layer"):
                 found[name] = x = layer(x)
         return [found[name] for name in self.layers]
+
+    def steps(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        """Return what follows one after the other, with the name of the layer that it computes."""
+        layers = [(name, one) for name, one in self.named_children() if name.startswith("layer")]
+        return [("stem", self._stem), *layers]
+
+    def _stem(self, images: Tensor) -> Tensor:
+        x = functional.relu(self.bn1(self.conv1(images)))
+        return functional.max_pool2d(x, 3, stride=2, padding=1)
 
 
 class _ResidualBlock(nn.Module):
@@ -116,9 +124,10 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         layers: Layers whose features are returned, in this order: ``blocks.0`` to ``blocks.6``.
+        head: Whether it has the last convolution, which :meth:`head` computes.
     """
 
-    def __init__(self, layers: Sequence[str]) -> None:
+    def __init__(self, layers: Sequence[str], *, head: bool = False) -> None:
         super().__init__()
         self.stages = [int(name.removeprefix("blocks.")) for name in layers]
         self.conv_stem = _SameConvolution(3, 32, 3, stride=2)
@@ -132,15 +141,30 @@ class EfficientNetLite0(nn.Module):
                 channels = channels_out
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
+        if head:
+            self.conv_head = nn.Conv2d(channels, 1280, 1, bias=False)
+            self.bn2 = _batch_norm(1280)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the features of each layer: (N, 3, H, W) to (N, C, h, w)."""
-        x = functional.relu6(self.bn1(self.conv_stem(images)))
+        x = self._stem(images)
         found = []
         for stage in list(self.blocks)[: max(self.stages) + 1]:
             x = stage(x)
             found.append(x)
         return [found[stage] for stage in self.stages]
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Compute the last feature map from ``blocks.6``: (N, 320, h, w) to (N, 1280, h, w)."""
+        return functional.relu6(self.bn2(self.conv_head(maps)))
+
+    def steps(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        """Return what follows one after the other, with the name of the layer that it computes."""
+        blocks = [(f"blocks.{number}", stage) for number, stage in enumerate(self.blocks)]
+        return [("stem", self._stem), *blocks, ("head", self.head)]
+
+    def _stem(self, images: Tensor) -> Tensor:
+        return functional.relu6(self.bn1(self.conv_stem(images)))
 
 
 class _InvertedResidual(nn.Module):

@@ -47,6 +47,8 @@ class Backbone:
 _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 Extractor = Literal["inception", "efficientnet_lite0"]
+INCEPTION = "inception"
+"""The extractor that the linear probe can use beside the backbones."""
 EXTRACTOR_NAMES: tuple[str, ...] = get_args(Extractor)
 
 # Numbers of features of PaDiM as in its paper for the ResNets. The ImageNet weights are those of
@@ -85,6 +87,21 @@ BACKBONES: Mapping[str, Backbone] = {
 }
 
 
+PROBE_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "efficientnet_lite0": (*(f"blocks.{number}" for number in range(7)), "head"),
+    "resnet18": _RESNET_LAYERS,
+    "wide_resnet50_2": _RESNET_LAYERS,
+    INCEPTION: ("Mixed_7c",),
+}
+"""Layers that the linear probe can use, from fine to coarse."""
+PROBE_DEFAULT_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "efficientnet_lite0": ("blocks.4", "blocks.5", "head"),
+    "resnet18": ("layer3", "layer4"),
+    "wide_resnet50_2": ("layer3", "layer4"),
+    INCEPTION: ("Mixed_7c",),
+}
+
+
 def check_layers(backbone: Backbone, layers: Any) -> None:
     """Check that layers exist and are listed from fine to coarse, each once.
 
@@ -93,7 +110,15 @@ def check_layers(backbone: Backbone, layers: Any) -> None:
 
     >>> check_layers(BACKBONES["resnet18"], ["layer1", "layer3"])
     """
-    known = list(backbone.channels)
+    check_order(list(backbone.channels), layers)
+
+
+def check_order(known: Sequence[str], layers: Any) -> None:
+    """Check that layers are some of the known ones, in their order, each once.
+
+    Raises:
+        UserError: If they are not.
+    """
     in_order = isinstance(layers, Sequence) and [name for name in known if name in layers]
     if not in_order or in_order != list(layers):
         raise UserError(

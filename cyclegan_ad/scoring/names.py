@@ -7,13 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES, SIGNALS
+from cyclegan_ad.methods.names import (
+    EMBEDDING,
+    METHODS,
+    PROBE_SCORES,
+    RECONSTRUCTION_SCORES,
+    SIGNALS,
+)
 from cyclegan_ad.text import as_typed, shortest
 
-SCORE_NAMES = (*RECONSTRUCTION_SCORES, *SIGNALS, EMBEDDING)
+SCORE_NAMES = (*RECONSTRUCTION_SCORES, *SIGNALS, EMBEDDING, *PROBE_SCORES)
+# Of the method itself, always in float32.
+OWN_SCORES = (EMBEDDING, *PROBE_SCORES)
 AROUND_ZERO = (
     *("change_ratio", "critics"),
     *("critic_normal", "critic_normal_peak", "critic_abnormal", "critic_abnormal_peak"),
+    *PROBE_SCORES,
 )
 """Scores of size about 1 and any sign, whose rounding is not relative to the value."""
 Tta = Literal["none", "dihedral"]
@@ -25,6 +34,12 @@ _EXTRACTOR_SCORES = ("fid", "fid_spatial")
 _PEAK_SCORES = ("peak", "peak_abnormal")
 _PAPER_EXTRACTOR = "inception"
 _EXTRACTOR_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0"}
+# What a method without a score lacks; a reconstruction for the others.
+_LACKING = {
+    EMBEDDING: "has no embedding",
+    **dict.fromkeys(PROBE_SCORES, "is no linear probe"),
+    **dict.fromkeys(SIGNALS, "has not the four networks of a Cycle-GAN"),
+}
 _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
 
 
@@ -39,7 +54,7 @@ class ScoreColumn:
             pixels; None for others.
         tta: ``none``, or ``dihedral`` for the mean over the 8 symmetries of the image.
         precision: Precision of reconstruction and extractor, ``float32`` or ``bf16``; always
-            ``float32`` for ``embedding``.
+            ``float32`` for ``OWN_SCORES``.
     """
 
     name: str
@@ -58,7 +73,7 @@ class ScoreColumn:
             extractor=extractor if name in _EXTRACTOR_SCORES else None,
             peak_sigma_px=float(peak_sigma_px) if name in _PEAK_SCORES else None,
             tta=tta,
-            precision="float32" if name == EMBEDDING else precision,
+            precision="float32" if name in OWN_SCORES else precision,
         )
 
     @property
@@ -163,9 +178,7 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
     possible = METHODS[method].scores
     for name in names:
         if name not in possible:
-            reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
-            if name in SIGNALS:
-                reason = "has not the four networks of a Cycle-GAN"
+            reason = _LACKING.get(name, "makes no reconstruction")
             raise UserError(
                 f"invalid score.names={as_typed(tuple(names))}: method={method} {reason}, so it "
                 f"has no score {name}; omit score, or use some of "

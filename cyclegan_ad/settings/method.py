@@ -5,10 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 from pydantic import Field, Strict, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.pretrained.names import BACKBONES, check_features, check_layers
+from cyclegan_ad.pretrained.names import (
+    BACKBONES,
+    INCEPTION,
+    PROBE_DEFAULT_LAYERS,
+    PROBE_LAYERS,
+    check_features,
+    check_layers,
+    check_order,
+)
+from cyclegan_ad.scoring.names import Tta
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
+    AboveZero,
     Count,
+    Folds,
     Group,
     PathSetting,
     Positive,
@@ -20,8 +31,10 @@ from cyclegan_ad.settings.types import (
 
 if TYPE_CHECKING:
     BackboneName: TypeAlias = str
+    ProbeBackboneName: TypeAlias = str
 else:
     BackboneName = Literal[tuple(BACKBONES)]
+    ProbeBackboneName = Literal[(*BACKBONES, INCEPTION)]
 
 
 class Generator(Group):
@@ -39,6 +52,7 @@ class Discriminator(Group):
 
 class _Method(Group):
     scores: Annotated[Strings, SAME_TRAINING]
+    tta: Annotated[Tta, SAME_TRAINING]
 
 
 class _Gradient(_Method):
@@ -129,3 +143,30 @@ class PatchCore(_Embedding):
     def _with_defaults(self) -> Self:
         layers = self.layers or BACKBONES[self.backbone].patchcore_layers
         return self.model_copy(update={"layers": layers})
+
+
+class LinearProbe(_Method):
+    """``method.*`` with ``method=linear_probe``."""
+
+    name: Literal["linear_probe"]
+    backbone: ProbeBackboneName
+    layers: Strings | None
+    weights_path: PathSetting | None
+    strengths: Annotated[tuple[AboveZero, ...], Field(strict=False, min_length=1)]
+    folds: Folds
+    peak_fraction: Ratio
+    max_train_images: Positive | None
+    # Not a user setting: SHA-256 of the file weights_path, recorded by cli.preflight.
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights_path is not None and self.backbone == INCEPTION:
+            raise UserError(
+                f"invalid method.weights_path={self.weights_path}: method.backbone={INCEPTION} has "
+                "the weights of pytorch-fid; remove one of the two"
+            )
+        if self.layers is not None:
+            check_order(PROBE_LAYERS[self.backbone], self.layers)
+            return self
+        return self.model_copy(update={"layers": PROBE_DEFAULT_LAYERS[self.backbone]})

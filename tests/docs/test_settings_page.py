@@ -64,7 +64,7 @@ def test_comments_above_settings_are_read(build: ModuleType, tmp_path: Path) -> 
         ("dataset.max_epochs", "| `200` | an integer >= 1 | yes |"),  # through trainer.max_epochs
         ("trainer.max_epochs", "| `200`, from `dataset.max_epochs` | an integer >= 1 | yes |"),
         ("data_dir", "| `data`, or the variable `CYCLEGAN_AD_DATA` | a path | no |"),
-        ("score.tta", "| `none` | one of none, dihedral | no |"),
+        ("score.tta", "| `none`, from `method.tta` | one of none, dihedral | no |"),
     ],
 )
 def test_defaults_types_and_new_training(build: ModuleType, name: str, row: str) -> None:

@@ -39,6 +39,8 @@ def test_columns_are_distinct() -> None:
         "embedding",
         "peak_abnormal_2px",
         *(name for name in SIGNALS if name != "peak_abnormal"),
+        "probe",
+        "probe_peak",
     }
 
 
@@ -91,14 +93,16 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
         ("ganomaly", [*RECONSTRUCTS, "embedding"]),
         ("padim", ["embedding"]),
         ("patchcore", ["embedding"]),
+        ("linear_probe", ["probe", "probe_peak"]),
     ],
 )
 def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
     check_method_scores(method, names)
+    reasons = {"embedding": "has no embedding"}
+    reasons |= dict.fromkeys(SIGNALS, "has not the four networks")
+    reasons |= dict.fromkeys(("probe", "probe_peak"), "is no linear probe")
     for name in set(SCORE_NAMES) - set(names):
-        reason = "has no embedding" if name == "embedding" else "makes no reconstruction"
-        if name in SIGNALS:
-            reason = "has not the four networks"
+        reason = reasons.get(name, "makes no reconstruction")
         with pytest.raises(UserError) as caught:
             check_method_scores(method, [*names, name])
         message = str(caught.value)
