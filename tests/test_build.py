@@ -295,6 +295,7 @@ def test_method_gets_every_setting() -> None:
             "method.opposite_real_weight=0.25",
             "method.ema_decay=0.9",
             "method.ema_discriminators=true",
+            "method.downsampling=2",
             "trainer.max_epochs=17",
         )
     )
@@ -316,6 +317,7 @@ def test_method_gets_every_setting() -> None:
         "opposite_real_weight": 0.25,
         "ema_decay": 0.9,
         "ema_discriminators": True,
+        "downsampling": 2,
     }
     assert all(type(value) in (bool, int, float, str, tuple) for value in method.hparams.values())
     assert method.generator_to_normal.layers[1].in_channels == 3
