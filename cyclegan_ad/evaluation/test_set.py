@@ -10,10 +10,13 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.fit_fusions import fit_fusions
 from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.metrics.thresholds import undefined_summary
 from cyclegan_ad.metrics.torch_metrics import ImageDetection, ImageScores, PixelLocalisation
 from cyclegan_ad.scoring.extensions import ErrorVariance
+from cyclegan_ad.scoring.fusion import Fusion
 from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
@@ -48,6 +51,11 @@ class Evaluation:
         columns: Columns of the scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
+        tuning: The images that fused scores are fitted to, their fused scores by a fit without
+            them; None if there are none.
+        fusions: Column -> parameters of each fused score.
+        contributions: The test images, with ``<column>:<term>`` -> what the term adds to the fused
+            score; None without fused scores.
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`), which
             are None without abnormal images.
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
@@ -56,6 +64,9 @@ class Evaluation:
     columns: tuple[ScoreColumn, ...]
     test: Scored
     calibration: Scored | None
+    tuning: Scored | None
+    fusions: dict[str, Fusion]
+    contributions: Scored | None
     summary: dict[str, Mapping[str, float | None]]
     localisation: dict[str, float] | None
 
@@ -101,11 +112,18 @@ def evaluate(
         scores.variance = error_variance(
             method, data, device=device, batch_size=batch_size, precision=scores.precision
         )
+    outside = {}
+    if any(name in FUSED for name in scores.names):
+        outside = fit_fusions(method, data, scores, device=device, batch_size=batch_size)
     # Without ground truth, the maps of a large test set would only waste memory.
     masks_known = bool(data.masks.truth)
     localisation = PixelLocalisation() if masks_known else None
     scored = _score(method, data, scores, device, batch_size, localisation, progress)
+    added = {name: scored.pop(name) for name in list(scored) if ":" in name}
     test = _gather(data, data.split.test, scored)
+    tuning = _gather(data, data.split.tuning, scored) if data.split.tuning else None
+    if tuning is not None:
+        tuning.scores.update(outside)
     summary: dict[str, Mapping[str, float | None]] = {}
     for column, found in test.scores.items():
         if data.normal_only:
@@ -119,6 +137,9 @@ def evaluate(
         columns=scores.columns,
         test=test,
         calibration=_gather(data, kept, scored) if kept else None,
+        tuning=tuning,
+        fusions=dict(scores.fusions),
+        contributions=_gather(data, data.split.test, added) if added else None,
         summary=summary,
         localisation=None if localisation is None else localisation.compute(),
     )
@@ -183,14 +204,15 @@ def _score(
     localisation: PixelLocalisation | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, dict[str, float]]:
-    """Score test and calibration images, identical files once; evaluate the maps of test images.
+    """Score test, calibration and tuning images, identical files once; evaluate maps of the test.
 
     Returns:
-        Column -> SHA-256 of an image -> score, gathered from all processes.
+        Column, or ``<column>:<term>`` of a fused score -> SHA-256 of an image -> score or
+        contribution, gathered from all processes.
     """
     tested = set(data.split.test)
     copies: dict[str, list[int]] = {}
-    for index in (*data.split.test, *data.split.calibration):
+    for index in (*data.split.test, *data.split.calibration, *data.split.tuning):
         copies.setdefault(data.sha256[index], []).append(index)
     firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
     rank, processes = rank_and_processes()
@@ -203,6 +225,8 @@ def _score(
             return error
 
     scored = {column.column: ImageScores() for column in scores.columns}
+    for name, fusion in scores.fusions.items():
+        scored |= {f"{name}:{term}": ImageScores() for term in fusion.terms}
     unusable: dict[str, list[str]] = {}
     done = 0
     for batch, found in map_batches(
@@ -214,7 +238,7 @@ def _score(
             paths = [data.samples[batch[i]].path for i in found.positions]
             unusable.setdefault(found.column, []).extend(paths)
             continue
-        for column, numbers in found.scores.items():
+        for column, numbers in (found.scores | found.contributions).items():
             scored[column].update(torch.tensor(batch), numbers)
         if localisation is not None:
             for first, one_map in zip(batch, found.maps.cpu(), strict=True):

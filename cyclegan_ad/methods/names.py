@@ -12,6 +12,8 @@ SIGNALS = (
 EMBEDDING = "embedding"
 # Decision value of the linear probe, and that by the highest responses of its map alone.
 PROBE_SCORES = ("probe", "probe_peak")
+# One number from the signals and a linear probe, or from the signals alone.
+FUSED = ("fused", "fused_signals")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ METHODS = {
     "cyclegan": Method(
         title="CycleGAN",
         class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS),
+        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
         train_classes=("normal", "abnormal"),
         needs_anomalib=False,
         mixed_precision=True,
@@ -60,7 +62,7 @@ METHODS = {
     "cyclegan_plus": Method(
         title="CycleGAN+",
         class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS),
+        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
         train_classes=("normal", "abnormal"),
         needs_anomalib=False,
         mixed_precision=True,

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.names import (
     EMBEDDING,
+    FUSED,
     METHODS,
     PROBE_SCORES,
     RECONSTRUCTION_SCORES,
@@ -16,13 +17,14 @@ from cyclegan_ad.methods.names import (
 )
 from cyclegan_ad.text import as_typed, shortest
 
-SCORE_NAMES = (*RECONSTRUCTION_SCORES, *SIGNALS, EMBEDDING, *PROBE_SCORES)
+SCORE_NAMES = (*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED, EMBEDDING, *PROBE_SCORES)
 # Of the method itself, always in float32.
 OWN_SCORES = (EMBEDDING, *PROBE_SCORES)
 AROUND_ZERO = (
     *("change_ratio", "critics"),
     *("critic_normal", "critic_normal_peak", "critic_abnormal", "critic_abnormal_peak"),
     *PROBE_SCORES,
+    *FUSED,
 )
 """Scores of size about 1 and any sign, whose rounding is not relative to the value."""
 Tta = Literal["none", "dihedral"]
@@ -38,7 +40,7 @@ _EXTRACTOR_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0"}
 _LACKING = {
     EMBEDDING: "has no embedding",
     **dict.fromkeys(PROBE_SCORES, "is no linear probe"),
-    **dict.fromkeys(SIGNALS, "has not the four networks of a Cycle-GAN"),
+    **dict.fromkeys((*SIGNALS, *FUSED), "has not the four networks of a Cycle-GAN"),
 }
 _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
 

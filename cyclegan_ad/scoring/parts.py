@@ -16,6 +16,7 @@ from cyclegan_ad.methods.interface import (
     TrainedMethod,
     Translates,
 )
+from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 
@@ -65,6 +66,7 @@ class View:
         extractor: Feature extractor of ``fid`` and ``fid_spatial``; None if not needed.
         feature_cache: Cache of the pooled features of images; None for no cache.
         variance: (C, H, W) variance of the method's reconstruction errors; None if not needed.
+        probe: Linear probe of ``fused``; None if not needed.
         precision: Precision of the method's networks, ``float32`` or ``bf16``.
     """
 
@@ -76,10 +78,11 @@ class View:
         extractor: FeatureExtractor | None = None,
         feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
+        probe: ProbeScorer | None = None,
         precision: str = "float32",
     ) -> None:
         self.method, self.images = method, images
-        self.extractor, self.variance = extractor, variance
+        self.extractor, self.variance, self.probe = extractor, variance, probe
         self.feature_cache, self.precision = feature_cache, precision
 
     @_once
@@ -131,6 +134,12 @@ class View:
         """Distances of the images to normal ones, or decision values."""
         assert isinstance(self.method, Embeds)
         return self.method.embed(self.images)
+
+    @_once
+    def probed(self) -> Tensor:
+        """Decision values of the linear probe of ``fused``, (N,) float64."""
+        assert self.probe is not None
+        return self.probe.embed(self.images).scores
 
     @_once
     def features(self) -> tuple[Features, Features]:

@@ -6,7 +6,7 @@ that image and its reconstruction alone, without rescaling over a batch or a dat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
-from cyclegan_ad.methods.names import SIGNALS
+from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
+from cyclegan_ad.scoring.fusion import PROBE_TERM, Fusion, as_term
 from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
 from cyclegan_ad.scoring.parts import View, check_shapes
 from cyclegan_ad.scoring.signals import signal
@@ -71,11 +73,13 @@ class ScoredImages(NamedTuple):
         scores: Column -> (N,) float64, in order of the columns.
         maps: (N, H, W) float32, anomaly maps, higher is more abnormal.
         reconstructions: (N, C, H, W) real in [-1, 1]; None if the method has none.
+        contributions: ``<column>:<term>`` -> (N,) float64, what each term adds to a fused score.
     """
 
     scores: dict[str, Tensor]
     maps: Tensor
     reconstructions: Tensor | None
+    contributions: dict[str, Tensor]
 
 
 class Scores(nn.Module):
@@ -91,12 +95,18 @@ class Scores(nn.Module):
         feature_cache: Cache of the features of images for ``fid``; None for no cache.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
             ``standardised``; may be set later.
+        features_dir: Folder of the cache; None for no cache.
+
+    Attributes:
+        fusions: Column -> parameters of each fused score; set before the first image is scored.
+        probe: Linear probe of ``fused``; likewise.
 
     Raises:
         ValueError: If the extractor is not the one that a score needs.
     """
 
     variance: Tensor | None
+    probe: ProbeScorer | None
 
     def __init__(
         self,
@@ -105,9 +115,12 @@ class Scores(nn.Module):
         *,
         feature_cache: FeatureCache | None = None,
         variance: Tensor | None = None,
+        features_dir: Path | None = None,
     ) -> None:
         super().__init__()
-        self.columns = tuple(columns)
+        self.columns, self.features_dir = tuple(columns), features_dir
+        self.fusions: dict[str, Fusion] = {}
+        self.probe = None
         self.extractor = extractor
         name = None if extractor is None else extractor.name
         if any(column.extractor not in (None, name) for column in self.columns):
@@ -140,35 +153,80 @@ class Scores(nn.Module):
             ValueError: If the shapes differ or are not (N, C, H, W).
             NonFiniteScoreError: If a score is not finite; names the images of the batch.
         """
+        first, *others = self._views(method, images)
+        scores, contributions = self._scores(first)
+        maps = first.anomaly_map
+        reconstructions = first.reconstructions if isinstance(method, Reconstructs) else None
+        for symmetry, view in enumerate(others, start=1):
+            for total, found in zip((scores, contributions), self._scores(view), strict=True):
+                for column, values in found.items():
+                    total[column] = total[column] + values
+            maps = maps + _turn(view.anomaly_map[:, None], inverse(symmetry))[:, 0]
+        if others:
+            maps = maps / SYMMETRIES
+            scores, contributions = (
+                {column: total / SYMMETRIES for column, total in totals.items()}
+                for totals in (scores, contributions)
+            )
+        return ScoredImages(scores, maps, reconstructions, contributions)
+
+    @torch.no_grad()
+    def terms(self, method: TrainedMethod, images: Tensor, names: Sequence[str]) -> Tensor:
+        """Compute terms of a fused score, the mean over the symmetries with ``tta=dihedral``.
+
+        Args:
+            method: A trained method with all four networks.
+            images: (N, C, H, W) real in [-1, 1].
+            names: Names of K terms.
+
+        Returns:
+            (N, K) float64.
+        """
+        views = [self._terms(view, names) for view in self._views(method, images)]
+        return torch.stack(views).mean(dim=0)
+
+    def _views(self, method: TrainedMethod, images: Tensor) -> Iterator[View]:
+        """Yield the images and, with ``tta=dihedral``, their other symmetries, in order."""
         inputs = partial(
             View,
             method,
             extractor=self.extractor,
             feature_cache=self.feature_cache,
+            probe=self.probe,
             precision=self.precision,
         )
-        view = inputs(images, variance=self.variance)
-        scores, maps = self._scores(view), view.anomaly_map
-        reconstructions = view.reconstructions if isinstance(method, Reconstructs) else None
-        if self.tta == "none":
-            return ScoredImages(scores, maps, reconstructions)
-        for symmetry in range(1, SYMMETRIES):
+        yield inputs(images, variance=self.variance)
+        for symmetry in range(1, SYMMETRIES if self.tta == "dihedral" else 1):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
-            view = inputs(_turn(images, symmetry), variance=variance)
-            for column, values in self._scores(view).items():
-                scores[column] = scores[column] + values
-            maps = maps + _turn(view.anomaly_map[:, None], inverse(symmetry))[:, 0]
-        averages = {column: total / SYMMETRIES for column, total in scores.items()}
-        return ScoredImages(averages, maps / SYMMETRIES, reconstructions)
+            yield inputs(_turn(images, symmetry), variance=variance)
 
-    def _scores(self, view: View) -> dict[str, Tensor]:
-        scores = {}
+    def _terms(self, view: View, names: Sequence[str]) -> Tensor:
+        def raw(name: str) -> Tensor:
+            if name == PROBE_TERM:
+                return view.probed
+            if name == "sse":
+                return sse(view.images, view.reconstructions)
+            return signal(name, view, None)
+
+        return torch.stack([as_term(name, raw(name)) for name in names], dim=1)
+
+    def _scores(self, view: View) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Compute the scores of a view, and the contributions to those that are fused."""
+        scores, contributions = {}, {}
         for column in self.columns:
-            values = scores[column.column] = self._score(column, view)
+            if column.name in FUSED:
+                fusion = self.fusions[column.column]
+                added = fusion.contributions(self._terms(view, fusion.terms))
+                values = fusion.intercept + added.sum(dim=1)
+                for name, part in zip(fusion.terms, added.unbind(1), strict=True):
+                    contributions[f"{column.column}:{name}"] = part
+            else:
+                values = self._score(column, view)
+            scores[column.column] = values
             bad = ~torch.isfinite(values)
             if bad.any():
                 raise NonFiniteScoreError(column.column, torch.nonzero(bad).flatten().tolist())
-        return scores
+        return scores, contributions
 
     def _score(self, column: ScoreColumn, view: View) -> Tensor:
         match column.name:
@@ -216,4 +274,6 @@ def build_scores(columns: Sequence[ScoreColumn], features_dir: Path | None = Non
             extractor = build_extractor(column.extractor, column.precision)
     if extractor is not None and features_dir is not None:
         feature_cache = FeatureCache(extractor, features_dir)
-    return Scores(columns, extractor, feature_cache=feature_cache)
+    return Scores(
+        columns, extractor, feature_cache=feature_cache, features_dir=features_dir
+    )

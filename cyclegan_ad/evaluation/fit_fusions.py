@@ -1,0 +1,154 @@
+"""Fit of the fused scores of a run, before its test set is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.device import arithmetic
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.linear_probe import LinearProbe
+from cyclegan_ad.methods.names import FUSED
+from cyclegan_ad.methods.probe_fit import Probe, decide, fit_probe
+from cyclegan_ad.pretrained.names import PROBE_DEFAULT_LAYERS
+from cyclegan_ad.scoring.fusion import (
+    LEAST_TUNING_IMAGES,
+    PROBE_TERM,
+    enough_to_fuse,
+    fit_fusion,
+    fused_terms,
+    tuning_folds,
+)
+from cyclegan_ad.scoring.map_batches import map_batches
+from cyclegan_ad.scoring.probe_features import describe_images
+from cyclegan_ad.scoring.scores import Scores
+
+PROBE_BACKBONE = "efficientnet_lite0"
+# As in conf/method/linear_probe.yaml.
+_STRENGTHS = (0.0001, 0.001, 0.01, 0.1)
+_FOLDS = 5
+
+
+def check_tuning_images(data: AnomalyDataModule) -> None:
+    """Check that fused scores can be fitted; called before the training.
+
+    Raises:
+        UserError: If there are too few tuning images.
+    """
+    tuning = data.split.tuning
+    labels = [data.samples[i].label for i in tuning]
+    if not enough_to_fuse(labels, [data.groups[i] for i in tuning]):
+        raise UserError(
+            f"invalid score=fused for dataset {data.dataset_name}: it is fitted to images that the "
+            f"networks did not train on, at least {LEAST_TUNING_IMAGES} different ones of each "
+            f"class, and there are {labels.count(0)} normal and {labels.count(1)} abnormal; raise "
+            "method.tuning_fraction, add images or use score=signals"
+        )
+
+
+def fit_fusions(
+    method: TrainedMethod,
+    data: AnomalyDataModule,
+    scores: Scores,
+    *,
+    device: torch.device,
+    batch_size: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Fit the fused scores that were asked for to the tuning images.
+
+    The probe of ``fused`` is fitted to all training and tuning images; the values that weigh it
+    come from probes fitted without the fold of the image.
+
+    Args:
+        method: A trained method with all four networks, on ``device``, in eval mode.
+        data: Data module after ``setup``.
+        scores: The requested scores; their ``fusions`` and ``probe`` are set.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU.
+
+    Returns:
+        Column -> (N,) float64, the score of each tuning image by a fit without its fold.
+
+    Raises:
+        UserError: If the weights of the probe's backbone are missing.
+    """
+    tuning = list(data.split.tuning)
+    labels = [data.samples[i].label for i in tuning]
+    groups = [data.groups[i] for i in tuning]
+    known: dict[str, NDArray[np.float64]] = {}
+    names = fused_terms("fused_signals")
+    for _, terms in map_batches(
+        lambda batch: scores.terms(method, data.images_at(batch).to(device), names),
+        tuning,
+        device,
+        batch_size=batch_size,
+        size_px=data.size_px,
+    ):
+        for name, values in zip(names, terms.cpu().numpy().T, strict=True):
+            known[name] = np.append(known.get(name, []), values)
+    if "fused" in scores.names:
+        known[PROBE_TERM] = _fit_probe(data, scores, device=device, batch_size=batch_size)
+    outside = {}
+    for column in scores.columns:
+        if column.name in FUSED:
+            names = fused_terms(column.name)
+            values = np.stack([known[name] for name in names], axis=1)
+            scores.fusions[column.column], outside[column.column] = fit_fusion(
+                values, labels, groups, names, seed=data.seed
+            )
+    return outside
+
+
+def _fit_probe(
+    data: AnomalyDataModule, scores: Scores, *, device: torch.device, batch_size: int
+) -> NDArray[np.float64]:
+    """Fit the probe of ``scores``; return its out-of-fold values of the tuning images."""
+    module = LinearProbe(
+        channels=data.channels,
+        size_px=data.size_px,
+        backbone=PROBE_BACKBONE,
+        layers=PROBE_DEFAULT_LAYERS[PROBE_BACKBONE],
+        weights_path=None,
+        strengths=_STRENGTHS,
+        folds=_FOLDS,
+        peak_fraction=0.05,
+        max_train_images=None,
+        seed=data.seed,
+    )
+    module.load_backbone()
+    scorer = module.model.to(device)
+    tuning = list(data.split.tuning)
+    chosen = [*data.split.train, *tuning]
+    labels = np.array([data.samples[i].label for i in chosen])
+    groups = np.array([data.groups[i] for i in chosen])
+    with arithmetic(device, "float32"):
+        features = describe_images(
+            scorer, data, chosen, device=device, batch_size=batch_size, folder=scores.features_dir
+        )
+
+    def fit(kept: NDArray[np.bool_]) -> Probe:
+        return fit_probe(
+            features[kept],
+            labels[kept].tolist(),
+            groups[kept].tolist(),
+            strengths=_STRENGTHS,
+            folds=_FOLDS,
+            seed=data.seed,
+        )
+
+    first = len(chosen) - len(tuning)
+    folds = tuning_folds(labels[first:].tolist(), groups[first:].tolist(), data.seed)
+    fold_of = np.concatenate([np.full(first, -1), folds])
+    # A copy of a tuning image is never among the images that its probe is fitted to.
+    values = np.zeros(len(chosen))
+    for fold in range(int(folds.max()) + 1):
+        held_out = fold_of == fold
+        kept = ~held_out & ~np.isin(groups, groups[held_out])
+        values[held_out] = decide(fit(kept), features[held_out])
+    whole = fit(np.ones(len(chosen), bool))
+    module.take(whole, features.mean(axis=(0, 1), dtype=np.float64))
+    scores.probe = scorer
+    return values[first:]

@@ -1,0 +1,177 @@
+"""Fused scores: one number from signals of a CycleGAN's networks and a linear probe.
+
+A fused score is a logistic regression on a few terms, each a signal with a logarithm where it is an
+amount. Its weights come from images of which neither the networks nor the probe that gave their
+values had any part in training: the tuning images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from cyclegan_ad.methods.probe_fit import assign_folds, fit_probe, out_of_fold, smallest_class
+from cyclegan_ad.metrics.thresholds import auroc
+
+SIGNAL_TERMS = (
+    *("sse", "change_abnormal", "cycle_normal", "cycle_abnormal"),
+    *("critic_normal", "critic_normal_peak", "critic_abnormal", "critic_abnormal_peak"),
+)
+"""Terms of ``fused_signals``."""
+PROBE_TERM = "probe"
+"""The term that ``fused`` has beside them: decision value of a linear probe."""
+LEAST_TUNING_IMAGES = 2
+"""Different tuning images of each class: one to fit to and one to judge the fit."""
+
+# Values of scikit-learn's C; strong penalties, as there are some ten images of a class.
+_STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+_FOLDS = 5
+_SMALLEST = 1e-6  # of an amount, so that its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Parameters of a fused score: ``intercept + sum of weight * (term - centre)``.
+
+    Attributes:
+        terms: Names of the terms.
+        weights: Weight of each term.
+        centres: Value of each term half-way between the means of the two classes.
+        intercept: Score of an image with these values.
+        strength: The inverse penalty C that cross-validation on the tuning images chose.
+        normal: Number of normal tuning images.
+        abnormal: Number of abnormal tuning images.
+        auroc: AUROC in [0, 1] on the tuning images: of each term alone, and of the fused score
+            (``fused``) fitted without the fold of the image.
+    """
+
+    terms: tuple[str, ...]
+    weights: tuple[float, ...]
+    centres: tuple[float, ...]
+    intercept: float
+    strength: float
+    normal: int
+    abnormal: int
+    auroc: dict[str, float]
+
+    def contributions(self, terms: Tensor) -> Tensor:
+        """Compute what each term adds to the score: (N, K) float64 to the same."""
+        weights = torch.tensor(self.weights, dtype=torch.float64, device=terms.device)
+        centres = torch.tensor(self.centres, dtype=torch.float64, device=terms.device)
+        return (terms - centres) * weights
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as stored in ``metrics.json`` and ``detector.json``."""
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self).items()}  # fmt: skip
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Self:
+        """Parse the result of :meth:`as_dict`.
+
+        Raises:
+            ValueError: If it is not one.
+        """
+        if fields.keys() != cls.__dataclass_fields__.keys():
+            raise ValueError("not the parameters of a fused score")
+        lists = ("terms", "weights", "centres")
+        found = cls(**(dict(fields) | {name: tuple(fields[name]) for name in lists}))
+        if not len(found.terms) == len(found.weights) == len(found.centres):
+            raise ValueError("not the parameters of a fused score")
+        return found
+
+
+def fused_terms(score: str) -> tuple[str, ...]:
+    """Return the names of the terms of ``fused`` or ``fused_signals``."""
+    return (*SIGNAL_TERMS, PROBE_TERM) if score == "fused" else SIGNAL_TERMS
+
+
+def as_term(name: str, raw: Tensor) -> Tensor:
+    """Transform a raw signal to a term: amounts to their logarithm, higher for more abnormal.
+
+    Args:
+        name: Name of the term.
+        raw: (N,) float64.
+
+    Returns:
+        (N,) float64, finite for finite input.
+
+    Example:
+        >>> amount = torch.tensor([1.0, 0.0], dtype=torch.float64)
+        >>> [round(value, 3) for value in as_term("sse", amount).tolist()]
+        [0.0, -13.816]
+        >>> as_term("change_abnormal", -amount[:1]).item(), as_term("probe", -amount[:1]).item()
+        (-0.0, -1.0)
+    """
+    match name:
+        case "sse" | "cycle_normal":
+            return raw.clamp(min=_SMALLEST).log()
+        case "change_abnormal" | "cycle_abnormal":
+            return -(-raw).clamp(min=_SMALLEST).log()
+        case _:
+            return raw
+
+
+def fit_fusion(
+    terms: NDArray[np.float64],
+    labels: Sequence[int],
+    groups: Sequence[str],
+    names: Sequence[str],
+    *,
+    seed: int,
+) -> tuple[Fusion, NDArray[np.float64]]:
+    """Fit a fused score to the terms of the tuning images.
+
+    Terms are standardised, classes weighted to count the same, and weights penalised by their
+    squares; cross-validation chooses the strength (:func:`.probe_fit.fit_probe`).
+
+    Args:
+        terms: (N, K) float64, terms of the tuning images.
+        labels: N labels, 0 normal or 1 abnormal.
+        groups: N names; images of one name are in one fold.
+        names: Names of the K terms.
+        seed: Seed of the folds.
+
+    Returns:
+        The fused score, and the score (N,) float64 of each image by a fit without its fold.
+
+    Raises:
+        ValueError: If a class has fewer than `LEAST_TUNING_IMAGES` groups.
+    """
+    rows = terms[:, None].astype(np.float32)
+    shared: dict[str, Any] = {"strengths": _STRENGTHS, "folds": _FOLDS, "seed": seed}
+    fitted = fit_probe(rows, labels, groups, **shared)
+    outside = out_of_fold(rows, labels, groups, tuning_folds(labels, groups, seed), **shared)
+    abnormal = np.asarray(labels) == 1
+    centres = (terms[abnormal].mean(axis=0) + terms[~abnormal].mean(axis=0)) / 2
+    return (
+        Fusion(
+            terms=tuple(names),
+            weights=tuple(fitted.weight.tolist()),
+            centres=tuple(centres.tolist()),
+            intercept=float(fitted.intercept + centres @ fitted.weight),
+            strength=fitted.strength,
+            normal=int((~abnormal).sum()),
+            abnormal=int(abnormal.sum()),
+            auroc={name: auroc(terms[:, i], labels) for i, name in enumerate(names)}
+            | {"fused": auroc(outside, labels)},
+        ),
+        outside,
+    )
+
+
+def tuning_folds(labels: Sequence[int], groups: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """Divide the tuning images into folds, (N,) from 0, see :func:`.probe_fit.assign_folds`."""
+    return assign_folds(labels, groups, min(_FOLDS, smallest_class(labels, groups)[1]), seed)
+
+
+def enough_to_fuse(labels: ArrayLike, groups: Sequence[str]) -> bool:
+    """Return whether the tuning images suffice for :func:`fit_fusion`."""
+    found = smallest_class(np.asarray(labels).tolist(), groups)[1]
+    return found >= LEAST_TUNING_IMAGES
