@@ -154,7 +154,7 @@ def crossval(
     members: dict[str, int] = dict(zip(groups, folds.tolist(), strict=True))
     if any(members[group] != fold for group, fold in zip(groups, folds.tolist(), strict=True)):
         raise ValueError("invalid folds: a group is in two folds")
-    abnormal = [check_scores(row, labels)[1] for row in tested][0]
+    abnormal, *_ = (check_scores(row, labels)[1] for row in tested)
     thresholds = [
         apply_margin(float(kept[folds == fold].min()), margin) for fold in range(len(tested))
     ]
