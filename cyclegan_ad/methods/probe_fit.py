@@ -1,0 +1,264 @@
+"""The linear probe as functions of features: folds, fit, and values of images it has not seen.
+
+A probe is a logistic regression on standardised features. NumPy and scikit-learn only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.text import as_typed, counted
+
+# With strong regularisation some 100 iterations suffice; scikit-learn warns where they do not.
+_MAX_ITERATIONS = 2000
+
+Features = NDArray[np.float32]
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe; the standardisation of the features is part of weight and intercept.
+
+    Attributes:
+        weight: (D,) float64, one weight per feature.
+        intercept: Value of an image whose features are all 0.
+        strength: The inverse regularisation C that was chosen.
+    """
+
+    weight: Values
+    intercept: float
+    strength: float
+
+
+def smallest_class(labels: Sequence[int], groups: Sequence[str]) -> tuple[int, int]:
+    """Return the class with the fewest groups, and their number; the abnormal one if equal.
+
+    >>> smallest_class([0, 0, 1, 1], ["a", "b", "c", "c"])
+    (1, 1)
+    """
+    pairs = set(zip(labels, groups, strict=True))
+    return min(
+        ((label, sum(own == label for own, _ in pairs)) for label in (1, 0)),
+        key=lambda found: found[1],
+    )
+
+
+def check_folds(labels: Sequence[int], groups: Sequence[str], strengths: Sequence[float]) -> None:
+    """Check that a probe can be fitted to images of these labels, before any is read.
+
+    Raises:
+        UserError: If a class has no image, or too few to choose among several strengths.
+    """
+    label, found = smallest_class(labels, groups)
+    needed = 2 if len(set(strengths)) > 1 else 1
+    if found >= needed:
+        return
+    remedy = "add images"
+    if found:
+        remedy += ", or give one strength instead, e.g. method.strengths=[0.001]"
+    raise UserError(
+        f"invalid method.strengths={as_typed(tuple(strengths))} for "
+        f"{counted(found, ('normal', 'abnormal')[label] + ' training image')} (copies and groups "
+        f"counted once): cross-validation needs at least {needed}; {remedy}"
+    )
+
+
+def assign_folds(
+    labels: Sequence[int], groups: Sequence[str], folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Divide images into folds that share the classes evenly; images of one group never part.
+
+    Groups are ordered by size, then by the SHA-256 of ``"<seed>:<group>"``; each goes to the fold
+    that has the fewest images of its classes, then the fewest of all. The result depends only on
+    the arguments, not on the order of the images or on library versions.
+
+    Args:
+        labels: Label of each image, 0 normal or 1 abnormal.
+        groups: Group of each image, e.g. the SHA-256 of its file.
+        folds: Number of folds, from 2 to the groups of the smaller class.
+        seed: Seed of the order.
+
+    Returns:
+        (N,) int64, the fold of each image, from 0. Each fold has images of both classes unless
+        groups that mix them prevent it.
+
+    Raises:
+        ValueError: If there are more folds than groups of a class, or fewer than 2 folds.
+
+    Example:
+        >>> assign_folds([0, 0, 0, 1, 1], ["a", "b", "a", "c", "d"], folds=2, seed=0).tolist()
+        [0, 1, 0, 1, 0]
+    """
+    _, possible = smallest_class(labels, groups)
+    if not 2 <= folds <= possible:
+        raise ValueError(f"invalid folds={folds}: expected 2 to {possible}, the groups of a class")
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+
+    def order(group: str) -> tuple[int, str]:
+        digest = hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+        return -len(members[group]), digest
+
+    counts = np.zeros((folds, 2), np.int64)
+    # Abnormal groups first: normal ones then even out the sizes.
+    ordered = sorted(members, key=order)
+    ordered.sort(key=lambda group: -max(labels[index] for index in members[group]))
+    found = np.zeros(len(labels), np.int64)
+    for group in ordered:
+        own = np.bincount([labels[index] for index in members[group]], minlength=2)
+        same_class = counts[:, own > 0].sum(axis=1)
+        fold = min(range(folds), key=lambda k: (same_class[k], counts[k].sum(), k))
+        counts[fold] += own
+        found[members[group]] = fold
+    return found
+
+
+def decide(probe: Probe, features: Features) -> Values:
+    """Return the decision value of each image, the mean over its symmetries.
+
+    Args:
+        probe: A fitted probe.
+        features: (N, S, D) float32, features of each image in S symmetries.
+
+    Returns:
+        (N,) float64, higher is more abnormal; 0 is the boundary of the balanced classes.
+    """
+    means = features.mean(axis=1, dtype=np.float64)
+    return means @ probe.weight + probe.intercept
+
+
+def fit_probe(
+    features: Features,
+    labels: Sequence[int],
+    groups: Sequence[str],
+    *,
+    strengths: Sequence[float],
+    folds: int,
+    seed: int,
+) -> Probe:
+    """Fit a logistic regression, with the regularisation that cross-validation finds best.
+
+    Each symmetry of an image is a row. Features are standardised, classes weighted to count the
+    same, and weights penalised by their squares. The strength is chosen by the AUROC in each fold
+    of the probe fitted to the other folds, averaged over the folds; of equal ones, the smallest.
+
+    Args:
+        features: (N, S, D) float32, features of each image in S symmetries.
+        labels: Label of each image, 0 normal or 1 abnormal.
+        groups: Group of each image; images of one group are in one fold.
+        strengths: Possible values of scikit-learn's C > 0, the inverse of the penalty's weight.
+        folds: Folds of the cross-validation; the groups of the smaller class if those are fewer.
+        seed: Seed of the folds.
+
+    Returns:
+        The probe fitted to all images.
+
+    Raises:
+        UserError: If a class has too few images, or all images have the same features.
+    """
+    check_folds(labels, groups, strengths)
+    targets, ordered = np.asarray(labels), sorted(set(strengths))
+    if len(ordered) == 1:
+        return _fit(features, targets, ordered)[0]
+    possible = min(folds, smallest_class(labels, groups)[1])
+    fold_of = assign_folds(labels, groups, possible, seed)
+    found = np.zeros((possible, len(ordered)))
+    for fold in range(possible):
+        kept, held_out = fold_of != fold, fold_of == fold
+        for number, probe in enumerate(_fit(features[kept], targets[kept], ordered)):
+            values = decide(probe, features[held_out])
+            found[fold, number] = _auroc(values, targets[held_out])
+    best = int(np.argmax(found.mean(axis=0).round(9)))  # rounding: equal but for the last digits
+    return _fit(features, targets, ordered[: best + 1])[best]
+
+
+def out_of_fold(
+    features: Features,
+    labels: Sequence[int],
+    groups: Sequence[str],
+    fold_of: NDArray[np.int64],
+    *,
+    strengths: Sequence[float],
+    folds: int,
+    seed: int,
+) -> Values:
+    """Return the decision value of each image, of the probe fitted without the image's fold.
+
+    The strength is chosen anew for each fold, without it.
+
+    Args:
+        features: As for :func:`fit_probe`.
+        labels: Likewise.
+        groups: Likewise.
+        fold_of: (N,) the fold of each image, as from :func:`assign_folds`.
+        strengths: As for :func:`fit_probe`.
+        folds: Folds of the cross-validation within the other folds.
+        seed: As for :func:`fit_probe`.
+
+    Returns:
+        (N,) float64, higher is more abnormal.
+
+    Raises:
+        UserError: As by :func:`fit_probe`.
+    """
+    values = np.zeros(len(labels))
+    targets, names = np.asarray(labels), np.asarray(groups)
+    for fold in np.unique(fold_of):
+        kept, held_out = fold_of != fold, fold_of == fold
+        probe = fit_probe(
+            features[kept],
+            targets[kept].tolist(),
+            names[kept].tolist(),
+            strengths=strengths,
+            folds=folds,
+            seed=seed,
+        )
+        values[held_out] = decide(probe, features[held_out])
+    return values
+
+
+def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[float]) -> list[Probe]:
+    """Fit a probe for each strength, each from the one before (warm start)."""
+    from sklearn.linear_model import LogisticRegression
+
+    images, symmetries, size = features.shape
+    rows = features.reshape(images * symmetries, size)
+    mean, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    varying = scale > 1e-7 * np.abs(mean).max(initial=1e-30)
+    if not varying.any():
+        raise UserError(
+            f"method=linear_probe: all {size} features are the same for each of the "
+            f"{counted(images, 'training image')}: the images are equal or the weights of the "
+            "network unusable; look at the images, or use another method.backbone"
+        )
+    scale[~varying] = 1.0
+    # A constant feature would be divided by rounding errors; as 0 it gets no weight.
+    standardised = np.where(varying, (rows - mean) / scale, 0.0)
+    targets = np.repeat(labels, symmetries)
+    model = LogisticRegression(
+        class_weight="balanced", max_iter=_MAX_ITERATIONS, tol=1e-5, warm_start=True
+    )
+    probes = []
+    for strength in strengths:
+        model.set_params(C=strength).fit(standardised, targets)
+        weight = model.coef_[0] / scale
+        intercept = float(model.intercept_[0] - mean @ weight)
+        probes.append(Probe(weight, intercept, float(strength)))
+    return probes
+
+
+def _auroc(values: Values, labels: NDArray[np.int64]) -> float:
+    """Area under the ROC curve; 0.5 for images of one class, which say nothing."""
+    from sklearn.metrics import roc_auc_score
+
+    if len(np.unique(labels)) < 2:
+        return 0.5
+    return float(roc_auc_score(labels, values))

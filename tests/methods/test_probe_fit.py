@@ -1,0 +1,155 @@
+"""Folds, fit and out-of-fold values of the linear probe, on made-up features."""
+
+import numpy as np
+import pytest
+from errors import refuses
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cyclegan_ad.methods.probe_fit import (
+    Probe,
+    assign_folds,
+    check_folds,
+    decide,
+    fit_probe,
+    out_of_fold,
+)
+
+GRID = {"strengths": (0.001, 0.01, 0.1), "folds": 4, "seed": 0}
+
+
+def draw(normal: int = 24, abnormal: int = 16, symmetries: int = 2, size: int = 6, shift=1.5):
+    """Features of which the first tells the classes apart; the last one is constant."""
+    random = np.random.default_rng(3)
+    labels = [0] * normal + [1] * abnormal
+    features = random.normal(2.0, 3.0, (len(labels), symmetries, size)).astype(np.float32)
+    features[:, :, 0] += 3.0 * shift * np.array(labels)[:, None]
+    features[:, :, -1] = 0.7
+    return features, labels, [f"image {i}" for i in range(len(labels))]
+
+
+def test_folds_have_equal_shares_of_each_class():
+    labels = [0] * 23 + [1] * 11
+    folds = assign_folds(labels, [str(i) for i in range(34)], folds=5, seed=1)
+    counts = np.array([np.bincount(folds[np.array(labels) == c], minlength=5) for c in (0, 1)])
+    assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+    assert counts.sum(axis=0).max() - counts.sum(axis=0).min() <= 1
+
+
+def test_groups_stay_whole_and_the_order_of_images_does_not_matter():
+    labels = [0, 0, 0, 1, 1, 1, 1, 0, 1, 0]
+    groups = ["a", "a", "b", "c", "c", "d", "e", "f", "f", "g"]
+    folds = assign_folds(labels, groups, folds=3, seed=0)
+    for group in groups:
+        assert len({folds[i] for i in range(10) if groups[i] == group}) == 1
+    order = [7, 2, 9, 0, 5, 4, 1, 8, 3, 6]
+    again = assign_folds([labels[i] for i in order], [groups[i] for i in order], 3, seed=0)
+    assert again.tolist() == folds[order].tolist()
+    of_seeds = {tuple(assign_folds(labels, groups, 3, seed=seed)) for seed in range(6)}
+    assert len(of_seeds) > 1
+
+
+def test_as_many_folds_as_abnormal_images_leave_one_out():
+    labels = [0] * 9 + [1] * 4
+    folds = assign_folds(labels, [str(i) for i in range(13)], folds=4, seed=0)
+    assert sorted(folds[9:]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("folds", (1, 3))
+def test_more_folds_than_groups_are_refused(folds):
+    with pytest.raises(ValueError, match="expected 2 to 2"):
+        assign_folds([0, 0, 0, 1, 1, 1], ["a", "b", "c", "d", "d", "e"], folds=folds, seed=0)
+
+
+def test_decisions_are_means_over_symmetries():
+    features = np.array([[[1, 2], [3, 4]], [[0, 0], [0, 2]]], np.float32)
+    probe = Probe(np.array([10.0, 1.0]), intercept=-0.5, strength=1.0)
+    assert decide(probe, features).tolist() == [20 + 3 - 0.5, 1 - 0.5]
+
+
+def test_the_fit_is_that_of_scikit_learn():
+    features, labels, groups = draw()
+    probe = fit_probe(features, labels, groups, strengths=[0.01], folds=4, seed=0)
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", tol=1e-8)
+    )
+    model.fit(features.reshape(80, 6).astype(float), np.repeat(labels, 2))
+    expected = model.decision_function(features.reshape(80, 6).astype(float))
+    np.testing.assert_allclose(
+        decide(probe, features), expected.reshape(40, 2).mean(axis=1), atol=1e-3
+    )
+    assert probe.weight[-1] == 0  # constant
+    assert probe.weight.dtype == np.float64 and probe.strength == 0.01
+
+
+def test_the_strength_is_the_best_of_its_folds_and_the_smallest_of_equal_ones():
+    features, labels, groups = draw(shift=100.0)  # any strength separates these
+    assert fit_probe(features, labels, groups, **GRID).strength == 0.001
+    features, labels, groups = draw(shift=0.8)
+    folds = assign_folds(labels, groups, 4, seed=0)
+    means = []
+    for strength in GRID["strengths"]:
+        values = []
+        for fold in range(4):
+            seen, held_out = folds != fold, folds == fold
+            fit = fit_probe(
+                features[seen],
+                np.array(labels)[seen].tolist(),
+                np.array(groups)[seen].tolist(),
+                strengths=[strength],
+                folds=2,
+                seed=0,
+            )
+            own, truth = decide(fit, features[held_out]), np.array(labels)[held_out]
+            pairs = own[truth == 1][:, None] - own[truth == 0]
+            values.append(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+        means.append(round(float(np.mean(values)), 9))
+    best = GRID["strengths"][means.index(max(means))]
+    assert fit_probe(features, labels, groups, **GRID).strength == best
+
+
+def test_out_of_fold_values_do_not_see_their_image():
+    features, labels, groups = draw(normal=12, abnormal=8, shift=0.0, size=60)
+    folds = assign_folds(labels, groups, 4, seed=0)
+    values = out_of_fold(features, labels, groups, folds, **GRID)
+    changed = features.copy()
+    changed[folds == 2] = 5.0  # what a fold holds has no effect on the others' training for it
+    again = out_of_fold(changed, labels, groups, folds, **GRID)
+    seen = folds != 2
+    own = fit_probe(
+        features[seen],
+        np.array(labels)[seen].tolist(),
+        np.array(groups)[seen].tolist(),
+        **GRID,
+    )
+    np.testing.assert_array_equal(values[folds == 2], decide(own, features[~seen]))
+    np.testing.assert_array_equal(again[folds == 2], decide(own, changed[~seen]))
+    # Features without information: the training images are separated, unseen ones are not.
+    one = {**GRID, "strengths": (0.1,)}
+    inside = decide(fit_probe(features, labels, groups, **one), features)
+    outside = out_of_fold(features, labels, groups, folds, **one)
+    gap = [found[12:].mean() - found[:12].mean() for found in (inside, outside)]
+    assert gap[0] > 0.5 and gap[1] < 0.5 * gap[0]
+
+
+def test_one_abnormal_image_needs_one_strength():
+    features, labels, groups = draw(abnormal=3)
+    copies = [*groups[:24], "one", "one", "one"]
+    with refuses(setting="method.strengths", facts="1 abnormal", remedy="method.strengths=[0.001]"):
+        fit_probe(features, labels, copies, **GRID)
+    probe = fit_probe(features, labels, copies, strengths=[0.001], folds=4, seed=0)
+    assert np.isfinite(probe.weight).all()
+    with refuses(facts="0 normal", remedy="add images"):
+        check_folds([1, 1, 1], ["a", "b", "c"], [0.001])
+
+
+def test_fewer_groups_than_folds_are_as_many_folds():
+    features, labels, groups = draw(abnormal=2)
+    assert fit_probe(features, labels, groups, **GRID).strength in GRID["strengths"]
+
+
+def test_equal_features_are_refused():
+    features, labels, groups = draw()
+    with refuses(setting="method", value="linear_probe", facts="all 6", remedy="method.backbone"):
+        fit_probe(np.full_like(features, 0.1), labels, groups, **GRID)
