@@ -13,6 +13,7 @@ threshold is set on. They hold for one score chosen in advance.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,35 @@ from cyclegan_ad.text import counted
 
 ONE_FOLD = "one fold"
 TOURNAMENT = "tournament"
+
+
+def deal_folds(groups: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Divide images into folds that hold as many groups each, as far as possible.
+
+    Args:
+        groups: N names, e.g. the SHA-256 of the file; images of one group share a fold.
+        folds: Number of folds, from 1 to the number of groups.
+        seed: Seed of the order of the groups, that of the SHA-256 of ``"<seed>:<group>"``.
+
+    Returns:
+        The fold of each image, from 0 to ``folds - 1``.
+
+    Raises:
+        ValueError: If there are more folds than groups, or none.
+
+    Example:
+        >>> deal_folds(["a", "b", "a", "c"], folds=3, seed=0)
+        [0, 2, 0, 1]
+    """
+    different = set(groups)
+    if not 1 <= folds <= len(different):
+        raise ValueError(f"invalid folds={folds}: expected 1 to {len(different)}, the groups")
+
+    def order(group: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{group}".encode(errors="surrogateescape")).digest()
+
+    place = {group: number for number, group in enumerate(sorted(different, key=order))}
+    return [place[group] % folds for group in groups]
 
 
 def guaranteed_miss_rate(sizes: Sequence[int]) -> tuple[float, str]:
