@@ -12,7 +12,7 @@ from cyclegan_ad.data.locate import find_dataset_folder, labelling_of, read_excl
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import METHODS
-from cyclegan_ad.settings.train import CycleGAN, PaDiM, PatchCore, Settings
+from cyclegan_ad.settings.train import CycleGAN, LinearProbe, PaDiM, PatchCore, Settings
 
 
 def build_data(settings: Settings) -> AnomalyDataModule:
@@ -55,6 +55,11 @@ def ensure_method(settings: Settings) -> None:
         UserError: If a package or the weights of the backbone are missing.
     """
     method = settings.method
+    if isinstance(method, LinearProbe):
+        from cyclegan_ad.methods.probe_weights import ensure_probe_weights
+
+        path = None if method.weights_path is None else str(method.weights_path)
+        ensure_probe_weights(method.backbone, path)
     if not settings.entry.needs_anomalib:
         return
     from cyclegan_ad.pretrained.backbones import ensure_baseline
@@ -68,6 +73,22 @@ def ensure_method(settings: Settings) -> None:
         weights_path=None if method.weights_path is None else str(method.weights_path),
         pretrained=method.pretrained,
     )
+
+
+def check_training_images(settings: Settings, data: AnomalyDataModule) -> None:
+    """Check that a method can be fitted to the training images, before anything long.
+
+    Raises:
+        UserError: If a class has too few images for the cross-validation of the probe.
+    """
+    method = settings.method
+    if not isinstance(method, LinearProbe):
+        return
+    from cyclegan_ad.methods.probe_fit import check_folds
+
+    train = data.split.train
+    labels, groups = zip(*((data.samples[i].label, data.groups[i]) for i in train), strict=True)
+    check_folds(labels, groups, method.strengths)
 
 
 def build_method(settings: Settings) -> pl.LightningModule:
@@ -84,7 +105,7 @@ def build_method(settings: Settings) -> pl.LightningModule:
         }
     else:
         arguments["size_px"] = settings.resolution
-    given = {"name", "scores", "generator", "discriminator", "weights_sha256", *arguments}
+    given = {"name", "scores", "tta", "generator", "discriminator", "weights_sha256", *arguments}
     for name in type(method).model_fields.keys() - given:
         value = getattr(method, name)
         arguments[name] = str(value) if isinstance(value, Path) else value

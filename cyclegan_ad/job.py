@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cyclegan_ad.build import ensure_method
+from cyclegan_ad.build import check_training_images, ensure_method
 from cyclegan_ad.data.checks import collect_notes
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device, describe_device
@@ -56,8 +56,9 @@ def run_job(settings: Settings) -> dict[str, Any]:
         check_run(settings)
         check_variables()
     data = prepare_data(settings)
-    if settings.protocol.name == "crossval":
-        check_protocol(settings.protocol, data, refits=settings.entry.refits)
+    check_protocol(settings.protocol, data, refits=settings.entry.refits)
+    if state != "trained":
+        check_training_images(settings, data)
     with run.locked():
         # Checked again: another process may have held the lock until now.
         state = run.claim(settings)

@@ -17,7 +17,8 @@ ROOT = Path(cyclegan_ad.__file__).parent
 FLOORS = """
 errors, text
 files, endings, hardware, device, optional_packages, torchvision_compat
-networks, metrics, pretrained
+metrics, pretrained
+networks
 methods
 data
 scoring

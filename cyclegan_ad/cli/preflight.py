@@ -9,7 +9,7 @@ from cyclegan_ad.optional_packages import (
 )
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.scoring.names import needs_extractor
-from cyclegan_ad.settings.train import PaDiM, PatchCore, Settings, WandbLogger
+from cyclegan_ad.settings.train import LinearProbe, PaDiM, PatchCore, Settings, WandbLogger
 from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
 
 
@@ -82,13 +82,12 @@ def claim(settings: Settings) -> State:
 
 def _check_packages_of_method(settings: Settings) -> None:
     method = settings.method
-    if not settings.entry.needs_anomalib:
-        return
-    ensure_anomalib(method.name)
+    if settings.entry.needs_anomalib:
+        ensure_anomalib(method.name)
     if (
-        isinstance(method, PaDiM | PatchCore)
+        isinstance(method, PaDiM | PatchCore | LinearProbe)
         and method.backbone == "efficientnet_lite0"
-        and method.pretrained
+        and (isinstance(method, LinearProbe) or method.pretrained)
         and method.weights_path is None
     ):
         ensure_lite0_weights(method.backbone)

@@ -32,7 +32,7 @@ class Scored:
 
     Attributes:
         scores: (N,) float64; NaN or infinite if a score is not usable.
-        maps: (N, S, S) float32 >= 0, anomaly maps.
+        maps: (N, S, S) float32, anomaly maps.
         reconstructions: (N, S, S, C) uint8; None if the method has none.
     """
 

@@ -29,7 +29,7 @@ class Prediction:
         threshold: The image is abnormal if ``score >= threshold``.
         label: ``normal`` or ``abnormal``.
         reason: Why there is no score; empty if there is one.
-        anomaly_map: (S, S) float32 >= 0, S the size of the network's input; None if not kept.
+        anomaly_map: (S, S) float32, S the size of the network's input; None if not kept.
         reconstruction: (S, S, C) uint8, the image as the method reconstructs it as normal; None if
             not kept or if the method has none.
     """

@@ -64,9 +64,10 @@ def map_scale(maps: NDArray[Any]) -> float:
     """Return the value of the brightest colour for anomaly maps that are compared.
 
     Args:
-        maps: (N, H, W) float >= 0.
+        maps: (N, H, W) float; the darkest colour is 0, and of all that is below.
     """
-    return (float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) if maps.size else 0.0) or 1.0
+    scale = float(np.percentile(maps, _MAP_SCALE_PERCENTILE)) if maps.size else 0.0
+    return scale if scale > 0 else 1.0
 
 
 def save_figure(figure: "Figure", path: Path) -> Path:

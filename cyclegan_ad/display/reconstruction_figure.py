@@ -37,7 +37,8 @@ def reconstruction_figure(
     Args:
         images: (N, C, H, W) float in [-1, 1], array or tensor.
         reconstructions: (N, C, H, W) float in [-1, 1], or None for a method without them.
-        anomaly_maps: (N, H, W) float >= 0; with reconstructions, the squared difference.
+        anomaly_maps: (N, H, W) float; with reconstructions, the squared difference. Values below 0
+            are as dark as 0.
         labels: (N,) int, 0 normal, 1 abnormal.
         captions: N names of files, each written below its column.
         path: PNG file to write; its folder is created.

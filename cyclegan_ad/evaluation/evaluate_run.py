@@ -24,6 +24,7 @@ from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
+from cyclegan_ad.methods.linear_probe import LinearProbe
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
@@ -39,6 +40,7 @@ from cyclegan_ad.runs.results import (
     write_scores,
 )
 from cyclegan_ad.scoring.names import needs_extractor
+from cyclegan_ad.scoring.probe_features import remember_maps
 from cyclegan_ad.scoring.scores import Scores, build_scores
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import printable
@@ -137,7 +139,10 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
             f"again to resume after epoch {epochs}"
         )
     method = load_method(settings.method.name, run.checkpoint, device)
-    scores = build_scores(settings.score.columns, settings.cache_dir / "features").to(device)
+    cache = settings.cache_dir / "features"
+    if isinstance(method, LinearProbe):
+        remember_maps(method.model, cache)
+    scores = build_scores(settings.score.columns, cache).to(device)
     unseen = settings.protocol.name == "crossval" and not settings.entry.refits
     score = partial(
         evaluate,

@@ -36,7 +36,7 @@ def reconstruct_with_maps(
 
     Returns:
         The reconstructions, (N, C, H, W) float32 in [-1, 1], or None if the method has none; the
-        maps, (N, H, W) float32 >= 0. Both on the CPU.
+        maps, (N, H, W) float32. Both on the CPU.
     """
     reconstructs = isinstance(method, Reconstructs)
 
@@ -60,7 +60,7 @@ class Pictures:
     Attributes:
         shown: The images.
         reconstructions: (N, C, H, W) float32 in [-1, 1]; None if the method has none.
-        maps: (N, H, W) float32 >= 0, anomaly maps.
+        maps: (N, H, W) float32, anomaly maps.
         critical: (N,) bool, True for images that determine thresholds, False for those spread
             evenly over the test set.
     """

@@ -95,4 +95,4 @@ def _map_scale(pictures: Pictures) -> tuple[float, float]:
     # The scale of a run without examples of a class is that of the other one.
     low = float(np.percentile(maps[~abnormal] if (~abnormal).any() else maps, _MAP_PERCENTILE))
     high = float(np.percentile(maps[abnormal] if abnormal.any() else maps, _MAP_PERCENTILE))
-    return low, max(high, 2 * low)
+    return low, max(high, low + abs(low))  # maps of a probe may be negative

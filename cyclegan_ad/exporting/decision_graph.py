@@ -18,7 +18,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.resize import BicubicResize
 from cyclegan_ad.networks.inference import ExportedNetwork
 from cyclegan_ad.scoring.frechet import single_image_frechet
-from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
 from cyclegan_ad.scoring.parts import anomaly_map
 from cyclegan_ad.scoring.scores import sse
 
@@ -71,7 +71,7 @@ class DecisionGraph(nn.Module):
 
         Returns:
             ``score``: (N,) float64. ``abnormal``: (N,) bool, the decision; True also for a score
-            that is not a number. ``anomaly_map``: (N, S, S) float32 >= 0. ``resized``: (N, S, S, C)
+            that is not a number. ``anomaly_map``: (N, S, S) float32. ``resized``: (N, S, S, C)
             uint8, the images as the network sees them. ``reconstruction``: likewise.
         """
         resized = self.resize(images)
@@ -79,7 +79,8 @@ class DecisionGraph(nn.Module):
         found = self.network(turned)
         made = found.get("reconstruction")
         maps = found["map"] if made is None else anomaly_map(turned, made)
-        scores = self._score(turned, made, maps, found.get("score"))
+        own = found.get("peak" if self.column.name == "probe_peak" else "score")
+        scores = self._score(turned, made, maps, own)
         score = scores.unflatten(0, (self.symmetries, -1)).sum(0) / self.symmetries
         parts = maps.unflatten(0, (self.symmetries, -1)).unbind(0)
         back = [_turn(part, inverse(number)) for number, part in enumerate(parts)]
@@ -102,7 +103,7 @@ class DecisionGraph(nn.Module):
         self, images: Tensor, made: Tensor | None, maps: Tensor, own: Tensor | None
     ) -> Tensor:
         """Compute the scores of turned images from what the network gave, float64."""
-        if self.column.name == "embedding":
+        if self.column.name in OWN_SCORES:
             assert own is not None
             return own.double()
         assert made is not None

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
 # Score from the features of an image, without a reconstruction.
 EMBEDDING = "embedding"
+# Decision value of the linear probe, and that by the highest responses of its map alone.
+PROBE_SCORES = ("probe", "probe_peak")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,15 @@ METHODS = {
         fitted=True,
         backbone="wide_resnet50_2",
         batch_summed=True,
+    ),
+    "linear_probe": Method(
+        title="Linear probe",
+        class_path="cyclegan_ad.methods.linear_probe:LinearProbe",
+        scores=PROBE_SCORES,
+        train_classes=("normal", "abnormal"),
+        fitted=True,
+        needs_anomalib=False,
+        backbone="efficientnet_lite0",
     ),
 }
 

@@ -104,7 +104,9 @@ def assign_folds(
         members.setdefault(group, []).append(index)
 
     def order(group: str) -> tuple[int, str]:
-        digest = hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+        # Names of groups need not be valid UTF-8.
+        named = f"{seed}:{group}".encode(errors="surrogateescape")
+        digest = hashlib.sha256(named).hexdigest()
         return -len(members[group]), digest
 
     counts = np.zeros((folds, 2), np.int64)

@@ -116,9 +116,10 @@ class EfficientNetLite0(nn.Module):
 
     Args:
         layers: Layers whose features are returned, in this order: ``blocks.0`` to ``blocks.6``.
+        head: Whether it has the last convolution, which :meth:`head` computes.
     """
 
-    def __init__(self, layers: Sequence[str]) -> None:
+    def __init__(self, layers: Sequence[str], *, head: bool = False) -> None:
         super().__init__()
         self.stages = [int(name.removeprefix("blocks.")) for name in layers]
         self.conv_stem = _SameConvolution(3, 32, 3, stride=2)
@@ -132,6 +133,9 @@ class EfficientNetLite0(nn.Module):
                 channels = channels_out
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
+        if head:
+            self.conv_head = nn.Conv2d(channels, 1280, 1, bias=False)
+            self.bn2 = _batch_norm(1280)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Compute the features of each layer: (N, 3, H, W) to (N, C, h, w)."""
@@ -141,6 +145,10 @@ class EfficientNetLite0(nn.Module):
             x = stage(x)
             found.append(x)
         return [found[stage] for stage in self.stages]
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Compute the last feature map from ``blocks.6``: (N, 320, h, w) to (N, 1280, h, w)."""
+        return functional.relu6(self.bn2(self.conv_head(maps)))
 
 
 class _InvertedResidual(nn.Module):

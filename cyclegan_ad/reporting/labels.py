@@ -10,7 +10,7 @@ from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.reference.table2 import paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
-from cyclegan_ad.settings.train import PaDiM, PatchCore, Settings
+from cyclegan_ad.settings.train import LinearProbe, PaDiM, PatchCore, Settings
 from cyclegan_ad.text import printable
 
 # In the paper's order.
@@ -42,6 +42,7 @@ _BACKBONE_TITLES = {
     "resnet18": "ResNet-18",
     "wide_resnet50_2": "Wide ResNet-50-2",
     "efficientnet_lite0": "EfficientNet-Lite0",
+    "inception": "Inception",
 }
 
 
@@ -51,7 +52,7 @@ class Method:
 
     Attributes:
         run: Name of the runs and of their folder.
-        name: ``cyclegan``, ``ganomaly``, ``padim`` or ``patchcore``.
+        name: ``cyclegan``, ``ganomaly``, ``padim``, ``patchcore`` or ``linear_probe``.
         resolution: Side of the images in pixels.
         backbone: Title of the network if it is not the default of the method, else empty.
     """
@@ -90,12 +91,13 @@ class Method:
 def other_backbone(settings: Settings) -> str:
     """Return the title of a network that is not the method's default; else an empty string."""
     method = settings.method
-    if not isinstance(method, PaDiM | PatchCore):
+    if not isinstance(method, PaDiM | PatchCore | LinearProbe):
         return ""
-    if method.backbone == METHODS[method.name].backbone and method.pretrained:
+    pretrained = isinstance(method, LinearProbe) or method.pretrained
+    if method.backbone == METHODS[method.name].backbone and pretrained:
         return ""
     title = _BACKBONE_TITLES.get(method.backbone, printable(method.backbone))
-    return title + ("" if method.pretrained else " with random weights")
+    return title + ("" if pretrained else " with random weights")
 
 
 def dataset_title(dataset: str) -> str:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import EMBEDDING, METHODS, RECONSTRUCTION_SCORES
+from cyclegan_ad.methods.names import EMBEDDING, METHODS, PROBE_SCORES, RECONSTRUCTION_SCORES
 from cyclegan_ad.text import as_typed, shortest
 
-SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING)
+SCORE_NAMES = (*RECONSTRUCTION_SCORES, EMBEDDING, *PROBE_SCORES)
+# Of the method itself, always in float32.
+OWN_SCORES = (EMBEDDING, *PROBE_SCORES)
 Tta = Literal["none", "dihedral"]
 Precision = Literal["float32", "bf16"]
 TTA_NAMES: tuple[str, ...] = get_args(Tta)
@@ -19,6 +21,8 @@ SCORE_PRECISIONS: tuple[str, ...] = get_args(Precision)
 _EXTRACTOR_SCORES = ("fid", "fid_spatial")
 _PAPER_EXTRACTOR = "inception"
 _EXTRACTOR_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0"}
+# What a method without a score lacks; a reconstruction for the others.
+_LACKING = {EMBEDDING: "has no embedding"} | dict.fromkeys(PROBE_SCORES, "is no linear probe")
 _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
 
 
@@ -32,7 +36,7 @@ class ScoreColumn:
         peak_sigma_px: Standard deviation of the smoothing of ``peak`` in pixels; None for others.
         tta: ``none``, or ``dihedral`` for the mean over the 8 symmetries of the image.
         precision: Precision of reconstruction and extractor, ``float32`` or ``bf16``; always
-            ``float32`` for ``embedding``.
+            ``float32`` for ``OWN_SCORES``.
     """
 
     name: str
@@ -51,7 +55,7 @@ class ScoreColumn:
             extractor=extractor if name in _EXTRACTOR_SCORES else None,
             peak_sigma_px=float(peak_sigma_px) if name == "peak" else None,
             tta=tta,
-            precision="float32" if name == EMBEDDING else precision,
+            precision="float32" if name in OWN_SCORES else precision,
         )
 
     @property
@@ -156,7 +160,7 @@ def check_method_scores(method: str, names: Iterable[str]) -> None:
     possible = METHODS[method].scores
     for name in names:
         if name not in possible:
-            reason = "has no embedding" if name == EMBEDDING else "makes no reconstruction"
+            reason = _LACKING.get(name, "makes no reconstruction")
             raise UserError(
                 f"invalid score.names={as_typed(tuple(names))}: method={method} {reason}, so it "
                 f"has no score {name}; omit score, or use some of "

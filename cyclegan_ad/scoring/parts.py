@@ -86,7 +86,7 @@ class View:
 
     @_once
     def anomaly_map(self) -> Tensor:
-        """Squared difference, or the map of an embedding, (N, H, W) float32 >= 0."""
+        """Squared difference (>= 0), or the map of an embedding, (N, H, W) float32."""
         if isinstance(self.method, Reconstructs):
             return anomaly_map(self.images, self.reconstructions)
         assert self.embedding.maps is not None
@@ -94,7 +94,7 @@ class View:
 
     @_once
     def embedding(self) -> EmbeddingResult:
-        """Distances of the images to normal ones."""
+        """Distances of the images to normal ones, or decision values."""
         assert isinstance(self.method, Embeds)
         return self.method.embed(self.images)
 

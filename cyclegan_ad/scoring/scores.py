@@ -20,7 +20,7 @@ from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
-from cyclegan_ad.scoring.names import EMBEDDING, ScoreColumn
+from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
 from cyclegan_ad.scoring.parts import View, check_shapes
 
 
@@ -67,7 +67,7 @@ class ScoredImages(NamedTuple):
 
     Attributes:
         scores: Column -> (N,) float64, in order of the columns.
-        maps: (N, H, W) float32 >= 0, anomaly maps.
+        maps: (N, H, W) float32, anomaly maps, higher is more abnormal.
         reconstructions: (N, C, H, W) real in [-1, 1]; None if the method has none.
     """
 
@@ -84,7 +84,7 @@ class Scores(nn.Module):
 
     Args:
         columns: Scores to compute, with the same extractor, ``tta`` and precision (except that of
-            ``embedding``).
+            ``OWN_SCORES``).
         extractor: Feature extractor of ``fid`` and ``fid_spatial``; None if not needed.
         feature_cache: Cache of the features of images for ``fid``; None for no cache.
         variance: (C, H, W) variance of the reconstruction errors on normal training images, for
@@ -111,7 +111,7 @@ class Scores(nn.Module):
         if any(column.extractor not in (None, name) for column in self.columns):
             raise ValueError(f"invalid extractor={name} for scores {', '.join(self.names)}")
         [self.tta] = {column.tta for column in self.columns}
-        others = [column.precision for column in self.columns if column.name != EMBEDDING]
+        others = [column.precision for column in self.columns if column.name not in OWN_SCORES]
         [self.precision] = {*others} or {"float32"}
         # The maps of fid_spatial are too large for the cache, and come with the pooled features.
         self.feature_cache = None if "fid_spatial" in self.names else feature_cache
@@ -184,6 +184,9 @@ class Scores(nn.Module):
                 if view.variance is None:
                     raise ValueError("score standardised: variance of the errors is not set")
                 return standardised(view.images, view.reconstructions, view.variance)
+            case "probe_peak":
+                assert view.embedding.peaks is not None
+                return view.embedding.peaks.double()
             case _:
                 scores: Tensor = view.embedding.scores.double()
                 return scores

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.pretrained.names import BACKBONES, check_features, check_layers
+from cyclegan_ad.pretrained.names import BACKBONES, INCEPTION, check_features, check_layers
+from cyclegan_ad.scoring.names import Tta
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
+    AboveZero,
     Count,
+    Folds,
     Group,
     PathSetting,
     Positive,
@@ -20,8 +23,10 @@ from cyclegan_ad.settings.types import (
 
 if TYPE_CHECKING:
     BackboneName: TypeAlias = str
+    ProbeBackboneName: TypeAlias = str
 else:
     BackboneName = Literal[tuple(BACKBONES)]
+    ProbeBackboneName = Literal[(*BACKBONES, INCEPTION)]
 
 
 class Generator(Group):
@@ -39,6 +44,7 @@ class Discriminator(Group):
 
 class _Method(Group):
     scores: Annotated[Strings, SAME_TRAINING]
+    tta: Annotated[Tta, SAME_TRAINING]
 
 
 class _Gradient(_Method):
@@ -116,3 +122,26 @@ class PatchCore(_Embedding):
     def _with_defaults(self) -> Self:
         layers = self.layers or BACKBONES[self.backbone].patchcore_layers
         return self.model_copy(update={"layers": layers})
+
+
+class LinearProbe(_Method):
+    """``method.*`` with ``method=linear_probe``."""
+
+    name: Literal["linear_probe"]
+    backbone: ProbeBackboneName
+    weights_path: PathSetting | None
+    strengths: Annotated[tuple[AboveZero, ...], Field(strict=False, min_length=1)]
+    folds: Folds
+    peak_fraction: Ratio
+    max_train_images: Positive | None
+    # Not a user setting: SHA-256 of the file weights_path, recorded by cli.preflight.
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights_path is not None and self.backbone == INCEPTION:
+            raise UserError(
+                f"invalid method.weights_path={self.weights_path}: method.backbone={INCEPTION} has "
+                "the weights of pytorch-fid; remove one of the two"
+            )
+        return self

@@ -21,7 +21,14 @@ from cyclegan_ad.scoring.names import (
     check_score_names,
 )
 from cyclegan_ad.settings.dataset import Dataset
-from cyclegan_ad.settings.method import BackboneName, CycleGAN, GANomaly, PaDiM, PatchCore
+from cyclegan_ad.settings.method import (
+    CycleGAN,
+    GANomaly,
+    LinearProbe,
+    PaDiM,
+    PatchCore,
+    ProbeBackboneName,
+)
 from cyclegan_ad.settings.protocol import Protocol
 from cyclegan_ad.settings.types import (
     SAME_TRAINING,
@@ -126,13 +133,15 @@ class Settings(Group):
     cache_dir: Annotated[PathSetting, SAME_TRAINING]
     runs: Annotated[PathSetting, SAME_TRAINING]
     run_name: Annotated[FolderName | int | None, SAME_TRAINING]
-    backbone: Annotated[BackboneName | None, SAME_TRAINING]
+    backbone: Annotated[ProbeBackboneName | None, SAME_TRAINING]
     overwrite: Annotated[bool, SAME_TRAINING]
     dataset: Dataset
     score: Annotated[Score, SAME_TRAINING]
     protocol: Protocol
     trainer: Trainer
-    method: Annotated[CycleGAN | GANomaly | PaDiM | PatchCore, Field(discriminator="name")]
+    method: Annotated[
+        CycleGAN | GANomaly | PaDiM | PatchCore | LinearProbe, Field(discriminator="name")
+    ]
     logger: Annotated[WandbLogger | LocalLogger, Field(discriminator="kind"), SAME_TRAINING]
 
     @property

@@ -10,10 +10,12 @@ from pytorch_lightning.loggers import Logger
 from cyclegan_ad.build import build_method
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import choose_examples
+from cyclegan_ad.methods.linear_probe import LinearProbe
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.tracking.loggers import build_loggers, finish_loggers
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
+from cyclegan_ad.training.describe_images import describe_training_images
 from cyclegan_ad.training.estimate import describe_estimate
 from cyclegan_ad.training.fit import fit
 from cyclegan_ad.training.progress import TrainingProgress
@@ -52,4 +54,7 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
                 masks=shown.masks,
             )
         )
-    fit(build_method(settings), data, run, settings, loggers=loggers, callbacks=callbacks)
+    method = build_method(settings)
+    if isinstance(method, LinearProbe):
+        describe_training_images(method, data, settings)
+    fit(method, data, run, settings, loggers=loggers, callbacks=callbacks)

@@ -40,7 +40,7 @@ def map_uri(anomaly_map: NDArray[np.float32], scale: float) -> str:
     """Encode an anomaly map as a coloured data URI.
 
     Args:
-        anomaly_map: (H, W) float32 >= 0.
+        anomaly_map: (H, W) float32; values below 0 are as dark as 0.
         scale: Value of the brightest colour, see `map_scale`.
     """
     from matplotlib import colormaps

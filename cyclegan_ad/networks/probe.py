@@ -1,0 +1,203 @@
+"""Inference of the linear probe: a frozen backbone and one weight for each of its features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclegan_ad.networks.backbones import EfficientNetLite0, build_backbone
+from cyclegan_ad.networks.embedding import (
+    EmbeddingResult,
+    FittedTensors,
+    check_images,
+    normalise,
+)
+from cyclegan_ad.networks.inception import Inception
+from cyclegan_ad.pretrained.features import fold_batch_norms
+
+
+class ProbeBackbone(nn.Module):
+    """A network trained on ImageNet up to its last feature map, in two parts.
+
+    What is between the parts is the smallest: it is what a cache keeps.
+
+    Args:
+        name: ``efficientnet_lite0``, ``inception``, ``resnet18`` or ``wide_resnet50_2``.
+
+    Attributes:
+        trunk_channels: Channels of the result of the first part.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.network: nn.Module
+        match name:
+            case "efficientnet_lite0":
+                self.network, self.trunk_channels = EfficientNetLite0(["blocks.6"], head=True), 320
+            case "inception":
+                self.network, self.trunk_channels = Inception(), 2048
+            case _:
+                self.network = build_backbone(name, ["layer4"])
+                self.trunk_channels = 512 if name == "resnet18" else 2048
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """Compute the first part: (N, 3, H, W), normalised, to (N, C, h, w)."""
+        [maps] = self.network(images)
+        return maps
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Compute the last feature map from the result of :meth:`trunk`, (N, D, h, w)."""
+        if isinstance(self.network, EfficientNetLite0):
+            return self.network.head(maps)
+        return maps
+
+
+class ProbeScorer(nn.Module):
+    """Logistic regression on the features of a frozen network; only for inference.
+
+    The response at a position of the last feature map is the weighted sum of the features there,
+    less that of the mean features of the training images: 0 is an average position, above it what
+    speaks for abnormal. The decision value of an image, its score, is the mean of its responses
+    plus the intercept.
+
+    Batch norms are folded into the convolutions before them. All tensors are loaded, see
+    :func:`cyclegan_ad.networks.inference.build_inference`.
+
+    Args:
+        channels: Channels of the images, 1 or 3.
+        size_px: Height and width of the images.
+        backbone: Name of the network, see :class:`ProbeBackbone`.
+        input_px: Height and width to which images are resized (bilinear) for the network.
+        antialias: Whether all pixels of a larger image contribute.
+        mean: Mean of the network's inputs for each colour, on images in [0, 1].
+        std: Standard deviation of these inputs for each colour.
+        peak_fraction: Fraction, in (0, 1], of the positions that the peak is the mean of.
+
+    Attributes:
+        stored_trunk: Gives the result of the backbone's first part for images, from a cache; None
+            to compute it.
+    """
+
+    stored_trunk: Callable[[Tensor], Tensor] | None = None
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        size_px: int,
+        backbone: str,
+        input_px: int,
+        antialias: bool,
+        mean: Sequence[float],
+        std: Sequence[float],
+        peak_fraction: float,
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.name = (channels, size_px, size_px), backbone
+        self.input_px, self.antialias = input_px, antialias
+        self.mean, self.std, self.peak_fraction = list(mean), list(std), peak_fraction
+        self.backbone = ProbeBackbone(backbone).eval().requires_grad_(False)
+        fold_batch_norms(self.backbone)
+        self.probe = FittedTensors()
+        for name in ("weight", "centre", "intercept"):  # of the probe, once it is fitted
+            self.probe.register_buffer(name, torch.empty(0))
+
+    def train(self, mode: bool = True) -> ProbeScorer:
+        """Stay in eval mode, regardless of ``mode``."""
+        return super().train(False)
+
+    def is_fitted(self) -> bool:
+        """Return whether there is a probe."""
+        weight: Tensor = self.probe.weight
+        return weight.numel() > 0
+
+    def set_probe(self, weight: Tensor, centre: float, intercept: float) -> None:
+        """Set the fitted probe.
+
+        Args:
+            weight: (D,) weight of each feature.
+            centre: Weighted sum of the mean features of the training images.
+            intercept: Decision value of an image with these mean features.
+        """
+        device = next(self.parameters()).device
+        self.probe.weight = weight.to(device, self.dtype)
+        self.probe.centre = torch.tensor([centre], dtype=self.dtype, device=device)
+        self.probe.intercept = torch.tensor([intercept], dtype=self.dtype, device=device)
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """Compute the first part of the backbone, (N, C, H, W) in [-1, 1] to (N, c, h, w)."""
+        size = (self.input_px, self.input_px)
+        resized = functional.interpolate(images, size, mode="bilinear", antialias=self.antialias)
+        ready = normalise(resized, self.mean, self.std)
+        return self.backbone.trunk(ready.contiguous(memory_format=torch.channels_last))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Compute the pooled features, (N, C, H, W) in [-1, 1] to (N, D) float32."""
+        return self.backbone.head(self.trunk(images)).float().mean(dim=(2, 3))
+
+    def responses(self, trunk: Tensor) -> Tensor:
+        """Compute the probe at each position, (N, c, h, w) from :meth:`trunk` to (N, h, w)."""
+        weight: Tensor = self.probe.weight
+        found = functional.conv2d(self.backbone.head(trunk), weight[None, :, None, None])
+        return found[:, 0] - self.probe.centre[:, None, None]
+
+    def judge(self, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pool responses: (N, h, w) to scores (N,), peaks (N,) and maps (N, H, W).
+
+        The peak is the mean of the highest responses plus the intercept. Maps are the responses,
+        upsampled to the size of the image (bilinear).
+        """
+        found = responses.double().flatten(1)
+        intercept = self.probe.intercept.double()
+        count = max(1, round(self.peak_fraction * found.shape[1]))
+        maps = functional.interpolate(
+            responses[:, None], self.image_shape[1:], mode="bilinear", align_corners=False
+        )
+        scores = found.mean(dim=1) + intercept
+        peaks = found.topk(count, dim=1).values.mean(dim=1) + intercept
+        return scores, peaks, maps[:, 0]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Judge images all at once, as in an exported graph.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1], of the dtype of the weights.
+
+        Returns:
+            Scores (N,) and peaks (N,), float64, and maps (N, H, W).
+        """
+        return self.judge(self.responses(self.trunk(images)))
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> EmbeddingResult:
+        """Judge images, each independently of its batch.
+
+        Args:
+            images: (N, C, H, W) in [-1, 1], with size and channels of the training images.
+
+        Returns:
+            Scores, peaks and maps.
+
+        Raises:
+            ValueError: If the images have another shape.
+            RuntimeError: If the probe is not fitted.
+        """
+        check_images(images, self.image_shape)
+        if not self.is_fitted():
+            raise RuntimeError("the probe is not fitted")
+        with torch.autocast(images.device.type, enabled=False):
+            trunk = self.trunk if self.stored_trunk is None else self.stored_trunk
+            results = [
+                self.judge(self.responses(trunk(image[None]).to(self.dtype)))
+                for image in images.to(self.dtype)
+            ]
+        scores, peaks, maps = (torch.cat(tensors) for tensors in zip(*results, strict=True))
+        return EmbeddingResult(scores, maps.float(), peaks)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(self.parameters()).dtype
