@@ -132,7 +132,8 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         UserError: If the images, or the weights of a network that a score needs, are missing.
     """
     data = prepare_data(settings)
-    check_protocol(settings.protocol, data, refits=settings.entry.refits)
+    if settings.protocol.name == "crossval":
+        check_protocol(settings.protocol, data, refits=settings.entry.refits)
     with run.locked():
         check_split(run, data)
         results = _evaluate(run, settings, data)

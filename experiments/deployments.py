@@ -11,13 +11,15 @@ import sklearn
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from cyclegan_ad.methods.probe_fit import Probe, decide, fit_probe
+from cyclegan_ad.methods.probe_fit import decide, fit_probe
 from cyclegan_ad.metrics.crossval import crossval, deal_folds
 from cyclegan_ad.metrics.protocols import calibrated
 from experiments.populations import Population
 
 Features = NDArray[np.float32]
+Score = Callable[[Features], NDArray[np.float64]]
 _STRENGTHS, _INNER_FOLDS = (0.01, 0.1), 2
+_PENALTY = 0.1  # of the squared weights, beside a mean of squared errors
 _CALIBRATION_FRACTION = 0.2
 LEAVE_ONE_OUT = "leave_one_out"
 
@@ -31,11 +33,13 @@ class Rule:
         images: Abnormal images drawn for training and threshold together; as many normal ones.
         folds: For ``crossval``: number, or ``leave_one_out``; None for ``calibrated``; 1 for a
             method that trains on normal images only.
+        fit: How a linear probe is fitted: ``ridge`` or ``logistic``.
     """
 
     title: str
     images: int
     folds: int | str | None
+    fit: str
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,8 @@ def deploy(population: Population, rule: Rule, confidence: float, seed: Sequence
     """
     rng = np.random.default_rng(seed)
     drawn = _draw(population, rule.images, rng)
-    # Small fits: checks of their input would take as long as they do.
-    quick = sklearn.config_context(assume_finite=True, skip_parameter_validation=True)
-    with threadpool_limits(1), quick:
-        found = _calibrate(drawn, confidence) if rule.folds is None else None
+    with threadpool_limits(1):
+        found = _calibrate(drawn, rule, confidence) if rule.folds is None else None
         if found is None:
             found = _cross_validate(drawn, rule, confidence, int(rng.integers(2**31)))
     missed = found["misses"] / len(population.abnormal)
@@ -85,10 +87,10 @@ def _draw(population: Population, images: int, rng: np.random.Generator) -> Draw
     return Drawn(normal, abnormal, np.concatenate([others, defects]), labels)
 
 
-def _calibrate(drawn: Drawn, confidence: float) -> dict[str, Any]:
+def _calibrate(drawn: Drawn, rule: Rule, confidence: float) -> dict[str, Any]:
     """Keep a fifth of the abnormal images out of training and set the threshold on them."""
     kept = max(1, round(_CALIBRATION_FRACTION * len(drawn.abnormal)))
-    score = _probe(drawn.normal, drawn.abnormal[kept:])
+    score = FITS[rule.fit](drawn.normal, drawn.abnormal[kept:])
     return calibrated(
         score(drawn.abnormal[:kept]),
         score(drawn.rest),
@@ -108,7 +110,7 @@ def _cross_validate(drawn: Drawn, rule: Rule, confidence: float, seed: int) -> d
         if folds == 1:
             score = _distance(drawn.normal)
         else:
-            score = _probe(drawn.normal, drawn.abnormal[fold_of != fold], folds == len(groups))
+            score = FITS[rule.fit](drawn.normal, drawn.abnormal[fold_of != fold])
         held_out[fold_of == fold] = score(drawn.abnormal[fold_of == fold])
         scores.append(score(drawn.rest))
     return crossval(
@@ -122,23 +124,39 @@ def _cross_validate(drawn: Drawn, rule: Rule, confidence: float, seed: int) -> d
     )
 
 
-def _distance(normal: Features) -> Callable[[Features], NDArray[np.float64]]:
+def _distance(normal: Features) -> Score:
     """Return the distance from the mean of normal images, in standard deviations."""
     mean, scale = normal.mean(axis=0), normal.std(axis=0) + 1e-6
     return lambda features: np.linalg.norm((features - mean) / scale, axis=1).astype(np.float64)
 
 
-def _probe(
-    normal: Features, abnormal: Features, one_strength: bool = False
-) -> Callable[[Features], NDArray[np.float64]]:
-    """Fit the linear probe, as ``method=linear_probe`` does; its strength is chosen each time."""
+def _ridge(normal: Features, abnormal: Features) -> Score:
+    """Fit a linear probe by regularised least squares, in closed form; classes count the same."""
+    features = np.concatenate([normal, abnormal]).astype(np.float64)
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    rows = (features - mean) / scale
+    weights = np.repeat([1 / len(normal), 1 / len(abnormal)], [len(normal), len(abnormal)])
+    targets = np.repeat([-1.0, 1.0], [len(normal), len(abnormal)])
+    weighted = rows.T * weights
+    matrix = weighted @ rows + _PENALTY * np.eye(rows.shape[1])
+    weight = np.linalg.solve(matrix, weighted @ targets) / scale
+    return lambda images: (images - mean) @ weight
+
+
+def _logistic(normal: Features, abnormal: Features) -> Score:
+    """Fit the probe of ``method=linear_probe``; its strength is chosen each time."""
     features = np.concatenate([normal, abnormal])[:, None]
-    probe: Probe = fit_probe(
-        features,
-        [0] * len(normal) + [1] * len(abnormal),
-        [str(i) for i in range(len(features))],
-        strengths=_STRENGTHS[:1] if one_strength else _STRENGTHS,
-        folds=_INNER_FOLDS,
-        seed=0,
-    )
+    # Small fits: checks of their input would take as long as they do.
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        probe = fit_probe(
+            features,
+            [0] * len(normal) + [1] * len(abnormal),
+            [str(i) for i in range(len(features))],
+            strengths=_STRENGTHS,
+            folds=_INNER_FOLDS,
+            seed=0,
+        )
     return lambda images: decide(probe, images[:, None])
+
+
+FITS: dict[str, Callable[[Features, Features], Score]] = {"ridge": _ridge, "logistic": _logistic}

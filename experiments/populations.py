@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ ELPV = "elpv"
 
 _ABNORMAL, _NORMAL, _DIMENSIONS = 20_000, 2_000, 6
 _SHIFT = 1.2  # of each dimension; the best linear score has an AUROC of 98 %
-_COMPONENTS = 32  # of the deep features; fits of all 1280 would take hours
-_SIZE_PX = 256
-_BATCH = 32
+_BLOCKS, _COMPONENTS = 15, 32  # of the photographs
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,14 @@ def simulate(name: str, seed: int) -> Population:
     return Population(name.replace("_", " "), features[_ABNORMAL:], features[:_ABNORMAL])
 
 
-def read_elpv(cache_dir: Path) -> Population:
-    """Compute the features of ELPV's 2,624 photographs of solar cells; 5 minutes the first time.
+def read_elpv() -> Population:
+    """Describe ELPV's 2,624 photographs of solar cells by simple features, in seconds.
 
-    Pooled features of EfficientNet-Lite0 at 256 px, kept in the feature cache, reduced to their
-    first 32 principal components. A cell is abnormal if its defect probability is at least 0.5.
-
-    Args:
-        cache_dir: Folder of the feature cache.
+    Mean and standard deviation of the grey values in each of 15 x 15 blocks, reduced to their first
+    32 principal components. A cell is abnormal if its defect probability is at least 0.5.
 
     Raises:
-        UserError: If the package elpv-dataset or the weights of the network are missing.
+        UserError: If the package elpv-dataset is missing.
     """
     try:
         from elpv_dataset.utils import load_dataset
@@ -73,27 +67,15 @@ def read_elpv(cache_dir: Path) -> Population:
             "dataset=elpv needs the package elpv-dataset: pip install elpv-dataset; or use "
             f"dataset={','.join(SIMULATED)}"
         ) from error
-    import torch
-
-    from cyclegan_ad.pretrained.feature_cache import FeatureCache
-    from cyclegan_ad.pretrained.features import build_extractor, ensure_weights
-
-    ensure_weights("efficientnet_lite0")
-    cache = FeatureCache(build_extractor("efficientnet_lite0"), cache_dir / "features")
     images, probability, _ = load_dataset()
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(images), _BATCH):
-            pixels = torch.from_numpy(images[start : start + _BATCH])[:, None].float() / 127.5 - 1
-            resized = torch.nn.functional.interpolate(
-                pixels, size=(_SIZE_PX, _SIZE_PX), mode="bicubic", antialias=True
-            )
-            found.append(cache.pooled(resized.clamp(-1, 1)).numpy())
-            print(f"features of {min(start + _BATCH, len(images))} of {len(images)}", end="\r")
-    print()
-    features = principal_components(np.concatenate(found).astype(np.float64), _COMPONENTS)
+    count, side, _ = images.shape
+    size = side // _BLOCKS
+    blocks = images.reshape(count, _BLOCKS, size, _BLOCKS, size).astype(np.float32)
+    described = [blocks.mean(axis=(2, 4)), blocks.std(axis=(2, 4))]
+    features = np.concatenate([part.reshape(count, -1) for part in described], axis=1)
+    reduced = principal_components(features.astype(np.float64), _COMPONENTS)
     abnormal = np.asarray(probability) >= 0.5
-    return Population("ELPV", features[~abnormal], features[abnormal])
+    return Population("ELPV", reduced[~abnormal], reduced[abnormal])
 
 
 def principal_components(features: NDArray[np.float64], count: int) -> NDArray[np.float32]:

@@ -12,12 +12,12 @@ Settings (change with name=value):
   dataset=gaussian,heavy_tails,ties   populations; or elpv: photographs of solar cells
   deployments=1000                    for each row of the table
   images=50                           abnormal images of a deployment; as many normal ones
-  images_left_out=20                  the same for leave_one_out, which fits as many probes
+  fit=ridge                           of the probes; or logistic: that of method=linear_probe, 20
+                                      times as long
   folds=5                             folds of crossval
   confidence=0.95                     of the bound
   seed=0
   workers=2                           processes; the result does not depend on them
-  cache_dir=PATH                      of the features of elpv; also CYCLEGAN_AD_CACHE
   out=experiments/results             folder of the record
 """
 
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ import numpy as np
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
-from experiments.deployments import LEAVE_ONE_OUT, Rule, deploy
+from experiments.deployments import FITS, LEAVE_ONE_OUT, Rule, deploy
 from experiments.driver import Settings, choose_datasets, print_markdown, run_driver, whole_number
 from experiments.populations import ELPV, SIMULATED, Population, read_elpv, simulate
 
@@ -46,12 +45,11 @@ DEFAULTS = {
     "dataset": ",".join(SIMULATED),
     "deployments": "1000",
     "images": "50",
-    "images_left_out": "20",
+    "fit": "ridge",
     "folds": "5",
     "confidence": "0.95",
     "seed": "0",
     "workers": "2",
-    "cache_dir": os.environ.get("CYCLEGAN_AD_CACHE", "~/.cache/cyclegan_ad"),
     "out": "experiments/results",
 }
 
@@ -76,7 +74,9 @@ def plan_rules(settings: Settings) -> list[Rule]:
     Raises:
         UserError: If there are too few images for the folds.
     """
-    images, left_out = (whole_number(settings, n, 4) for n in ("images", "images_left_out"))
+    images, fit = whole_number(settings, "images", 4), settings["fit"]
+    if fit not in FITS:
+        raise UserError(f"invalid fit={fit}: expected one of {', '.join(FITS)}")
     folds = whole_number(settings, "folds", 2)
     if folds > images // 2:
         raise UserError(
@@ -84,10 +84,10 @@ def plan_rules(settings: Settings) -> list[Rule]:
             "fold needs two images; use fewer folds or more images"
         )
     return [
-        Rule("calibrated", images, None),
-        Rule("crossval, normal only", images, 1),
-        Rule(f"crossval, {folds} folds", images, folds),
-        Rule("crossval, leave one out", left_out, LEAVE_ONE_OUT),
+        Rule("calibrated", images, None, fit),
+        Rule("crossval, normal only", images, 1, fit),
+        Rule(f"crossval, {folds} folds", images, folds, fit),
+        Rule("crossval, leave one out", images, LEAVE_ONE_OUT, fit),
     ]
 
 
@@ -155,7 +155,7 @@ def promises(settings: Settings) -> list[UserError]:
     rules, rows = plan_rules(settings), []
     with ProcessPoolExecutor(workers) as pool:
         for name in choose_datasets(settings, (*SIMULATED, ELPV)):
-            population = _population(name, seed, settings)
+            population = _population(name, seed)
             for number, rule in enumerate(rules):
                 seeds = [(seed, number, i) for i in range(count)]
                 run = partial(deploy, population, rule, confidence)
@@ -187,9 +187,9 @@ def _heading(count: int) -> str:
     )
 
 
-def _population(name: str, seed: int, settings: Settings) -> Population:
+def _population(name: str, seed: int) -> Population:
     if name == ELPV:
-        return read_elpv(Path(settings["cache_dir"]).expanduser())
+        return read_elpv()
     return simulate(name, seed)
 
 

@@ -21,6 +21,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
+from cyclegan_ad.evaluation.score_folds import score_folds
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
@@ -157,7 +158,11 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
         return ScoredRun(method, scores, device, score())
     print(f"scoring on {describe_device(device, processes)}", flush=True)
     with decoding_progress("Scoring images") as progress:
-        return ScoredRun(method, scores, device, score(progress=progress))
+        found = score(progress=progress)
+    if settings.protocol.name == "crossval" and isinstance(method, LinearProbe):
+        folds = score_folds(method, data, scores, settings, device)
+        found = replace(found, crossval=folds)
+    return ScoredRun(method, scores, device, found)
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:

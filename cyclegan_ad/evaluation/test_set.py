@@ -134,6 +134,35 @@ def evaluate(
 
 
 @torch.inference_mode()
+def score_images(
+    method: TrainedMethod,
+    data: AnomalyDataModule,
+    scores: Scores,
+    indices: Sequence[int],
+    *,
+    device: torch.device,
+    batch_size: int,
+) -> Scored:
+    """Score images once; as `evaluate` scores the test set.
+
+    Args:
+        method: A trained method on ``device``, in eval mode.
+        data: Data module after ``setup``.
+        scores: The requested scores, on ``device``.
+        indices: Images, as indices into the samples of the data.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU.
+
+    Raises:
+        UserError: If a score is NaN or infinite; names the images.
+    """
+    scored = _score(
+        method, data, scores, indices, device, batch_size, None, lambda done, total: None
+    )
+    return _gather(data, indices, scored)
+
+
+@torch.inference_mode()
 def error_variance(
     method: TrainedMethod,
     data: AnomalyDataModule,

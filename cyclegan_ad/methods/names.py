@@ -83,6 +83,7 @@ METHODS = {
         fitted=True,
         needs_anomalib=False,
         backbone="efficientnet_lite0",
+        refits=True,
     ),
 }
 
