@@ -8,8 +8,14 @@ import pytest
 from scipy.stats import binom
 
 from cyclegan_ad.metrics.bounds import calibration_bound
-from cyclegan_ad.metrics.crossval import confident_miss_rate, crossval, guaranteed_miss_rate
+from cyclegan_ad.metrics.crossval import (
+    confident_miss_rate,
+    crossval,
+    deal_folds,
+    guaranteed_miss_rate,
+)
 from cyclegan_ad.metrics.protocols import calibrated
+from cyclegan_ad.metrics.wording import explain
 
 
 def decide(held_out: Any, fold_of: Any, scores: Any, labels: Any, **changed: Any) -> dict[str, Any]:
@@ -188,3 +194,47 @@ def test_folds_of_one_image_reach_their_bound_if_the_model_ignores_its_training(
     drawn = rng.normal(size=(20000, 5))
     rate = (drawn[:, 4] < drawn[:, :4].min(axis=1)).mean()
     assert rate == pytest.approx(guaranteed_miss_rate([1] * 4)[0], abs=0.01)
+
+
+# Folds and words
+
+
+@pytest.mark.parametrize("folds", [1, 3, 7, 20])
+def test_folds_are_even_and_keep_groups(folds: int) -> None:
+    groups = [f"g{i // 2 if i < 8 else i}" for i in range(24)]  # 20 groups, four of two images
+    dealt = deal_folds(groups, folds, seed=1)
+    pairs = set(zip(groups, dealt, strict=True))
+    sizes = np.bincount([fold for _, fold in pairs], minlength=folds)
+    assert len(pairs) == 20 and sizes.max() - sizes.min() <= 1
+    turned = deal_folds(groups[::-1], folds, seed=1)
+    assert turned[::-1] == dealt
+    assert folds in (1, 20) or deal_folds(groups, folds, seed=2) != dealt
+
+
+@pytest.mark.parametrize("folds", [0, 4])
+def test_more_folds_than_groups(folds: int) -> None:
+    with pytest.raises(ValueError, match=f"folds={folds}"):
+        deal_folds(["a", "b", "c", "a"], folds, seed=0)
+
+
+def test_words_of_one_model() -> None:
+    found = decide([5.0, 7.0, 6.0], [0, 0, 0], [[1.0, 9.0]], [0, 1])
+    text = explain(found)
+    assert "Threshold 5 was set at the smallest score of 3 different abnormal training" in text
+    assert "25.0 %, 1/(n + 1)" in text and "below 63.2 % with 95 % confidence" in text
+    assert "None" not in text.partition("The 1 abnormal")[0]
+
+
+@pytest.mark.parametrize(
+    ("fold_of", "source"),
+    [([0, 0, 0, 1, 1], "1/(3 + 1) from the 3 images"), ([0, 1, 2, 3, 4], "CV+ of Barber et al.")],
+)
+def test_words_of_several_fits(fold_of: list[int], source: str) -> None:
+    folds = max(fold_of) + 1
+    found = decide([5.0] * 5, fold_of, [[1.0, 9.0, 2.0]] * folds, [0, 1, 1])
+    text = explain(found)
+    assert f"without its fold, one of {folds}" in text and source in text
+    rate = 25.0 if folds == 2 else 16.7
+    assert f"guaranteed on average over such fits is {rate} %" in text
+    assert "about 16.7 %, 1/(n + 1)" in text and "1 of 2 abnormal test images was missed" in text
+    assert "\n" not in text and text.isascii()
