@@ -9,6 +9,7 @@ from cyclegan_ad.networks.ganomaly import GANomalyGenerator
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.padim import PaDiMScorer
 from cyclegan_ad.networks.patchcore import PatchCoreScorer
+from cyclegan_ad.networks.probe import ProbeScorer
 
 SIZE_PX = 64
 _FEATURES = {
@@ -27,6 +28,19 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     ),
     "padim": (PaDiMScorer, _FEATURES | {"n_features": 10}),
     "patchcore": (PatchCoreScorer, _FEATURES | {"n_neighbors": 3}),
+    "linear_probe": (
+        ProbeScorer,
+        {
+            "channels": 1,
+            "size_px": SIZE_PX,
+            "backbone": "efficientnet_lite0",
+            "input_px": 224,
+            "antialias": True,
+            "mean": [127 / 255] * 3,
+            "std": [128 / 255] * 3,
+            "peak_fraction": 0.1,
+        },
+    ),
 }
 
 
@@ -49,6 +63,10 @@ def random_state(method: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors["gaussian.inv_covariance"] = roots @ roots.mT + torch.eye(10)
     if method == "patchcore":
         tensors["memory_bank"] = torch.rand(40, 64 + 128 + 256)
+    if method == "linear_probe":
+        tensors["probe.weight"] = torch.randn(1280)
+        tensors["probe.centre"] = torch.tensor([0.2])
+        tensors["probe.intercept"] = torch.tensor([-0.3])
     return arguments, tensors
 
 

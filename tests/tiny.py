@@ -60,6 +60,7 @@ BASELINES = {
     "ganomaly": ("method.latent_size=8",),
     "padim": ("backbone=resnet18", "method.pretrained=false", "method.n_features=8"),
     "patchcore": ("backbone=resnet18", "method.pretrained=false"),
+    "linear_probe": (),
 }
 
 

@@ -119,6 +119,10 @@ class LinearProbe(pl.LightningModule):
         """Return no optimizer; Lightning warns of None."""
         return []
 
+    def setup(self, stage: str) -> None:
+        """Set the mode of training, without which Lightning warns; it changes nothing."""
+        self.train()
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Do nothing: the features were computed before, a batch of Lightning is not needed."""
 

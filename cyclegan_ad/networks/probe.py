@@ -100,14 +100,10 @@ class ProbeScorer(nn.Module):
         self.input_px, self.antialias = input_px, antialias
         self.mean, self.std, self.peak_fraction = list(mean), list(std), peak_fraction
         self.backbone = ProbeBackbone(backbone).eval().requires_grad_(False)
-        fold_batch_norms(self.backbone)
+        fold_batch_norms(self.backbone)  # nothing is left that depends on the mode
         self.probe = FittedTensors()
         for name in ("weight", "centre", "intercept"):  # of the probe, once it is fitted
             self.probe.register_buffer(name, torch.empty(0))
-
-    def train(self, mode: bool = True) -> ProbeScorer:
-        """Stay in eval mode, regardless of ``mode``."""
-        return super().train(False)
 
     def is_fitted(self) -> bool:
         """Return whether there is a probe."""
@@ -141,7 +137,9 @@ class ProbeScorer(nn.Module):
     def responses(self, trunk: Tensor) -> Tensor:
         """Compute the probe at each position, (N, c, h, w) from :meth:`trunk` to (N, h, w)."""
         weight: Tensor = self.probe.weight
-        found = functional.conv2d(self.backbone.head(trunk), weight[None, :, None, None])
+        # One memory layout, so that rounding does not tell a cached trunk from a computed one.
+        features = self.backbone.head(trunk.contiguous(memory_format=torch.channels_last))
+        found = functional.conv2d(features, weight[None, :, None, None])
         return found[:, 0] - self.probe.centre[:, None, None]
 
     def judge(self, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -189,7 +189,7 @@ def test_weights_of_another_extractor_are_refused(
         load_detector(run)
 
 
-@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore"])
+@pytest.mark.parametrize("method", ["ganomaly", "padim", "patchcore", "linear_probe"])
 def test_every_method_has_a_detector(tmp_path: Path, method: str) -> None:
     root = draw_folder(tmp_path / "data")
     more = ["trainer.max_epochs=1"] if method == "ganomaly" else []

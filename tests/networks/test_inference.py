@@ -12,6 +12,7 @@ import torch
 from baselines import batches, fit, images, padim, patchcore
 from errors import refuses
 from plain_networks import NETWORKS, random_images, random_state
+from probes import fitted_probe, probe
 from safetensors.torch import load_file, save_file
 from small_cyclegan import small_cyclegan
 from torch import Tensor
@@ -20,7 +21,7 @@ from cyclegan_ad.methods.interface import Embeds, Reconstructs
 from cyclegan_ad.networks import fast_forwards
 from cyclegan_ad.networks.inference import ExportedNetwork, build_inference
 
-RECONSTRUCTS, EMBEDS = {"cyclegan", "ganomaly"}, {"ganomaly", "padim", "patchcore"}
+RECONSTRUCTS, EMBEDS = {"cyclegan", "ganomaly"}, {"ganomaly", "padim", "patchcore", "linear_probe"}
 
 
 def results(method: Any, test: Tensor) -> list[Tensor]:
@@ -28,7 +29,8 @@ def results(method: Any, test: Tensor) -> list[Tensor]:
     found = [method.reconstruct(test)] if isinstance(method, Reconstructs) else []
     if isinstance(method, Embeds):
         embedded = method.embed(test)
-        found += [embedded.scores] + ([] if embedded.maps is None else [embedded.maps])
+        given = (embedded.scores, embedded.peaks, embedded.maps)
+        found += [values for values in given if values is not None]
     return [tensor.detach() for tensor in found]
 
 
@@ -44,6 +46,8 @@ def trained(name: str) -> Any:
             channels=1, size_px=32, base_channels=4, latent_size=8, lambda_adv=1.0, lambda_con=50.0,
             lambda_enc=1.0, learning_rate=2e-4, betas=(0.5, 0.999), seed=0,
         )  # fmt: skip
+    elif name == "linear_probe":
+        return fitted_probe()
     else:
         module = padim() if name == "padim" else patchcore()
     fit(module, batches(images(6)))
@@ -65,7 +69,7 @@ def test_equals_the_method_through_a_file(name: str, tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("build", [padim, patchcore])
+@pytest.mark.parametrize("build", [padim, patchcore, probe])
 def test_a_method_that_is_not_fitted_has_nothing_to_save(build: Any) -> None:
     with pytest.raises(RuntimeError, match="is not fitted"):
         build().inference_state()
@@ -139,7 +143,8 @@ def test_what_is_exported_gives_the_same(name: str) -> None:
     with torch.no_grad():
         got = exported(test)
     names = ["reconstruction"] * (name in RECONSTRUCTS) + ["score"] * (name in EMBEDS)
-    assert list(got) == names + ["map"] * (name in ("padim", "patchcore"))
+    names += ["peak"] * (name == "linear_probe")
+    assert list(got) == names + ["map"] * (name not in ("cyclegan", "ganomaly"))
     for one, other in zip(got.values(), results(built, test), strict=True):
         torch.testing.assert_close(one.to(other.dtype), other, rtol=1e-4, atol=1e-5)
     kinds = {type(layer).__module__ for layer in exported.modules()}
