@@ -90,7 +90,10 @@ def _thresholds(
         if name == "crossfit":
             facts |= on_test
         elif name == "crossval":
-            facts = {"set_on": "abnormal training images by a model that did not see them"} | facts
+            set_on: dict[str, Any] = {
+                "set_on": "abnormal training images by a model that did not see them"
+            }
+            facts = set_on | facts
             if facts["folds"] > 1:
                 facts["miss_rate_bound"] = None  # it is one of the rule, by the fits of all folds
         else:

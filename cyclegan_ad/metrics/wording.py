@@ -98,7 +98,7 @@ def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
         f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} {score} of "
         f"{counted(kept, 'abnormal image')} kept out of training{_explain_zero(decisions)}; this "
         f"supports {_bound(decisions)}, on similar images. "
-        f"{_counts(decisions, _count_alone(decisions))}{_surprise(decisions)}"
+        f"{_counts(decisions, _count_alone(decisions))}{_surprise(decisions, 'images kept out')}"
     )
 
 
@@ -112,7 +112,8 @@ def _explain_crossval(decisions: Mapping[str, Any]) -> str:
             f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} the "
             f"smallest score of {images} (n), none of which the model saw"
             f"{_explain_zero(decisions)}; this supports {_bound(decisions)}, and on average "
-            f"one of {expected}, on similar images. {counts}{_surprise(decisions)}"
+            f"one of {expected}, on similar images. {counts}"
+            f"{_surprise(decisions, 'training images')}"
         )
     largest, rate = decisions["largest_fold"], _percent(decisions["miss_rate_guaranteed"])
     source = (
@@ -140,7 +141,7 @@ def _count_alone(decisions: Mapping[str, Any]) -> str:
     return f"; this count alone supports {supports}"
 
 
-def _surprise(decisions: Mapping[str, Any]) -> str:
+def _surprise(decisions: Mapping[str, Any], images: str) -> str:
     """Say if there are more misses than images like those of one threshold explain."""
     kept = decisions["calibration_abnormal"]
     misses, abnormal = decisions["misses"], decisions["abnormal"]
@@ -150,8 +151,8 @@ def _surprise(decisions: Mapping[str, Any]) -> str:
     if chance >= unlikely:
         return ""
     return (
-        f" If the images that the threshold was set on were similar to the test images, so many "
-        f"misses would have a probability below {_percent(unlikely)}: do not rely on the bound."
+        f" If the {images} were similar to the test images, so many misses would have a "
+        f"probability below {_percent(unlikely)}: do not rely on the bound."
     )
 
 
