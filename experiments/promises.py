@@ -175,7 +175,8 @@ def _heading(count: int) -> str:
     from cyclegan_ad.runs.begin import describe_environment  # loads torch
 
     made_with = describe_environment()
-    words = shlex.join(["python", "-m", "experiments.promises", *sys.argv[1:]])
+    given = [word for word in sys.argv[1:] if not word.startswith("out=")]
+    words = shlex.join(["python", "-m", "experiments.promises", *given])
     packages = made_with["packages"] | {"python": made_with["python"]}
     versions = ", ".join(f"{name} {packages[name]}" for name in ("python", "numpy"))
     import sklearn
