@@ -188,7 +188,7 @@ def crossval(
     thresholds = [
         apply_margin(float(kept[folds == fold].min()), margin) for fold in range(len(tested))
     ]
-    called = (tested >= np.array(thresholds)[:, None]).any(axis=0)
+    called = np.logical_or.reduce(tested >= np.array(thresholds)[:, None], axis=0)
     different = len(members)
     sizes = list(Counter(members.values()).values())
     rate, by = guaranteed_miss_rate(sizes)
