@@ -48,7 +48,7 @@ def run_job(settings: Settings) -> dict[str, Any]:
     exists = run.config.is_file() and not settings.overwrite
     settings = resolve_auto(settings, run.read_config() if exists else None)
     state = run.claim(settings)
-    if state == "trained" and is_complete(run, settings.score):
+    if state == "trained" and is_complete(run, settings):
         return _reuse_results(run, settings, run.locked())
     if state != "trained":
         ensure_method(settings)
@@ -56,11 +56,11 @@ def run_job(settings: Settings) -> dict[str, Any]:
         check_run(settings)
         check_variables()
     data = prepare_data(settings)
-    check_protocol(settings.protocol, data)
+    check_protocol(settings.protocol, data, refits=settings.entry.refits)
     with run.locked():
         # Checked again: another process may have held the lock until now.
         state = run.claim(settings)
-        if state == "trained" and is_complete(run, settings.score):
+        if state == "trained" and is_complete(run, settings):
             return _reuse_results(run, settings, nullcontext())
         results = _train_and_evaluate(run, settings, data, state)
     print_outcome(run, results.metrics)
@@ -130,6 +130,8 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         UserError: If the images, or the weights of a network that a score needs, are missing.
     """
     data = prepare_data(settings)
+    if settings.protocol.name == "crossval":
+        check_protocol(settings.protocol, data, refits=settings.entry.refits)
     with run.locked():
         check_split(run, data)
         results = _evaluate(run, settings, data)

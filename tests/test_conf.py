@@ -51,6 +51,7 @@ def by_option() -> dict[tuple[str, str], dict[str, Any]]:
     more = {
         ("score", "embedding"): ["method=ganomaly"],
         ("protocol", "quantile"): ["method=padim"],
+        ("protocol", "crossval"): ["method=padim"],
     }
     return {
         (group, name): compose(f"{group}={name}", *more.get((group, name), []))
@@ -196,7 +197,7 @@ def test_a_backbone_is_taken_by_the_methods_that_have_one() -> None:
 
 
 def test_protocols() -> None:
-    fractions = {"paper": 0, "crossfit": 0, "calibrated": 0.2, "quantile": 0.3}
+    fractions = {"paper": 0, "crossfit": 0, "calibrated": 0.2, "crossval": 0, "quantile": 0.3}
     for name, fraction in fractions.items():
         assert setting(compose(f"protocol={name}"), "protocol") == {
             "name": name,
@@ -205,6 +206,7 @@ def test_protocols() -> None:
             "confidence": 0.95,
             "calibration_fraction": fraction,
             "false_alarm_rate": 0.05,
+            "crossval_folds": 5,
         }
         asked = compose_settings("evaluate", ["run=x", f"protocol={name}", "protocol.margin=0.1"])
         assert (setting(asked, "protocol.name"), setting(asked, "protocol.margin")) == (name, 0.1)
@@ -369,8 +371,8 @@ def test_every_setting_is_read_by_a_job(
     monkeypatch.undo()
     unread = {name for name, place in settings_of(settings) if place not in noted}
     # No setting, as it is written by the checks before a job; of protocol=quantile only, see
-    # tests/evaluation/test_normal_only.py.
-    recorded = {"method.weights_sha256", "protocol.false_alarm_rate"}
+    # tests/evaluation/test_normal_only.py; of crossval only, see test_apply_crossval.py there.
+    recorded = {"method.weights_sha256", "protocol.false_alarm_rate", "protocol.crossval_folds"}
     assert unread - recorded == TAKEN_OVER.keys()
 
 
@@ -408,6 +410,7 @@ def test_every_setting_of_evaluate_is_taken(
         "protocol.margin": 0.1,
         "protocol.confidence": 0.9,
         "protocol.false_alarm_rate": 0.2,
+        "protocol.crossval_folds": 7,
         "data_dir": "elsewhere",
         "root": str(draw_folder(tmp_path / "moved")),
         "table": str(tmp_path / "moved.csv"),
@@ -444,6 +447,7 @@ def test_every_setting_of_evaluate_is_taken(
         "confidence": 0.9,
         "calibration_fraction": 0,  # the run's own
         "false_alarm_rate": 0.2,
+        "crossval_folds": 7,
     }
 
 

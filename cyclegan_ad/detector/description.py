@@ -86,9 +86,20 @@ def _thresholds(
             continue
         facts = dict(decisions[column])
         # Of crossfit, the smallest: it is at or below the smallest score of all abnormal images.
+        # Of crossval likewise: the detector decides by the one model of the run.
         facts["value"] = min(facts.pop("thresholds"))
-        kept_out = {"set_on": "images kept out of training and test"}
-        thresholds[name] = facts | on_test if name == "crossfit" else kept_out | facts
+        if name == "crossfit":
+            facts |= on_test
+        elif name == "crossval":
+            set_on: dict[str, Any] = {
+                "set_on": "abnormal training images by a model that did not see them"
+            }
+            facts = set_on | facts
+            if facts["folds"] > 1:
+                facts["miss_rate_bound"] = None  # it is one of the rule, by the fits of all folds
+        else:
+            facts = {"set_on": "images kept out of training and test"} | facts
+        thresholds[name] = facts
     return thresholds
 
 
@@ -129,6 +140,12 @@ class Decision:
             text += (
                 f": {confidence}, at most {100 * bound:.3g} % of abnormal "
                 "images like those are missed"
+            )
+        elif "miss_rate_approximate" in self.facts:
+            text += (
+                f": {confidence}, about {100 * self.facts['miss_rate_approximate']:.3g} % of "
+                "abnormal images like those are missed at most; an approximation, as the model "
+                "saw them and the threshold is from fits without them"
             )
         alarms = self.facts.get("false_alarm_rate_bound")
         if alarms is not None:

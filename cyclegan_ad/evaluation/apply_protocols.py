@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.apply_crossval import decide_by_crossval, training_folds
+from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
 from cyclegan_ad.metrics.protocols import calibrated, count_smaller_class, crossfit
 from cyclegan_ad.metrics.quantile import false_alarm_rank, least_images, quantile
 from cyclegan_ad.runs.results import Rows, SplitRow
@@ -21,15 +23,16 @@ if TYPE_CHECKING:  # it imports torch, which the report does not need
 LEAST_GROUPS = 2
 
 
-def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
+def check_protocol(protocol: Protocol, data: AnomalyDataModule, *, refits: bool = False) -> None:
     """Check that the protocol can be applied; called before the training.
 
     Args:
         protocol: Settings ``protocol.*``.
         data: Data module of the job after ``setup``.
+        refits: Whether the method sees abnormal images and is fitted again without some of them.
 
     Raises:
-        UserError: If the test set has too few different images.
+        UserError: If there are too few different images.
     """
     if protocol.name == "crossfit":
         test = data.split.test
@@ -38,6 +41,8 @@ def check_protocol(protocol: Protocol, data: AnomalyDataModule) -> None:
             [data.groups[i] for i in test],
             f"dataset {data.dataset_name}",
         )
+    elif protocol.name == "crossval" and refits:
+        training_folds(protocol, data)
     elif protocol.normal_only:
         groups = [data.groups[i] for i in data.split.test]
         _require_enough(groups, protocol.false_alarm_rate, f"dataset {data.dataset_name}")
@@ -51,6 +56,7 @@ def apply_protocols(
     *,
     seed: int,
     where: str,
+    crossval: Rows = (),
 ) -> dict[str, Any]:
     """Apply all protocols that set thresholds on other images than they are evaluated on.
 
@@ -61,15 +67,16 @@ def apply_protocols(
         protocol: Settings ``protocol.*``, with the requested protocol.
         seed: Seed of the run.
         where: Name of the run, for messages.
+        crossval: Rows of ``crossval.csv``; may be empty.
 
     Returns:
         ``protocol`` (name of the requested one), ``protocol_settings`` and ``protocols``:
-        ``crossfit``, ``calibrated`` or ``quantile`` -> column -> decisions.
+        ``crossfit``, ``calibrated``, ``crossval`` or ``quantile`` -> column -> decisions.
 
     Raises:
         UserError: If the requested protocol cannot be applied to this run.
     """
-    groups = _groups(rows, split, "test", "scores.csv")
+    groups = groups_of(rows, split, "test", "scores.csv")
     if protocol.name == "crossfit":
         _require([row["label"] for row in rows], groups, where)
     chosen = protocol_settings(protocol)
@@ -81,6 +88,8 @@ def apply_protocols(
         decided["crossfit"] = by_crossfit
     if kept:
         decided["calibrated"] = decide_by_calibration(rows, kept, split, **chosen)
+    if crossval:
+        decided["crossval"] = decide_by_crossval(rows, crossval, split, **chosen)
     return {"protocol": protocol.name, "protocol_settings": chosen, "protocols": decided}
 
 
@@ -101,12 +110,12 @@ def decide_by_crossfit(
     Raises:
         UserError: If the images of the scores are not the test images of the split.
     """
-    groups = _groups(rows, split, "test", "scores.csv")
+    groups = groups_of(rows, split, "test", "scores.csv")
     labels = np.array([row["label"] for row in rows])
     if count_smaller_class(labels, groups) < LEAST_GROUPS:
         return {}
     return {
-        name: crossfit(_column(rows, name), labels, groups, seed=seed, **settings)
+        name: crossfit(column_of(rows, name), labels, groups, seed=seed, **settings)
         for name in score_columns(rows)
     }
 
@@ -135,12 +144,16 @@ def decide_by_calibration(
     Raises:
         UserError: If the calibration images are not those of the split.
     """
-    groups = _groups(kept, split, "calibration", "calibration.csv")
+    groups = groups_of(kept, split, "calibration", "calibration.csv")
     labels = np.array([row["label"] for row in rows])
     shared: dict[str, Any] = {"margin": margin, "confidence": confidence}
     return {
         name: calibrated(
-            _column(kept, name), _column(rows, name), labels, calibration_groups=groups, **shared
+            column_of(kept, name),
+            column_of(rows, name),
+            labels,
+            calibration_groups=groups,
+            **shared,
         )
         for name in score_columns(rows)
         if name in kept[0]
@@ -172,28 +185,23 @@ def decide_by_quantile(
     """
     if false_alarm_rate is None or any(row["label"] for row in rows):
         return {}
-    groups = _groups(rows, split, "test", "scores.csv")
+    groups = groups_of(rows, split, "test", "scores.csv")
     if not false_alarm_rank(len(set(groups)), false_alarm_rate):
         return {}
     shared: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "confidence": confidence}
-    return {name: quantile(_column(rows, name), groups, **shared) for name in score_columns(rows)}
-
-
-def score_columns(rows: Rows) -> list[str]:
-    """Return the names of the scores in the rows."""
-    return [name for name in rows[0] if name not in ("path", "label")]
+    return {name: quantile(column_of(rows, name), groups, **shared) for name in score_columns(rows)}
 
 
 def protocol_settings(protocol: Protocol) -> dict[str, Any]:
     """Return the settings that affect the decisions, as stored in ``metrics.json``."""
-    chosen = {
+    chosen: dict[str, Any] = {
         "folds": protocol.folds,
         "margin": protocol.margin,
         "confidence": protocol.confidence,
     }
-    return chosen | (
-        {"false_alarm_rate": protocol.false_alarm_rate} if protocol.normal_only else {}
-    )
+    if protocol.normal_only:
+        chosen |= {"false_alarm_rate": protocol.false_alarm_rate}
+    return chosen
 
 
 def _require(labels: list[int], groups: list[str], where: str) -> None:
@@ -213,19 +221,3 @@ def _require_enough(groups: Sequence[str], rate: float, where: str) -> None:
             f"{different}; add images, or raise protocol.false_alarm_rate or "
             "protocol.calibration_fraction"
         )
-
-
-def _column(rows: Rows, name: str) -> np.ndarray:
-    return np.array([row[name] for row in rows], dtype=np.float64)
-
-
-def _groups(rows: Rows, split: Iterable[SplitRow], subset: str, file: str) -> list[str]:
-    """Return the group of each row, or its SHA-256; the rows must be the images of the subset."""
-    named = {row.path: row for row in split if row.subset == subset}
-    if named.keys() != {row["path"] for row in rows} or any(
-        named[row["path"]].label != row["label"] for row in rows
-    ):
-        raise UserError(
-            f"{file} and split.csv disagree on the {subset} images; evaluate the run again"
-        )
-    return [named[row["path"]].group or named[row["path"]].sha256 for row in rows]

@@ -1,5 +1,6 @@
 """Merging of new scores of a run with those on disk, and the metrics computed from them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -16,7 +17,14 @@ from cyclegan_ad.evaluation.stored_results import (
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
 from cyclegan_ad.runs.begin import describe_environment
 from cyclegan_ad.runs.directory import RunDirectory, run_name
-from cyclegan_ad.runs.results import METRICS_FORMAT, Results, Rows, SplitRow, read_results
+from cyclegan_ad.runs.results import (
+    METRICS_FORMAT,
+    NOT_SCORES,
+    Results,
+    Rows,
+    SplitRow,
+    read_results,
+)
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import Score, Settings
 
@@ -77,7 +85,7 @@ def combine(
         found: The new scores.
 
     Returns:
-        Metrics, and the rows of ``scores.csv`` and ``calibration.csv``.
+        Metrics, and the rows of ``scores.csv``, ``calibration.csv`` and ``crossval.csv``.
 
     Raises:
         UserError: If the protocol cannot be applied to this run.
@@ -85,8 +93,13 @@ def combine(
     earlier = _earlier(run)
     calibration = [] if found.calibration is None else _rows(data, found.calibration)
     tested = _rows(data, found.test)
+    crossval = [
+        {"fold": fold} | row
+        for fold, scored in sorted(found.crossval.items())
+        for row in _rows(data, scored)
+    ]
     if earlier is not None and not (
-        _paths(earlier.rows) == _paths(tested) and _paths(earlier.kept) == _paths(calibration)
+        _images(earlier.rows) == _images(tested) and _images(earlier.kept) == _images(calibration)
     ):
         earlier = None
     metrics: dict[str, Any] = {"scores": {}, "columns": {}}
@@ -94,8 +107,16 @@ def combine(
         metrics = earlier.metrics
         tested = _merge_columns(earlier.rows, tested)
         calibration = _merge_columns(earlier.kept, calibration)
+        if not crossval:
+            crossval = list(earlier.crossval)
+        elif _images(earlier.crossval) == _images(crossval):
+            crossval = _merge_columns(earlier.crossval, crossval)
     split = [SplitRow(*row) for row in data.split_rows()]
-    files = {run.scores.name: tested, run.calibration.name: calibration}
+    files = {
+        run.scores.name: tested,
+        run.calibration.name: calibration,
+        run.crossval.name: crossval,
+    }
     environment = describe_environment()
     arithmetic = localisation_settings(settings.score)
     return Results(
@@ -123,6 +144,7 @@ def combine(
                 settings.protocol,
                 seed=settings.seed,
                 where=str(run.path),
+                crossval=crossval,
             ),
             "fingerprints": {
                 **hash_training_inputs(run.read_config(), split),
@@ -137,6 +159,7 @@ def combine(
         },
         rows=tested,
         kept=calibration,
+        crossval=crossval,
     )
 
 
@@ -151,14 +174,18 @@ def _rows(data: AnomalyDataModule, scored: Scored) -> list[dict[str, Any]]:
     return rows
 
 
-def _paths(rows: Rows) -> set[str]:
-    return {row["path"] for row in rows}
+def _image(row: Mapping[str, Any]) -> tuple[int | None, str]:
+    return row.get("fold"), row["path"]
+
+
+def _images(rows: Rows) -> set[tuple[int | None, str]]:
+    return {_image(row) for row in rows}
 
 
 def _merge_columns(earlier: Rows, rows: Rows) -> list[dict[str, Any]]:
     """Merge the columns of the same images, in the order of the new rows."""
-    by_path = {row["path"]: row for row in earlier}
-    return [by_path[row["path"]] | row for row in rows]
+    by_image = {_image(row): row for row in earlier}
+    return [by_image[_image(row)] | row for row in rows]
 
 
 def _earlier(run: RunDirectory) -> Results | None:
@@ -167,12 +194,17 @@ def _earlier(run: RunDirectory) -> Results | None:
     if stored is None:
         return None
     columns = [name for name in stored.metrics["scores"] if name not in stored.doubted]
-    kept_columns = ["path", "label", *columns]
+
+    def without_others(rows: Rows) -> list[dict[str, Any]]:
+        names = (*NOT_SCORES, *columns)
+        return [{name: row[name] for name in names if name in row} for row in rows]
+
     return Results(
         metrics={
             part: {name: stored.metrics[part][name] for name in columns}
             for part in ("scores", "columns")
         },
-        rows=[{name: row[name] for name in kept_columns} for row in stored.rows],
-        kept=[{name: row[name] for name in kept_columns} for row in stored.kept],
+        rows=without_others(stored.rows),
+        kept=without_others(stored.kept),
+        crossval=without_others(stored.crossval),
     )

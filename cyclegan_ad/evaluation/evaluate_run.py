@@ -21,6 +21,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
+from cyclegan_ad.evaluation.score_folds import score_folds
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
@@ -42,7 +43,7 @@ from cyclegan_ad.runs.results import (
 from cyclegan_ad.scoring.names import needs_extractor
 from cyclegan_ad.scoring.probe_features import remember_maps
 from cyclegan_ad.scoring.scores import Scores, build_scores
-from cyclegan_ad.settings.train import Score, Settings
+from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import printable
 
 
@@ -63,9 +64,10 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
     return data
 
 
-def is_complete(run: RunDirectory, score: Score) -> bool:
+def is_complete(run: RunDirectory, settings: Settings) -> bool:
     """Return whether a trained run has the requested scores and all files of an evaluation."""
-    if not all_scored(run, score):
+    score = settings.score
+    if not all_scored(run, score) or not _has_folds(run, settings):
         return False
     config = run.read_config()
     examples = examples_fingerprint(run.path)
@@ -77,6 +79,20 @@ def is_complete(run: RunDirectory, score: Score) -> bool:
     if config.protocol.calibration_fraction > 0 and not config.protocol.normal_only:
         files.append(run.calibration)
     return run.detector.is_dir() and all(file.is_file() for file in files)
+
+
+def _has_folds(run: RunDirectory, settings: Settings) -> bool:
+    """Return whether a run has what ``protocol=crossval`` needs, if that is asked for."""
+    protocol, decided = settings.protocol, read_metrics(run.path)["protocols"]
+    if protocol.name != "crossval":
+        return True
+    found = [decided.get("crossval", {}).get(column.column) for column in settings.score.columns]
+    if not settings.entry.refits:
+        return all(row is not None for row in found)
+    name, asked = "folds", protocol.crossval_folds
+    if asked == "leave_one_out":
+        name, asked = "largest_fold", 1
+    return all(row is not None and row[name] == asked for row in found)
 
 
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
@@ -128,14 +144,25 @@ def score_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) ->
     if isinstance(method, LinearProbe):
         remember_maps(method.model, cache)
     scores = build_scores(settings.score.columns, cache).to(device)
+    unseen = settings.protocol.name == "crossval" and not settings.entry.refits
     score = partial(
-        evaluate, method, data, scores, device=device, batch_size=settings.score.batch_size
+        evaluate,
+        method,
+        data,
+        scores,
+        device=device,
+        batch_size=settings.score.batch_size,
+        training_images=data.train_indices(1) if unseen else (),
     )
     if rank > 0:
         return ScoredRun(method, scores, device, score())
     print(f"scoring on {describe_device(device, processes)}", flush=True)
     with decoding_progress("Scoring images") as progress:
-        return ScoredRun(method, scores, device, score(progress=progress))
+        found = score(progress=progress)
+    if settings.protocol.name == "crossval" and isinstance(method, LinearProbe):
+        folds = score_folds(method, data, scores, settings, device)
+        found = replace(found, crossval=folds)
+    return ScoredRun(method, scores, device, found)
 
 
 def evaluate_run(run: RunDirectory, settings: Settings, data: AnomalyDataModule) -> Results:
@@ -166,6 +193,8 @@ def write_evaluation(
     write_scores(run.path, results.rows)
     if results.kept:
         write_scores(run.path, results.kept, run.calibration.name)
+    if results.crossval:
+        write_scores(run.path, results.crossval, run.crossval.name)
     labels = np.array([row["label"] for row in results.rows])
     for column in settings.score.columns:
         name = column.column
@@ -200,6 +229,11 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
             f"{run.calibration} is missing; evaluate the run again: "
             f"python -m cyclegan_ad.evaluate run={run.path}"
         )
+    if settings.protocol.name == "crossval" and not stored.crossval:
+        raise UserError(
+            f"{run.crossval} is missing; evaluate the run again: "
+            f"python -m cyclegan_ad.evaluate run={run.path} protocol=crossval"
+        )
     metrics = stored.metrics | apply_protocols(
         stored.rows,
         stored.kept,
@@ -207,6 +241,7 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         settings.protocol,
         seed=settings.seed,
         where=str(run.path),
+        crossval=stored.crossval,
     )
     decided = replace(stored, metrics=metrics)
     write_detector_scores(run.detector, describe_scores(decided, split))

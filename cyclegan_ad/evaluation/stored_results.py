@@ -1,15 +1,17 @@
 """Reading and verification of the results of a run; without torch.
 
 Stored results are verified before they are displayed or used again: metrics and decisions are
-recomputed from ``scores.csv``, ``calibration.csv`` and ``split.csv``, and differences are reported.
+recomputed from ``scores.csv``, ``calibration.csv``, ``crossval.csv`` and ``split.csv``, and
+differences are reported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +20,29 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import (
     decide_by_calibration,
     decide_by_crossfit,
+    decide_by_crossval,
     decide_by_quantile,
     score_columns,
 )
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise, undefined_summary
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import Rows, SplitRow, read_metrics, read_scores, read_split
+from cyclegan_ad.runs.results import (
+    NOT_SCORES,
+    Rows,
+    SplitRow,
+    read_metrics,
+    read_scores,
+    read_split,
+)
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import shown, shown_name
 
 _AGAIN = "evaluate the run again"
 # Relative tolerance: its logarithm may differ in the last digit between machines.
-_ROUNDED = {"miss_rate_bound": 1e-12, "false_alarm_rate_bound": 1e-12}
+_ROUNDED = dict.fromkeys(
+    ("miss_rate_bound", "false_alarm_rate_bound", "miss_rate_approximate"), 1e-12
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class StoredResults:
         metrics: ``metrics.json``, without entries that do not follow from the scores.
         rows: Rows of ``scores.csv``, the test images.
         kept: Rows of ``calibration.csv``; empty if it is missing or invalid.
+        crossval: Rows of ``crossval.csv``; likewise.
         split: Rows of ``split.csv``.
         unsupported: Entry of ``metrics.json`` that does not follow from the scores -> reason, e.g.
             ``calibrated, score sse`` -> ``calibration.csv is missing``.
@@ -51,6 +64,7 @@ class StoredResults:
     metrics: dict[str, Any]
     rows: Rows
     kept: Rows
+    crossval: Rows
     split: list[SplitRow]
     unsupported: dict[str, str]
     doubted: frozenset[str]
@@ -89,10 +103,17 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
         else:
             scores[column] = computed
     chosen = metrics["protocol_settings"]
-    kept, by_calibration, lost = _calibration(run, rows, split, chosen)
+    others: dict[str, tuple[Path, Callable[..., Any]]] = {
+        "calibrated": (run.calibration, decide_by_calibration),
+        "crossval": (run.crossval, decide_by_crossval),
+    }
+    found = {
+        protocol: _read_other(file, decide, rows, split, chosen)
+        for protocol, (file, decide) in others.items()
+    }
     decided = {
         "crossfit": decide_by_crossfit(rows, split, seed=metrics["seed"], **chosen),
-        "calibrated": by_calibration,
+        **{protocol: by for protocol, (_, by, _) in found.items()},
         "quantile": decide_by_quantile(rows, split, **chosen),
     }
     protocols: dict[str, dict[str, Any]] = {}
@@ -101,11 +122,13 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
         for column in [*scores, *(name for name in stored if name not in known)]:
             followed = decided.get(protocol, {}).get(column) if column in scores else None
             why = _difference(stored.get(column), followed)
-            if protocol == "calibrated" and column in scores:
+            if protocol in found and column in scores:
+                kept, _, lost = found[protocol]
+                file = others[protocol][0].name
                 if why is not None and lost is not None:
                     why = lost
-                elif kept and _changed(metrics, "calibration.csv", column, kept):
-                    why = "was changed in calibration.csv after it was computed"
+                elif kept and followed is not None and _changed(metrics, file, column, kept):
+                    why = f"was changed in {file} after it was computed"
             if why is not None:
                 wrong[protocol, column] = why
             elif followed is not None:
@@ -126,7 +149,8 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     return StoredResults(
         metrics=metrics | {"scores": scores, "protocols": protocols},
         rows=rows,
-        kept=kept,
+        kept=found["calibrated"][0],
+        crossval=found["crossval"][0],
         split=split,
         unsupported={shown_name(what): why for what, why in named.items()},
         doubted=frozenset(column for _, column in wrong),
@@ -155,7 +179,8 @@ def hash_value(value: object) -> str:
 
 
 def _fingerprint(rows: Rows, column: str) -> str:
-    return hash_value(sorted((row["path"], row["label"], row[column]) for row in rows))
+    names = [name for name in (*NOT_SCORES, column) if name in rows[0]]
+    return hash_value(sorted(tuple(row[name] for name in names) for row in rows))
 
 
 def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
@@ -193,17 +218,21 @@ def _check_scores(
     return computed
 
 
-def _calibration(
-    run: RunDirectory, rows: Rows, split: list[SplitRow], settings: Mapping[str, Any]
+def _read_other(
+    file: Path,
+    decide: Callable[..., dict[str, dict[str, Any]]],
+    rows: Rows,
+    split: list[SplitRow],
+    settings: Mapping[str, Any],
 ) -> tuple[Rows, dict[str, dict[str, Any]], str | None]:
-    """Return the rows of ``calibration.csv``, their decisions, and why there are none."""
-    if not run.calibration.is_file():
-        return (), {}, "calibration.csv is missing"
+    """Return the rows of ``calibration.csv`` or ``crossval.csv``, their decisions, and why not."""
+    if not file.is_file():
+        return (), {}, f"{file.name} is missing"
     try:
-        kept = read_scores(run.path, run.calibration.name)
-        return kept, decide_by_calibration(rows, kept, split, **settings), None
+        kept = read_scores(file.parent, file.name)
+        return kept, decide(rows, kept, split, **settings), None
     except UserError as error:
-        return (), {}, str(error).replace(f"{run.path}/", "").partition("; ")[0]
+        return (), {}, str(error).replace(f"{file.parent}/", "").partition("; ")[0]
 
 
 def _difference(written: Any, computed: Mapping[str, Any] | None) -> str | None:

@@ -1,7 +1,7 @@
 """Scoring of the test set of a run: reconstructions, anomaly maps, scores and metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -59,6 +59,9 @@ class Evaluation:
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`), which
             are None without abnormal images.
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
+        crossval: Fold of the abnormal training images -> scores by the model that did not see it:
+            of its images and, if the model was fitted anew, of the test images. Empty if not asked
+            for.
     """
 
     columns: tuple[ScoreColumn, ...]
@@ -69,6 +72,7 @@ class Evaluation:
     contributions: Scored | None
     summary: dict[str, Mapping[str, float | None]]
     localisation: dict[str, float] | None
+    crossval: Mapping[int, Scored] = field(default_factory=dict)
 
 
 def rank_and_processes() -> tuple[int, int]:
@@ -86,9 +90,10 @@ def evaluate(
     *,
     device: torch.device,
     batch_size: int,
+    training_images: Sequence[int] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Score every test image once (Sec. 2.3), and every calibration image.
+    """Score every test image once (Sec. 2.3), every calibration image, and those asked for.
 
     In a group of processes, each scores a subset of the images and gets the scores of all.
 
@@ -99,6 +104,8 @@ def evaluate(
         device: Device of the computation.
         batch_size: Images per batch on a GPU. On a CPU neither this nor the number of threads
             affects a score (see :func:`cyclegan_ad.scoring.map_batches.map_batches`).
+        training_images: Abnormal training images, which the method did not see, as indices into the
+            samples of the data; they are fold 0 of ``crossval``.
         progress: Called with (done, total) after each batch, numbers of different images of this
             process.
 
@@ -118,7 +125,9 @@ def evaluate(
     # Without ground truth, the maps of a large test set would only waste memory.
     masks_known = bool(data.masks.truth)
     localisation = PixelLocalisation() if masks_known else None
-    scored = _score(method, data, scores, device, batch_size, localisation, progress)
+    kept = data.split.calibration
+    wanted = (*data.split.test, *kept, *data.split.tuning, *training_images)
+    scored = _score(method, data, scores, wanted, device, batch_size, localisation, progress)
     added = {name: scored.pop(name) for name in list(scored) if ":" in name}
     test = _gather(data, data.split.test, scored)
     tuning = _gather(data, data.split.tuning, scored) if data.split.tuning else None
@@ -132,7 +141,6 @@ def evaluate(
         detection = ImageDetection()
         detection.update(*map(torch.from_numpy, (test.indices, found, test.labels)))
         summary[column] = detection.compute()
-    kept = data.split.calibration
     return Evaluation(
         columns=scores.columns,
         test=test,
@@ -140,9 +148,39 @@ def evaluate(
         tuning=tuning,
         fusions=dict(scores.fusions),
         contributions=_gather(data, data.split.test, added) if added else None,
+        crossval={0: _gather(data, training_images, scored)} if training_images else {},
         summary=summary,
         localisation=None if localisation is None else localisation.compute(),
     )
+
+
+@torch.inference_mode()
+def score_images(
+    method: TrainedMethod,
+    data: AnomalyDataModule,
+    scores: Scores,
+    indices: Sequence[int],
+    *,
+    device: torch.device,
+    batch_size: int,
+) -> Scored:
+    """Score images once; as `evaluate` scores the test set.
+
+    Args:
+        method: A trained method on ``device``, in eval mode.
+        data: Data module after ``setup``.
+        scores: The requested scores, on ``device``.
+        indices: Images, as indices into the samples of the data.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU.
+
+    Raises:
+        UserError: If a score is NaN or infinite; names the images.
+    """
+    scored = _score(
+        method, data, scores, indices, device, batch_size, None, lambda done, total: None
+    )
+    return _gather(data, indices, scored)
 
 
 @torch.inference_mode()
@@ -199,12 +237,13 @@ def _score(
     method: TrainedMethod,
     data: AnomalyDataModule,
     scores: Scores,
+    wanted: Sequence[int],
     device: torch.device,
     batch_size: int,
     localisation: PixelLocalisation | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, dict[str, float]]:
-    """Score test, calibration and tuning images, identical files once; evaluate maps of the test.
+    """Score images, identical files once; evaluate the maps of test images.
 
     Returns:
         Column, or ``<column>:<term>`` of a fused score -> SHA-256 of an image -> score or
@@ -212,7 +251,7 @@ def _score(
     """
     tested = set(data.split.test)
     copies: dict[str, list[int]] = {}
-    for index in (*data.split.test, *data.split.calibration, *data.split.tuning):
+    for index in wanted:
         copies.setdefault(data.sha256[index], []).append(index)
     firsts = {indices[0]: sha256 for sha256, indices in copies.items()}
     rank, processes = rank_and_processes()

@@ -138,16 +138,7 @@ class LinearProbe(pl.LightningModule):
         """
         if self.described is None:
             raise RuntimeError("linear_probe has no features: set `described` before the training")
-        features = self.described.features
-        probe = fit_probe(
-            features,
-            self.described.labels,
-            self.described.groups,
-            strengths=self.strengths,
-            folds=self.folds,
-            seed=self.seed,
-        )
-        self.take(probe, features.mean(axis=(0, 1), dtype=np.float64))
+        probe = self.fit_to(self.described)
         self.log("probe/strength", probe.strength)
         chosen = f"method.strengths={probe.strength:g}"
         if len(self.strengths) > 1:
@@ -158,6 +149,24 @@ class LinearProbe(pl.LightningModule):
                 else " chosen by cross-validation on the training images"
             )
         self.print(f"linear_probe: {chosen}")
+
+    def fit_to(self, described: DescribedImages) -> Probe:
+        """Fit the probe to images and score with it from now on; its strength is chosen anew.
+
+        Raises:
+            UserError: If a class has too few images, or all images have the same features.
+        """
+        features = described.features
+        probe = fit_probe(
+            features,
+            described.labels,
+            described.groups,
+            strengths=self.strengths,
+            folds=self.folds,
+            seed=self.seed,
+        )
+        self.take(probe, features.mean(axis=(0, 1), dtype=np.float64))
+        return probe
 
     def take(self, probe: Probe, mean: NDArray[np.float64]) -> None:
         """Score images with a probe from now on.

@@ -32,6 +32,7 @@ class Method:
         backbone: Name of its pretrained network in the paper, the default; None if it has none.
         batch_summed: Whether the paper's code computed one score per batch of 16, so that the
             paper's results for this method are not comparable.
+        refits: Whether it can be fitted again without some images, at little cost.
         row_per_resolution: Whether the paper has results for several resolutions, not only 256 px.
     """
 
@@ -45,6 +46,7 @@ class Method:
     checkpoints_activations: bool = False
     backbone: str | None = None
     batch_summed: bool = False
+    refits: bool = False
     row_per_resolution: bool = False
 
 
@@ -97,6 +99,7 @@ METHODS = {
         fitted=True,
         needs_anomalib=False,
         backbone="efficientnet_lite0",
+        refits=True,
     ),
 }
 

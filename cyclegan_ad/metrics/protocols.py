@@ -137,6 +137,31 @@ def calibrated(
     return decisions | {"max_accuracy": None}
 
 
+def count_decisions(called: NDArray[np.bool_], abnormal: NDArray[np.bool_]) -> dict[str, Any]:
+    """Count the misses and false alarms of decisions.
+
+    Args:
+        called: (N,) whether each image was called abnormal.
+        abnormal: (N,) whether it is; both must occur.
+
+    Returns:
+        ``abnormal``, ``normal``, ``misses``, ``false_alarms``, ``miss_rate``, ``false_alarm_rate``
+        and ``accuracy``.
+    """
+    n_abnormal = int(abnormal.sum())
+    n_normal = abnormal.size - n_abnormal
+    misses, false_alarms = int((abnormal & ~called).sum()), int((~abnormal & called).sum())
+    return {
+        "abnormal": n_abnormal,
+        "normal": n_normal,
+        "misses": misses,
+        "false_alarms": false_alarms,
+        "miss_rate": misses / n_abnormal,
+        "false_alarm_rate": false_alarms / n_normal,
+        "accuracy": 1 - (misses + false_alarms) / abnormal.size,
+    }
+
+
 def _judge(
     scores: Floats,
     abnormal: NDArray[np.bool_],
@@ -146,22 +171,12 @@ def _judge(
     margin: float,
     confidence: float,
 ) -> dict[str, Any]:
-    called = scores >= np.array(thresholds)[fold_of]
-    n_abnormal = int(abnormal.sum())
-    n_normal = abnormal.size - n_abnormal
-    misses, false_alarms = int((abnormal & ~called).sum()), int((~abnormal & called).sum())
     return {
         "thresholds": thresholds,
         "margin": float(margin),
         "confidence": float(confidence),
         "calibration_abnormal": calibration_abnormal,
-        "abnormal": n_abnormal,
-        "normal": n_normal,
-        "misses": misses,
-        "false_alarms": false_alarms,
-        "miss_rate": misses / n_abnormal,
-        "false_alarm_rate": false_alarms / n_normal,
-        "accuracy": 1 - (misses + false_alarms) / abnormal.size,
+        **count_decisions(scores >= np.array(thresholds)[fold_of], abnormal),
         "miss_rate_bound": calibration_bound(calibration_abnormal, confidence),
     }
 

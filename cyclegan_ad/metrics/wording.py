@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
+from cyclegan_ad.metrics.crossval import ONE_FOLD
 from cyclegan_ad.text import counted
 
 PAPER_PROTOCOL = (
@@ -28,13 +29,16 @@ def explain(decisions: Mapping[str, Any]) -> str:
     """Explain the results of a protocol and the bound that they support.
 
     Args:
-        decisions: Result of `crossfit`, `calibrated` or `quantile`, or the same read from JSON.
+        decisions: Result of `crossfit`, `calibrated`, `crossval` or `quantile`, or the same read
+            from JSON.
 
     Returns:
         A few sentences in ASCII, one line.
     """
     if "false_alarm_rate_target" in decisions:
         return _explain_quantile(decisions)
+    if "guaranteed_by" in decisions:
+        return _explain_crossval(decisions)
     if len(decisions["thresholds"]) == 1:  # crossfit has two folds or more
         return _explain_calibrated(decisions)
     return _explain_crossfit(decisions)
@@ -89,25 +93,67 @@ def _ordinal(number: int) -> str:
 
 def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
     kept = decisions["calibration_abnormal"]
-    misses, abnormal = decisions["misses"], decisions["abnormal"]
     score = "the score" if kept == 1 else "the smallest score"
-    alone = miss_rate_upper_bound(misses, abnormal, decisions["confidence"])
-    supports = "no bound" if alone == 1 else f"a rate below {_percent(alone)}"
-    text = (
+    return (
         f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} {score} of "
         f"{counted(kept, 'abnormal image')} kept out of training{_explain_zero(decisions)}; this "
         f"supports {_bound(decisions)}, on similar images. "
-        f"{_counts(decisions, f'; this count alone supports {supports}')}"
+        f"{_counts(decisions, _count_alone(decisions))}{_surprise(decisions, 'images kept out')}"
     )
+
+
+def _explain_crossval(decisions: Mapping[str, Any]) -> str:
+    kept, folds = decisions["calibration_abnormal"], decisions["folds"]
+    images = counted(kept, "different abnormal training image")
+    expected = f"{_percent(decisions['miss_rate_expected'])}, 1/(n + 1)"
+    counts = _counts(decisions, _count_alone(decisions))
+    if folds == 1:
+        return (
+            f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} the "
+            f"smallest score of {images} (n), none of which the model saw"
+            f"{_explain_zero(decisions)}; this supports {_bound(decisions)}, and on average "
+            f"one of {expected}, on similar images. {counts}"
+            f"{_surprise(decisions, 'training images')}"
+        )
+    largest, rate = decisions["largest_fold"], _percent(decisions["miss_rate_guaranteed"])
+    source = (
+        f"1/({largest} + 1) from the {counted(largest, 'image')} of the largest fold alone (split "
+        "conformal prediction)"
+        if decisions["guaranteed_by"] == ONE_FOLD
+        else "1/(K + 1) from the K folds of one size (CV+ of Barber et al., 2021)"
+    )
+    return (
+        f"A test image passes only if it scores below all {images} (n), each scored by a fit "
+        f"without its fold, one of {folds}{_explain_zero(decisions)}. On similar images, the "
+        f"miss rate expected is about {expected}; guaranteed on average over such fits is {rate}, "
+        f"{source}; this supports {_bound(decisions)}. If leaving out a fold hardly changes the "
+        f"scores, it is below {_percent(decisions['miss_rate_approximate'])} (an approximation). "
+        f"{counts}"
+    )
+
+
+def _count_alone(decisions: Mapping[str, Any]) -> str:
+    """Say what the misses of the test set support by themselves."""
+    alone = miss_rate_upper_bound(
+        decisions["misses"], decisions["abnormal"], decisions["confidence"]
+    )
+    supports = "no bound" if alone == 1 else f"a rate below {_percent(alone)}"
+    return f"; this count alone supports {supports}"
+
+
+def _surprise(decisions: Mapping[str, Any], images: str) -> str:
+    """Say if there are more misses than images like those of one threshold explain."""
+    kept = decisions["calibration_abnormal"]
+    misses, abnormal = decisions["misses"], decisions["abnormal"]
     # Probability that the lowest-scoring abnormal images are all among the tested ones.
     chance = math.prod((abnormal - i) / (abnormal + kept - i) for i in range(misses))
     unlikely = 1 - decisions["confidence"]
-    if chance < unlikely:
-        text += (
-            f" If the images kept out were similar to the test images, so many misses would have a "
-            f"probability below {_percent(unlikely)}: do not rely on the bound."
-        )
-    return text
+    if chance >= unlikely:
+        return ""
+    return (
+        f" If the {images} were similar to the test images, so many misses would have a "
+        f"probability below {_percent(unlikely)}: do not rely on the bound."
+    )
 
 
 def _explain_crossfit(decisions: Mapping[str, Any]) -> str:

@@ -49,8 +49,8 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     Args:
         source: Folder of the runs.
         out: Folder to write to; files of an earlier report there are replaced.
-        protocol: Protocol of the accuracies in Table 2: ``paper``, ``crossfit`` or ``calibrated``.
-            None: the one that all runs were evaluated with, else ``paper``.
+        protocol: Protocol of the accuracies in Table 2: ``paper``, ``crossfit``, ``calibrated`` or
+            ``crossval``. None: the one that all runs were evaluated with, else ``paper``.
 
     Returns:
         All cells of the tables.

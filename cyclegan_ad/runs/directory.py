@@ -3,7 +3,7 @@
     <runs>/<run_name>/<dataset>/seed<k>/
         config.yaml  environment.json  split.csv  training.json
         checkpoints/last.ckpt
-        scores.csv  calibration.csv  examples.npz  metrics.json  figures/  logs/
+        scores.csv  calibration.csv  crossval.csv  examples.npz  metrics.json  figures/  logs/
         detector/  weights.safetensors  detector.json
 
 Every file is written atomically.
@@ -39,6 +39,7 @@ class RunDirectory:
         self.checkpoint = self.path / "checkpoints" / "last.ckpt"
         self.scores = self.path / "scores.csv"
         self.calibration = self.path / "calibration.csv"
+        self.crossval = self.path / "crossval.csv"
         self.metrics = self.path / "metrics.json"
         self.figures = self.path / "figures"
         self.detector = self.path / "detector"

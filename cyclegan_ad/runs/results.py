@@ -16,7 +16,14 @@ METRICS_FORMAT = 4
 SUBSETS = ("train", "test", "calibration", "tuning")
 
 Rows = Sequence[dict[str, Any]]
-"""Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores."""
+"""Rows of ``scores.csv`` or ``calibration.csv``: path, label (0 normal, 1 abnormal), scores.
+
+Those of ``crossval.csv`` begin with the fold; each is the score of an image by the model that did
+not see this fold: of its abnormal training images and, unless the run's own model saw none of them,
+of each test image.
+"""
+
+NOT_SCORES = ("fold", "path", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class Results:
     metrics: dict[str, Any]  # content of metrics.json
     rows: Rows  # scores of the test images
     kept: Rows  # scores of the abnormal calibration images; may be empty
+    crossval: Rows = ()  # scores of abnormal training images by models that did not see them
 
 
 def read_metrics(run_dir: Path) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def read_split(run_dir: Path) -> list[SplitRow]:
 
 
 def write_scores(run_dir: Path, rows: Rows, name: str = "scores.csv") -> None:
-    """Write ``scores.csv`` or ``calibration.csv`` of a run."""
+    """Write ``scores.csv``, ``calibration.csv`` or ``crossval.csv`` of a run."""
     header = list(rows[0])
     write_rows(run_dir / name, header, [[row[column] for column in header] for row in rows])
 
@@ -125,20 +133,25 @@ def write_metrics(run_dir: Path, metrics: dict[str, Any]) -> None:
 
 def read_results(run_dir: Path) -> Results:
     """Read the results of the evaluation of a run."""
-    kept = (run_dir / "calibration.csv").is_file()
+
+    def read(name: str) -> Rows:
+        return read_scores(run_dir, name) if (run_dir / name).is_file() else ()
+
     return Results(
         metrics=read_metrics(run_dir),
         rows=read_scores(run_dir),
-        kept=read_scores(run_dir, "calibration.csv") if kept else (),
+        kept=read("calibration.csv"),
+        crossval=read("crossval.csv"),
     )
 
 
 def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]:
-    """Read ``scores.csv`` or ``calibration.csv`` of a run.
+    """Read ``scores.csv``, ``calibration.csv`` or ``crossval.csv`` of a run.
 
     Returns:
         One row per image, in the order of the file: ``path`` (str), ``label`` (int, 0 normal,
-        1 abnormal) and each score column (float, raw units).
+        1 abnormal) and each score column (float, raw units); of ``crossval.csv`` one per fold and
+        image, with ``fold`` (int >= 0).
 
     Raises:
         UserError: If the file is missing or damaged, naming the line.
@@ -149,15 +162,16 @@ def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]
         with path.open(newline="", **PATH_TEXT) as file:
             reader = csv.DictReader(file, strict=True)
             columns = list(reader.fieldnames or [])
-            if columns[:2] != ["path", "label"] or len(columns) < 3:
+            first = list(NOT_SCORES[name != "crossval.csv" :])
+            if columns[: len(first)] != first or len(columns) == len(first):
                 raise UserError(
-                    f"{path}: expected the columns path, label and a score, "
+                    f"{path}: expected the columns {', '.join(first)} and a score, "
                     f"got {', '.join(columns) or 'none'}; {again}"
                 )
             rows = []
             for row in reader:
                 try:
-                    rows.append(_parse_row(row, columns[2:]))
+                    rows.append(_parse_row(row, columns[len(first) :]))
                 except (TypeError, ValueError) as error:
                     raise UserError(
                         f"{path}, line {reader.line_num} is damaged ({error}); {again}"
@@ -168,7 +182,7 @@ def read_scores(run_dir: Path, name: str = "scores.csv") -> list[dict[str, Any]]
         raise UserError(f"{path} cannot be read ({error}); {again}") from error
     if not rows:
         raise UserError(f"{path} has no rows; {again}")
-    if len({row["path"] for row in rows}) != len(rows):
+    if len({(row.get("fold"), row["path"]) for row in rows}) != len(rows):
         raise UserError(f"{path} is damaged (an image is listed twice); {again}")
     return rows
 
@@ -179,6 +193,10 @@ def _parse_row(row: dict[str, Any], score_columns: list[str]) -> dict[str, Any]:
     if row["label"] not in ("0", "1"):
         raise ValueError(f"label {shown_name(row['label'])} is not 0 or 1")
     parsed: dict[str, Any] = {"path": row["path"], "label": int(row["label"])}
+    if "fold" in row:
+        if not (row["fold"].isascii() and row["fold"].isdigit()):
+            raise ValueError(f"fold {shown_name(row['fold'])} is not an integer >= 0")
+        parsed = {"fold": int(row["fold"])} | parsed
     for column in score_columns:
         try:
             score = float(row[column])

@@ -8,7 +8,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import EXPORT_SUFFIXES
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import Precision, Tta
-from cyclegan_ad.settings.protocol import ProtocolName, TestedProtocol
+from cyclegan_ad.settings.protocol import ProtocolName, TestedProtocol, TrainingFolds
 from cyclegan_ad.settings.train import Accelerator, ScoreNames, Settings
 from cyclegan_ad.settings.types import (
     AboveZero,
@@ -45,6 +45,7 @@ class ProtocolChanges(Group):
     confidence: ShareAboveZero | None
     calibration_fraction: Share | None
     false_alarm_rate: ShareAboveZero | None
+    crossval_folds: TrainingFolds | None
 
 
 class EvaluateSettings(Group):

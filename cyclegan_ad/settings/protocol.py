@@ -8,8 +8,9 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.types import SAME_TRAINING, Folds, Group, Share, ShareAboveZero
 from cyclegan_ad.text import as_typed
 
-ProtocolName = Literal["paper", "crossfit", "calibrated", "quantile"]
-TestedProtocol = Literal["paper", "crossfit", "calibrated"]
+ProtocolName = Literal["paper", "crossfit", "calibrated", "crossval", "quantile"]
+TestedProtocol = Literal["paper", "crossfit", "calibrated", "crossval"]
+TrainingFolds = Folds | Literal["leave_one_out"]
 """Protocols with abnormal test images, which have accuracies."""
 
 # Why protocol.calibration_fraction may not be 0.
@@ -28,6 +29,7 @@ class Protocol(Group):
     confidence: Annotated[ShareAboveZero, SAME_TRAINING]
     calibration_fraction: Share
     false_alarm_rate: Annotated[ShareAboveZero, SAME_TRAINING]
+    crossval_folds: Annotated[TrainingFolds, SAME_TRAINING]
 
     @property
     def normal_only(self) -> bool:
@@ -44,6 +46,7 @@ class Protocol(Group):
         if self.name in ("paper", "quantile") and self.margin > 0:
             raise UserError(
                 f"invalid protocol.margin={as_typed(self.margin)}: the thresholds of "
-                f"protocol={self.name} have no margin; use protocol=crossfit or protocol=calibrated"
+                f"protocol={self.name} have no margin; use protocol=crossfit, calibrated or "
+                "crossval"
             )
         return self

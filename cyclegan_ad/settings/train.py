@@ -168,6 +168,16 @@ class Settings(Group):
                 f"invalid dataset.max_abnormal={self.dataset.max_abnormal}: protocol=quantile is "
                 "for datasets without abnormal images; remove one of the two"
             )
+        if (
+            self.protocol.name == "crossval"
+            and "abnormal" in self.entry.train_classes
+            and not self.entry.refits
+        ):
+            raise UserError(
+                f"invalid protocol=crossval: method={self.method.name} trains on abnormal images "
+                "and takes too long to be trained again without some of them; use "
+                "protocol=calibrated, or another method"
+            )
         if self.score.peak_sigma_px > self.resolution:
             raise UserError(
                 f"invalid score.peak_sigma_px={as_typed(self.score.peak_sigma_px)}: expected a "

@@ -28,6 +28,9 @@ HONEST = {
     "crossfit/accuracy": "accuracy",
     "crossfit/miss_rate": "miss rate",
     "crossfit/false_alarm_rate": "false alarm rate",
+    "crossval/miss_rate": "miss rate, crossval",
+    "crossval/miss_rate_guaranteed": "guaranteed miss rate, crossval",
+    "crossval/false_alarm_rate": "false alarm rate, crossval",
 }
 
 LOSSES = {

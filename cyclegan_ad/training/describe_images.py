@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.training_images import choose_training_images
 from cyclegan_ad.device import arithmetic, choose_device
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
@@ -27,7 +26,7 @@ def describe_training_images(
     """
     method.load_backbone()
     device = choose_device(settings.trainer.accelerator)
-    chosen = training_images(data, method.max_train_images)
+    chosen = choose_training_images(data, method.max_train_images)
     with decoding_progress("Describing training images") as progress, arithmetic(device, "float32"):
         features = describe_images(
             method.model.to(device),
@@ -43,28 +42,3 @@ def describe_training_images(
         labels=[data.samples[index].label for index in chosen],
         groups=[data.groups[index] for index in chosen],
     )
-
-
-def training_images(data: AnomalyDataModule, most: int | None) -> list[int]:
-    """Return the training images of both classes, at most a number of each, drawn from the seed.
-
-    Args:
-        data: Data module after ``setup``.
-        most: Largest number of each class; None for all.
-
-    Returns:
-        Indices into ``data.samples``, ascending.
-    """
-    chosen = []
-    for label in (0, 1):
-        indices = data.train_indices(label)
-        if most is not None:
-            paths = {index: data.samples[index].path for index in indices}
-            indices = sorted(indices, key=lambda i: _drawn(data.seed, paths[i]))[:most]
-        chosen += indices
-    return sorted(chosen)
-
-
-def _drawn(seed: int, path: str) -> str:
-    # Paths need not be valid UTF-8; another text than that of the split, which ordered by it.
-    return hashlib.sha256(f"train:{seed}:{path}".encode(errors="surrogateescape")).hexdigest()

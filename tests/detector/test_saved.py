@@ -11,7 +11,7 @@ from errors import assert_error, refuses
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import describe_scores, read_description
+from cyclegan_ad.detector.description import choose_decision, describe_scores, read_description
 from cyclegan_ad.detector.saved import (
     detector_fingerprint,
     differences_from_run,
@@ -146,6 +146,24 @@ def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
     assert found["calibrated"]["miss_rate_bound"] == 0.4
     assert found["paper"]["different_abnormal"] == 1 and found["paper"]["abnormal"] == 2
     assert "test" in found["crossfit"]["set_on"] and "kept out" in found["calibrated"]["set_on"]
+
+
+@pytest.mark.parametrize(("folds", "bound"), [(1, 0.3), (2, None)])
+def test_the_one_model_has_no_bound_of_several_fits(folds: int, bound: float | None) -> None:
+    decided = {
+        "thresholds": [0.7, 0.4][:folds],
+        "folds": folds,
+        "confidence": 0.9,
+        "miss_rate_bound": 0.3,
+        "miss_rate_approximate": 0.2,
+    }
+    found = results("crossval", protocols={"crossval": {"sse": decided}})
+    described = describe_scores(found, SPLIT)
+    decision = choose_decision(described)
+    assert decision.facts["value"] == min(decided["thresholds"])
+    assert decision.facts["miss_rate_bound"] == bound
+    assert ("at most 30 %" in decision.describe()) == (bound is not None)
+    assert ("about 20 %" in decision.describe()) == (bound is None)
 
 
 def test_later_scores_replace_the_earlier_ones(tmp_path: Path) -> None:

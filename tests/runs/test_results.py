@@ -87,6 +87,22 @@ def test_calibration_is_a_file_of_the_same_form(tmp_path: Path) -> None:
         read_scores(tmp_path, "calibration.csv")
 
 
+def test_crossval_has_a_fold_for_each_image(tmp_path: Path) -> None:
+    file = tmp_path / "crossval.csv"
+    file.write_text("fold,path,label,sse\n0,a,1,2.5\n1,a,1,3\n")
+    rows = read_scores(tmp_path, "crossval.csv")
+    assert rows[1] == {"fold": 1, "path": "a", "label": 1, "sse": 3.0}
+    for content, facts in (
+        ("path,label,sse\na,1,2.5\n", "fold, path, label"),
+        ("fold,path,label,sse\n-1,a,1,2.5\n", "line 2"),
+        ("fold,path,label,sse\n1.0,a,1,2.5\n", "fold 1.0"),
+        ("fold,path,label,sse\n0,a,1,2.5\n0,a,1,2.5\n", "twice"),
+    ):
+        file.write_text(content)
+        with refuses(file=file, facts=facts):
+            read_scores(tmp_path, "crossval.csv")
+
+
 def test_names_that_are_not_utf_8_are_read_as_the_system_gives_them(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_bytes(b"path,label,sse\ngr\xf6\xdfe.png,0,1\n")
     assert read_scores(tmp_path)[0]["path"] == os.fsdecode(b"gr\xf6\xdfe.png")

@@ -109,7 +109,8 @@ def build_study(runs: Sequence[Run], protocol: str, comparable: ComparableRuns) 
 
     Args:
         runs: Runs of `choose_consistent`; those without abnormal images are left out.
-        protocol: Protocol of the accuracies: ``paper``, ``crossfit`` or ``calibrated``.
+        protocol: Protocol of the accuracies: ``paper``, ``crossfit``, ``calibrated`` or
+            ``crossval``.
         comparable: Those of the runs that were decided with the same settings; the paper's
             protocol has no such settings and takes all runs.
     """

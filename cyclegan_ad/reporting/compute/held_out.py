@@ -1,4 +1,4 @@
-"""Decisions at held-out thresholds (protocols crossfit and calibrated), over all seeds."""
+"""Decisions at held-out thresholds (crossfit, calibrated and crossval), over all seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HeldOut:
     """One method with one score on one dataset, under one protocol.
 
     Attributes:
-        protocol: ``crossfit`` or ``calibrated``.
+        protocol: ``crossfit``, ``calibrated`` or ``crossval``.
         dataset: Name of the dataset.
         method: Column of Table 2.
         column: Score column.
@@ -40,6 +40,16 @@ class HeldOut:
     max_accuracy: Statistic | None
     sentences: tuple[str, ...]
     few: str | None = None
+
+    @property
+    def expected(self) -> float:
+        """Expected miss rate, ``1 / (n + 1)`` of the images that a threshold was set on."""
+        return 1 / (1 + int(self.decisions["calibration_abnormal"]))
+
+    @property
+    def guaranteed(self) -> float:
+        """Bound on the miss rate, averaged over draws; that of one threshold is the expected."""
+        return float(self.decisions.get("miss_rate_guaranteed", self.expected))
 
 
 def gather_held_out(comparable: ComparableRuns) -> list[HeldOut]:
@@ -86,8 +96,9 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         Sums of images, misses and false alarms with the rates that follow from them; the fewest
-        calibration images and the largest bound on the miss rate.
+        calibration images and the largest bounds on the miss rate.
     """
+    bounds = [name for name in each[0] if name.startswith("miss_rate_")]
     names = ("abnormal", "normal", "misses", "false_alarms")
     counts = {name: sum(row[name] for row in each) for name in names}
     judged = counts["abnormal"] + counts["normal"]
@@ -98,5 +109,5 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "false_alarm_rate": counts["false_alarms"] / counts["normal"],
         "accuracy": 1 - (counts["misses"] + counts["false_alarms"]) / judged,
         "calibration_abnormal": min(row["calibration_abnormal"] for row in each),
-        "miss_rate_bound": max(row["miss_rate_bound"] for row in each),
+        **{name: max(row[name] for row in each) for name in bounds},
     }

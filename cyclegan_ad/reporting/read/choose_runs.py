@@ -12,7 +12,7 @@ from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import training_differences
 from cyclegan_ad.text import as_typed, counted, printable
 
-HELD_OUT_PROTOCOLS = ("crossfit", "calibrated")
+HELD_OUT_PROTOCOLS = ("crossfit", "calibrated", "crossval")
 
 CellKey = tuple[str, str, Method, ScoreColumn]
 

@@ -30,6 +30,9 @@ _PROTOCOL_NOTES = {
     "calibrated": "The thresholds of the accuracies were set on abnormal images kept out of "
     "training (protocol=calibrated), which sets no threshold for the best accuracy; "
     f"{_PAPER_OPTIMISTIC}",
+    "crossval": "The thresholds of the accuracies were set on all abnormal training images, each "
+    "scored by a model that did not see it (protocol=crossval), which sets no threshold for the "
+    f"best accuracy; {_PAPER_OPTIMISTIC}",
 }
 
 
@@ -173,11 +176,19 @@ SIGNIFICANCE_NOTES = [
 
 HELD_OUT_NOTES = [
     "crossfit: each part of the test set is judged at a threshold from its other parts. "
-    "calibrated: the threshold comes from abnormal images kept out of training and test.",
+    "calibrated: the threshold comes from abnormal images kept out of training and test. crossval: "
+    "from all abnormal training images, each scored by a model that did not see it.",
+    "Set on: different abnormal images behind a threshold, n (the fewest of all seeds), and the "
+    "folds of crossval. Expected: about 1/(n + 1) of the abnormal images are missed, averaged over "
+    "draws of all images. Guaranteed: what is proved about this average; for several folds the "
+    "smaller of 1/(m + 1), m the images of the largest fold (split conformal prediction), and "
+    "1/(K + 1), K the folds of one size (CV+ of Barber et al., 2021).",
     "Misses and false alarms are counted over all seeds; test sets of different seeds overlap, so "
     "an image can count more than once. Rates are those of the counts; accuracies are means ± "
     "sample standard deviation over seeds.",
-    "The upper bound is exact (binomial). It depends on the number of abnormal images that a "
+    "The upper bound holds with the confidence of the protocol, exactly (binomial) except for "
+    "several folds of crossval, where it is that of the largest fold alone or, if smaller, follows "
+    "from the guaranteed rate. It depends on the number of abnormal images that a "
     "threshold was set on, the smallest of all seeds, and does not shrink with more seeds. "
     + CHOOSE_BEFOREHAND,
 ]

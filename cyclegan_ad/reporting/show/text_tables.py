@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.reporting.compute.aggregate import Study
@@ -113,7 +114,8 @@ def marked(cell: Cell) -> str:
 def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
     """Lay out the decisions at held-out thresholds, a row a method and score."""
     header = (
-        *("Protocol", "Dataset", "Method", "Score", "Missed", "Miss rate %", "Upper bound %"),
+        *("Protocol", "Dataset", "Method", "Score", "Set on", "Missed", "Miss rate %"),
+        *("Expected %", "Guaranteed %", "Upper bound %"),
         *("False alarms", "False alarm rate %", "Accuracy %", "Best accuracy %", "Seeds"),
     )
     lines = []
@@ -122,9 +124,12 @@ def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
         lines.append(
             (
                 *(row.protocol, dataset_title(row.dataset), row.method.title, row.column.title),
+                _set_on(found),
                 f"{found['misses']} of {found['abnormal']}"
                 + (f" ({FEW_MARK})" if row.few is not None else ""),
                 percent(found["miss_rate"]),
+                percent(row.expected, 1),
+                percent(row.guaranteed, 1),
                 percent(found["miss_rate_bound"], 1),
                 f"{found['false_alarms']} of {found['normal']}",
                 percent(found["false_alarm_rate"]),
@@ -155,6 +160,12 @@ def passed_text(rows: Sequence[Passed]) -> TextTable:
     title = "Normal images passed while few defects are missed"
     notes = (*PASSED_NOTES, *few_notes(rows))
     return TextTable("passed", title, (), header, tuple(lines), notes, 3)
+
+
+def _set_on(decisions: Mapping[str, Any]) -> str:
+    """Return the images behind a threshold, with the number of folds if they have several fits."""
+    folds = decisions.get("folds", 1)
+    return str(decisions["calibration_abnormal"]) + (f" in {folds} folds" if folds > 1 else "")
 
 
 def normal_only_text(rows: Sequence[NormalOnly]) -> TextTable:

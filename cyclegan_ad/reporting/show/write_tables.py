@@ -126,6 +126,7 @@ def write_numbers(
             [
                 *("protocol", "dataset", "run", "method", "resolution", "score", "seeds"),
                 *_DECIDED,
+                *("miss_rate_expected", "miss_rate_guaranteed", "folds"),
                 *("accuracy_mean", "accuracy_std", "max_accuracy_mean", "max_accuracy_std"),
             ],
             [_held_out_row(row) for row in held_out],
@@ -192,6 +193,7 @@ def _held_out_row(row: HeldOut) -> list[Any]:
     return [
         *(row.protocol, row.dataset, *_named(row.method), row.column.column, _seeds(row.seeds)),
         *(row.decisions[name] for name in _DECIDED),
+        *(row.expected, row.guaranteed, row.decisions.get("folds")),
         *_mean_std(row.accuracy),
         *_mean_std(row.max_accuracy),
     ]

@@ -39,6 +39,15 @@ def test_counts_add_up_and_the_weakest_bound_counts() -> None:
     assert together["thresholds"] == [1.0, 3.0]
 
 
+def test_the_weakest_guarantee_of_crossval_counts() -> None:
+    promised = {"miss_rate_expected": 0.01, "guaranteed_by": "one fold", "folds": 5}
+    each = [
+        decisions(0, 0, 99, 0.1) | promised | {"miss_rate_guaranteed": rate, "largest_fold": size}
+        for rate, size in ((1 / 21, 20), (1 / 20, 19))
+    ]
+    assert add_decisions(each)["miss_rate_guaranteed"] == 1 / 20
+
+
 def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> None:
     for seed in range(2):
         make_run(tmp_path, "cyclegan", 64, "screw", seed, "protocol=calibrated", columns=["sse"])
@@ -52,6 +61,7 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
     assert calibrated.decisions["misses"] == sum(row["misses"] for row in each)
     assert calibrated.accuracy.values == tuple(row["accuracy"] for row in each)
     assert calibrated.max_accuracy is None
+    assert calibrated.expected == calibrated.guaranteed == 1 / 3  # of 2 images
     assert crossfit.max_accuracy is not None
     assert len(calibrated.sentences) == 2
     assert "the smallest score of 2 abnormal images kept out" in calibrated.sentences[0]

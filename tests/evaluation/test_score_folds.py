@@ -1,0 +1,69 @@
+"""Scores of a linear probe that is fitted again without each fold."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import draw_folder, settings
+
+from cyclegan_ad.build import build_data
+from cyclegan_ad.evaluation.apply_crossval import training_folds
+from cyclegan_ad.evaluation.score_folds import score_folds
+from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
+from cyclegan_ad.methods.probe_fit import decide, fit_probe
+from cyclegan_ad.scoring.names import ScoreColumn
+from cyclegan_ad.scoring.probe_features import describe_images
+from cyclegan_ad.scoring.scores import build_scores
+
+CPU = torch.device("cpu")
+STRENGTHS = (0.001, 0.1)
+
+
+@pytest.mark.slow
+def test_each_image_is_scored_by_the_probe_that_did_not_see_it(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "images", normal=6, abnormal=12)
+    job = settings(root, tmp_path, "protocol=crossval", "protocol.crossval_folds=3", method="padim")
+    data = build_data(job)
+    data.setup()
+    method = LinearProbe(
+        channels=3,
+        size_px=32,
+        backbone="resnet18",  # of random weights
+        weights_path=None,
+        strengths=STRENGTHS,
+        folds=2,
+        peak_fraction=0.05,
+        max_train_images=None,
+        seed=0,
+    ).eval()
+    trained, tested = list(data.split.train), list(data.split.test)
+
+    def described(indices: list[int]) -> tuple[Any, list[int], list[str]]:
+        features = describe_images(method.model, data, indices, device=CPU, batch_size=4)
+        labels = [data.samples[i].label for i in indices]
+        return features, labels, [data.groups[i] for i in indices]
+
+    method.fit_to(DescribedImages(*described(trained)))
+    before = {name: tensor.clone() for name, tensor in method.model.state_dict().items()}
+    scores = build_scores([ScoreColumn("probe", tta="dihedral")])
+    asked = SimpleNamespace(
+        protocol=job.protocol, score=SimpleNamespace(batch_size=4), cache_dir=tmp_path / "cache"
+    )
+
+    found = score_folds(method, data, scores, asked, CPU)  # type: ignore[arg-type]
+
+    fold_of = training_folds(job.protocol, data)
+    assert found.keys() == {0, 1, 2}
+    for fold, scored in found.items():
+        held_out = [i for i in fold_of if fold_of[i] == fold]
+        assert scored.indices.tolist() == [*held_out, *tested]
+        features, labels, groups = described([i for i in trained if i not in held_out])
+        probe = fit_probe(features, labels, groups, strengths=STRENGTHS, folds=2, seed=0)
+        expected = decide(probe, described([*held_out, *tested])[0])
+        # Float32 weights, and pooling after the weighted sum instead of before.
+        np.testing.assert_allclose(scored.scores["probe_tta"], expected, rtol=1e-3, atol=1e-4)
+    for name, tensor in method.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name  # the probe of the run is back
