@@ -37,14 +37,17 @@ def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, An
 
     Returns:
         ``protocol`` (the one that decides by default), ``score`` (likewise) and ``scores``: column
-        -> ``computed_by``, ``thresholds`` and the scores of the images, sorted.
+        -> ``computed_by``, ``fusion`` (of a fused score), ``thresholds`` and the scores of the
+        images, sorted.
     """
     metrics = results.metrics
     tested = [row for row in split if row.subset == "test" and row.label == 1]
     different = len({row.group or row.sha256 for row in tested})
+    fusions = metrics.get("fusions", {})
     scores = {
         column: {
             "computed_by": metrics["columns"][column],
+            **({"fusion": fusions[column]} if column in fusions else {}),
             "thresholds": _thresholds(metrics, column, different),
             "test_scores": {
                 name: sorted(row[column] for row in results.rows if row["label"] == label)

@@ -17,6 +17,9 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256, replacing, write_json
 from cyclegan_ad.runs.results import Results, SplitRow
 
+FUSED_PROBE = "fused.probe."
+"""Begins the names, among the weights, of those of the probe of ``fused``."""
+
 
 def variance_name(precision: str) -> str:
     """Return the name, among the weights, of the variance of the errors in a precision."""
@@ -34,6 +37,7 @@ def save_detector(
     trained_on: Mapping[str, Any],
     map_scale: tuple[float, float],
     scores: Mapping[str, Any],
+    fused_probe: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``weights.safetensors`` and ``detector.json``.
 
@@ -49,6 +53,7 @@ def save_detector(
         trained_on: Dataset, number of training images and their hash.
         map_scale: Anomaly-map values at which overlays become visible and opaque.
         scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
+        fused_probe: Arguments of the probe of ``fused``; None if there is none.
     """
     weights = folder / WEIGHTS
     with replacing(weights) as temporary:
@@ -60,6 +65,7 @@ def save_detector(
             "format": FORMAT,
             "method": method,
             "network": network,
+            **({} if fused_probe is None else {"fused_probe": fused_probe}),
             "preprocessing": preprocessing,
             "extractors": extractors,
             "trained_on": trained_on,
@@ -85,6 +91,8 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
         return {}
     names = ("format", "method", "network", "preprocessing", "extractors", "trained_on")
     described = {name: detector.get(name) for name in names}
+    if "fused_probe" in detector:
+        described["fused_probe"] = detector["fused_probe"]
     return {
         "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
         "weights": file_sha256(folder / WEIGHTS),

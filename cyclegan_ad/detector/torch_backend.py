@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +14,13 @@ from cyclegan_ad.data.unpaired_batches import to_signed_range
 from cyclegan_ad.detector.description import WEIGHTS
 from cyclegan_ad.detector.detect import Pixels, Scored
 from cyclegan_ad.detector.prediction import Prediction
-from cyclegan_ad.detector.saved import variance_name
+from cyclegan_ad.detector.saved import FUSED_PROBE, variance_name
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.networks.inference import build_inference
+from cyclegan_ad.networks.probe import ProbeScorer
+from cyclegan_ad.scoring.fusion import Fusion
 from cyclegan_ad.scoring.map_batches import cpu_batch_size, map_on_cpu
 from cyclegan_ad.scoring.names import SCORE_PRECISIONS, ScoreColumn
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, build_scores
@@ -47,10 +50,22 @@ class TorchBackend:
         self.device = choose_device(device)
         tensors = load_file(folder / WEIGHTS)
         variances = {p: tensors.pop(variance_name(p), None) for p in SCORE_PRECISIONS}
+        probe = {
+            name.removeprefix(FUSED_PROBE): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith(FUSED_PROBE)
+        }
         self.method = build_inference(description["method"], description["network"], tensors)
         self.method.to(self.device).eval()
         computed_by = ScoreColumn.parse(description["scores"][column]["computed_by"])
-        self.scores = build_scores([computed_by]).to(self.device)
+        self.scores = build_scores([computed_by])
+        if computed_by.name in FUSED:
+            self.scores.fusions[column] = Fusion.parse(description["scores"][column]["fusion"])
+        if computed_by.name == "fused":
+            self.scores.probe = cast(
+                ProbeScorer, build_inference("linear_probe", description["fused_probe"], probe)
+            )
+        self.scores.to(self.device)
         if computed_by.name == "standardised":
             variance = variances[computed_by.precision]
             assert variance is not None

@@ -93,6 +93,8 @@ def combine(
     earlier = _earlier(run)
     calibration = [] if found.calibration is None else _rows(data, found.calibration)
     tested = _rows(data, found.test)
+    tuned = [] if found.tuning is None else _rows(data, found.tuning)
+    contributions = [] if found.contributions is None else _rows(data, found.contributions)
     crossval = [
         {"fold": fold} | row
         for fold, scored in sorted(found.crossval.items())
@@ -102,15 +104,18 @@ def combine(
         _images(earlier.rows) == _images(tested) and _images(earlier.kept) == _images(calibration)
     ):
         earlier = None
-    metrics: dict[str, Any] = {"scores": {}, "columns": {}}
+    metrics: dict[str, Any] = {"scores": {}, "columns": {}, "fusions": {}}
     if earlier is not None:
         metrics = earlier.metrics
         tested = _merge_columns(earlier.rows, tested)
         calibration = _merge_columns(earlier.kept, calibration)
+        tuned = _merge_columns(earlier.tuned, tuned)
+        contributions = _merge_columns(earlier.contributions, contributions)
         if not crossval:
             crossval = list(earlier.crossval)
         elif _images(earlier.crossval) == _images(crossval):
             crossval = _merge_columns(earlier.crossval, crossval)
+    fusions = metrics["fusions"] | {name: one.as_dict() for name, one in found.fusions.items()}
     split = [SplitRow(*row) for row in data.split_rows()]
     files = {
         run.scores.name: tested,
@@ -137,6 +142,7 @@ def combine(
             "columns": metrics["columns"]
             | {column.column: column.as_dict() for column in found.columns},
             "scores": metrics["scores"] | found.summary,
+            "fusions": fusions,
             **apply_protocols(
                 tested,
                 calibration,
@@ -148,7 +154,10 @@ def combine(
             ),
             "fingerprints": {
                 **hash_training_inputs(run.read_config(), split),
-                run.metrics.name: {"localisation": hash_value([found.localisation, arithmetic])},
+                run.metrics.name: {
+                    "localisation": hash_value([found.localisation, arithmetic]),
+                    "fusions": hash_value(fusions),
+                },
                 **{file: fingerprints(rows) for file, rows in files.items() if rows},
             },
             "localisation": found.localisation,
@@ -160,6 +169,8 @@ def combine(
         rows=tested,
         kept=calibration,
         crossval=crossval,
+        tuned=tuned,
+        contributions=contributions,
     )
 
 
@@ -183,8 +194,10 @@ def _images(rows: Rows) -> set[tuple[int | None, str]]:
 
 
 def _merge_columns(earlier: Rows, rows: Rows) -> list[dict[str, Any]]:
-    """Merge the columns of the same images, in the order of the new rows."""
-    by_image = {_image(row): row for row in earlier}
+    """Merge the columns of the same images, in the order of the new rows; one may be empty."""
+    by_image = {_image(row): dict(row) for row in earlier}
+    if not rows or not earlier:
+        return [dict(row) for row in rows or earlier]
     return [by_image[_image(row)] | row for row in rows]
 
 
@@ -193,18 +206,27 @@ def _earlier(run: RunDirectory) -> Results | None:
     stored, _ = _stored(run)
     if stored is None:
         return None
+    written = read_results(run.path)
     columns = [name for name in stored.metrics["scores"] if name not in stored.doubted]
 
     def without_others(rows: Rows) -> list[dict[str, Any]]:
-        names = (*NOT_SCORES, *columns)
-        return [{name: row[name] for name in names if name in row} for row in rows]
+        kept = (*NOT_SCORES, *columns)  # of a fused score, also <column>:<term>
+        return [
+            {name: value for name, value in row.items() if name.partition(":")[0] in kept}
+            for row in rows
+        ]
+
+    fusions = stored.metrics["fusions"]
 
     return Results(
         metrics={
             part: {name: stored.metrics[part][name] for name in columns}
             for part in ("scores", "columns")
-        },
+        }
+        | {"fusions": {name: fusions[name] for name in columns if name in fusions}},
         rows=without_others(stored.rows),
         kept=without_others(stored.kept),
         crossval=without_others(stored.crossval),
+        tuned=without_others(written.tuned),
+        contributions=without_others(written.contributions),
     )

@@ -20,12 +20,15 @@ from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
+from cyclegan_ad.evaluation.fit_fusions import PROBE_BACKBONE, check_tuning_images
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
 from cyclegan_ad.evaluation.score_folds import score_folds
 from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.linear_probe import LinearProbe
+from cyclegan_ad.methods.names import FUSED
+from cyclegan_ad.methods.probe_weights import ensure_probe_weights
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
@@ -54,13 +57,18 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
         The data module after ``setup``.
 
     Raises:
-        UserError: If the images or the weights of a feature extractor are unavailable.
+        UserError: If the images or the weights of a feature extractor are unavailable, or a fused
+            score has too few images to be fitted to.
     """
     prepare_process()
     if needs_extractor(settings.score.names):
         ensure_weights(settings.score.extractor)
+    if "fused" in settings.score.names:
+        ensure_probe_weights(PROBE_BACKBONE, None)
     data = build_data(settings)
     data.setup()
+    if any(name in FUSED for name in settings.score.names):
+        check_tuning_images(data)
     return data
 
 
@@ -193,8 +201,13 @@ def write_evaluation(
     write_scores(run.path, results.rows)
     if results.kept:
         write_scores(run.path, results.kept, run.calibration.name)
-    if results.crossval:
-        write_scores(run.path, results.crossval, run.crossval.name)
+    for file, rows in (
+        (run.crossval, results.crossval),
+        (run.tuning, results.tuned),
+        (run.contributions, results.contributions),
+    ):
+        if rows:
+            write_scores(run.path, rows, file.name)
     labels = np.array([row["label"] for row in results.rows])
     for column in settings.score.columns:
         name = column.column

@@ -90,7 +90,7 @@ def fit_fusions(
         for name, values in zip(names, terms.cpu().numpy().T, strict=True):
             known[name] = np.append(known.get(name, []), values)
     if "fused" in scores.names:
-        known[PROBE_TERM] = _fit_probe(data, scores, device=device, batch_size=batch_size)
+        known[PROBE_TERM] = fit_probe_term(data, scores, device=device, batch_size=batch_size)
     outside = {}
     for column in scores.columns:
         if column.name in FUSED:
@@ -102,10 +102,23 @@ def fit_fusions(
     return outside
 
 
-def _fit_probe(
+def fit_probe_term(
     data: AnomalyDataModule, scores: Scores, *, device: torch.device, batch_size: int
 ) -> NDArray[np.float64]:
-    """Fit the probe of ``scores``; return its out-of-fold values of the tuning images."""
+    """Fit the probe of ``fused`` to all training and tuning images.
+
+    Args:
+        data: Data module after ``setup``.
+        scores: The requested scores; their ``probe`` is set.
+        device: Device of the computation.
+        batch_size: Images per batch on a GPU.
+
+    Returns:
+        (N,) float64, decision value of each tuning image by a probe fitted without its fold.
+
+    Raises:
+        UserError: If the weights of the backbone are missing.
+    """
     module = LinearProbe(
         channels=data.channels,
         size_px=data.size_px,
@@ -150,5 +163,5 @@ def _fit_probe(
         values[held_out] = decide(fit(kept), features[held_out])
     whole = fit(np.ones(len(chosen), bool))
     module.take(whole, features.mean(axis=(0, 1), dtype=np.float64))
-    scores.probe = scorer
+    scores.probe, scores.probe_arguments = scorer, module.network
     return values[first:]

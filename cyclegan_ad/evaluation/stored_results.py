@@ -24,6 +24,7 @@ from cyclegan_ad.evaluation.apply_protocols import (
     decide_by_quantile,
     score_columns,
 )
+from cyclegan_ad.evaluation.stored_fusions import check_fusions
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise, undefined_summary
 from cyclegan_ad.runs.directory import RunDirectory
@@ -102,6 +103,9 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
             wrong["", column] = "was changed in scores.csv after it was computed"
         else:
             scores[column] = computed
+    for column, reason in check_fusions(run, metrics, rows).items():
+        wrong.setdefault(("", column), reason)
+        scores.pop(column, None)
     chosen = metrics["protocol_settings"]
     others: dict[str, tuple[Path, Callable[..., Any]]] = {
         "calibrated": (run.calibration, decide_by_calibration),
@@ -140,6 +144,10 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     written = metrics["fingerprints"].get("metrics.json", {}).get("localisation")
     if written != hash_value([metrics["localisation"], metrics.get("localisation_by")]):
         named["localisation"] = "was changed in metrics.json after it was computed"
+    if metrics["fingerprints"].get("metrics.json", {}).get("fusions") != hash_value(
+        metrics["fusions"]
+    ):
+        named["fusions"] = "was changed in metrics.json after it was computed"
     for file, digest in hash_training_inputs(config, split).items():
         if metrics["fingerprints"].get(file) != digest:
             raise UserError(

@@ -9,12 +9,19 @@ import numpy as np
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.description import describe_scores
-from cyclegan_ad.detector.saved import read_unverified, save_detector, variance_name
+from cyclegan_ad.detector.saved import (
+    FUSED_PROBE,
+    read_unverified,
+    save_detector,
+    variance_name,
+)
+from cyclegan_ad.evaluation.fit_fusions import fit_probe_term
 from cyclegan_ad.evaluation.pictures import Pictures
 from cyclegan_ad.evaluation.stored_results import hash_value
 from cyclegan_ad.evaluation.test_set import error_variance
 from cyclegan_ad.methods.interface import Saves, SavesAll
-from cyclegan_ad.methods.names import SIGNALS
+from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.networks.inference import portable_tensors
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import Results, SplitRow
@@ -45,7 +52,7 @@ def write_detector(
     """
     method, columns = scored.method, results.metrics["columns"].values()
     assert isinstance(method, Saves)
-    if any(column["name"] in SIGNALS for column in columns):
+    if any(column["name"] in (*SIGNALS, *FUSED) for column in columns):
         assert isinstance(method, SavesAll)
         network, tensors = method.full_inference_state()
     else:
@@ -57,6 +64,14 @@ def write_detector(
                 method, data, device=scored.device, batch_size=batch_size, precision=precision
             )
         tensors = tensors | {variance_name(precision): variance}
+    arguments = None
+    if any(column["name"] == "fused" for column in columns):
+        if scored.scores.probe is None:  # of an earlier command
+            fit_probe_term(data, scored.scores, device=scored.device, batch_size=batch_size)
+        assert scored.scores.probe is not None
+        arguments = scored.scores.probe_arguments
+        probe = portable_tensors(scored.scores.probe)
+        tensors = tensors | {FUSED_PROBE + name: tensor for name, tensor in probe.items()}
     split = [SplitRow(*row) for row in data.split_rows()]
     labels = data.trained_labels
     trained = [row for row in split if row.subset == "train" and row.label in labels]
@@ -64,6 +79,7 @@ def write_detector(
         run.detector,
         method=results.metrics["method"],
         network=network,
+        fused_probe=arguments,
         tensors=tensors,
         preprocessing={
             "channels": data.channels,

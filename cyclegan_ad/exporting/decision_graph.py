@@ -17,12 +17,13 @@ from cyclegan_ad.detector.torch_backend import TorchBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.resize import BicubicResize
 from cyclegan_ad.methods.interface import TrainedMethod
-from cyclegan_ad.methods.names import SIGNALS
-from cyclegan_ad.networks.inference import CycleGANNetworks, ExportedNetwork
+from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.networks.inference import CycleGANNetworks, ExportedNetwork, plain
+from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.scoring.frechet import single_image_frechet
 from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
 from cyclegan_ad.scoring.parts import View, anomaly_map
-from cyclegan_ad.scoring.scores import sse
+from cyclegan_ad.scoring.scores import sse, terms_of
 from cyclegan_ad.scoring.signals import signal
 
 OUTPUTS = ("score", "abnormal", "anomaly_map", "resized", "reconstruction")
@@ -50,9 +51,11 @@ class DecisionGraph(nn.Module):
         size_px = described["preprocessing"]["size_px"]
         self.resize = BicubicResize(size_px)
         method = backend.method
-        if isinstance(method, CycleGANNetworks) and self.column.name not in SIGNALS:
+        if isinstance(method, CycleGANNetworks) and self.column.name not in (*SIGNALS, *FUSED):
             method = method.generator_to_normal  # all that this score needs
         self.network = ExportedNetwork(method)
+        probe, self.fusion = backend.scores.probe, backend.scores.fusions.get(self.column.column)
+        self.probe = None if probe is None else cast(ProbeScorer, plain(probe))
         self.extractor = copy.deepcopy(backend.scores.extractor)
         if self.extractor is not None:
             self.extractor.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -82,8 +85,9 @@ class DecisionGraph(nn.Module):
         """
         resized = self.resize(images)
         turned = self._turned(to_signed_range(resized)).flatten(0, 1)  # (symmetries * N, C, S, S)
-        if self.column.name in SIGNALS:
-            parts = _GraphView(cast(TrainedMethod, self.network.network), turned)
+        if self.column.name in (*SIGNALS, *FUSED):
+            networks = cast(TrainedMethod, self.network.network)
+            parts = _GraphView(networks, turned, probe=self.probe)
             made, maps, scores = parts.reconstructions, parts.anomaly_map, self._signal(parts)
         else:
             found = self.network(turned)
@@ -129,7 +133,10 @@ class DecisionGraph(nn.Module):
         return single_image_frechet(self.extractor(images).pooled, self.extractor(made).pooled)
 
     def _signal(self, parts: View) -> Tensor:
-        """Compute a signal of turned images, float64."""
+        """Compute a signal or a fused score of turned images, float64."""
+        if self.fusion is not None:
+            terms = terms_of(parts, self.fusion.terms)
+            return self.fusion.intercept + self.fusion.contributions(terms).sum(dim=1)
         if self.column.name == "peak_abnormal":
             return -self._peak(parts.change_map)
         return signal(self.column.name, parts, None)
@@ -144,6 +151,13 @@ class _GraphView(View):
 
     def _infer(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         return network(images)
+
+    @property
+    def probed(self) -> Tensor:
+        """Decision values of the probe, all images at once."""
+        assert self.probe is not None
+        scores: Tensor = self.probe(self.images)[0]
+        return scores
 
 
 def _refuse(column: ScoreColumn, described: Mapping[str, Any]) -> None:

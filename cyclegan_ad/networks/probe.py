@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclegan_ad.networks.backbones import EfficientNetLite0, build_backbone
+from cyclegan_ad.networks.backbones import EfficientNetLite0, ResNet, build_backbone
 from cyclegan_ad.networks.embedding import (
     EmbeddingResult,
     FittedTensors,
@@ -34,14 +35,14 @@ class ProbeBackbone(nn.Module):
     def __init__(self, name: str, layers: Sequence[str]) -> None:
         super().__init__()
         self.layers = tuple(layers)
-        self.network: nn.Module
+        self.network: EfficientNetLite0 | Inception | ResNet
         match name:
             case "efficientnet_lite0":
                 self.network = EfficientNetLite0(["blocks.6"], head=True)
             case "inception":
                 self.network = Inception()
             case _:
-                self.network = build_backbone(name, [layers[-1]])
+                self.network = cast(ResNet, build_backbone(name, [layers[-1]]))
         names = [step for step, _ in self.network.steps()]
         self._last = names.index(layers[-1])
         self._cut = names.index(layers[0])

@@ -3,7 +3,8 @@
     <runs>/<run_name>/<dataset>/seed<k>/
         config.yaml  environment.json  split.csv  training.json
         checkpoints/last.ckpt
-        scores.csv  calibration.csv  crossval.csv  examples.npz  metrics.json  figures/  logs/
+        scores.csv  calibration.csv  crossval.csv  tuning.csv  contributions.csv
+        examples.npz  metrics.json  figures/  logs/
         detector/  weights.safetensors  detector.json
 
 Every file is written atomically.
@@ -40,6 +41,8 @@ class RunDirectory:
         self.scores = self.path / "scores.csv"
         self.calibration = self.path / "calibration.csv"
         self.crossval = self.path / "crossval.csv"
+        self.tuning = self.path / "tuning.csv"
+        self.contributions = self.path / "contributions.csv"
         self.metrics = self.path / "metrics.json"
         self.figures = self.path / "figures"
         self.detector = self.path / "detector"

@@ -34,6 +34,8 @@ class Results:
     rows: Rows  # scores of the test images
     kept: Rows  # scores of the abnormal calibration images; may be empty
     crossval: Rows = ()  # scores of abnormal training images by models that did not see them
+    tuned: Rows = ()  # scores of the images that fused scores are fitted to
+    contributions: Rows = ()  # what each term adds to the fused scores of the test images
 
 
 def read_metrics(run_dir: Path) -> dict[str, Any]:
@@ -142,6 +144,8 @@ def read_results(run_dir: Path) -> Results:
         rows=read_scores(run_dir),
         kept=read("calibration.csv"),
         crossval=read("crossval.csv"),
+        tuned=read("tuning.csv"),
+        contributions=read("contributions.csv"),
     )
 
 

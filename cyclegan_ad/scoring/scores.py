@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +100,7 @@ class Scores(nn.Module):
     Attributes:
         fusions: Column -> parameters of each fused score; set before the first image is scored.
         probe: Linear probe of ``fused``; likewise.
+        probe_arguments: Arguments of its class, for a saved detector.
 
     Raises:
         ValueError: If the extractor is not the one that a score needs.
@@ -121,6 +122,7 @@ class Scores(nn.Module):
         self.columns, self.features_dir = tuple(columns), features_dir
         self.fusions: dict[str, Fusion] = {}
         self.probe = None
+        self.probe_arguments: dict[str, Any] = {}
         self.extractor = extractor
         name = None if extractor is None else extractor.name
         if any(column.extractor not in (None, name) for column in self.columns):
@@ -182,7 +184,7 @@ class Scores(nn.Module):
         Returns:
             (N, K) float64.
         """
-        views = [self._terms(view, names) for view in self._views(method, images)]
+        views = [terms_of(view, names) for view in self._views(method, images)]
         return torch.stack(views).mean(dim=0)
 
     def _views(self, method: TrainedMethod, images: Tensor) -> Iterator[View]:
@@ -200,23 +202,13 @@ class Scores(nn.Module):
             variance = None if self.variance is None else _turn(self.variance[None], symmetry)[0]
             yield inputs(_turn(images, symmetry), variance=variance)
 
-    def _terms(self, view: View, names: Sequence[str]) -> Tensor:
-        def raw(name: str) -> Tensor:
-            if name == PROBE_TERM:
-                return view.probed
-            if name == "sse":
-                return sse(view.images, view.reconstructions)
-            return signal(name, view, None)
-
-        return torch.stack([as_term(name, raw(name)) for name in names], dim=1)
-
     def _scores(self, view: View) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Compute the scores of a view, and the contributions to those that are fused."""
         scores, contributions = {}, {}
         for column in self.columns:
             if column.name in FUSED:
                 fusion = self.fusions[column.column]
-                added = fusion.contributions(self._terms(view, fusion.terms))
+                added = fusion.contributions(terms_of(view, fusion.terms))
                 values = fusion.intercept + added.sum(dim=1)
                 for name, part in zip(fusion.terms, added.unbind(1), strict=True):
                     contributions[f"{column.column}:{name}"] = part
@@ -254,6 +246,19 @@ class Scores(nn.Module):
                 return scores
 
 
+def terms_of(view: View, names: Sequence[str]) -> Tensor:
+    """Compute terms of a fused score of one view, (N, K) float64, see :mod:`.fusion`."""
+
+    def raw(name: str) -> Tensor:
+        if name == PROBE_TERM:
+            return view.probed
+        if name == "sse":
+            return sse(view.images, view.reconstructions)
+        return signal(name, view, None)
+
+    return torch.stack([as_term(name, raw(name)) for name in names], dim=1)
+
+
 def _turn(images: Tensor, symmetry: int) -> Tensor:
     return dihedral(images, torch.full((len(images),), symmetry, device=images.device))
 
@@ -274,6 +279,4 @@ def build_scores(columns: Sequence[ScoreColumn], features_dir: Path | None = Non
             extractor = build_extractor(column.extractor, column.precision)
     if extractor is not None and features_dir is not None:
         feature_cache = FeatureCache(extractor, features_dir)
-    return Scores(
-        columns, extractor, feature_cache=feature_cache, features_dir=features_dir
-    )
+    return Scores(columns, extractor, feature_cache=feature_cache, features_dir=features_dir)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import METHODS, NORMAL_ONLY
+from cyclegan_ad.methods.names import FUSED, METHODS, NORMAL_ONLY
 from cyclegan_ad.methods.names import Method as MethodEntry
 from cyclegan_ad.pretrained.names import Extractor
 from cyclegan_ad.scoring.names import (
@@ -158,6 +158,12 @@ class Settings(Group):
     def _check(self) -> Self:
         trainer = self.trainer
         check_method_scores(self.method.name, self.score.names)
+        if self.tuning_fraction == 0 and any(name in FUSED for name in self.score.names):
+            raise UserError(
+                f"invalid score.names={as_typed(self.score.names)}: a fused score is fitted to "
+                "images that the networks did not train on, and method.tuning_fraction=0 keeps "
+                "none; use method.tuning_fraction=0.25 or method=cyclegan_plus, or score=signals"
+            )
         if self.protocol.normal_only and "abnormal" in self.entry.train_classes:
             raise UserError(
                 f"invalid protocol=quantile: method={self.method.name} trains on abnormal images "
