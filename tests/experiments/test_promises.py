@@ -27,7 +27,8 @@ def test_a_deployment(small: Population, folds: int | str | None, fit: str) -> N
     assert found["calibration_abnormal"] == (2 if folds is None else 12)
     assert found["population_miss_rate"] == found["misses"] / 80
     assert found == deploy(small, Rule("rule", 12, folds, fit), 0.9, [1, 2])
-    assert len(found["thresholds"]) == {None: 1, LEAVE_ONE_OUT: 12}.get(folds, folds)
+    fits = 12 if folds == LEAVE_ONE_OUT else folds or 1
+    assert len(found["thresholds"]) == fits
 
 
 @pytest.mark.parametrize("fit", FITS)
