@@ -113,11 +113,11 @@ def score_out_of_fold(
     every = torch.arange(SYMMETRIES)
     found = np.zeros((2, len(indices)))
     for fold in range(folds):
-        kept = np.flatnonzero(fold_of != fold)
+        kept = np.flatnonzero(fold_of != fold).tolist()
         method.fit_to(
             DescribedImages(features[kept], [labels[i] for i in kept], [groups[i] for i in kept])
         )
-        for i in np.flatnonzero(fold_of == fold):
+        for i in np.flatnonzero(fold_of == fold).tolist():
             turned = dihedral(images.images_at([indices[i]]).repeat(SYMMETRIES, 1, 1, 1), every)
             judged = method.embed(turned)
             assert judged.peaks is not None
