@@ -233,13 +233,13 @@ def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[floa
         class_weight="balanced", max_iter=_MAX_ITERATIONS, tol=1e-5, warm_start=True
     )
     probes = []
-    for strength in strengths:
-        # One thread: quicker for so little, and the sums do not depend on the number of cores.
-        with threadpool_limits(1):
+    # One thread: quicker for so little, and the sums do not depend on the number of cores.
+    with threadpool_limits(1):
+        for strength in strengths:
             model.set_params(C=strength).fit(standardised, targets)
-        weight = model.coef_[0] / scale
-        intercept = float(model.intercept_[0] - mean @ weight)
-        probes.append(Probe(weight, intercept, float(strength)))
+            weight = model.coef_[0] / scale
+            intercept = float(model.intercept_[0] - mean @ weight)
+            probes.append(Probe(weight, intercept, float(strength)))
     return probes
 
 
