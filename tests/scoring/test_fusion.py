@@ -159,6 +159,20 @@ def test_the_fit_is_scikit_learns() -> None:
     assert found.strength == min(losses, key=lambda strength: losses[strength])
 
 
+def test_a_term_that_points_the_other_way_does_not_count() -> None:
+    terms, labels, groups = drawn()
+    terms[:, 1] *= -1
+    found, outside = fit(terms, labels, groups)
+    assert found.weights[1] == 0 and found.auroc["critic_abnormal"] < 0.5
+    assert found.weights[0] > 0 and found.weights[2] > 0
+    # As if it were not there.
+    other, outside_other = fit_fusion(
+        terms[:, [0, 2]], labels, groups, [NAMES[0], NAMES[2]], seed=3
+    )
+    np.testing.assert_allclose(other.weights, np.array(found.weights)[[0, 2]], rtol=1e-3)
+    np.testing.assert_allclose(outside_other, outside, atol=1e-2)
+
+
 def test_what_is_stored_beside_the_weights() -> None:
     terms, labels, groups = drawn()
     found, outside = fit(terms, labels, groups)
@@ -194,8 +208,13 @@ def test_a_value_outside_the_fit_does_not_depend_on_the_label(
     _, outside = fit(terms, labels, groups)
     own = np.flatnonzero(folds == 2)
     changed = [1 - label if i in own else label for i, label in enumerate(labels)]
-    # The same folds, though they would be assigned otherwise.
-    monkeypatch.setattr(fusion, "tuning_folds", lambda *_: folds)
+    # The same folds, though they would be assigned otherwise; those within the fits are their own.
+    assign = fusion.tuning_folds
+    monkeypatch.setattr(
+        fusion,
+        "tuning_folds",
+        lambda labels, *rest: folds if len(labels) == 40 else assign(labels, *rest),
+    )
     fitted, found = fit(terms, changed, groups)
     np.testing.assert_array_equal(found[own], outside[own])
     assert not np.array_equal(found[folds == 0], outside[folds == 0])
