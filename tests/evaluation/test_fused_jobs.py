@@ -13,6 +13,7 @@ from tiny import settings
 
 from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.evaluation.combine import find_unsupported
+from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_metrics, read_results, read_scores, read_split
 from cyclegan_ad.scoring.fusion import Fusion, fused_terms
@@ -119,6 +120,16 @@ def test_the_detector_scores_new_images_as_the_run_does(fused_run: Any) -> None:
     for score in BOTH:
         assert described["scores"][score]["fusion"] == metrics["fusions"][score]
     assert described["fused_probe"]["backbone"] == "efficientnet_lite0"
+
+
+def test_the_report_shows_them(fused_run: Any, tmp_path: Path) -> None:
+    root, _, metrics = fused_run
+    write_report(root.parent / "runs", tmp_path, None)
+    with (tmp_path / "extensions.csv").open() as file:
+        rows = {(row["score"], row["metric"]): row for row in csv.DictReader(file)}
+    for score in BOTH:
+        found = float(rows[score, "auroc"]["mean_percent"])
+        assert found == pytest.approx(100 * metrics["scores"][score]["auroc"])
 
 
 def assert_detector_scores_as_the_run(run: RunDirectory, root: Path, scores: list[str]) -> None:
