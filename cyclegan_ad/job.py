@@ -119,6 +119,7 @@ def _train_and_evaluate(
                 if not path.stem.startswith("epoch_")  # logged during training
             },
             read_image=data.test_image_of_path,
+            contributions=results.contributions,
         )
     return results
 

@@ -61,6 +61,8 @@ _GROUPS = {
     "logger": "Where losses and results are logged, besides the run directory.",
     "experiment": "Several jobs of the paper in one command, chosen with `+experiment=`.",
     "column": "One column of Table 2, chosen with `+column=`.",
+    "row": "One row of the final table, chosen with `+row=`.",
+    "ablation": "One choice of training of the ablation, chosen with `+ablation=`.",
     "preset": "Defaults of several settings, chosen with `+preset=`. Settings typed beside it win.",
 }
 # Of which the page shows the settings; these have no defaults that others of the group lack.

@@ -25,8 +25,8 @@ GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
 COMMANDS = ("dashboard", "evaluate", "export", "predict", "report", "train")
 # Settings without a default.
 REQUIRED = {"evaluate": ["run=x"], "predict": ["detector=x", "images=x"], "export": ["detector=x"]}
-# These are added with +; column and experiment: see tests/experiments.
-ADDED = ("column", "experiment", "preset")
+# These are added with +; all but preset: see tests/experiments.
+ADDED = ("ablation", "column", "experiment", "preset", "row")
 OPTIONS = [
     (path.parent.name, path.stem)
     for path in sorted(conf_dir().glob("*/*.yaml"))

@@ -147,7 +147,7 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
             f"cannot parse {error.override!r}; settings have the form name=value, and a value with "
             "spaces or special characters needs quotes: name=\\'value\\'"
         )
-    if found := re.search(r"Could not override '(experiment|column|preset)'", text):
+    if found := re.search(r"Could not override '(experiment|column|row|ablation|preset)'", text):
         return UserError(f"{found[1]} has no default; use +{found[1]}=NAME")
     if found := re.search(r"Could not override '([^']+)'", text):
         return UserError(_explain_unknown_setting(found[1], known()))

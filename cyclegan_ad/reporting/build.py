@@ -7,8 +7,11 @@ from pathlib import Path
 from cyclegan_ad.display.drawing import save_figure
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
+from cyclegan_ad.reporting.compute.ablation import gather_ablation, part_ablation
 from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_protocol
+from cyclegan_ad.reporting.compute.decided import gather_decided
 from cyclegan_ad.reporting.compute.few_abnormal import gather_curves, part_limited, shown_curves
+from cyclegan_ad.reporting.compute.final import gather_final
 from cyclegan_ad.reporting.compute.held_out import gather_held_out
 from cyclegan_ad.reporting.compute.normal_only import gather_normal_only
 from cyclegan_ad.reporting.compute.passed import gather_passed
@@ -17,9 +20,15 @@ from cyclegan_ad.reporting.compute.significance import compare_methods
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show import (
+    ablation_table,
+    decided_table,
+    few_abnormal_table,
+    final_table,
+)
 from cyclegan_ad.reporting.show.data_uris import figure_uri
+from cyclegan_ad.reporting.show.decided_figure import gather_explained
 from cyclegan_ad.reporting.show.few_abnormal_figure import few_abnormal_figure
-from cyclegan_ad.reporting.show.few_abnormal_table import few_abnormal_text
 from cyclegan_ad.reporting.show.gallery import gather_pictures
 from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
@@ -37,7 +46,7 @@ from cyclegan_ad.reporting.show.text_tables import (
     significance_text,
     table2_text,
 )
-from cyclegan_ad.reporting.show.write_tables import write_documents, write_numbers
+from cyclegan_ad.reporting.show.write_tables import Numbers, write_documents, write_numbers
 from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
@@ -61,8 +70,9 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     found, left_out = collect(source)
     consistent, others = choose_consistent(found)
     left_out += others
-    # Runs with a limit of abnormal images are in no mean with others.
-    runs, limited = part_limited(consistent)
+    # Runs with a limit of abnormal images, and those of an ablation, are in no mean with others.
+    ordinary, ablated = part_ablation(consistent)
+    runs, limited = part_limited(ordinary)
     if not consistent:
         print_left_out(left_out)
         raise UserError(
@@ -76,7 +86,9 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     curves, others = gather_curves(runs, limited)
     first = shown_curves(curves)
     left_out += others
-    if not study.entries and (study.runs or not (normal_only or curves)):
+    ablation, others = gather_ablation(ablated)
+    left_out += others
+    if not study.entries and (study.runs or not (normal_only or curves or ablation)):
         raise UserError(
             f"no run below {source} has accuracies for protocol={study.protocol}; evaluate the "
             "runs with it, or leave protocol out"
@@ -89,6 +101,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     passed = gather_passed(study)
     comparisons, others = compare_methods(study)
     left_out += others
+    results, decided = gather_final(study, held_out), gather_decided(runs)
     shown, critical, others = gather_pictures(runs)
     left_out += others
 
@@ -102,13 +115,28 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         held_out_text(held_out),
         normal_only_text(normal_only),
         significance_text(comparisons, study),
-        few_abnormal_text(first),
+        few_abnormal_table.few_abnormal_text(first),
+        final_table.final_text(results),
+        final_table.without_copies_text(results),
+        final_table.differences_text(results),
+        decided_table.decided_text(decided),
+        ablation_table.ablation_text(ablation),
     ]
+    numbers: dict[str, Numbers] = {
+        "few_abnormal": (few_abnormal_table.HEADER, few_abnormal_table.few_abnormal_rows(curves)),
+        "final": (final_table.HEADER, final_table.final_rows(results)),
+        "final_differences": (
+            final_table.DIFFERENCES_HEADER,
+            final_table.difference_rows(results),
+        ),
+        "decided": (decided_table.HEADER, decided_table.decided_rows(decided)),
+        "ablation": (ablation_table.HEADER, ablation_table.ablation_rows(ablation)),
+    }
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
         files += write_numbers(
-            out, study, held_out, passed, normal_only, comparisons, curves, left_out
+            out, study, held_out, passed, normal_only, comparisons, numbers, left_out
         )
         picture = few_abnormal_figure(first) if first else None
         if picture is not None:
@@ -124,6 +152,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
             extensions=extensions,
             shown=shown,
             critical=critical,
+            explained=gather_explained(runs),
             few_abnormal=None if picture is None else figure_uri(picture),
             settings=settings_of_methods(consistent),
             origins=origins(consistent),

@@ -126,9 +126,9 @@ def table2_row(column: ScoreColumn, method: str) -> ScoreColumn | None:
     return column if column in TABLE2_ROWS else None
 
 
-def score_order(column: ScoreColumn) -> tuple[int, str]:
+def score_order(column: ScoreColumn) -> tuple[int, str, str]:
     """Return a sort key: the paper's scores first."""
-    return _index(TABLE2_ROWS, column), column.column
+    return _index(TABLE2_ROWS, column), column.name, column.column
 
 
 def cell_order(cell: tuple[str, Method, ScoreColumn]) -> tuple[object, ...]:

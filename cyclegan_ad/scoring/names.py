@@ -43,6 +43,18 @@ _LACKING = {
     **dict.fromkeys((*SIGNALS, *FUSED), "has not the four networks of a Cycle-GAN"),
 }
 _TITLES = {"sse": "SSE", "fid": "FID", "fid_spatial": "spatial FID"}
+TERM_TITLES = {
+    "sse": "change to normal",
+    "change_abnormal": "little change to abnormal",
+    "cycle_normal": "error of the normal cycle",
+    "cycle_abnormal": "low error of the abnormal cycle",
+    "critic_normal": "not like normal, mean",
+    "critic_normal_peak": "not like normal, one patch",
+    "critic_abnormal": "like abnormal, mean",
+    "critic_abnormal_peak": "like abnormal, one patch",
+    "probe": "linear probe",
+}
+"""Term of a fused score -> what speaks for abnormal where its value is high."""
 
 
 @dataclass(frozen=True)

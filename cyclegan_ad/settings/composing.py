@@ -23,12 +23,18 @@ def register_resolvers() -> None:
         ("jobs_at_once", jobs_at_once),
         ("gpus_per_job", gpus_per_job),
         ("or_else", _or_else),
+        ("of_dataset", _of_dataset),
     ):
         OmegaConf.register_new_resolver(name, resolver, replace=True)
 
 
 def _or_else(value: Any, default: Any) -> Any:
     return default if value in (None, "") else value
+
+
+def _of_dataset(name: Any, values: DictConfig, otherwise: Any) -> Any:
+    """Return the value for a dataset; another dataset has ``otherwise``."""
+    return values.get(name, otherwise)
 
 
 def residual_blocks_at(resolution: Any) -> int | None:

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
 from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.optional_packages import ensure_tensorboard
+from cyclegan_ad.scoring.names import TERM_TITLES
 from cyclegan_ad.settings.train import LocalLogger
 from cyclegan_ad.settings.train import WandbLogger as WandbLoggerSettings
 from cyclegan_ad.text import printable
@@ -102,13 +103,14 @@ def log_final(
     *,
     figures: Mapping[str, Path],
     read_image: Callable[[str], Any],
+    contributions: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Log the results of a run: metrics, figures, and for W&B a table of test images.
 
     W&B gets the metrics as the summary of the run (such as ``sse/auroc``), and a table with image,
-    class, scores and decisions at the ZFN threshold (without abnormal images, at the quantile),
-    highest score first. Of more than 200 images
-    the table has 200, evenly spread from the highest to the lowest score. TensorBoard gets metrics
+    class, scores, decisions at the ZFN threshold (without abnormal images, at the quantile) and
+    what each term adds to a fused score, highest score first. Of more than 200 images the table has
+    200, evenly spread from the highest to the lowest score. TensorBoard gets metrics
     and figures. The CSV logger gets nothing, as the run has metrics.json and scores.csv.
 
     Args:
@@ -117,6 +119,7 @@ def log_final(
         score_rows: Rows of ``scores.csv``.
         figures: Name -> PNG file, e.g. ``{"scores_sse": path}``.
         read_image: Returns the image of a path in a row, (C, H, W) in [-1, 1].
+        contributions: Rows of ``contributions.csv``; none without a fused score.
     """
     flat = flatten_metrics(metrics)
     for logger in loggers:
@@ -129,7 +132,7 @@ def log_final(
             staged_in = str((Path(logger.save_dir or ".") / "wandb").resolve())
             with patch.dict(os.environ, WANDB_DATA_DIR=staged_in):
                 pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
-                table = _image_table(metrics, score_rows, read_image)
+                table = _image_table(metrics, score_rows, read_image, contributions)
                 run.log({**pictures, "test_images": table})
         elif isinstance(logger, TensorBoardLogger):
             logger.log_metrics(flat, metrics["epochs"])
@@ -150,11 +153,19 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Flatten metrics to the names of the dashboard.
 
     These are ``<score>/<metric>``, ``localisation/<metric>`` and, for protocols whose thresholds
-    are set on other images than the evaluated ones, ``<score>/<protocol>/<metric>``.
+    are set on other images than the evaluated ones, ``<score>/<protocol>/<metric>``. Of fused
+    scores also ``<score>/<term>/weight``, ``<score>/<term>/tuning_auroc`` (on the images that the
+    weights are fitted to; of the whole score ``<score>/tuning_auroc``) and ``<score>/constant``.
     """
     groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
     for protocol, columns in metrics["protocols"].items():
         groups |= {f"{column}/{protocol}": row for column, row in columns.items()}
+    for column, fusion in metrics["fusions"].items():
+        of_terms = dict(fusion["auroc"])
+        own = {"tuning_auroc": of_terms.pop("fused"), "constant": fusion["intercept"]}
+        groups[column] = groups.get(column, {}) | own
+        for term, weight in zip(fusion["terms"], fusion["weights"], strict=True):
+            groups[f"{column}/{term}"] = {"weight": weight, "tuning_auroc": of_terms[term]}
     return {
         f"{name}/{key}": value
         for name, row in groups.items()
@@ -167,6 +178,7 @@ def _image_table(
     metrics: Mapping[str, Any],
     score_rows: Sequence[Mapping[str, Any]],
     read_image: Callable[[str], Any],
+    contributions: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
     import wandb
 
@@ -180,7 +192,15 @@ def _image_table(
         f"{score}: decision at {name}{' (optimistic)' if name == 'ZFN' else ''}"
         for score, (name, _) in limits.items()
     ]
-    table = wandb.Table(columns=["image", "path", "class", *scores, *decisions])
+    added = {row["path"]: row for row in contributions}
+    terms = [
+        (f"{score}:{term}", f"{score}: {TERM_TITLES[term]}")
+        for score, fusion in metrics["fusions"].items()
+        if score in scores
+        for term in fusion["terms"]
+    ]
+    titles = [title for _, title in terms]
+    table = wandb.Table(columns=["image", "path", "class", *scores, *decisions, *titles])
     for row in ordered:
         picture = Image.fromarray(to_display(read_image(row["path"])))
         picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
@@ -191,5 +211,6 @@ def _image_table(
             CLASS_NAMES[row["label"]],
             *(row[score] for score in scores),
             *decided,
+            *(added[row["path"]][name] for name, _ in terms),
         )
     return table

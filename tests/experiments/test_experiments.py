@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from states import COMPLETE
 from tiny import OVERRIDES, check_settings, compose_settings, draw_folder, setting
 
+from cyclegan_ad.methods.names import FUSED, SIGNALS
 from cyclegan_ad.runs.directory import run_name
 from cyclegan_ad.settings.composing import conf_dir, register_resolvers
 from cyclegan_ad.train import run_training as train
@@ -29,6 +30,32 @@ COLUMNS = {
     "padim-256": ("padim", 256, ["embedding"]),
     "patchcore-256": ("patchcore", 256, ["embedding"]),
 }
+# Row of the final table -> its runs, and the protocol that they are scored for.
+ROWS = {
+    "linear_probe": ("linear_probe-256", "crossval"),
+    "padim": ("padim-256", "crossval"),
+    "patchcore": ("patchcore-256", "crossval"),
+    "ganomaly": ("ganomaly-64", "crossval"),
+    "cyclegan": ("cyclegan-64", "paper"),
+    "cyclegan_plus": ("cyclegan_plus-256", "paper"),
+}
+FINAL_DATASETS = ("brain_mri", "screw", "elpv")
+# Choice of the ablation -> what it changes of cyclegan_plus.
+CHOICES = {
+    "full": {},
+    "no_ema": {"method.ema_decay": 0.0},
+    "no_discriminator_augmentation": {"method.discriminator_augmentation": "none"},
+    "no_opposite_real": {"method.opposite_real_weight": 0.0},
+    "affine": {"dataset.augmentation": "affine"},
+    "paper": {
+        "method.name": "cyclegan",
+        "method.ema_decay": 0.0,
+        "method.ema_discriminators": False,
+        "method.discriminator_augmentation": "none",
+        "method.opposite_real_weight": 0.0,
+    },
+}
+FIRST_ABLATION = ("+experiment=ablation", "dataset=screw", "seed=0")
 FEW_COLUMNS = ("linear_probe-256", "cyclegan-64")
 BASELINES = ("patchcore-256", "padim-256", "ganomaly-256")
 ALL_COLUMNS = (*BASELINES, "cyclegan-64", "cyclegan-256")
@@ -64,8 +91,10 @@ def test_there_is_a_test_for_each_file() -> None:
     assert names("column") == COLUMNS.keys() | set(FEW_COLUMNS)
     assert names("experiment") == {
         "table2", "table2_cyclegan64", "table2_cyclegan256", "table2_baselines",
-        "figure3", "figure4", "extensions", "protocols", "few_abnormal",
+        "figure3", "figure4", "extensions", "protocols", "few_abnormal", "ablation", "final",
     }  # fmt: skip
+    assert names("row") == ROWS.keys()
+    assert names("ablation") == set(CHOICES)
 
 
 def test_table2_is_every_column_dataset_and_seed_once_and_a_whole_table_comes_early() -> None:
@@ -195,6 +224,67 @@ def test_few_abnormal_is_a_curve_after_each_split() -> None:
     assert found == [*(f"few-{n}-cyclegan-64" for n in most[:4]), "cyclegan-64"]
     where = ["+experiment=table2", "seed=0", "+column=cyclegan-64", "dataset=brain_mri"]
     assert cyclegan[-1] == compose_settings("train", where)
+
+
+def test_the_final_table_is_every_row_dataset_and_seed_once_and_whole_after_each_split() -> None:
+    words = jobs("final")
+    places = [tuple(dict(word.split("=", 1) for word in job).values())[:3] for job in words]
+    assert places == [(str(s), r, d) for s, r, d in product(SEEDS, ROWS, FINAL_DATASETS)]
+    for job in words[: len(ROWS) * len(FINAL_DATASETS)]:
+        settings = compose_settings("train", job)
+        found = check_settings(settings)
+        given = dict(word.split("=", 1) for word in job)
+        assert (run_name(found), found.protocol.name) == ROWS[given["+row"]]
+        assert found.dataset.name == given["dataset"]
+        assert found.score.extractor == "efficientnet_lite0"
+        if given["+row"] in ("padim", "patchcore", "linear_probe"):
+            assert setting(settings, "method.backbone") == "efficientnet_lite0"
+            assert found.trainer.max_epochs == 1
+        if given["+row"] == "cyclegan_plus":
+            assert setting(settings, "score.names") == ["fused", "fused_signals", "sse"]
+        if given["+row"] in ("cyclegan", "ganomaly"):
+            assert setting(settings, "score.names") == ["sse", "fid"]
+
+
+def test_the_final_table_has_one_configuration_but_for_the_epochs() -> None:
+    for row in ROWS:
+        one, *others = (
+            check_settings(compose_settings("train", ["+experiment=final", f"+row={row}", word]))
+            for word in ("dataset=brain_mri", "dataset=screw", "dataset=elpv")
+        )
+        for other in others:
+            mine, theirs = one.training(), other.training()
+            different = {name for name in mine if mine[name] != theirs.get(name)}
+            epochs = {"trainer.max_epochs", "method.decay_start_epoch"}  # the middle of them
+            assert different - epochs <= {
+                "dataset.name", "dataset.layout", "dataset.defect_probability",
+            }, row  # fmt: skip
+            assert one.score == other.score
+    # A dataset that the preset does not name.
+    words = ["+experiment=final", "+row=cyclegan", "dataset=tile"]
+    assert setting(compose_settings("train", words), "trainer.max_epochs") == 100
+
+
+def test_the_ablation_changes_one_choice_at_a_time() -> None:
+    words = jobs("ablation")
+    places = [tuple(dict(word.split("=", 1) for word in job).values())[:3] for job in words]
+    assert sorted(places) == sorted(
+        (str(s), d, c) for s, d, c in product((0, 1, 2), ("brain_mri", "screw"), CHOICES)
+    )
+    found = {
+        choice: check_settings(compose_settings("train", [*FIRST_ABLATION, f"+ablation={choice}"]))
+        for choice in CHOICES
+    }
+    whole = found["full"].training()
+    for choice, changes in CHOICES.items():
+        mine = found[choice].training()
+        assert {name: mine[name] for name in mine if mine[name] != whole[name]} == changes
+        assert run_name(found[choice]) == f"ablation-{choice}"
+        assert found[choice].score == found["full"].score
+    assert {*SIGNALS, *FUSED} <= set(found["full"].score.names)
+    # The very training of the final table.
+    final = ["+experiment=final", "+row=cyclegan_plus", "dataset=screw", "seed=0"]
+    assert whole == check_settings(compose_settings("train", final)).training()
 
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "experiment").glob("*.yaml")), ids=str)

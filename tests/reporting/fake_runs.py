@@ -11,15 +11,17 @@ import yaml
 from scored import column_named
 from tiny import compose_settings
 
-from cyclegan_ad.data.split import split_samples
+from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols, score_columns
 from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.files import write_json, write_rows
-from cyclegan_ad.metrics.thresholds import summarise
+from cyclegan_ad.methods.names import FUSED
+from cyclegan_ad.metrics.thresholds import auroc, summarise
 from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
+from cyclegan_ad.scoring.fusion import fused_terms
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.settings.types import read_settings
 
@@ -56,10 +58,12 @@ def make_run(
     examples: bool = True,
     odd_names: bool = False,
     as_in_paper: bool = False,
+    copies: int = 0,
 ) -> Path:
     """Write a finished run; ``more`` are words of its command line. Gives its directory.
 
-    It has twice ``per_class`` images of each class, or as many as the paper's dataset.
+    It has twice ``per_class`` images of each class, or as many as the paper's dataset. Fused
+    columns follow from terms. The first normal images are so many pairs of ``copies``.
     """
     settings = settings_of(method, resolution, dataset, seed, *more)
     settings = settings.replaced({"run_name": run})
@@ -88,21 +92,42 @@ def make_run(
         labels,
         seed,
         calibration_fraction=fraction,
+        tuning_fraction=settings.tuning_fraction,
         max_abnormal=settings.dataset.max_abnormal,
     )
     random = np.random.default_rng([seed, len(method), resolution, len(dataset)])
     chosen = (*split.test, *split.calibration)
-    abnormal = np.array([labels[i] for i in chosen])
-    drawn = {
-        column: 10 * (k + 1) + random.normal(0, 1, len(chosen)) + separation * abnormal
-        for k, column in enumerate(columns)
-    }
+    images_of = {"": chosen, "tuning": split.tuning}
+    drawn, tuned = (
+        {
+            column: 10 * (k + 1)
+            + random.normal(0, 1, len(images))
+            + separation * np.array([labels[i] for i in images], dtype=int)
+            for k, column in enumerate(columns)
+        }
+        for images in images_of.values()
+    )
+    fused = [column for column in columns if column_named(column).name in FUSED]
+    fusions = {}
+    for column in fused:
+        fusions[column], added = draw_fusion(column, [labels[i] for i in chosen], tuned, random)
+        drawn[column] = fusions[column]["intercept"] + sum(added.values())
+        drawn |= {f"{column}:{term}": values for term, values in added.items()}
+        fusions[column]["auroc"]["fused"] = auroc(tuned[column], [labels[i] for i in split.tuning])
+        fusions[column] |= {
+            name: sum(labels[i] == label for i in split.tuning)
+            for label, name in enumerate(("normal", "abnormal"))
+        }
     (path / "config.yaml").write_text(yaml.safe_dump(settings.as_dict(), sort_keys=False))
     subset = split.subsets()
+    same = {2 * k + 1: 2 * k for k in range(copies)}
     write_rows(
         path / "split.csv",
         ["path", "sha256", "label", "subset"],
-        [[names[i], f"{dataset}{i:060d}", labels[i], subset[i]] for i in range(len(names))],
+        [
+            [names[i], f"{dataset}{same.get(i, i):060d}", labels[i], subset[i]]
+            for i in range(len(names))
+        ],
     )
     epochs = settings.trainer.max_epochs
     write_json(
@@ -119,16 +144,63 @@ def make_run(
     ]
     header, tested = ["path", "label", *columns], len(split.test)
     write_rows(path / "scores.csv", header, rows[:tested])
+    if fused:
+        write_fused(path, split, names, labels, columns, drawn, tuned)
     if rows[tested:]:
         write_rows(path / "calibration.csv", header, rows[tested:])
     if examples:
         scores = {column: values[:tested] for column, values in drawn.items()}
         write_examples(path, split.test, names, labels, scores, method)
-    decide_again(path)
+    decide_again(path, fusions)
     return path
 
 
-def decide_again(path: Path, **protocol: Any) -> None:
+def draw_fusion(
+    column: str, labels: list[int], tuned: dict[str, Any], random: np.random.Generator
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters of a fused score, and what each term adds to images; every other one says much."""
+    terms = fused_terms(column_named(column).name)
+    abnormal = np.array(labels)
+    added = {
+        term: random.normal(0, 0.3, len(labels)) + (k % 2) * 0.6 * (2 * abnormal - 1)
+        for k, term in enumerate(terms)
+    }
+    fusion = {
+        "terms": list(terms),
+        "weights": [0.1 * (k % 2) + 0.01 * float(random.normal()) for k in range(len(terms))],
+        "centres": [1.0] * len(terms),
+        "intercept": -0.25,
+        "strength": 0.1,
+        "auroc": {term: 0.5 + 0.4 * (k % 2) for k, term in enumerate(terms)},
+    }
+    return fusion, added
+
+
+def write_fused(
+    path: Path,
+    split: Split,
+    names: list[str],
+    labels: list[int],
+    columns: Sequence[str],
+    drawn: dict[str, Any],
+    tuned: dict[str, Any],
+) -> None:
+    """Write ``tuning.csv`` and ``contributions.csv``."""
+    for file, images, values in (
+        ("tuning.csv", split.tuning, {column: tuned[column] for column in columns}),
+        ("contributions.csv", split.test, {n: v for n, v in drawn.items() if ":" in n}),
+    ):
+        write_rows(
+            path / file,
+            ["path", "label", *values],
+            [
+                [names[i], labels[i], *(float(of[k]) for of in values.values())]
+                for k, i in enumerate(images)
+            ],
+        )
+
+
+def decide_again(path: Path, fusions: dict[str, Any] | None = None, **protocol: Any) -> None:
     """Write the ``metrics.json`` that follows from the other files, decided by these settings."""
     run = RunDirectory(path)
     settings = run.read_config()
@@ -155,6 +227,7 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 column: summarise([row[column] for row in rows], labels)
                 for column in score_columns(rows)
             },
+            "fusions": fusions or {},
             **apply_protocols(
                 rows,
                 read_scores(path, "calibration.csv") if run.calibration.is_file() else (),
@@ -164,7 +237,12 @@ def decide_again(path: Path, **protocol: Any) -> None:
                 where=str(path),
             ),
             "fingerprints": hash_training_inputs(settings, read_split(path))
-            | {"metrics.json": {"localisation": hash_value([None, MAPS_BY])}}
+            | {
+                "metrics.json": {
+                    "localisation": hash_value([None, MAPS_BY]),
+                    "fusions": hash_value(fusions or {}),
+                }
+            }
             | {"examples.npz": examples_fingerprint(path)}
             | {
                 file.name: fingerprints(read_scores(path, file.name))
@@ -207,7 +285,7 @@ def write_examples(
         "paths": np.array([names[i].encode(errors="surrogateescape") for i in kept]),
         "critical": np.arange(count) % 3 == 2,
     }
-    if method in ("cyclegan", "ganomaly"):
+    if method in ("cyclegan", "cyclegan_plus", "ganomaly"):
         arrays["reconstructions"] = good[..., None].astype(np.uint8)
     np.savez_compressed(path / "examples.npz", **arrays)
 

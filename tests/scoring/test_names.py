@@ -10,6 +10,7 @@ from cyclegan_ad.methods.names import FUSED, SIGNALS
 from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.scoring.names import (
     SCORE_NAMES,
+    TERM_TITLES,
     ScoreColumn,
     check_method_scores,
     check_score_names,
@@ -118,3 +119,10 @@ def test_names_are_checked_without_torch() -> None:
         "check_score_names(['sse']); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_each_term_of_a_fused_score_has_a_title() -> None:
+    from cyclegan_ad.scoring.fusion import fused_terms
+
+    assert TERM_TITLES.keys() == set(fused_terms("fused"))
+    assert len(set(TERM_TITLES.values())) == len(TERM_TITLES)

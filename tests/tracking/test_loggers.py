@@ -33,6 +33,7 @@ METRICS: dict[str, Any] = {
         "sse": {"zfn_threshold": 2.5, "max_accuracy_threshold": 3.0, "auroc": 0.9},
         "fid": {"zfn_threshold": 10.0, "max_accuracy_threshold": 9.0, "auroc": 0.4},
     },
+    "fusions": {},
     "localisation": {"aupro": 0.8},
     "protocol": "crossfit",
     "protocols": {
@@ -48,6 +49,28 @@ METRICS: dict[str, Any] = {
 ROWS = [
     {"path": f"{i}.png", "label": int(i > 2), "sse": float(i), "fid": float(20 - 5 * i)}
     for i in range(5)
+]
+
+
+FUSED: dict[str, Any] = METRICS | {
+    "scores": {"fused_tta": {"zfn_threshold": 0.5, "max_accuracy_threshold": 0.7, "auroc": 0.97}},
+    "protocols": {},
+    "localisation": None,
+    "fusions": {
+        "fused_tta": {
+            "terms": ["sse", "probe"],
+            "weights": [0.5, 0.25],
+            "intercept": -0.125,
+            "auroc": {"sse": 0.8, "probe": 0.9, "fused": 0.95},
+        }
+    },
+}
+FUSED_ROWS = [
+    {"path": f"{i}.png", "label": int(i > 1), "fused_tta": float(i) - 0.125} for i in range(3)
+]
+CONTRIBUTIONS = [
+    {"path": f"{i}.png", "label": int(i > 1), "fused_tta:sse": 0.5 * i, "fused_tta:probe": 0.5 * i}
+    for i in (2, 0, 1)  # in another order than the scores
 ]
 
 
@@ -191,6 +214,39 @@ def test_metrics_have_names_of_their_own() -> None:
         for score in ("sse", "fid")
         for name in ("zfn_threshold", "max_accuracy_threshold", "auroc")
     }
+
+
+def test_what_decided_is_in_the_summary() -> None:
+    assert flatten_metrics(FUSED) == {
+        "fused_tta/zfn_threshold": 0.5,
+        "fused_tta/max_accuracy_threshold": 0.7,
+        "fused_tta/auroc": 0.97,
+        "fused_tta/tuning_auroc": 0.95,
+        "fused_tta/constant": -0.125,
+        "fused_tta/sse/weight": 0.5,
+        "fused_tta/sse/tuning_auroc": 0.8,
+        "fused_tta/probe/weight": 0.25,
+        "fused_tta/probe/tuning_auroc": 0.9,
+    }
+
+
+def test_what_decided_about_an_image_is_in_the_table() -> None:
+    table = _image_table(FUSED, FUSED_ROWS, black, CONTRIBUTIONS)
+    assert table.columns[-2:] == ["fused_tta: change to normal", "fused_tta: linear probe"]
+    for row in table.data:
+        assert row[3] == row[-2] + row[-1] - 0.125
+    assert [row[1] for row in table.data] == ["2.png", "1.png", "0.png"]
+
+
+def test_contributions_reach_wandb(tmp_path: Path) -> None:
+    loggers = build("wandb", tmp_path)
+    log_final(loggers, FUSED, FUSED_ROWS, figures={}, read_image=black, contributions=CONTRIBUTIONS)
+    run = the(WandbLogger, loggers).experiment
+    assert run.summary["fused_tta/probe/weight"] == 0.25
+    files = Path(run.dir)
+    finish_loggers(loggers)
+    [table] = (files / "media" / "table").glob("test_images*.table.json")
+    assert "fused_tta: linear probe" in table.read_text()
 
 
 def test_the_table_shows_names_that_are_not_utf_8() -> None:

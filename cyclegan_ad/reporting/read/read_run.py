@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.reference.differences import differences_from_paper
 from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import SUBSETS
+from cyclegan_ad.runs.results import SUBSETS, SplitRow
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import counted, shown_name
@@ -53,6 +53,7 @@ class Run:
         test_set: Fingerprint of the test images: paths, contents and labels.
         images: Fingerprint of all images of the dataset.
         abnormal_used: Abnormal images outside the test set that the run used.
+        copied: (N,) bool, whether an image that the run used has the same bytes as the test image.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Run:
     test_set: str
     images: str
     abnormal_used: int
+    copied: NDArray[np.bool_]
 
     @property
     def seed(self) -> int:
@@ -134,10 +136,13 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
         )
         for name in stored.unused
     ]
+    metrics = stored.metrics
+    if "fusions" in stored.unsupported:
+        metrics = metrics | {"fusions": {}}
     run = Run(
         path=path,
         shown=shown,
-        metrics=stored.metrics,
+        metrics=metrics,
         config=config,
         environment=_read_environment(directory.environment),
         image_paths=tuple(row["path"] for row in rows),
@@ -155,8 +160,16 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
             row.subset in SUBSETS and row.subset != "test" and row.label == 1
             for row in stored.split
         ),
+        copied=_find_copied([row["path"] for row in rows], stored.split),
     )
     return run, left_out
+
+
+def _find_copied(paths: Sequence[str], split: Sequence[SplitRow]) -> NDArray[np.bool_]:
+    """Find the test images with the same bytes as an image outside the test set that was used."""
+    used = {row.sha256 for row in split if row.subset in SUBSETS and row.subset != "test"}
+    sha256 = {row.path: row.sha256 for row in split}
+    return np.array([sha256.get(path) in used for path in paths], dtype=bool)
 
 
 def _read_environment(path: Path) -> dict[str, Any]:

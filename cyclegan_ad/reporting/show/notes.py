@@ -8,6 +8,7 @@ from cyclegan_ad.display.terminal import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study
 from cyclegan_ad.reporting.compute.few_abnormal import Curve
+from cyclegan_ad.reporting.compute.final import Result
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.provenance import mixed_versions
@@ -66,7 +67,7 @@ def protocol_notes(study: Study) -> list[str]:
     return notes
 
 
-def few_notes(rows: Iterable[Entry | HeldOut | Passed | Curve]) -> list[str]:
+def few_notes(rows: Iterable[Entry | HeldOut | Passed | Curve | Result]) -> list[str]:
     """Say what few abnormal test images support, by dataset; empty if all are many."""
     found: dict[str, set[str]] = {}
     for row in rows:

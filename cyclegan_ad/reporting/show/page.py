@@ -15,6 +15,7 @@ from cyclegan_ad.reporting.show.notes import (
     SUBSTITUTE_MARK,
     UNLIKE,
 )
+from cyclegan_ad.reporting.show.text_tables import Text, TextTable
 from cyclegan_ad.text import counted
 
 
@@ -48,7 +49,25 @@ def render_page(**contents: object) -> str:
         ],
         counted=counted,
         dataset_title=dataset_title,
+        sections=sections,
     )
+
+
+def sections(table: TextTable, heads: int) -> list[tuple[str, list[tuple[Text, ...]]]]:
+    """Divide the rows of a table by their first cells, which become headings.
+
+    Args:
+        table: Rows of one heading follow each other.
+        heads: Number of these cells.
+
+    Returns:
+        Heading, and its rows without these cells.
+    """
+
+    def heading(row: tuple[Text, ...]) -> str:
+        return ", ".join(cell.text for cell in row[:heads])
+
+    return [(name, [row[heads:] for row in rows]) for name, rows in groupby(table.rows, heading)]
 
 
 def _resource(name: str) -> str:

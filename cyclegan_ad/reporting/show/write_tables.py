@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.files import write_rows, write_text
 from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Statistic, Study
-from cyclegan_ad.reporting.compute.few_abnormal import Curve
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.significance import Comparison
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
-from cyclegan_ad.reporting.show.few_abnormal_table import HEADER, few_abnormal_rows
 from cyclegan_ad.reporting.show.text_tables import TextTable
 from cyclegan_ad.text import printable
 
@@ -34,6 +32,9 @@ _LATEX = str.maketrans(
     }
 )
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>$~"} | {"&": "&amp;"})
+
+Numbers = tuple[list[str], list[list[Any]]]
+"""Names of the columns, and the rows."""
 
 STUDY_HEADER = [
     *("dataset", "run", "method", "resolution", "score", "in_table2", "metric", "protocol"),
@@ -115,11 +116,22 @@ def write_numbers(
     passed: Sequence[Passed],
     normal_only: Sequence[NormalOnly],
     comparisons: Sequence[Comparison],
-    curves: Sequence[Curve],
+    others: Mapping[str, Numbers],
     left_out: Sequence[LeftOut],
 ) -> list[Path]:
-    """Write the numbers of the tables as CSV files, one figure a row; return the files."""
-    contents: dict[str, tuple[list[str], list[list[Any]]]] = {
+    """Write the numbers of the tables as CSV files, one figure a row; return the files.
+
+    Args:
+        folder: Folder to write to.
+        study: All cells.
+        held_out: Decisions at held-out thresholds.
+        passed: Normal images passed.
+        normal_only: Thresholds set on normal images alone.
+        comparisons: Comparisons of methods.
+        others: Name of a further file, without its ending -> its numbers.
+        left_out: What is missing, with the reasons.
+    """
+    contents: dict[str, Numbers] = {
         "table2": (STUDY_HEADER, _study_rows(study, in_table2=True)),
         "extensions": (STUDY_HEADER, _study_rows(study, in_table2=False)),
         "protocols": (
@@ -156,7 +168,7 @@ def write_numbers(
             ],
             [_comparison_row(row) for row in comparisons],
         ),
-        "few_abnormal": (HEADER, few_abnormal_rows(curves)),
+        **others,
         "left_out": (["what", "reason"], [[row.what, row.reason] for row in left_out]),
     }
     written = []
