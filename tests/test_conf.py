@@ -47,9 +47,11 @@ def defaults() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def by_option() -> dict[tuple[str, str], dict[str, Any]]:
     """Option of a group -> what is composed with it. Do not change them."""
-    # An embedding needs a method that has one; a quantile one that needs no abnormal images.
+    # A score needs a method that has it; a quantile one that needs no abnormal images.
     more = {
         ("score", "embedding"): ["method=ganomaly"],
+        ("score", "fused"): ["method=cyclegan_plus"],
+        ("score", "probe"): ["method=linear_probe"],
         ("protocol", "quantile"): ["method=padim"],
         ("protocol", "crossval"): ["method=padim"],
     }

@@ -12,8 +12,10 @@ from errors import refuses
 from tiny import compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad.dashboard import dashboard
+from cyclegan_ad.evaluation.apply_crossval import decide_by_crossval
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import read_scores, read_split
 from cyclegan_ad.settings.commands import COMMANDS
 from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.tracking import wandb_workspace
@@ -63,6 +65,15 @@ def test_every_key_is_logged_by_a_real_run(tmp_path: Path, monkeypatch: pytest.M
     )
     metrics = run_job(job)
     run = RunDirectory.of(job)
+    # A CycleGAN is not fitted again; here as if it had not seen its training images.
+    unseen = [
+        {"fold": 0, "path": row.path, "label": 1, "sse": 0.5}
+        for row in read_split(run.path)
+        if (row.subset, row.label) == ("train", 1)
+    ]
+    chosen = metrics["protocol_settings"]
+    found = decide_by_crossval(read_scores(run.path), unseen, read_split(run.path), **chosen)
+    metrics["protocols"]["crossval"] = found
     assert keys_of("bars") <= set(flatten_metrics(metrics))
     [media] = run.path.glob("wandb/offline-run-*/files/media")
     for key in keys_of("pictures"):

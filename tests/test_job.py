@@ -475,7 +475,13 @@ def test_a_linear_probe_goes_the_same_way(
     assert (found.maps < 0).any() and found.reconstructions is None
     Image.open(run.figures / "reconstruction.png").verify()
     # A second training finds all features in the cache, and gives the same numbers.
-    monkeypatch.setattr(ProbeBackbone, "trunk", lambda *_: pytest.fail("computed again"))
+    trunk = ProbeBackbone.trunk
+
+    def shape_alone(backbone: ProbeBackbone, images: torch.Tensor) -> torch.Tensor:
+        assert images.is_meta, "computed again"
+        return trunk(backbone, images)
+
+    monkeypatch.setattr(ProbeBackbone, "trunk", shape_alone)
     again = train(asked.replaced({"overwrite": True}))
     assert again["scores"] == metrics["scores"]
     monkeypatch.setattr(train_run, "fit", lambda *_, **__: pytest.fail("trained again"))

@@ -7,13 +7,8 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.saved import differences_from_run
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
-from cyclegan_ad.evaluation.stored_results import (
-    StoredResults,
-    fingerprints,
-    hash_training_inputs,
-    hash_value,
-    read_stored,
-)
+from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
+from cyclegan_ad.evaluation.stored_results import StoredResults, read_stored
 from cyclegan_ad.evaluation.test_set import Evaluation, Scored
 from cyclegan_ad.runs.begin import describe_environment
 from cyclegan_ad.runs.directory import RunDirectory, run_name
@@ -23,7 +18,7 @@ from cyclegan_ad.runs.results import (
     Results,
     Rows,
     SplitRow,
-    read_results,
+    read_metrics,
 )
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import Score, Settings
@@ -67,7 +62,9 @@ def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
         return None, [str(error).replace(f"{run.path}/", "").partition("; ")[0]]
     wrong = [f"metrics.json: {what}: {why}" for what, why in stored.unsupported.items()]
     if run.detector.is_dir():
-        wrong += differences_from_run(run.detector, read_results(run.path), stored.split)
+        # A file that cannot be read is as one that is missing, and scored again.
+        results = Results(read_metrics(run.path), stored.rows, stored.kept, stored.crossval)
+        wrong += differences_from_run(run.detector, results, stored.split)
     return stored, wrong
 
 
@@ -85,7 +82,7 @@ def combine(
         found: The new scores.
 
     Returns:
-        Metrics, and the rows of ``scores.csv``, ``calibration.csv`` and ``crossval.csv``.
+        Metrics, and the rows of all files of scores.
 
     Raises:
         UserError: If the protocol cannot be applied to this run.
@@ -109,7 +106,8 @@ def combine(
         metrics = earlier.metrics
         tested = _merge_columns(earlier.rows, tested)
         calibration = _merge_columns(earlier.kept, calibration)
-        tuned = _merge_columns(earlier.tuned, tuned)
+        if _images(earlier.tuned) == _images(tuned):
+            tuned = _merge_columns(earlier.tuned, tuned)
         contributions = _merge_columns(earlier.contributions, contributions)
         if not crossval:
             crossval = list(earlier.crossval)
@@ -121,6 +119,8 @@ def combine(
         run.scores.name: tested,
         run.calibration.name: calibration,
         run.crossval.name: crossval,
+        run.tuning.name: tuned,
+        run.contributions.name: contributions,
     }
     environment = describe_environment()
     arithmetic = localisation_settings(settings.score)
@@ -142,7 +142,7 @@ def combine(
             "columns": metrics["columns"]
             | {column.column: column.as_dict() for column in found.columns},
             "scores": metrics["scores"] | found.summary,
-            "fusions": fusions,
+            **({"fusions": fusions} if fusions else {}),
             **apply_protocols(
                 tested,
                 calibration,
@@ -156,7 +156,7 @@ def combine(
                 **hash_training_inputs(run.read_config(), split),
                 run.metrics.name: {
                     "localisation": hash_value([found.localisation, arithmetic]),
-                    "fusions": hash_value(fusions),
+                    **({"fusions": hash_value(fusions)} if fusions else {}),
                 },
                 **{file: fingerprints(rows) for file, rows in files.items() if rows},
             },
@@ -206,7 +206,6 @@ def _earlier(run: RunDirectory) -> Results | None:
     stored, _ = _stored(run)
     if stored is None:
         return None
-    written = read_results(run.path)
     columns = [name for name in stored.metrics["scores"] if name not in stored.doubted]
 
     def without_others(rows: Rows) -> list[dict[str, Any]]:
@@ -216,17 +215,17 @@ def _earlier(run: RunDirectory) -> Results | None:
             for row in rows
         ]
 
-    fusions = stored.metrics["fusions"]
-
+    fusions = stored.metrics.get("fusions", {})
+    fused = [name for name in fusions if name in columns]
     return Results(
         metrics={
             part: {name: stored.metrics[part][name] for name in columns}
             for part in ("scores", "columns")
         }
-        | {"fusions": {name: fusions[name] for name in columns if name in fusions}},
+        | {"fusions": {name: fusions[name] for name in fused}},
         rows=without_others(stored.rows),
         kept=without_others(stored.kept),
         crossval=without_others(stored.crossval),
-        tuned=without_others(written.tuned),
-        contributions=without_others(written.contributions),
+        tuned=without_others(stored.tuned),
+        contributions=without_others(stored.contributions) if fused else (),
     )

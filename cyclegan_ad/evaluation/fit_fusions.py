@@ -26,6 +26,9 @@ from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.probe_features import describe_images
 from cyclegan_ad.scoring.scores import Scores
 
+TRAIN_AGAIN = (
+    "train it again with overwrite=true, with a lower learning rate if it is trained by gradient"
+)
 PROBE_BACKBONE = "efficientnet_lite0"
 # As in conf/method/linear_probe.yaml.
 _STRENGTHS = (0.0001, 0.001, 0.01, 0.1)
@@ -73,7 +76,7 @@ def fit_fusions(
         Column -> (N,) float64, the score of each tuning image by a fit without its fold.
 
     Raises:
-        UserError: If the weights of the probe's backbone are missing.
+        UserError: If a term is NaN or infinite, or the weights of the probe's backbone are missing.
     """
     tuning = list(data.split.tuning)
     labels = [data.samples[i].label for i in tuning]
@@ -89,6 +92,13 @@ def fit_fusions(
     ):
         for name, values in zip(names, terms.cpu().numpy().T, strict=True):
             known[name] = np.append(known.get(name, []), values)
+    for name, values in known.items():
+        if not np.isfinite(values).all():
+            paths = [data.samples[tuning[i]].path for i in np.flatnonzero(~np.isfinite(values))]
+            raise UserError(
+                f"a fused score cannot be fitted: its term {name} is NaN or infinite for "
+                f"{', '.join(paths)}: the weights of the run are unusable; {TRAIN_AGAIN}"
+            )
     if "fused" in scores.names:
         known[PROBE_TERM] = fit_probe_term(data, scores, device=device, batch_size=batch_size)
     outside = {}

@@ -53,6 +53,8 @@ def check_values(metrics: Mapping[str, Any]) -> None:
         and (_is_share(chosen["confidence"]) and chosen["confidence"] > 0)
     ):
         wrong = "protocol_settings"
+    if not _is_nested(metrics.get("fusions", {})):
+        wrong = "fusions"
     if not _is_nested(metrics.get("fingerprints")):
         wrong = "fingerprints"
     if wrong is not None:

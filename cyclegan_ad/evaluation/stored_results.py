@@ -7,9 +7,8 @@ differences are reported.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,14 @@ from cyclegan_ad.evaluation.apply_protocols import (
     decide_by_crossfit,
     decide_by_crossval,
     decide_by_quantile,
-    score_columns,
 )
-from cyclegan_ad.evaluation.stored_fusions import check_fusions
+from cyclegan_ad.evaluation.fingerprints import hash_training_inputs, hash_value, is_changed
+from cyclegan_ad.evaluation.score_rows import score_columns
+from cyclegan_ad.evaluation.stored_fusions import read_fusions
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise, undefined_summary
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import (
-    NOT_SCORES,
-    Rows,
-    SplitRow,
-    read_metrics,
-    read_scores,
-    read_split,
-)
+from cyclegan_ad.runs.results import Rows, SplitRow, read_metrics, read_scores, read_split
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import shown, shown_name
 
@@ -55,6 +48,8 @@ class StoredResults:
         rows: Rows of ``scores.csv``, the test images.
         kept: Rows of ``calibration.csv``; empty if it is missing or invalid.
         crossval: Rows of ``crossval.csv``; likewise.
+        tuned: Rows of ``tuning.csv``; likewise.
+        contributions: Rows of ``contributions.csv``; likewise.
         split: Rows of ``split.csv``.
         unsupported: Entry of ``metrics.json`` that does not follow from the scores -> reason, e.g.
             ``calibrated, score sse`` -> ``calibration.csv is missing``.
@@ -66,6 +61,8 @@ class StoredResults:
     rows: Rows
     kept: Rows
     crossval: Rows
+    tuned: Rows
+    contributions: Rows
     split: list[SplitRow]
     unsupported: dict[str, str]
     doubted: frozenset[str]
@@ -99,11 +96,12 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
             wrong["", column] = "is missing in scores.csv"
             continue
         computed = _check_scores(column, known[column], rows, config.protocol.normal_only)
-        if _changed(metrics, "scores.csv", column, rows):
+        if is_changed(metrics, "scores.csv", column, rows):
             wrong["", column] = "was changed in scores.csv after it was computed"
         else:
             scores[column] = computed
-    for column, reason in check_fusions(run, metrics, rows).items():
+    fused = read_fusions(run, metrics, rows)
+    for column, reason in fused.wrong.items():
         wrong.setdefault(("", column), reason)
         scores.pop(column, None)
     chosen = metrics["protocol_settings"]
@@ -131,7 +129,7 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
                 file = others[protocol][0].name
                 if why is not None and lost is not None:
                     why = lost
-                elif kept and followed is not None and _changed(metrics, file, column, kept):
+                elif kept and followed is not None and is_changed(metrics, file, column, kept):
                     why = f"was changed in {file} after it was computed"
             if why is not None:
                 wrong[protocol, column] = why
@@ -144,10 +142,6 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     written = metrics["fingerprints"].get("metrics.json", {}).get("localisation")
     if written != hash_value([metrics["localisation"], metrics.get("localisation_by")]):
         named["localisation"] = "was changed in metrics.json after it was computed"
-    if metrics["fingerprints"].get("metrics.json", {}).get("fusions") != hash_value(
-        metrics["fusions"]
-    ):
-        named["fusions"] = "was changed in metrics.json after it was computed"
     for file, digest in hash_training_inputs(config, split).items():
         if metrics["fingerprints"].get(file) != digest:
             raise UserError(
@@ -159,42 +153,13 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
         rows=rows,
         kept=found["calibrated"][0],
         crossval=found["crossval"][0],
+        tuned=fused.tuned,
+        contributions=fused.contributions,
         split=split,
         unsupported={shown_name(what): why for what, why in named.items()},
         doubted=frozenset(column for _, column in wrong),
         unused=tuple(column for column in columns if column not in known),
     )
-
-
-def fingerprints(rows: Rows) -> dict[str, str]:
-    """Return the SHA-256 of each score column, to detect later changes of the file."""
-    return {column: _fingerprint(rows, column) for column in score_columns(rows)}
-
-
-def hash_training_inputs(config: Settings, split: Sequence[SplitRow]) -> dict[str, dict[str, str]]:
-    """Return file -> entry -> SHA-256 of the inputs of a training, to detect later changes."""
-    # Without groups, the hash is that of the four columns of the file.
-    rows = sorted(tuple(row) if row.group else tuple(row[:-1]) for row in split)
-    return {
-        "config.yaml": {"training": hash_value(sorted(config.training().items()))},
-        "split.csv": {"images": hash_value(rows)},
-    }
-
-
-def hash_value(value: object) -> str:
-    """Return the SHA-256 of the ``repr`` of a value, to verify what cannot be recomputed."""
-    return hashlib.sha256(repr(value).encode()).hexdigest()
-
-
-def _fingerprint(rows: Rows, column: str) -> str:
-    names = [name for name in (*NOT_SCORES, column) if name in rows[0]]
-    return hash_value(sorted(tuple(row[name] for name in names) for row in rows))
-
-
-def _changed(metrics: Mapping[str, Any], file: str, column: str, rows: Rows) -> bool:
-    """Return whether a score column differs from its fingerprint."""
-    written = metrics["fingerprints"].get(file, {}).get(column)
-    return column not in rows[0] or written != _fingerprint(rows, column)
 
 
 def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:

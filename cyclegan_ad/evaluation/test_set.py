@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.fit_fusions import fit_fusions
+from cyclegan_ad.evaluation.fit_fusions import TRAIN_AGAIN, fit_fusions
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.metrics.thresholds import undefined_summary
@@ -22,10 +22,6 @@ from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.parts import View
 from cyclegan_ad.scoring.scores import NonFiniteScoreError, ScoredImages, Scores
 from cyclegan_ad.text import counted
-
-TRAIN_AGAIN = (
-    "train it again with overwrite=true, with a lower learning rate if it is trained by gradient"
-)
 
 
 @dataclass(frozen=True)
@@ -51,28 +47,28 @@ class Evaluation:
         columns: Columns of the scores.
         test: The test images.
         calibration: The abnormal images kept out of training; None if there are none.
-        tuning: The images that fused scores are fitted to, their fused scores by a fit without
-            them; None if there are none.
-        fusions: Column -> parameters of each fused score.
-        contributions: The test images, with ``<column>:<term>`` -> what the term adds to the fused
-            score; None without fused scores.
         summary: Column -> thresholds, accuracies and AUROC (:func:`thresholds.summarise`), which
             are None without abnormal images.
         localisation: ``pixel_auroc``, ``aupro`` and ``masked_images``; None without ground truth.
         crossval: Fold of the abnormal training images -> scores by the model that did not see it:
             of its images and, if the model was fitted anew, of the test images. Empty if not asked
             for.
+        tuning: The images that fused scores are fitted to, their fused scores by a fit without
+            them; None if there are none.
+        fusions: Column -> parameters of each fused score.
+        contributions: The test images, with ``<column>:<term>`` -> what the term adds to the fused
+            score; None without fused scores.
     """
 
     columns: tuple[ScoreColumn, ...]
     test: Scored
     calibration: Scored | None
-    tuning: Scored | None
-    fusions: dict[str, Fusion]
-    contributions: Scored | None
     summary: dict[str, Mapping[str, float | None]]
     localisation: dict[str, float] | None
     crossval: Mapping[int, Scored] = field(default_factory=dict)
+    tuning: Scored | None = None
+    fusions: Mapping[str, Fusion] = field(default_factory=dict)
+    contributions: Scored | None = None
 
 
 def rank_and_processes() -> tuple[int, int]:

@@ -160,7 +160,7 @@ def fit_probe(
         kept, held_out = fold_of != fold, fold_of == fold
         for number, probe in enumerate(_fit(features[kept], targets[kept], ordered)):
             values[number, held_out] = decide(probe, features[held_out])
-    losses = [round(_log_loss(own, targets), 6) for own in values]
+    losses = [round(balanced_log_loss(own, targets), 6) for own in values]
     best = losses.index(min(losses))
     return _fit(features, targets, ordered[: best + 1])[best]
 
@@ -210,6 +210,17 @@ def out_of_fold(
     return values
 
 
+def balanced_log_loss(values: Values, labels: NDArray[np.int64]) -> float:
+    """Compute the mean negative log likelihood of decision values, both classes counting the same.
+
+    Args:
+        values: (N,) decision values.
+        labels: (N,) 0 normal or 1 abnormal; both occur.
+    """
+    losses = np.logaddexp(0, np.where(labels == 1, -values, values))
+    return float(np.mean([losses[labels == label].mean() for label in (0, 1)]))
+
+
 def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[float]) -> list[Probe]:
     """Fit a probe for each strength, each from the one before (warm start)."""
     from sklearn.linear_model import LogisticRegression
@@ -233,17 +244,11 @@ def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[floa
         class_weight="balanced", max_iter=_MAX_ITERATIONS, tol=1e-5, warm_start=True
     )
     probes = []
-    for strength in strengths:
-        # One thread: quicker for so little, and the sums do not depend on the number of cores.
-        with threadpool_limits(1):
+    # One thread: quicker for so little, and the sums do not depend on the number of cores.
+    with threadpool_limits(1):
+        for strength in strengths:
             model.set_params(C=strength).fit(standardised, targets)
-        weight = model.coef_[0] / scale
-        intercept = float(model.intercept_[0] - mean @ weight)
-        probes.append(Probe(weight, intercept, float(strength)))
+            weight = model.coef_[0] / scale
+            intercept = float(model.intercept_[0] - mean @ weight)
+            probes.append(Probe(weight, intercept, float(strength)))
     return probes
-
-
-def _log_loss(values: Values, labels: NDArray[np.int64]) -> float:
-    """Mean negative log likelihood of decision values, both classes weighted the same."""
-    losses = np.logaddexp(0, np.where(labels == 1, -values, values))
-    return float(np.mean([losses[labels == label].mean() for label in (0, 1)]))

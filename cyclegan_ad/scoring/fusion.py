@@ -14,10 +14,13 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from torch import Tensor
 
-from cyclegan_ad.methods.probe_fit import assign_folds, fit_probe, out_of_fold, smallest_class
+from cyclegan_ad.methods.probe_fit import assign_folds, balanced_log_loss, smallest_class
 from cyclegan_ad.metrics.thresholds import auroc
+
+Values = NDArray[np.float64]
 
 SIGNAL_TERMS = (
     *("sse", "change_abnormal", "cycle_normal", "cycle_abnormal"),
@@ -29,8 +32,8 @@ PROBE_TERM = "probe"
 LEAST_TUNING_IMAGES = 2
 """Different tuning images of each class: one to fit to and one to judge the fit."""
 
-# Values of scikit-learn's C; strong penalties, as there are some ten images of a class.
-_STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3)
+# Weight of the loss against the penalty, as scikit-learn's C; there are some ten images of a class.
+_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _FOLDS = 5
 _SMALLEST = 1e-6  # of an amount, so that its logarithm is finite
 
@@ -44,7 +47,7 @@ class Fusion:
         weights: Weight of each term.
         centres: Value of each term half-way between the means of the two classes.
         intercept: Score of an image with these values.
-        strength: The inverse penalty C that cross-validation on the tuning images chose.
+        strength: Weight of the loss against the penalty, chosen by cross-validation.
         normal: Number of normal tuning images.
         abnormal: Number of abnormal tuning images.
         auroc: AUROC in [0, 1] on the tuning images: of each term alone, and of the fused score
@@ -119,17 +122,14 @@ def as_term(name: str, raw: Tensor) -> Tensor:
 
 
 def fit_fusion(
-    terms: NDArray[np.float64],
-    labels: Sequence[int],
-    groups: Sequence[str],
-    names: Sequence[str],
-    *,
-    seed: int,
-) -> tuple[Fusion, NDArray[np.float64]]:
+    terms: Values, labels: Sequence[int], groups: Sequence[str], names: Sequence[str], *, seed: int
+) -> tuple[Fusion, Values]:
     """Fit a fused score to the terms of the tuning images.
 
-    Terms are standardised, classes weighted to count the same, and weights penalised by their
-    squares; cross-validation chooses the strength (:func:`.probe_fit.fit_probe`).
+    Terms are standardised and classes weighted to count the same. Weights are penalised by their
+    squares and not negative, as each term is higher for more abnormal by its definition: one that
+    points the other way on these few images gets no weight. The strength of the penalty is the one
+    with the smallest log loss of images left out of the fit (cross-validation).
 
     Args:
         terms: (N, K) float64, terms of the tuning images.
@@ -144,26 +144,77 @@ def fit_fusion(
     Raises:
         ValueError: If a class has fewer than `LEAST_TUNING_IMAGES` groups.
     """
-    rows = terms[:, None].astype(np.float32)
-    shared: dict[str, Any] = {"strengths": _STRENGTHS, "folds": _FOLDS, "seed": seed}
-    fitted = fit_probe(rows, labels, groups, **shared)
-    outside = out_of_fold(rows, labels, groups, tuning_folds(labels, groups, seed), **shared)
-    abnormal = np.asarray(labels) == 1
+    targets, names_of = np.asarray(labels), np.asarray(groups)
+    weights, intercept, strength = _fit_best(terms, targets, names_of, seed)
+    outside = np.zeros(len(targets))
+    fold_of = tuning_folds(labels, groups, seed)
+    for fold in np.unique(fold_of):
+        kept = fold_of != fold
+        own_weights, own_intercept, _ = _fit_best(terms[kept], targets[kept], names_of[kept], seed)
+        outside[~kept] = terms[~kept] @ own_weights + own_intercept
+    abnormal = targets == 1
     centres = (terms[abnormal].mean(axis=0) + terms[~abnormal].mean(axis=0)) / 2
     return (
         Fusion(
             terms=tuple(names),
-            weights=tuple(fitted.weight.tolist()),
+            weights=tuple(weights.tolist()),
             centres=tuple(centres.tolist()),
-            intercept=float(fitted.intercept + centres @ fitted.weight),
-            strength=fitted.strength,
+            intercept=float(intercept + centres @ weights),
+            strength=strength,
             normal=int((~abnormal).sum()),
             abnormal=int(abnormal.sum()),
-            auroc={name: auroc(terms[:, i], labels) for i, name in enumerate(names)}
-            | {"fused": auroc(outside, labels)},
+            auroc={name: auroc(terms[:, i], targets) for i, name in enumerate(names)}
+            | {"fused": auroc(outside, targets)},
         ),
         outside,
     )
+
+
+def _fit_best(
+    terms: Values, labels: NDArray[np.int64], groups: NDArray[np.str_], seed: int
+) -> tuple[Values, float, float]:
+    """Fit with the best strength: weights (K,) and intercept for raw terms, and the strength."""
+    if smallest_class(labels.tolist(), groups.tolist())[1] < LEAST_TUNING_IMAGES:
+        return *_fit(terms, labels, _STRENGTHS[0]), _STRENGTHS[0]
+    fold_of = tuning_folds(labels.tolist(), groups.tolist(), seed)
+    losses = []
+    for strength in _STRENGTHS:
+        values = np.zeros(len(labels))
+        for fold in np.unique(fold_of):
+            kept = fold_of != fold
+            weights, intercept = _fit(terms[kept], labels[kept], strength)
+            values[~kept] = terms[~kept] @ weights + intercept
+        losses.append(round(balanced_log_loss(values, labels), 6))
+    best = _STRENGTHS[losses.index(min(losses))]
+    return *_fit(terms, labels, best), best
+
+
+def _fit(terms: Values, labels: NDArray[np.int64], strength: float) -> tuple[Values, float]:
+    """Minimise ``strength * balanced log loss + |w|^2 / 2`` for standardised terms, w >= 0.
+
+    scikit-learn's logistic regression has no bounds on the weights.
+    """
+    from scipy.optimize import minimize
+
+    mean, scale = terms.mean(axis=0), terms.std(axis=0)
+    scale[scale <= 1e-12 * np.abs(mean)] = np.inf  # a constant term says nothing
+    standardised = (terms - mean) / scale
+    sign = np.where(labels == 1, 1.0, -1.0)
+    counted_as = len(labels) / (2 * np.bincount(labels, minlength=2)[labels])
+
+    def loss(parameters: Values) -> tuple[float, Values]:
+        margins = sign * (standardised @ parameters[:-1] + parameters[-1])
+        slopes = -strength * counted_as * sign * expit(-margins)
+        value = strength * (counted_as * np.logaddexp(0, -margins)).sum()
+        value += 0.5 * np.square(parameters[:-1]).sum()
+        gradient = np.append(standardised.T @ slopes + parameters[:-1], slopes.sum())
+        return float(value), gradient
+
+    size = terms.shape[1]
+    bounds = [(0, None)] * size + [(None, None)]
+    found = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
+    weights = found[:-1] / scale
+    return weights, float(found[-1] - mean @ weights)
 
 
 def tuning_folds(labels: Sequence[int], groups: Sequence[str], seed: int) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ def change_abnormal(images: Tensor, made_abnormal: Tensor) -> Tensor:
         (N,) float64 in [-4 C H W, 0].
 
     Example:
+        >>> import torch
         >>> change_abnormal(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).tolist()
         [-1.0]
     """
@@ -160,6 +161,7 @@ def critics(normal: Tensor, abnormal: Tensor) -> Tensor:
         (N,) float64, unbounded, 0 if both discriminators respond alike.
 
     Example:
+        >>> import torch
         >>> critics(torch.full((1, 1, 2, 2), 0.75), torch.full((1, 1, 2, 2), 0.25)).tolist()
         [-0.5]
     """

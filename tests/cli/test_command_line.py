@@ -105,8 +105,8 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["dataset=cow"],
             [
                 "dataset=cow",
-                "brain_mri, breast_ultrasound, demo, folder, hazelnut, mvtec, retina_oct, screw, "
-                "tile, wood",
+                "brain_mri, breast_ultrasound, demo, elpv, folder, hazelnut, mvtec, retina_oct, "
+                "screw, tile, wood",
             ],
         ),
         (["score=ssim"], ["score=ssim", "both, embedding, "]),

@@ -165,12 +165,18 @@ def test_rounding_lowers_a_threshold_and_raises_a_quantile() -> None:
             "false_alarm_rate_bound": 0.25,
         },
     }
-    scores = {"s": {"computed_by": {"precision": "bf16"}, "thresholds": thresholds}}
+    computed_by = {"name": "fid", "precision": "bf16"}
+    scores = {"s": {"computed_by": computed_by, "thresholds": thresholds}}
     described = {"score": "s", "protocol": "paper", "scores": scores}
     assert choose_decision(described).threshold == -10.1
     quantile = choose_decision(described, protocol="quantile")
     assert quantile.threshold == -9.9
     assert "25 % of normal images" in quantile.describe()
+    # Of scores of any sign, a value near 0 is a difference of larger ones.
+    thresholds["paper"]["value"] = 0.0
+    assert choose_decision(described).threshold == 0.0
+    computed_by["name"] = "fused"
+    assert choose_decision(described).threshold == -0.01
 
 
 def test_weights_of_another_extractor_are_refused(

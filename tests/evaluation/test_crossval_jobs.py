@@ -27,7 +27,7 @@ def job_of(root: Path, *words: str) -> Settings:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> tuple[Settings, RunDirectory, dict[str, Any]]:
+def trained(tmp_path: Path, capsys: Any) -> tuple[Settings, RunDirectory, dict[str, Any]]:
     draw_folder(tmp_path / "images", normal=12, abnormal=14)
     job = job_of(tmp_path, "protocol=crossval")
     return job, RunDirectory.of(job), train(job)

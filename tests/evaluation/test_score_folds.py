@@ -14,6 +14,7 @@ from cyclegan_ad.evaluation.apply_crossval import training_folds
 from cyclegan_ad.evaluation.score_folds import score_folds
 from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
 from cyclegan_ad.methods.probe_fit import decide, fit_probe
+from cyclegan_ad.pretrained.names import PROBE_DEFAULT_LAYERS
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.probe_features import describe_images
 from cyclegan_ad.scoring.scores import build_scores
@@ -32,6 +33,7 @@ def test_each_image_is_scored_by_the_probe_that_did_not_see_it(tmp_path: Path) -
         channels=3,
         size_px=32,
         backbone="resnet18",  # of random weights
+        layers=PROBE_DEFAULT_LAYERS["resnet18"],
         weights_path=None,
         strengths=STRENGTHS,
         folds=2,
@@ -41,8 +43,11 @@ def test_each_image_is_scored_by_the_probe_that_did_not_see_it(tmp_path: Path) -
     ).eval()
     trained, tested = list(data.split.train), list(data.split.test)
 
+    every = [*trained, *tested]
+    known = describe_images(method.model, data, every, device=CPU, batch_size=4)
+
     def described(indices: list[int]) -> tuple[Any, list[int], list[str]]:
-        features = describe_images(method.model, data, indices, device=CPU, batch_size=4)
+        features = known[[every.index(i) for i in indices]]
         labels = [data.samples[i].label for i in indices]
         return features, labels, [data.groups[i] for i in indices]
 

@@ -5,14 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from probes import ARGUMENTS
 from small_cyclegan import small_cyclegan
 
 from cyclegan_ad.detector.load import load_detector
-from cyclegan_ad.detector.saved import save_detector, variance_name
+from cyclegan_ad.detector.saved import FUSED_PROBE, save_detector, variance_name
 from cyclegan_ad.exporting.decision_graph import DecisionGraph
-from cyclegan_ad.methods.names import SIGNALS
+from cyclegan_ad.methods.linear_probe import LinearProbe
+from cyclegan_ad.methods.names import FUSED, SIGNALS
 from cyclegan_ad.networks.generator import Generator
+from cyclegan_ad.networks.inference import portable_tensors
 from cyclegan_ad.pretrained.features import build_extractor
+from cyclegan_ad.scoring.fusion import Fusion, fused_terms
 from cyclegan_ad.scoring.names import ScoreColumn
 
 NETWORK = {"channels": 3, "base_channels": 4, "residual_blocks": 1}
@@ -54,20 +58,41 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def fusion_of(score: str) -> Fusion:
+    terms = fused_terms(score)
+    return Fusion(
+        terms=terms,
+        weights=tuple(0.1 + number for number in range(len(terms))),
+        centres=tuple(0.5 * number for number in range(len(terms))),
+        intercept=0.25,
+        strength=0.1,
+        normal=2,
+        abnormal=2,
+        auroc=dict.fromkeys((*terms, "fused"), 0.5),
+    )
+
+
 @pytest.fixture(scope="module")
 def folder_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector with all four networks."""
+    """A detector with all four networks, and a probe of random weights beside them."""
     torch.manual_seed(2)
     path = tmp_path_factory.mktemp("four")
     method = small_cyclegan(channels=3)
     network, tensors = method.full_inference_state()
-    columns = [column_of(name, tta) for name in ("sse", *SIGNALS) for tta in ("none", "dihedral")]
+    names = ("sse", *SIGNALS, *FUSED)
+    columns = [column_of(name, tta) for name in names for tta in ("none", "dihedral")]
+    probe = LinearProbe(**(ARGUMENTS | {"channels": 3}))
+    scorer, arguments = probe.model, probe.network | {"input_px": 64}  # less to compute
+    weight = torch.randn(scorer.features(torch.zeros(1, 3, 32, 32)).shape[1]) / 100
+    scorer.set_probe(weight, centre=0.5, intercept=-0.25)
+    of_probe = {FUSED_PROBE + name: one for name, one in portable_tensors(scorer).items()}
     thresholds = {"paper": {"value": 1.0, "set_on": "test images"}}
     save_detector(
         path,
         method="cyclegan",
         network=network,
-        tensors=tensors,
+        tensors=tensors | of_probe,
+        fused_probe=arguments,
         preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
         extractors={},
         trained_on={"dataset": "none"},
@@ -77,6 +102,7 @@ def folder_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "score": "sse",
             "scores": {
                 one.column: {"computed_by": one.as_dict(), "thresholds": thresholds}
+                | ({"fusion": fusion_of(one.name).as_dict()} if one.name in FUSED else {})
                 for one in columns
             },
         },
@@ -90,13 +116,13 @@ def test_each_score(folder: Path, name: str, tta: str) -> None:
     assert_graph_scores_as_the_detector(folder, name, tta)
 
 
-@pytest.mark.parametrize("name", ["sse", *SIGNALS])
+@pytest.mark.parametrize("name", ["sse", *SIGNALS, *FUSED])
 def test_each_signal(folder_of_four: Path, name: str) -> None:
     assert_graph_scores_as_the_detector(folder_of_four, name, "none")
 
 
 def test_signals_are_averaged_over_the_symmetries(folder_of_four: Path) -> None:
-    for name in ("change_ratio", "peak_abnormal"):
+    for name in ("change_ratio", "peak_abnormal", *FUSED):
         assert_graph_scores_as_the_detector(folder_of_four, name, "dihedral")
 
 

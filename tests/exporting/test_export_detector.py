@@ -196,6 +196,44 @@ def test_other_methods(finished: Finished, tmp_path: Path, method: str) -> None:
     np.testing.assert_allclose(other.anomaly_map, one.anomaly_map, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_the_highest_responses_of_a_probe(finished: Finished, tmp_path: Path) -> None:
+    from cyclegan_ad.train import run_training as train
+
+    words = ("score=probe", "score.tta=none")
+    job = settings(finished[0], tmp_path / "runs", *words, method="linear_probe")
+    train(job)
+    assert_decides_as_the_detector(RunDirectory.of(job), tmp_path / "detector.onnx", "probe_peak")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("score", "file"),
+    [("fused", "detector.onnx"), ("fused", "detector.xml"), ("fused_signals", "detector.onnx")],
+)
+def test_fused_scores(fused_run: Finished, tmp_path: Path, score: str, file: str) -> None:
+    assert_decides_as_the_detector(fused_run[1], tmp_path / file, score)
+
+
+def assert_decides_as_the_detector(run: RunDirectory, path: Path, score: str) -> None:
+    form = {".onnx": "onnx", ".xml": "openvino"}[path.suffix]
+    words = (f"detector={run.path}", f"out={path}", f"format={form}", f"decide_by.score={score}")
+    certificate = export(export_settings(*words))
+    assert certificate["decisions"]["flipped"] == 0
+    assert certificate["resize"]["differing"] == 0
+    paths = find_test_images(run.path, None)
+    detector, exported = load_detector(run.path, score=score, device="cpu"), load_detector(path)
+    assert exported.decision == detector.decision
+    random = np.random.default_rng(1)
+    others = [random.integers(0, 256, (40, 50), dtype=np.uint8) for _ in range(2)]
+    pairs = zip(detector([*paths, *others]), exported([*paths, *others]), strict=True)
+    for one, other in pairs:
+        # Sums of terms of any sign.
+        assert other.score == pytest.approx(one.score, rel=1e-4, abs=1e-5)
+        assert other.label == one.label
+        np.testing.assert_allclose(other.anomaly_map, one.anomaly_map, rtol=1e-3, atol=1e-4)
+
+
 def fake_export(
     monkeypatch: pytest.MonkeyPatch, detector: Detector, change: Callable[[float], float]
 ) -> None:

@@ -13,7 +13,7 @@ from tiny import compose_settings
 
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols, score_columns
-from cyclegan_ad.evaluation.stored_results import fingerprints, hash_training_inputs, hash_value
+from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.metrics.thresholds import auroc, summarise

@@ -6,7 +6,7 @@ import pytest
 from scored import make_columns
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.methods.names import SIGNALS
+from cyclegan_ad.methods.names import FUSED, SIGNALS
 from cyclegan_ad.pretrained.names import EXTRACTOR_NAMES
 from cyclegan_ad.scoring.names import (
     SCORE_NAMES,
@@ -40,6 +40,8 @@ def test_columns_are_distinct() -> None:
         "embedding",
         "peak_abnormal_2px",
         *(name for name in SIGNALS if name != "peak_abnormal"),
+        "fused",
+        "fused_signals",
         "probe",
         "probe_peak",
     }
@@ -89,8 +91,8 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
 @pytest.mark.parametrize(
     ("method", "names"),
     [
-        ("cyclegan", [*RECONSTRUCTS, *SIGNALS]),
-        ("cyclegan_plus", [*RECONSTRUCTS, *SIGNALS]),
+        ("cyclegan", [*RECONSTRUCTS, *SIGNALS, *FUSED]),
+        ("cyclegan_plus", [*RECONSTRUCTS, *SIGNALS, *FUSED]),
         ("ganomaly", [*RECONSTRUCTS, "embedding"]),
         ("padim", ["embedding"]),
         ("patchcore", ["embedding"]),
@@ -100,7 +102,7 @@ RECONSTRUCTS = ["sse", "fid", "fid_spatial", "peak", "standardised"]
 def test_scores_that_a_method_has(method: str, names: list[str]) -> None:
     check_method_scores(method, names)
     reasons = {"embedding": "has no embedding"}
-    reasons |= dict.fromkeys(SIGNALS, "has not the four networks")
+    reasons |= dict.fromkeys((*SIGNALS, *FUSED), "has not the four networks")
     reasons |= dict.fromkeys(("probe", "probe_peak"), "is no linear probe")
     for name in set(SCORE_NAMES) - set(names):
         reason = reasons.get(name, "makes no reconstruction")

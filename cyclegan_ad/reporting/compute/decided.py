@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan_ad.evaluation.stored_fusions import read_contributions
 from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, cell_order, score_order
 from cyclegan_ad.reporting.read.read_run import Run
-from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES
+from cyclegan_ad.runs.results import read_scores
 from cyclegan_ad.scoring.names import ScoreColumn
 
 CONSTANT = "constant"
@@ -167,7 +166,7 @@ def _aurocs(fusion: Mapping[str, Any]) -> dict[str, float]:
 def _added(run: Run, column: ScoreColumn) -> dict[str, NDArray[np.float64]]:
     """Read what each term adds to the score of each test image, and the constant: (N,) each."""
     fusion = run.metrics["fusions"][column.column]
-    rows = {row["path"]: row for row in read_contributions(RunDirectory(run.path))}
+    rows = {row["path"]: row for row in read_scores(run.path, "contributions.csv")}
     found = {
         term: np.array([rows[path][f"{column.column}:{term}"] for path in run.image_paths])
         for term in fusion["terms"]
