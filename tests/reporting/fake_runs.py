@@ -167,7 +167,7 @@ def draw_fusion(
     }
     fusion = {
         "terms": list(terms),
-        "weights": [0.1 * (k % 2) + 0.01 * float(random.normal()) for k in range(len(terms))],
+        "weights": [0.1 * (k % 2) + 0.01 * float(random.uniform()) for k in range(len(terms))],
         "centres": [1.0] * len(terms),
         "intercept": -0.25,
         "strength": 0.1,
@@ -227,7 +227,7 @@ def decide_again(path: Path, fusions: dict[str, Any] | None = None, **protocol: 
                 column: summarise([row[column] for row in rows], labels)
                 for column in score_columns(rows)
             },
-            "fusions": fusions or {},
+            **({"fusions": fusions} if fusions else {}),
             **apply_protocols(
                 rows,
                 read_scores(path, "calibration.csv") if run.calibration.is_file() else (),
@@ -240,13 +240,13 @@ def decide_again(path: Path, fusions: dict[str, Any] | None = None, **protocol: 
             | {
                 "metrics.json": {
                     "localisation": hash_value([None, MAPS_BY]),
-                    "fusions": hash_value(fusions or {}),
+                    **({"fusions": hash_value(fusions)} if fusions else {}),
                 }
             }
             | {"examples.npz": examples_fingerprint(path)}
             | {
                 file.name: fingerprints(read_scores(path, file.name))
-                for file in (run.scores, run.calibration)
+                for file in (run.scores, run.calibration, run.tuning, run.contributions)
                 if file.is_file()
             },
             "localisation": None,

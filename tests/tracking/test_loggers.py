@@ -33,7 +33,6 @@ METRICS: dict[str, Any] = {
         "sse": {"zfn_threshold": 2.5, "max_accuracy_threshold": 3.0, "auroc": 0.9},
         "fid": {"zfn_threshold": 10.0, "max_accuracy_threshold": 9.0, "auroc": 0.4},
     },
-    "fusions": {},
     "localisation": {"aupro": 0.8},
     "protocol": "crossfit",
     "protocols": {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.evaluation.fingerprints import is_changed
 from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.metrics.thresholds import auroc
@@ -18,7 +18,7 @@ from cyclegan_ad.reporting.labels import Method, dataset_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_scores, read_split
-from cyclegan_ad.scoring.names import SCORE_NAMES, ScoreColumn
+from cyclegan_ad.scoring.names import SCORE_NAMES, TERM_TITLES, ScoreColumn
 from cyclegan_ad.text import printable
 
 PREFIX = "ablation-"
@@ -134,18 +134,18 @@ def _read_tuned(run: Run) -> _Tuned:
     columns = {
         name: ScoreColumn.parse(run.metrics["columns"][name])
         for name in score_columns(rows)
-        if name in run.metrics["columns"]
+        if name in run.metrics["scores"]
     }
+    if changed := [n for n in columns if is_changed(run.metrics, file.name, n, rows)]:
+        raise UserError(
+            f"{', '.join(changed)} was changed in {file.name} after it was computed; evaluate the "
+            "run again"
+        )
     found = {name: auroc(column_of(rows, name), labels) for name in sorted(columns, key=_place)}
     titles = {name: column.title for name, column in columns.items()}
-    for name, fusion in run.metrics["fusions"].items():
-        stored = fusion["auroc"]
-        if name in found and not math.isclose(found[name], stored["fused"], rel_tol=1e-9):
-            raise UserError(
-                f"{file.name} and metrics.json disagree on {name}: evaluate the run again"
-            )
-        if PROBE in stored:
-            found[PROBE], titles[PROBE] = float(stored[PROBE]), "linear probe"
+    for fusion in run.metrics["fusions"].values():
+        if PROBE in fusion["auroc"]:
+            found[PROBE], titles[PROBE] = float(fusion["auroc"][PROBE]), TERM_TITLES[PROBE]
     return _Tuned(int((labels == 0).sum()), int((labels == 1).sum()), found, titles)
 
 

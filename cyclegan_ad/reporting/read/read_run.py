@@ -136,9 +136,9 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
         )
         for name in stored.unused
     ]
-    metrics = stored.metrics
-    if "fusions" in stored.unsupported:
-        metrics = metrics | {"fusions": {}}
+    fusions = stored.metrics.get("fusions", {})
+    supported = {name: fusions[name] for name in stored.metrics["scores"] if name in fusions}
+    metrics = stored.metrics | {"fusions": supported}
     run = Run(
         path=path,
         shown=shown,

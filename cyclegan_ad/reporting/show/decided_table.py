@@ -24,7 +24,7 @@ NOTES = (
     "which add up to log-odds: above 0 looks abnormal. Mean ± standard deviation over seeds.",
     "Weight, for the unit of the term, and AUROC come from the tuning images, which the networks "
     "did not train on; the AUROC of the total is by fits without the fold of the image. A weight "
-    "below 0 corrects other terms.",
+    "of 0: the term adds nothing to the others, or points in the wrong direction.",
     "Normal, abnormal: what a term adds to the score of such test images, on average. The weights "
     "were fixed before the test images were scored.",
 )
