@@ -35,7 +35,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
 from cyclegan_ad.methods.probe_fit import assign_folds, smallest_class
 from cyclegan_ad.metrics.thresholds import auroc
-from cyclegan_ad.pretrained.names import PROBE_LAYERS, check_order
+from cyclegan_ad.pretrained.names import PROBE_LAYERS
 from cyclegan_ad.scoring.probe_features import Images, describe_images
 from cyclegan_ad.settings.composing import conf_dir, register_resolvers, resolve
 from cyclegan_ad.settings.train import Settings as TrainSettings
@@ -128,8 +128,13 @@ def score_out_of_fold(
 def compare(settings: Settings) -> list[UserError]:
     """Judge each set of layers on each dataset, and print the table."""
     sets = [name.split("+") for name in settings["layers"].split(",")]
+    known = list(PROBE_LAYERS["efficientnet_lite0"])
     for layers in sets:
-        check_order(list(PROBE_LAYERS["efficientnet_lite0"]), layers)
+        if [name for name in known if name in layers] != layers:
+            raise UserError(
+                f"invalid layers={'+'.join(layers)}: expected some of {'+'.join(known)} in this "
+                "order, and sets separated by commas"
+            )
     seeds = [whole_number({"seed": one}, "seed", 0) for one in settings["seed"].split(",")]
     folds, size_px = whole_number(settings, "folds", 2), whole_number(settings, "resolution", 32)
     lines = [f"| {' | '.join(HEADER)} |", "| --- | --- | ---: | ---: | ---: | ---: |"]

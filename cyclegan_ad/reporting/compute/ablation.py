@@ -150,8 +150,8 @@ def _read_tuned(run: Run) -> _Tuned:
 
 
 def _place(column: str) -> tuple[bool, int, str]:
-    """Return a sort key: signals in their usual order, then fused scores."""
+    """Return a sort key: fused scores first, then signals in their usual order."""
     names = [name for name in SCORE_NAMES if column == name or column.startswith(f"{name}_")]
     longest = max(names, key=len, default=column)
     place = SCORE_NAMES.index(longest) if longest in SCORE_NAMES else len(SCORE_NAMES)
-    return longest in FUSED, place, column
+    return longest not in FUSED, place, column

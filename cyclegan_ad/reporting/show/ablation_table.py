@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclegan_ad.display.terminal import NOTHING
+from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.reporting.compute.ablation import PROBE, Ablation
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import dataset_title, mean_and_std
 from cyclegan_ad.reporting.show.text_tables import Text, TextTable
+
+_AVERAGED = ", 8 symmetries"
 
 HEADER = [
     *("dataset", "run", "method", "resolution", "score", "seeds", "normal", "abnormal"),
@@ -28,9 +31,11 @@ NOTES = (
 def ablation_text(rows: Sequence[Ablation]) -> TextTable:
     """Lay out the ablation: a row a choice of training, a column a score."""
     titles = {name: row.titles[name] for row in rows for name in row.statistics}
-    names = [name for name in titles if name != PROBE]
-    names += [PROBE] if PROBE in titles else []
-    header = ("Dataset", "Training", *(titles[name] for name in names), "Images", "Seeds")
+    # The probe beside the fused scores, which come first.
+    names = sorted(titles, key=lambda name: not (name == PROBE or name.startswith(FUSED)))
+    averaged = all(titles[name].endswith(_AVERAGED) for name in names if name != PROBE)
+    shown = [titles[name].removesuffix(_AVERAGED if averaged else "") for name in names]
+    header = ("Dataset", "Training", *shown, "Images", "Seeds")
     lines = []
     for row in rows:
         cells = [_cell(row.statistics.get(name)) for name in names]
@@ -38,7 +43,8 @@ def ablation_text(rows: Sequence[Ablation]) -> TextTable:
         named = dataset_title(row.dataset), row.method.run
         lines.append(tuple(map(Text, (*named, *cells, images, str(len(row.seeds))))))
     title = "Ablation: signals and choices of training, judged by images kept out of it"
-    return TextTable("ablation", title, (), header, tuple(lines), NOTES, 2)
+    notes = (*NOTES, *(("All scores are averaged over the 8 symmetries of the image.",) * averaged))
+    return TextTable("ablation", title, (), header, tuple(lines), notes, 2)
 
 
 def ablation_rows(rows: Sequence[Ablation]) -> list[list[Any]]:

@@ -193,9 +193,9 @@ FINAL_NOTES = (
     f"100, as its test sets are balanced. {FLAG} Artefact of the published code.",
 )
 COPIES_NOTES = (
-    "Left out: test images with the same bytes as an image that the run trained on or was fitted "
-    "to, fewest and most of a seed. They flatter a classifier most. Datasets without copies are "
-    "not listed.",
+    "Left out: test images with the same bytes as an image outside the test set, fewest and most "
+    "of a seed; the same ones for every method. They flatter a classifier most. Datasets without "
+    "copies are not listed.",
 )
 DIFFERENCE_NOTES = (
     f"Mean of the method's figure minus that of the {METHOD_TITLES[BASELINE].lower()} on the same "
