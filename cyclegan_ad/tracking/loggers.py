@@ -160,7 +160,7 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     groups = metrics["scores"] | {"localisation": metrics["localisation"] or {}}
     for protocol, columns in metrics["protocols"].items():
         groups |= {f"{column}/{protocol}": row for column, row in columns.items()}
-    for column, fusion in metrics["fusions"].items():
+    for column, fusion in metrics.get("fusions", {}).items():
         of_terms = dict(fusion["auroc"])
         own = {"tuning_auroc": of_terms.pop("fused"), "constant": fusion["intercept"]}
         groups[column] = groups.get(column, {}) | own
@@ -195,7 +195,7 @@ def _image_table(
     added = {row["path"]: row for row in contributions}
     terms = [
         (f"{score}:{term}", f"{score}: {TERM_TITLES[term]}")
-        for score, fusion in metrics["fusions"].items()
+        for score, fusion in metrics.get("fusions", {}).items()
         if score in scores
         for term in fusion["terms"]
     ]

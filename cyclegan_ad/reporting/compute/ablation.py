@@ -138,7 +138,7 @@ def _read_tuned(run: Run) -> _Tuned:
     }
     found = {name: auroc(column_of(rows, name), labels) for name in sorted(columns, key=_place)}
     titles = {name: column.title for name, column in columns.items()}
-    for name, fusion in run.metrics["fusions"].items():
+    for name, fusion in run.metrics.get("fusions", {}).items():
         stored = fusion["auroc"]
         if name in found and not math.isclose(found[name], stored["fused"], rel_tol=1e-9):
             raise UserError(
