@@ -231,7 +231,9 @@ def assert_decides_as_the_detector(run: RunDirectory, path: Path, score: str) ->
         # Sums of terms of any sign.
         assert other.score == pytest.approx(one.score, rel=1e-4, abs=1e-5)
         assert other.label == one.label
-        np.testing.assert_allclose(other.anomaly_map, one.anomaly_map, rtol=1e-3, atol=1e-4)
+        # A map of any sign is near 0 where large parts cancel.
+        limit = 1e-4 * np.abs(one.anomaly_map).max()
+        np.testing.assert_allclose(other.anomaly_map, one.anomaly_map, rtol=0, atol=limit)
 
 
 def fake_export(

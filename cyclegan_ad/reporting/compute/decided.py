@@ -99,7 +99,9 @@ def gather_decided(runs: Sequence[Run]) -> list[Decided]:
 
 def fused_columns(run: Run) -> list[ScoreColumn]:
     """Return the fused scores of a run, if it has abnormal test images."""
-    found = [one for one in run.scores if run.tested and one.column in run.metrics["fusions"]]
+    found = [
+        one for one in run.scores if run.tested and one.column in run.metrics.get("fusions", {})
+    ]
     return sorted(found, key=score_order)
 
 
