@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from omegaconf import OmegaConf
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import arithmetic
@@ -25,14 +26,12 @@ from cyclegan_ad.scoring.fusion import (
 from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.probe_features import describe_images
 from cyclegan_ad.scoring.scores import Scores
+from cyclegan_ad.settings.composing import conf_dir
 
 TRAIN_AGAIN = (
     "train it again with overwrite=true, with a lower learning rate if it is trained by gradient"
 )
 PROBE_BACKBONE = "efficientnet_lite0"
-# As in conf/method/linear_probe.yaml.
-_STRENGTHS = (0.0001, 0.001, 0.01, 0.1)
-_FOLDS = 5
 
 
 def check_tuning_images(data: AnomalyDataModule) -> None:
@@ -112,10 +111,18 @@ def fit_fusions(
     return outside
 
 
+def probe_defaults() -> tuple[tuple[float, ...], int, float]:
+    """Return the defaults of ``method.strengths``, ``folds`` and ``peak_fraction`` of the probe."""
+    method = OmegaConf.load(conf_dir() / "method" / "linear_probe.yaml").method
+    return tuple(method.strengths), method.folds, method.peak_fraction
+
+
 def fit_probe_term(
     data: AnomalyDataModule, scores: Scores, *, device: torch.device, batch_size: int
 ) -> NDArray[np.float64]:
-    """Fit the probe of ``fused`` to all training and tuning images.
+    """Fit the probe of ``fused``, a ``linear_probe`` with its defaults.
+
+    It is fitted to all training and tuning images.
 
     Args:
         data: Data module after ``setup``.
@@ -129,15 +136,16 @@ def fit_probe_term(
     Raises:
         UserError: If the weights of the backbone are missing.
     """
+    strengths, folds, peak_fraction = probe_defaults()
     module = LinearProbe(
         channels=data.channels,
         size_px=data.size_px,
         backbone=PROBE_BACKBONE,
         layers=PROBE_DEFAULT_LAYERS[PROBE_BACKBONE],
         weights_path=None,
-        strengths=_STRENGTHS,
-        folds=_FOLDS,
-        peak_fraction=0.05,
+        strengths=strengths,
+        folds=folds,
+        peak_fraction=peak_fraction,
         max_train_images=None,
         seed=data.seed,
     )
@@ -157,17 +165,17 @@ def fit_probe_term(
             features[kept],
             labels[kept].tolist(),
             groups[kept].tolist(),
-            strengths=_STRENGTHS,
-            folds=_FOLDS,
+            strengths=strengths,
+            folds=folds,
             seed=data.seed,
         )
 
     first = len(chosen) - len(tuning)
-    folds = tuning_folds(labels[first:].tolist(), groups[first:].tolist(), data.seed)
-    fold_of = np.concatenate([np.full(first, -1), folds])
+    dealt = tuning_folds(labels[first:].tolist(), groups[first:].tolist(), data.seed)
+    fold_of = np.concatenate([np.full(first, -1), dealt])
     # A copy of a tuning image is never among the images that its probe is fitted to.
     values = np.zeros(len(chosen))
-    for fold in range(int(folds.max()) + 1):
+    for fold in range(int(dealt.max()) + 1):
         held_out = fold_of == fold
         kept = ~held_out & ~np.isin(groups, groups[held_out])
         values[held_out] = decide(fit(kept), features[held_out])

@@ -35,6 +35,7 @@ LEAST_TUNING_IMAGES = 2
 # Weight of the loss against the penalty, as scikit-learn's C; there are some ten images of a class.
 _STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
 _FOLDS = 5
+_LISTS = ("terms", "weights", "centres")
 _SMALLEST = 1e-6  # of an amount, so that its logarithm is finite
 
 
@@ -71,8 +72,8 @@ class Fusion:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as stored in ``metrics.json`` and ``detector.json``."""
-        return {name: list(value) if isinstance(value, tuple) else value
-                for name, value in asdict(self).items()}  # fmt: skip
+        fields = asdict(self)
+        return fields | {name: list(fields[name]) for name in _LISTS}
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Self:
@@ -83,8 +84,7 @@ class Fusion:
         """
         if fields.keys() != cls.__dataclass_fields__.keys():
             raise ValueError("not the parameters of a fused score")
-        lists = ("terms", "weights", "centres")
-        found = cls(**(dict(fields) | {name: tuple(fields[name]) for name in lists}))
+        found = cls(**(dict(fields) | {name: tuple(fields[name]) for name in _LISTS}))
         if not len(found.terms) == len(found.weights) == len(found.centres):
             raise ValueError("not the parameters of a fused score")
         return found

@@ -10,7 +10,7 @@ import pytest
 import torch
 from errors import refuses
 from fused import WORDS, draw_images, fused_settings
-from tiny import draw_folder, settings
+from tiny import compose_settings, draw_folder, settings
 
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.evaluation import fit_fusions as fitting
@@ -56,7 +56,7 @@ def probe_term(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Gives the values of the tuning images for the features of all images."""
 
     def values(features: Any) -> tuple[Any, Any]:
-        monkeypatch.setattr(fitting, "_STRENGTHS", STRENGTHS)
+        monkeypatch.setattr(fitting, "probe_defaults", lambda: (STRENGTHS, 5, 0.05))
         monkeypatch.setattr(LinearProbe, "load_backbone", lambda self: None)
         monkeypatch.setattr(
             fitting, "describe_images", lambda scorer, data, chosen, **_: features[list(chosen)]
@@ -185,3 +185,9 @@ def test_without_images_kept_out_it_is_refused(
         remedy=("method.tuning_fraction=0.25", "cyclegan_plus", "score=signals"),
     ):
         settings(tmp_path, tmp_path, f"method={method}", *words, fraction)
+
+
+def test_the_probe_has_the_defaults_of_its_method() -> None:
+    method = compose_settings("train", ["method=linear_probe"])["method"]
+    expected = tuple(method["strengths"]), method["folds"], method["peak_fraction"]
+    assert fitting.probe_defaults() == expected
