@@ -160,6 +160,8 @@ def fit_probe_term(
             scorer, data, chosen, device=device, batch_size=batch_size, folder=scores.features_dir
         )
 
+    parts = scorer.parts()
+
     def fit(kept: NDArray[np.bool_]) -> Probe:
         return fit_probe(
             features[kept],
@@ -168,6 +170,7 @@ def fit_probe_term(
             strengths=strengths,
             folds=folds,
             seed=data.seed,
+            parts=parts,
         )
 
     first = len(chosen) - len(tuning)

@@ -139,8 +139,9 @@ class LinearProbe(pl.LightningModule):
         if self.described is None:
             raise RuntimeError("linear_probe has no features: set `described` before the training")
         probe = self.fit_to(self.described)
-        self.log("probe/strength", probe.strength)
-        chosen = f"method.strengths={probe.strength:g}"
+        for number, strength in enumerate(probe.strengths):
+            self.log(f"probe/strength_{number}", strength)
+        chosen = f"method.strengths={' and '.join(f'{one:g}' for one in probe.strengths)}"
         if len(self.strengths) > 1:
             few = smallest_class(self.described.labels, self.described.groups)[1] < 2
             chosen += (
@@ -164,6 +165,7 @@ class LinearProbe(pl.LightningModule):
             strengths=self.strengths,
             folds=self.folds,
             seed=self.seed,
+            parts=self.model.parts(),
         )
         self.take(probe, features.mean(axis=(0, 1), dtype=np.float64))
         return probe

@@ -29,12 +29,12 @@ class Probe:
     Attributes:
         weight: (D,) float64, one weight per feature.
         intercept: Value of an image whose features are all 0.
-        strength: The inverse regularisation C that was chosen.
+        strengths: The inverse regularisation C that was chosen, of each part of the features.
     """
 
     weight: Values
     intercept: float
-    strength: float
+    strengths: tuple[float, ...]
 
 
 def smallest_class(labels: Sequence[int], groups: Sequence[str]) -> tuple[int, int]:
@@ -125,8 +125,12 @@ def fit_probe(
     strengths: Sequence[float],
     folds: int,
     seed: int,
+    parts: Sequence[int] = (),
 ) -> Probe:
     """Fit a logistic regression, with the regularisation that cross-validation finds best.
+
+    With several parts of the features, each is fitted by itself and the decision values are
+    averaged, so that many features of one kind do not outvote few of another.
 
     Each symmetry of an image is a row. Features are standardised, classes weighted to count the
     same, and weights penalised by their squares. Each image gets the decision value of the probe
@@ -142,6 +146,7 @@ def fit_probe(
             smallest is taken if a class has a single group, which no fold can do without.
         folds: Folds of the cross-validation; the groups of the smaller class if those are fewer.
         seed: Seed of the folds.
+        parts: Number of features of each part, in order; none for one part.
 
     Returns:
         The probe fitted to all images.
@@ -150,6 +155,17 @@ def fit_probe(
         UserError: If all images have the same features.
         ValueError: If a class has no image.
     """
+    if len(parts) > 1:
+        ends = np.cumsum(parts)[:-1]
+        fits = [
+            fit_probe(part, labels, groups, strengths=strengths, folds=folds, seed=seed)
+            for part in np.split(features, ends, axis=2)
+        ]
+        return Probe(
+            np.concatenate([one.weight for one in fits]) / len(fits),
+            sum(one.intercept for one in fits) / len(fits),
+            tuple(strength for one in fits for strength in one.strengths),
+        )
     targets, ordered = np.asarray(labels), sorted(set(strengths))
     possible = min(folds, smallest_class(labels, groups)[1])
     if len(ordered) == 1 or possible == 1:
@@ -174,6 +190,7 @@ def out_of_fold(
     strengths: Sequence[float],
     folds: int,
     seed: int,
+    parts: Sequence[int] = (),
 ) -> Values:
     """Return the decision value of each image, of the probe fitted without the image's fold.
 
@@ -187,6 +204,7 @@ def out_of_fold(
         strengths: As for :func:`fit_probe`.
         folds: Folds of the cross-validation within the other folds.
         seed: As for :func:`fit_probe`.
+        parts: Likewise.
 
     Returns:
         (N,) float64, higher is more abnormal.
@@ -205,6 +223,7 @@ def out_of_fold(
             strengths=strengths,
             folds=folds,
             seed=seed,
+            parts=parts,
         )
         values[held_out] = decide(probe, features[held_out])
     return values
@@ -250,5 +269,5 @@ def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[floa
             model.set_params(C=strength).fit(standardised, targets)
             weight = model.coef_[0] / scale
             intercept = float(model.intercept_[0] - mean @ weight)
-            probes.append(Probe(weight, intercept, float(strength)))
+            probes.append(Probe(weight, intercept, (float(strength),)))
     return probes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -117,6 +118,18 @@ class ProbeScorer(nn.Module):
         self.backbone = ProbeBackbone(backbone, layers).eval().requires_grad_(False)
         fold_batch_norms(self.backbone)  # nothing is left that depends on the mode
         self.probe = _Probe()
+
+    def parts(self) -> tuple[int, ...]:
+        """Return the number of features of the parts that are fitted by themselves.
+
+        They are the finer layers with their squares, and the last layer: textures and objects.
+        """
+        with torch.device("meta"):  # shapes only
+            empty = torch.empty(1, 3, self.input_px, self.input_px)
+            maps = copy.deepcopy(self.backbone).to("meta")
+            *others, last = maps.maps(maps.trunk(empty))
+        finer = sum(2 * layer.shape[1] for layer in others)
+        return (finer, last.shape[1]) if others else (last.shape[1],)
 
     def is_fitted(self) -> bool:
         """Return whether there is a probe."""

@@ -33,7 +33,7 @@ LEAST_TUNING_IMAGES = 2
 """Different tuning images of each class: one to fit to and one to judge the fit."""
 
 # Weight of the loss against the penalty, as scikit-learn's C; there are some ten images of a class.
-_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+_STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _FOLDS = 5
 _LISTS = ("terms", "weights", "centres")
 _SMALLEST = 1e-6  # of an amount, so that its logarithm is finite

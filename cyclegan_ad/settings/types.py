@@ -153,6 +153,8 @@ def expected(annotation: Any) -> str:
     ('an integer >= 0', 'a number >= 0 and < 1', 'true or false')
     >>> expected(Literal["auto", True] | None)
     'null or one of auto, true'
+    >>> expected(tuple[Positive, ...])
+    'a list of values, each a number > 0'
     """
     origin = typing.get_origin(annotation)
     if origin is Annotated:
@@ -171,6 +173,8 @@ def expected(annotation: Any) -> str:
     if origin is tuple:
         inner = typing.get_args(annotation)
         if Ellipsis in inner:
+            if typing.get_origin(inner[0]) is Annotated:
+                return f"a list of values, each {expected(inner[0])}"
             choices = [as_typed(choice) for choice in typing.get_args(inner[0])]
             return f"a list of some of {', '.join(choices)}" if choices else "a list such as [a,b]"
         return f"a list of {len(inner)} values, each {expected(inner[0])}"

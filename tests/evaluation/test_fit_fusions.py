@@ -17,6 +17,7 @@ from cyclegan_ad.evaluation import fit_fusions as fitting
 from cyclegan_ad.evaluation.fit_fusions import fit_fusions, fit_probe_term
 from cyclegan_ad.methods.linear_probe import LinearProbe
 from cyclegan_ad.methods.probe_fit import decide, fit_probe
+from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_scores, read_split
 from cyclegan_ad.scoring.fusion import SIGNAL_TERMS, fit_fusion, tuning_folds
@@ -28,6 +29,7 @@ CPU = torch.device("cpu")
 TUNING = range(20, 32)
 LABELS = [i % 2 for i in range(32)]
 STRENGTHS = (0.01,)  # one is quick
+PARTS = (3, 1)
 # A copy of image 20 is beside it; image 3 should not be among the training images, but is.
 GROUPS = [{22: "image20", 3: "image25"}.get(i, f"image{i}") for i in range(32)]
 
@@ -58,6 +60,7 @@ def probe_term(monkeypatch: pytest.MonkeyPatch) -> Any:
     def values(features: Any) -> tuple[Any, Any]:
         monkeypatch.setattr(fitting, "probe_defaults", lambda: (STRENGTHS, 5, 0.05))
         monkeypatch.setattr(LinearProbe, "load_backbone", lambda self: None)
+        monkeypatch.setattr(ProbeScorer, "parts", lambda self: PARTS)
         monkeypatch.setattr(
             fitting, "describe_images", lambda scorer, data, chosen, **_: features[list(chosen)]
         )
@@ -84,10 +87,13 @@ def test_each_tuning_image_is_judged_by_a_probe_without_its_fold(probe_term: Any
             strengths=STRENGTHS,
             folds=5,
             seed=5,
+            parts=PARTS,
         )
         assert found[number] == pytest.approx(decide(fitted, features[[image]])[0], rel=1e-12)
     # The probe that scores test images is fitted to all.
-    every = fit_probe(features, LABELS, GROUPS, strengths=STRENGTHS, folds=5, seed=5)
+    every = fit_probe(
+        features, LABELS, GROUPS, strengths=STRENGTHS, folds=5, seed=5, parts=PARTS
+    )
     np.testing.assert_allclose(probe.probe.weight.numpy(), every.weight, rtol=1e-5)
 
 

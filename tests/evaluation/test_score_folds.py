@@ -66,7 +66,15 @@ def test_each_image_is_scored_by_the_probe_that_did_not_see_it(tmp_path: Path) -
         held_out = [i for i in fold_of if fold_of[i] == fold]
         assert scored.indices.tolist() == [*held_out, *tested]
         features, labels, groups = described([i for i in trained if i not in held_out])
-        probe = fit_probe(features, labels, groups, strengths=STRENGTHS, folds=2, seed=0)
+        probe = fit_probe(
+            features,
+            labels,
+            groups,
+            strengths=STRENGTHS,
+            folds=2,
+            seed=0,
+            parts=method.model.parts(),
+        )
         expected = decide(probe, described([*held_out, *tested])[0])
         # Float32 weights, and pooling after the weighted sum instead of before.
         np.testing.assert_allclose(scored.scores["probe_tta"], expected, rtol=1e-3, atol=1e-4)

@@ -24,7 +24,13 @@ def test_it_scores_as_the_probe_of_its_features() -> None:
     describe(again, odd_images())
     described: Any = again.described
     expected = fit_probe(
-        described.features, LABELS, described.groups, strengths=(0.01, 0.1), folds=2, seed=0
+        described.features,
+        LABELS,
+        described.groups,
+        strengths=(0.01, 0.1),
+        folds=2,
+        seed=0,
+        parts=(2 * 112 + 2 * 192, 1280),
     )
     found = module.embed(odd_images())
     of_first_symmetry = decide(expected, described.features[:, :1])

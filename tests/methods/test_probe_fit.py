@@ -64,7 +64,7 @@ def test_more_folds_than_groups_are_refused(folds):
 
 def test_decisions_are_means_over_symmetries():
     features = np.array([[[1, 2], [3, 4]], [[0, 0], [0, 2]]], np.float32)
-    probe = Probe(np.array([10.0, 1.0]), intercept=-0.5, strength=1.0)
+    probe = Probe(np.array([10.0, 1.0]), intercept=-0.5, strengths=(1.0,))
     assert decide(probe, features).tolist() == [20 + 3 - 0.5, 1 - 0.5]
 
 
@@ -80,7 +80,7 @@ def test_the_fit_is_that_of_scikit_learn():
         decide(probe, features), expected.reshape(40, 2).mean(axis=1), atol=1e-3
     )
     assert probe.weight[-1] == 0  # constant
-    assert probe.weight.dtype == np.float64 and probe.strength == 0.01
+    assert probe.weight.dtype == np.float64 and probe.strengths == (0.01,)
 
 
 def test_the_strength_has_the_smallest_loss_on_unseen_images():
@@ -104,7 +104,7 @@ def test_the_strength_has_the_smallest_loss_on_unseen_images():
         weights = np.where(labels, 1 / 16, 1 / 24)
         losses.append(log_loss(labels, share, sample_weight=weights))
     best = GRID["strengths"][int(np.argmin(losses))]
-    assert fit_probe(features, labels, groups, **GRID).strength == best
+    assert fit_probe(features, labels, groups, **GRID).strengths == (best,)
 
 
 def test_out_of_fold_values_do_not_see_their_image():
@@ -135,17 +135,36 @@ def test_one_abnormal_image_gets_the_strongest_penalty():
     features, labels, groups = draw(abnormal=3)
     copies = [*groups[:24], "one", "one", "one"]
     probe = fit_probe(features, labels, copies, **GRID)
-    assert probe.strength == min(GRID["strengths"])
-    alone = fit_probe(features, labels, copies, strengths=[probe.strength], folds=4, seed=0)
+    assert probe.strengths == (min(GRID["strengths"]),)
+    alone = fit_probe(features, labels, copies, strengths=probe.strengths, folds=4, seed=0)
     np.testing.assert_array_equal(probe.weight, alone.weight)
 
 
 def test_fewer_groups_than_folds_are_as_many_folds():
     features, labels, groups = draw(abnormal=2)
-    assert fit_probe(features, labels, groups, **GRID).strength in GRID["strengths"]
+    assert fit_probe(features, labels, groups, **GRID).strengths[0] in GRID["strengths"]
 
 
 def test_equal_features_are_refused():
     features, labels, groups = draw()
     with refuses(setting="method", value="linear_probe", facts="all 6", remedy="method.backbone"):
         fit_probe(np.full_like(features, 0.1), labels, groups, **GRID)
+
+
+def test_parts_are_fitted_by_themselves_and_averaged():
+    features, labels, groups = draw()
+    size = features.shape[2] // 3
+    parts = (size, features.shape[2] - size)
+    probe = fit_probe(features, labels, groups, **GRID, parts=parts)
+    first = fit_probe(features[:, :, :size], labels, groups, **GRID)
+    second = fit_probe(features[:, :, size:], labels, groups, **GRID)
+    assert probe.strengths == (*first.strengths, *second.strengths)
+    expected = decide(first, features[:, :, :size]) + decide(second, features[:, :, size:])
+    np.testing.assert_allclose(decide(probe, features), expected / 2, rtol=1e-12)
+    folds = assign_folds(labels, groups, 3, 0)
+    outside = out_of_fold(features, labels, groups, folds, **GRID, parts=parts)
+    alone = [
+        out_of_fold(part, labels, groups, folds, **GRID)
+        for part in (features[:, :, :size], features[:, :, size:])
+    ]
+    np.testing.assert_allclose(outside, sum(alone) / 2, rtol=1e-9)
