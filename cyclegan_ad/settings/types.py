@@ -153,7 +153,7 @@ def expected(annotation: Any) -> str:
     ('an integer >= 0', 'a number >= 0 and < 1', 'true or false')
     >>> expected(Literal["auto", True] | None)
     'null or one of auto, true'
-    >>> expected(tuple[Positive, ...])
+    >>> expected(tuple[AboveZero, ...])
     'a list of values, each a number > 0'
     """
     origin = typing.get_origin(annotation)

@@ -91,9 +91,7 @@ def test_each_tuning_image_is_judged_by_a_probe_without_its_fold(probe_term: Any
         )
         assert found[number] == pytest.approx(decide(fitted, features[[image]])[0], rel=1e-12)
     # The probe that scores test images is fitted to all.
-    every = fit_probe(
-        features, LABELS, GROUPS, strengths=STRENGTHS, folds=5, seed=5, parts=PARTS
-    )
+    every = fit_probe(features, LABELS, GROUPS, strengths=STRENGTHS, folds=5, seed=5, parts=PARTS)
     np.testing.assert_allclose(probe.probe.weight.numpy(), every.weight, rtol=1e-5)
 
 
