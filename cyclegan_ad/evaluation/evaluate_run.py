@@ -23,7 +23,8 @@ from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.fit_fusions import PROBE_BACKBONE, check_tuning_images
 from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
 from cyclegan_ad.evaluation.score_folds import score_folds
-from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
+from cyclegan_ad.evaluation.score_images import rank_and_processes
+from cyclegan_ad.evaluation.test_set import Evaluation, evaluate
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.linear_probe import LinearProbe

@@ -15,10 +15,10 @@ from cyclegan_ad.detector.saved import (
     save_detector,
     variance_name,
 )
+from cyclegan_ad.evaluation.error_variance import error_variance
 from cyclegan_ad.evaluation.fingerprints import hash_value
 from cyclegan_ad.evaluation.fit_fusions import fit_probe_term
 from cyclegan_ad.evaluation.pictures import Pictures
-from cyclegan_ad.evaluation.test_set import error_variance
 from cyclegan_ad.methods.interface import Saves, SavesAll
 from cyclegan_ad.methods.names import FUSED, SIGNALS
 from cyclegan_ad.networks.inference import portable_tensors

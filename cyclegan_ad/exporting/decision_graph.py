@@ -22,8 +22,8 @@ from cyclegan_ad.networks.inference import CycleGANNetworks, ExportedNetwork, pl
 from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.scoring.frechet import single_image_frechet
 from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
+from cyclegan_ad.scoring.one_view import sse, terms_of
 from cyclegan_ad.scoring.parts import View, anomaly_map
-from cyclegan_ad.scoring.scores import sse, terms_of
 from cyclegan_ad.scoring.signals import signal
 
 OUTPUTS = ("score", "abnormal", "anomaly_map", "resized", "reconstruction")
