@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from cyclegan_ad import __version__
@@ -96,6 +96,32 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
     return {
         "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
         "weights": file_sha256(folder / WEIGHTS),
+    }
+
+
+def read_fused_probe(
+    folder: Path, trained_on: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """Return the probe of ``fused`` of a detector: arguments and tensors.
+
+    Args:
+        folder: Folder of the detector.
+        trained_on: What the detector must have been trained on, as in :func:`save_detector`.
+
+    Returns:
+        None if there is no undamaged one.
+    """
+    detector = read_unverified(folder) or {}
+    weights = folder / WEIGHTS
+    if "fused_probe" not in detector or detector.get("trained_on") != dict(trained_on):
+        return None
+    if not weights.is_file() or file_sha256(weights) != detector["sha256"][WEIGHTS]:
+        return None
+    tensors = load_file(weights)
+    return detector["fused_probe"], {
+        name.removeprefix(FUSED_PROBE): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(FUSED_PROBE)
     }
 
 

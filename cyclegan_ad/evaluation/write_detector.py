@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.detector.saved import (
     FUSED_PROBE,
+    read_fused_probe,
     read_unverified,
     save_detector,
     variance_name,
@@ -64,17 +67,20 @@ def write_detector(
                 method, data, device=scored.device, batch_size=batch_size, precision=precision
             )
         tensors = tensors | {variance_name(precision): variance}
-    arguments = None
-    if any(column["name"] == "fused" for column in columns):
-        if scored.scores.probe is None:  # of an earlier command
-            fit_probe_term(data, scored.scores, device=scored.device, batch_size=batch_size)
-        assert scored.scores.probe is not None
-        arguments = scored.scores.probe_arguments
-        probe = portable_tensors(scored.scores.probe)
-        tensors = tensors | {FUSED_PROBE + name: tensor for name, tensor in probe.items()}
     split = [SplitRow(*row) for row in data.split_rows()]
     labels = data.trained_labels
     trained = [row for row in split if row.subset == "train" and row.label in labels]
+    trained_on = {
+        "dataset": data.dataset_name,
+        "images": len(trained),
+        "sha256": hash_value(sorted(row.sha256 for row in trained)),
+        "run": results.metrics["run"],
+        "seed": results.metrics["seed"],
+    }
+    arguments = None
+    if any(column["name"] == "fused" for column in columns):
+        arguments, probe = _fused_probe(run, data, scored, trained_on, batch_size)
+        tensors = tensors | {FUSED_PROBE + name: tensor for name, tensor in probe.items()}
     save_detector(
         run.detector,
         method=results.metrics["method"],
@@ -89,16 +95,26 @@ def write_detector(
             "range": [-1.0, 1.0],
         },
         extractors=_extractors(run.detector, scored, results),
-        trained_on={
-            "dataset": data.dataset_name,
-            "images": len(trained),
-            "sha256": hash_value(sorted(row.sha256 for row in trained)),
-            "run": results.metrics["run"],
-            "seed": results.metrics["seed"],
-        },
+        trained_on=trained_on,
         map_scale=_map_scale(pictures),
         scores=describe_scores(results, split),
     )
+
+
+def _fused_probe(
+    run: RunDirectory,
+    data: AnomalyDataModule,
+    scored: ScoredRun,
+    trained_on: Mapping[str, Any],
+    batch_size: int,
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return arguments and tensors of the probe: fitted now, or by an earlier command."""
+    if scored.scores.probe is None:
+        if (stored := read_fused_probe(run.detector, trained_on)) is not None:
+            return stored
+        fit_probe_term(data, scored.scores, device=scored.device, batch_size=batch_size)
+    assert scored.scores.probe is not None
+    return scored.scores.probe_arguments, portable_tensors(scored.scores.probe)
 
 
 def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, str]:

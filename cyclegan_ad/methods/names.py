@@ -1,6 +1,6 @@
 """The methods and their properties; without torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
 # Scores from all four networks of a CycleGAN.
@@ -50,26 +50,19 @@ class Method:
     row_per_resolution: bool = False
 
 
+_CYCLEGAN = Method(
+    title="CycleGAN",
+    class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
+    scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
+    train_classes=("normal", "abnormal"),
+    needs_anomalib=False,
+    mixed_precision=True,
+    checkpoints_activations=True,
+    row_per_resolution=True,
+)
 METHODS = {
-    "cyclegan": Method(
-        title="CycleGAN",
-        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
-        train_classes=("normal", "abnormal"),
-        needs_anomalib=False,
-        mixed_precision=True,
-        checkpoints_activations=True,
-        row_per_resolution=True,
-    ),
-    "cyclegan_plus": Method(
-        title="CycleGAN+",
-        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
-        train_classes=("normal", "abnormal"),
-        needs_anomalib=False,
-        mixed_precision=True,
-        checkpoints_activations=True,
-    ),
+    "cyclegan": _CYCLEGAN,
+    "cyclegan_plus": replace(_CYCLEGAN, title="CycleGAN+", row_per_resolution=False),
     "ganomaly": Method(
         title="GANomaly",
         class_path="cyclegan_ad.methods.ganomaly:GANomaly",
