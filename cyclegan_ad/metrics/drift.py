@@ -1,43 +1,43 @@
 """Sequential test for a change of images, with a proven bound on its false warnings.
 
 A few numbers of each image (statistics) are compared with those of reference images and of all
-earlier images. The test assumes nothing about their distribution. Its null hypothesis is that the
-reference and the images that follow are exchangeable: drawn alike, in an order that tells nothing.
+earlier images. Nothing is assumed about their distribution. The null hypothesis is that reference
+and later images are exchangeable: drawn alike, in an order that tells nothing.
 
 1. *p-values.* The p-value of an image is its rank among the reference and all earlier images, ties
-   broken at random (:class:`SeenValues`). Under the null hypothesis the p-values of one statistic
-   are independent and uniform on (0, 1), exactly, for a reference of any size, even an empty one
-   (Vovk, Nouretdinov, Gammerman, "Testing exchangeability on-line", ICML 2003, Theorem 1). Ranks
-   within the reference alone would not be independent: all of them share its sampling error, which a
-   long stream reveals as if it were a drift. The price is that images after a change join those
-   they are compared with, so that a small change at once after a small reference may stay unnoticed.
-2. *Bets.* With z the normal quantile of a p-value, each bet is the likelihood ratio
-   f(z) = N(z; mean, spread) / N(z; 0, 1), whose expectation is 1 under the null hypothesis: an
-   e-value. The bets are on higher, lower, more and less varied values.
-3. *Sums.* Each bet has a Shiryaev-Roberts sum S_t = (S_{t-1} + 1) f(z_t), the sum over all possible
-   starts of the change of the product of the e-values since (Vovk et al., "Retrain or not retrain:
-   conformal test martingales for change-point detection", COPA 2021; an e-detector in Shin, Ramdas,
-   Rinaldo, "E-detectors", New England Journal of Statistics in Data Science 2, 2023). The mean M_t of
-   the sums of a statistic has M_t - t as a martingale.
-4. *Warning.* With K statistics and one false warning allowed in N images, it is given when a mean
+   broken at random (:mod:`.seen_values`). Under the null hypothesis the p-values of a statistic are
+   independent and uniform on (0, 1), exactly, for a reference of any size, even an empty one (Vovk,
+   Nouretdinov, Gammerman, "Testing exchangeability on-line", ICML 2003). Ranks within the reference
+   alone are not independent: they share its sampling error, which a long stream reveals as if it
+   were a drift. The price is that images after a change join those they are compared with: a small
+   change that comes at once after a small reference may stay unnoticed.
+2. *Bets.* With z the normal quantile of a p-value, a bet is the likelihood ratio
+   f(z) = N(z; mean, spread) / N(z; 0, 1). Its expectation is 1 under the null hypothesis: an
+   e-value. The bets are on lower, higher, less varied and more varied values.
+3. *Sums.* Each bet has a Shiryaev-Roberts sum S_t = (S_{t-1} + 1) f(z_t): over all starts of the
+   change, the product of the e-values since (Vovk et al., "Retrain or not retrain: conformal test
+   martingales for change-point detection", COPA 2021; an e-detector of Shin, Ramdas, Rinaldo,
+   "E-detectors", New England Journal of Statistics in Data Science, 2023). With M_t the mean of the
+   sums of a statistic, M_t - t is a martingale given the past of this statistic.
+4. *Warning.* With K statistics and N images for each false warning, it is given as soon as a mean
    M_t reaches 2 K N.
 
-*Proof of the bound.* Under the null hypothesis M_t is a nonnegative submartingale with E M_t = t. By
-Doob's inequality, P(M_s >= 2KN for an s <= t) <= t / (2KN). The statistics of an image depend on each
-other, and the p-value of one need not be uniform given the past of the *others*; so their means are
-not averaged, and a union bound over them gives
+*Proof of the bound.* Under the null hypothesis M_t is a nonnegative submartingale with E M_t = t,
+and by Doob's inequality P(M_s >= 2KN for an s <= t) <= t / (2KN). The p-value of one statistic need
+not be uniform given the past of the *other* ones, so that a mean over statistics would have no such
+bound; but a union of events has. Hence
 
     P(false warning within t images) <= t / (2N),
 
-hence the expected number of images up to a false warning is at least
-sum over t = 0 ... 2N of (1 - t / 2N) = N + 1/2. Both hold for each start of the test with a
-reference that no warning was seen with before, and whatever the dependence of the statistics.
+and the expected number of images up to a false warning, the sum of P(none within t images) over
+t = 0, 1, ..., is at least N + 1/2. Both hold for a reference of any size, without approximation,
+and whatever the dependence of the statistics. They average over references: they are not promised
+for a reference that was chosen because it gave a false warning before. A test that begins without a
+reference uses only later images, and its bound holds given all that was before.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -45,6 +45,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cyclegan_ad.metrics.seen_values import SeenValues
 
 Kind = Literal["lower", "higher", "less varied", "more varied"]
 
@@ -55,7 +57,6 @@ BETS: tuple[tuple[float, float], ...] = (
 """Mean and spread of z that each bet is on."""
 
 _MEANS, _SPREADS = np.array(BETS).T
-_BITS = 11
 _SEED = 20231
 _SMALLEST = 2.0**-53  # the quantiles of 0 and 1 are infinite
 
@@ -71,83 +72,6 @@ def bet(p_value: float) -> NDArray[np.float64]:
     """
     z = NormalDist().inv_cdf(min(max(p_value, _SMALLEST), 1 - _SMALLEST))
     return np.exp((z**2 - ((z - _MEANS) / _SPREADS) ** 2) / 2) / _SPREADS
-
-
-class SeenValues:
-    """Values seen so far, as counts of values of 11 significant bits.
-
-    Rounding (relative by 0.05 % at most) is the same for all values, so that exchangeable values
-    stay so, and it bounds the memory: a factor of ten has 3,400 different values.
-
-    Args:
-        values: The reference.
-    """
-
-    def __init__(self, values: Iterable[float] = ()) -> None:
-        self._values: list[float] = []
-        self._counts: list[int] = []
-        for value in values:
-            self.add(value)
-
-    def __len__(self) -> int:
-        return sum(self._counts)
-
-    def add(self, value: float) -> None:
-        """Add a value."""
-        at, known = self._find(value)
-        if known:
-            self._counts[at] += 1
-        else:
-            self._values.insert(at, _rounded(value))
-            self._counts.insert(at, 1)
-
-    def p_value(self, value: float, uniform: float) -> float:
-        """Return the smoothed rank of a value among those seen and itself, in (0, 1).
-
-        Args:
-            value: The value, not yet added.
-            uniform: Random number in (0, 1) that breaks ties.
-        """
-        at, known = self._find(value)
-        equal = 1 + (self._counts[at] if known else 0)
-        return (sum(self._counts[:at]) + uniform * equal) / (len(self) + 1)
-
-    def sum(self) -> float:
-        """Return the sum of the values seen."""
-        return math.fsum(v * n for v, n in zip(self._values, self._counts, strict=True))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the content as plain JSON."""
-        return {"values": self._values, "counts": self._counts}
-
-    @classmethod
-    def parse(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the values of :meth:`as_dict`.
-
-        Raises:
-            ValueError: If they are none; also TypeError and KeyError.
-        """
-        seen = cls()
-        seen._values = [float(value) for value in stored["values"]]
-        seen._counts = list(stored["counts"])
-        ordered = sorted(set(seen._values)) == seen._values and all(map(math.isfinite, seen._values))
-        counted = all(type(count) is int and count > 0 for count in seen._counts)
-        if not ordered or not counted or len(seen._values) != len(seen._counts):
-            raise ValueError("values are not ascending, or not as many as counts")
-        return seen
-
-    def _find(self, value: float) -> tuple[int, bool]:
-        """Return the place of a value, and whether it was seen."""
-        rounded = _rounded(value)
-        at = bisect_left(self._values, rounded)
-        return at, at < len(self._values) and self._values[at] == rounded
-
-
-def _rounded(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"invalid value {value}: expected a finite number")
-    share, exponent = math.frexp(value)
-    return math.ldexp(round(share * 2**_BITS), exponent - _BITS)
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ def brightness(pixels: NDArray[np.uint8]) -> float:
 def sharpness(pixels: NDArray[np.uint8]) -> float:
     """Return the mean spatial frequency of an image, which blur lowers and noise raises.
 
-    It is the root mean square of the Laplacian (4 neighbours) over that of the gradient (differences
-    of neighbours). The Laplacian alone is the usual measure of focus (Pech-Pacheco et al., "Diatom
-    autofocusing in brightfield microscopy", ICPR 2000); divided by the gradient, it does not depend
-    on brightness and contrast, so that a darker image is not called blurred.
+    It is the root mean square of the Laplacian (4 neighbours) over that of the gradient
+    (differences of neighbours). The Laplacian alone is the usual measure of focus (Pech-Pacheco et
+    al., "Diatom autofocusing in brightfield microscopy", ICPR 2000); divided by the gradient, it
+    does not depend on brightness and contrast, so that a darker image is not called blurred.
 
     Args:
         pixels: (H, W, C) uint8, H and W at least 3; channels are averaged.
