@@ -171,7 +171,7 @@ def test_a_change_is_caught_within_200_images(
 def test_all_that_changed_is_named_the_strongest_first() -> None:
     random = np.random.default_rng(8)
     test = DriftTest(as_columns(draw(random, 200)), N)
-    images = draw(random, 50) + np.array([-0.1, 2.0, 0.0])
+    images = draw(random, 50) + np.array([-0.2, 4.0, 0.0])
     found = next(changes for row in images if (changes := test.observe(as_columns(row))))
     sums = np.array(test.as_dict()["sums"]).mean(axis=1)
     assert [one.statistic for one in found] == [NAMES[i] for i in np.argsort(-sums)[:2]]
