@@ -24,6 +24,7 @@ from cyclegan_ad.evaluation.fit_fusions import fit_probe_term
 from cyclegan_ad.evaluation.pictures import Pictures
 from cyclegan_ad.methods.interface import Saves, SavesAll
 from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.metrics.image_statistics import brightness, sharpness
 from cyclegan_ad.networks.inference import portable_tensors
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.runs.directory import RunDirectory
@@ -98,6 +99,7 @@ def write_detector(
         trained_on=trained_on,
         map_scale=_map_scale(pictures),
         scores=describe_scores(results, split),
+        reference=_reference(data, results),
     )
 
 
@@ -115,6 +117,19 @@ def _fused_probe(
         fit_probe_term(data, scored.scores, device=scored.device, batch_size=batch_size)
     assert scored.scores.probe is not None
     return scored.scores.probe_arguments, portable_tensors(scored.scores.probe)
+
+
+def _reference(data: AnomalyDataModule, results: Results) -> dict[str, Any]:
+    """Return the statistics of the normal images kept out of training."""
+    # Not those of training images: networks score these lower, so that other ones pass.
+    normal = [row for row in results.rows if row["label"] == 0]
+    index = {data.samples[i].path: i for i in data.split.test}
+    images = [data.images[data.rows[index[row["path"]]]] for row in normal]
+    return {
+        "brightness": [brightness(pixels) for pixels in images],
+        "sharpness": [sharpness(pixels) for pixels in images],
+        "scores": {name: [row[name] for row in normal] for name in results.metrics["scores"]},
+    }
 
 
 def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, str]:

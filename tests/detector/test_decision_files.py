@@ -17,7 +17,8 @@ IDENTITY = {"weights": "abc", "threshold": 2.0}
 
 def given(path: Path, score: float, reason: str = "") -> Prediction:
     label = "normal" if score < 2 else "abnormal"
-    return Prediction(str(path), score, 2.0, label, reason)  # type: ignore[arg-type]
+    brightness = math.nan if reason else 0.25
+    return Prediction(str(path), score, 2.0, label, reason, brightness=brightness)  # type: ignore[arg-type]
 
 
 def write(folder: Path, *predictions: Prediction, **changes: Any) -> DecisionFiles:
@@ -60,6 +61,9 @@ def test_both_files_hold_every_decision(tmp_path: Path, images: list[Path]) -> N
     assert [row["reason"] for row in rows] == ["", "", "damaged", ""]
     lines = read_lines(out / "predictions.jsonl")
     assert [line["score"] for line in lines] == [0.1 + 0.2, 2.0, None, 3.5]
+    assert [row["brightness"] for row in rows] == ["0.25", "0.25", "", "0.25"]
+    assert [row["sharpness"] for row in rows] == [""] * 4
+    assert [line["brightness"] for line in lines] == [0.25, 0.25, None, 0.25]
     assert [line["path"] for line in lines] == [str(path) for path in images]
 
 
