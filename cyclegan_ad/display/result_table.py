@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.display.terminal import (
     FLAG,
     NOTHING,
@@ -18,6 +17,7 @@ from cyclegan_ad.display.terminal import (
     says_ascii_only,
     standard_output,
 )
+from cyclegan_ad.display.thresholds import set_thresholds
 from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.metrics.wording import (
     CHOOSE_BEFOREHAND,

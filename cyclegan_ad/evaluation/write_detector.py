@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.detector.saved import (
@@ -28,8 +26,6 @@ from cyclegan_ad.runs.results import Results, SplitRow
 
 if TYPE_CHECKING:
     from cyclegan_ad.evaluation.evaluate_run import ScoredRun
-
-_MAP_PERCENTILE = 99.5
 
 
 def write_detector(
@@ -96,7 +92,7 @@ def write_detector(
             "run": results.metrics["run"],
             "seed": results.metrics["seed"],
         },
-        map_scale=_map_scale(pictures),
+        map_scale=pictures.map_scale,
         scores=describe_scores(results, split),
     )
 
@@ -108,12 +104,3 @@ def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, 
         known[scored.scores.extractor.name] = scored.scores.extractor.weights_sha256
     names = {column["extractor"] for column in results.metrics["columns"].values()} - {None}
     return {name: known.get(name) or build_extractor(name).weights_sha256 for name in sorted(names)}
-
-
-def _map_scale(pictures: Pictures) -> tuple[float, float]:
-    """Return the values of maps that normal images hardly exceed, and that defects reach."""
-    maps, abnormal = pictures.maps.numpy(), np.array(pictures.shown.labels) == 1
-    # The scale of a run without examples of a class is that of the other one.
-    low = float(np.percentile(maps[~abnormal] if (~abnormal).any() else maps, _MAP_PERCENTILE))
-    high = float(np.percentile(maps[abnormal] if abnormal.any() else maps, _MAP_PERCENTILE))
-    return low, max(high, low + abs(low))  # maps of a probe may be negative
