@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclegan_ad.display.drawing import CLASS_COLOURS, SHARP_DPI, TEXT_PT, WIDTH_IN, Floats
+from cyclegan_ad.display.drawing import CLASS_COLOURS, SHARP_DPI, TEXT_PT, Floats
 from cyclegan_ad.display.histogram import (
     check_scores,
     draw_marks,
     finish_axes,
     label_score,
+    set_size,
 )
 from cyclegan_ad.display.score_axis import bin_edges, choose_axis
 from cyclegan_ad.display.thresholds import draw_key, marks_of, note_origin
@@ -92,9 +93,9 @@ def roc_figure(
         fontsize=TEXT_PT,
         parse_math=False,
     )
-    draw_key(figure, marks, tested=True, font_size=TEXT_PT)
+    lines = draw_key(figure, marks, tested=True, font_size=TEXT_PT)
     finish_axes(axes, TEXT_PT)
-    note_origin(figure, thresholds, tested=True)
+    set_size(figure, lines + note_origin(figure, thresholds, tested=True))
     return figure
 
 
@@ -132,7 +133,7 @@ def rates_figure(
         )
         for name, rate, colour, dashes in shown
     ]
-    axes.set_xscale(**axis.scale)
+    axis.apply(axes)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(-2, 102)
     marks = marks_of(thresholds, values, classes)
@@ -140,14 +141,14 @@ def rates_figure(
     label_score(axes, f"threshold of {printable(score_name)}", axis)
     axes.set_ylabel("images, %", fontsize=TEXT_PT)
     shown_curves = [curve for (curve,) in curves]
-    draw_key(figure, marks, tested=True, font_size=TEXT_PT, curves=shown_curves)
+    lines = draw_key(figure, marks, tested=True, font_size=TEXT_PT, curves=shown_curves)
     finish_axes(axes, TEXT_PT)
-    note_origin(figure, thresholds, tested=True)
+    set_size(figure, lines + note_origin(figure, thresholds, tested=True))
     return figure
 
 
 def _figure() -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH_IN, 3.3), dpi=SHARP_DPI, facecolor="white", layout="constrained")
+    figure = Figure(dpi=SHARP_DPI, facecolor="white", layout="constrained")
     return figure, figure.add_subplot()

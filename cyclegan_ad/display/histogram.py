@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LINE = 48  # characters below the axes
+_SIGN_WIDTH, _SIGN_HEIGHT = 0.035, 0.045  # fractions of the axes
 _RUG = 0.05  # height of a stroke, a fraction of the axes
 
 
@@ -45,13 +47,14 @@ def score_figure(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure((WIDTH_IN, 3.1), dpi=SHARP_DPI, facecolor="white", layout="constrained")
+    figure = Figure(dpi=SHARP_DPI, facecolor="white", layout="constrained")
     axes = figure.add_subplot()
     axis, marks = draw_scores(axes, scores, labels, thresholds)
     label_score(axes, printable(score_name), axis, ": higher is more abnormal")
     tested = bool((to_numpy(labels) == 1).any())
-    draw_key(figure, marks, tested=tested, font_size=TEXT_PT)
-    note_origin(figure, thresholds, tested=tested)
+    lines = draw_key(figure, marks, tested=tested, font_size=TEXT_PT)
+    lines += note_origin(figure, thresholds, tested=tested)
+    set_size(figure, lines)
     return figure
 
 
@@ -100,9 +103,11 @@ def draw_scores(
         ends = (1 - _RUG, 1) if label == 0 else (0, _RUG)
         axes.vlines(of_class, *ends, colors=colour, transform=strokes, linewidth=0.8, alpha=0.8)
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xscale(**axis.scale)
+    axis.apply(axes)
     axes.set_xlim(edges[0], edges[-1])
     above, below = (1.25 * count for count in tallest)  # room for the strokes
+    if tallest[1]:
+        below = max(below, 0.4 * above)  # and for the name of the class
     axes.set_ylim(-below, above or 1.0)
     marks = marks_of(thresholds, values, classes)
     draw_marks(axes, marks)
@@ -130,18 +135,21 @@ def check_scores(scores: Any, labels: Any, thresholds: Mapping[str, float]) -> t
 
 
 def draw_marks(axes: Axes, marks: list[Mark]) -> None:
-    """Draw a line for each threshold, with its sign at the upper end."""
+    """Draw a line for each threshold, with its sign above the upper end; signs stay apart.
+
+    Args:
+        axes: Axes with their final limits and scale.
+        marks: Thresholds in ascending order.
+    """
+    last, level = -math.inf, 0
     for mark in marks:
-        axes.axvline(mark.value, color="black", linewidth=1.2, linestyle=mark.dashes)
-        axes.plot(
-            [mark.value],
-            [1.03],
-            marker=mark.marker,
-            markersize=5,
-            color="black",
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-        )
+        place = axes.transAxes.inverted().transform(axes.transData.transform((mark.value, 0)))[0]
+        level = level + 1 if place - last < _SIGN_WIDTH else 0
+        last = place
+        top = 1.03 + _SIGN_HEIGHT * level
+        shared: dict[str, Any] = {"color": "black", "transform": axes.get_xaxis_transform()}
+        axes.plot([mark.value] * 2, [0, top], lw=1.2, ls=mark.dashes, clip_on=False, **shared)
+        axes.plot([mark.value], [top], marker=mark.marker, ms=5, clip_on=False, **shared)
 
 
 def label_score(axes: Axes, name: str, axis: ScoreAxis, more: str = "") -> None:
@@ -149,6 +157,11 @@ def label_score(axes: Axes, name: str, axis: ScoreAxis, more: str = "") -> None:
     scale = f" ({axis.words})" if axis.words else ""
     text = textwrap.fill(name + scale + more, _LINE, break_long_words=False)
     axes.set_xlabel(text, parse_math=False, fontsize=TEXT_PT)
+
+
+def set_size(figure: Figure, lines: int) -> None:
+    """Make a figure as high as it needs for a plot and lines of text above and below it."""
+    figure.set_size_inches(WIDTH_IN, 2.55 + 0.175 * lines)
 
 
 def finish_axes(axes: Axes, font_size: float) -> None:

@@ -114,7 +114,7 @@ def reconstruction_figure(
     columns = max(map(len, classes.values()))
     room = WIDTH_IN - _LEFT - _RIGHT + _GAP
     tile = min(_LARGEST, room / columns - _GAP)
-    titles = _titles(captions, classes, int((tile + _GAP) / _CHARACTER))
+    titles = _titles(captions, classes, max(4, int((tile + _GAP) / _CHARACTER)))
     outlined = outlines is not None and bool(outlines.any())
     notes = _notes(judged, outlined)
 
@@ -231,14 +231,26 @@ class _Page:
 def _titles(
     captions: Sequence[str], classes: Mapping[int, list[int]], length: int
 ) -> dict[int, list[str]]:
-    """Return the lines above each image: its folder, if they differ in its class, and its name."""
+    """Return the lines above each image, as many in a class.
+
+    They are its folder, if the class has several, and its name; a name alone may take two lines.
+    """
     paths = [PurePosixPath(name) for name in captions]
     titles = {}
     for members in classes.values():
         folders = {paths[i].parent.name for i in members}
+        found = {}
         for i in members:
-            parts = [paths[i].parent.name] * (len(folders) > 1) + [paths[i].stem or captions[i]]
-            titles[i] = [caption(part, max(length, 4)) for part in parts]
+            name = paths[i].stem or captions[i]
+            whole = caption(name, len(name) * 12)  # with escapes
+            if len(folders) > 1:
+                found[i] = [caption(paths[i].parent.name, length), caption(name, length)]
+            elif len(whole) > length and whole == name:
+                found[i] = [whole[:length], caption(name[length:], length)]
+            else:
+                found[i] = [caption(name, length)]
+        most = max(map(len, found.values()), default=0)
+        titles |= {i: [""] * (most - len(lines)) + lines for i, lines in found.items()}
     return titles
 
 

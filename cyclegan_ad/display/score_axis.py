@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclegan_ad.display.drawing import Floats, to_numpy
+from cyclegan_ad.display.drawing import Floats, short_number, to_numpy
 
-# A linear axis is kept if the middle 80 % of the images take up at least this share of it.
-LEAST_SHARE = 1 / 3
-_MIDDLE = (10, 90)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# The axis is logarithmic if the middle half of the images takes up as many times more of it.
+LEAST_GAIN = 1.5
+_MIDDLE = (25, 75)
+
+# Around zero the axis is linear for so many percent of the images. Of fewer, it would be
+# logarithmic for any bell-shaped distribution.
+_LINEAR = 90
 
 _FEWEST_BINS, _MOST_BINS = 12, 40
+_TICK_ROOM = 0.14  # of the length of the axis, between two ticks of a logarithmic one
 _MARGIN = 0.03  # of the length of the axis, at both ends
 
 
@@ -38,13 +46,35 @@ class ScoreAxis:
     low: float
     high: float
 
+    def apply(self, axes: Axes) -> None:
+        """Set the scale of the horizontal axis, and ticks that stay apart."""
+        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+        axes.set_xscale(**self.scale)
+        if self.scale["value"] == "asinh":  # whose own ticks overlap around zero
+            axes.xaxis.set_major_locator(FixedLocator(self._powers_of_ten()))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda score, _: short_number(score)))
+            axes.xaxis.set_minor_locator(NullLocator())
+
+    def _powers_of_ten(self) -> list[float]:
+        """Return zero and powers of ten of both signs, with room between them."""
+        ends = self.to_length(np.array([self.low, self.high]))
+        room, kept, last = _TICK_ROOM * float(ends[1] - ends[0]), [0.0], 0.0
+        for power in range(-300, 300):
+            place = float(self.to_length(np.array(10.0**power)))
+            if place > max(abs(ends)):
+                break
+            if place - last >= room:
+                kept, last = [*kept, 10.0**power, -(10.0**power)], place
+        return kept
+
 
 def choose_axis(scores: Floats, thresholds: Iterable[float]) -> ScoreAxis:
     """Choose the scale on which the images are spread out.
 
-    The axis is linear if the middle 80 % of the images take up at least a third of it. Otherwise a
-    few outliers empty it, and it becomes logarithmic if they take up more of that: with scores of
-    both signs or of zero, logarithmic in both directions and linear around zero.
+    The axis is linear, unless outliers empty it: it is logarithmic if the middle half of the images
+    takes up more than 1.5 times as large a share of it then. With scores of both signs or of zero
+    it is logarithmic in both directions, and linear around zero.
 
     Args:
         scores: (N,) finite, N >= 1.
@@ -55,8 +85,7 @@ def choose_axis(scores: Floats, thresholds: Iterable[float]) -> ScoreAxis:
     linear: Any = ({"value": "linear"}, "", np.positive, np.positive)
     other: Any = ({"value": "log"}, "logarithmic", np.log, np.exp)
     if low <= 0:
-        size = np.abs(shown[shown != 0])
-        width = float(np.median(size)) if size.size else 1.0
+        width = float(np.percentile(np.abs(shown), _LINEAR)) or 1.0
         other = (
             {"value": "asinh", "linear_width": width},
             "logarithmic, linear around 0",
@@ -67,11 +96,10 @@ def choose_axis(scores: Floats, thresholds: Iterable[float]) -> ScoreAxis:
     def share(to_length: Callable[[Any], Any]) -> float:
         whole = to_length(high) - to_length(low)
         start, end = to_length(np.percentile(scores, _MIDDLE))
-        return float((end - start) / whole) if whole > 0 else 1.0
+        return float((end - start) / whole) if whole > 0 else 0.0
 
-    taken = share(np.positive)
-    empties = taken < LEAST_SHARE and share(other[2]) > taken
-    scale, words, to_length, to_score = other if empties else linear
+    emptied = share(other[2]) > LEAST_GAIN * share(np.positive)
+    scale, words, to_length, to_score = other if emptied else linear
     ends = to_length(np.array([low, high]))
     margin = _MARGIN * (ends[1] - ends[0]) or 0.05 * abs(ends[0]) or 1.0
     first, last = to_score(ends + np.array([-margin, margin]))

@@ -126,8 +126,8 @@ def draw_key(
     tested: bool,
     font_size: float,
     curves: Sequence[Any] = (),
-) -> None:
-    """List curves and thresholds above a plot, a line each, so that no names overlap.
+) -> int:
+    """List curves and thresholds above a plot, so that no names overlap; return the lines.
 
     Args:
         place: A figure, or axes of several.
@@ -146,7 +146,7 @@ def draw_key(
     words = [mark.words(tested) for mark in marks]
     labels = [text if len(text) <= _KEY_LENGTH else text.replace(": ", ":\n") for text in words]
     if not handles and not curves:
-        return
+        return 0
     whole = isinstance(place, Figure)
     where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.02)}
     place.legend(
@@ -161,10 +161,11 @@ def draw_key(
         frameon=False,
         fontsize=font_size,
     )
+    return len(curves) + sum(1 + label.count("\n") for label in labels)
 
 
-def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool) -> None:
-    """Write below a figure what its thresholds were set on."""
+def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool) -> int:
+    """Write below a figure what its thresholds were set on; return the lines."""
     lines = [OPTIMISTIC if tested else NORMAL_ONLY] if thresholds else []
     lines += [
         f"{name}: its lowest; the detector decides by it."
@@ -173,3 +174,4 @@ def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool
     ]
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=TEXT_PT, color=SOFT_COLOUR)
+    return len(lines)

@@ -1,5 +1,6 @@
 """Histograms of scores."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,29 @@ def test_letters_are_large_enough_on_a_phone_and_stay_inside() -> None:
     box = figure.get_tightbbox()
     assert box.x0 >= 0 and box.x1 <= figure.get_figwidth()
     assert "crossval: " in figure.get_supxlabel()  # which of its thresholds this is
+
+
+def test_signs_of_near_thresholds_stand_above_each_other() -> None:
+    near = {"ZFN": 9.0, "ACC": 9.05, "calibrated": 9.1}
+    figure, axes = drawn(SCORES, LABELS, near)
+    signs = [line for line in axes.lines if len(np.atleast_1d(line.get_xdata())) == 1]
+    boxes = [sign.get_window_extent() for sign in signs]
+    assert {sign.get_marker() for sign in signs} == {"v", "D", "s"}
+    assert not any(a.overlaps(b) for a in boxes for b in boxes if a is not b)
+    listed = [text.get_window_extent() for text in figure.legends[0].get_texts()]
+    assert not any(sign.overlaps(text) for sign in boxes for text in listed)
+
+
+def test_ticks_around_zero_do_not_overlap() -> None:
+    scores = np.append(SCORES - 10, [400.0, -3000.0])
+    labels = np.append(LABELS, [0, 0])
+    _, axes = drawn(scores, labels, {"ZFN": 0.0})
+    assert axes.get_xscale() == "asinh"
+    low, high = axes.get_xlim()
+    ticks = [tick.label1 for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = sorted((tick.get_window_extent() for tick in ticks), key=lambda box: box.x0)
+    assert len(boxes) >= 4
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(0.0, "log"), (-1e-9, "asinh")])

@@ -96,6 +96,13 @@ def test_folders_are_named_where_they_differ_within_a_class(kept: list[Figure]) 
     assert words_of(kept[0])[:7] == ["Normal", "2", "Abnormal", "hole", "1", "scratch", "1"]
 
 
+def test_a_long_name_takes_two_lines_where_there_is_no_folder(kept: list[Figure]) -> None:
+    images = np.zeros((5, 8, 8, 1), np.uint8)
+    names = ["abnormal/missing_003.png", *(f"abnormal/hole_{i}.png" for i in range(4))]
+    draw(images, None, np.ones((5, 8, 8)), names, labels=[1] * 5)
+    assert words_of(kept[0])[1:5] == ["missing_0", "03", "", "hole_0"]
+
+
 def test_scores_and_decisions_stand_below_each_image(kept: list[Figure]) -> None:
     images, maps = pictures()
     judged = Judged("sse", [1.5, 2.0, -3.25], "crossfit", 1.5)

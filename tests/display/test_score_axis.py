@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cyclegan_ad.display.score_axis import LEAST_SHARE, bin_edges, choose_axis
+from cyclegan_ad.display.score_axis import LEAST_GAIN, bin_edges, choose_axis
 
 
 def test_one_outlier_makes_the_axis_logarithmic_and_many_do_not() -> None:
@@ -16,12 +16,12 @@ def test_one_outlier_makes_the_axis_logarithmic_and_many_do_not() -> None:
     assert choose_axis(spread, []).words == ""
 
 
-@pytest.mark.parametrize("away", [0.01, -0.01])
-def test_the_rule_is_the_share_of_the_middle_of_the_images(away: float) -> None:
-    scores = np.linspace(10, 11, 1001)  # its middle 80 % are 0.8 long
-    high = 10.0 + 0.8 / (LEAST_SHARE + away)
-    words = choose_axis(scores, [high]).words
-    assert words == ("" if away > 0 else "logarithmic")
+@pytest.mark.parametrize(("high", "words"), [(10.0, ""), (14.0, "logarithmic")])
+def test_the_rule_is_the_share_of_the_middle_half_of_the_images(high: float, words: str) -> None:
+    scores = np.array([1.0, 2.0, 3.0, 4.0, high])  # the middle half: from 2 to 4
+    linear, by_size = 2 / (high - 1), np.log(2) / np.log(high)
+    assert (by_size / linear > LEAST_GAIN) == bool(words)
+    assert choose_axis(scores, []).words == words
 
 
 def test_scores_of_both_signs_are_linear_around_zero() -> None:
