@@ -100,8 +100,9 @@ def draw_scores(
         upwards = heights if label == 0 else -heights
         axes.stairs(upwards, edges, fill=True, color=colour, alpha=0.45)
         axes.stairs(upwards, edges, color=colour, linewidth=1.2, label=name)
-        ends = (1 - _RUG, 1) if label == 0 else (0, _RUG)
-        axes.vlines(of_class, *ends, colors=colour, transform=strokes, linewidth=0.8, alpha=0.8)
+        low, high = (1 - _RUG, 1) if label == 0 else (0, _RUG)
+        look: dict[str, Any] = {"colors": colour, "linewidth": 0.8, "alpha": 0.8}
+        axes.vlines(of_class, low, high, transform=strokes, **look)
     axes.axhline(0, color="black", linewidth=0.8)
     axis.apply(axes)
     axes.set_xlim(edges[0], edges[-1])

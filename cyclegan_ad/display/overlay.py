@@ -67,7 +67,7 @@ def blend(
 def overlay(
     pixels: NDArray[np.uint8], anomaly_map: NDArray[Any], scale: tuple[float, float]
 ) -> NDArray[np.uint8]:
-    """Draw a map over its image in grey, so that all colours are those of the map.
+    """Draw a map over its image in grey, so that all colours are those of a colour bar.
 
     Args:
         pixels: (H, W, C) uint8, C = 1 or 3.
@@ -78,4 +78,4 @@ def overlay(
         (H, W, 3) uint8.
     """
     grey = pixels.mean(axis=2, keepdims=True).round().astype(np.uint8)
-    return blend(np.repeat(grey, 3, axis=2), share_of_scale(anomaly_map, scale))
+    return blend(np.repeat(grey, 3, axis=2), share_of_scale(anomaly_map, scale), opacity=1.0)

@@ -236,7 +236,7 @@ def _titles(
     They are its folder, if the class has several, and its name; a name alone may take two lines.
     """
     paths = [PurePosixPath(name) for name in captions]
-    titles = {}
+    titles: dict[int, list[str]] = {}
     for members in classes.values():
         folders = {paths[i].parent.name for i in members}
         found = {}
@@ -246,7 +246,9 @@ def _titles(
             if len(folders) > 1:
                 found[i] = [caption(paths[i].parent.name, length), caption(name, length)]
             elif len(whole) > length and whole == name:
-                found[i] = [whole[:length], caption(name[length:], length)]
+                # After the last separator of the first line.
+                cut = max(name.rfind(sign, 0, length) for sign in "_- .") + 1 or length
+                found[i] = [name[:cut], caption(name[cut:], length)]
             else:
                 found[i] = [caption(name, length)]
         most = max(map(len, found.values()), default=0)
@@ -257,13 +259,13 @@ def _titles(
 def _notes(judged: Judged | None, outlined: bool) -> list[str]:
     words = "Grey: no more than in most normal images."
     if outlined:
-        words += " Blue line: the annotated defect."
+        words += " Outline: annotated defect."
     if judged is not None:
         set_on = ", set on the test images" if judged.name == "ZFN" else ""
         number = short_number(judged.threshold)
         words += (
-            f" Score: {printable(judged.column)}, abnormal from {number} on "
-            f"({judged.name}{set_on}). \u2717: wrong decision."
+            f" Numbers: {printable(judged.column)}, abnormal from {number} on "
+            f"({judged.name}{set_on}). \u2717:\u00a0wrong."
         )
     return textwrap.wrap(words, _NOTE_LENGTH)
 

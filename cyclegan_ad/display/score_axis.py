@@ -126,7 +126,7 @@ def bin_edges(scores: Any, thresholds: Iterable[float], axis: ScoreAxis) -> Floa
     width = float(ends[1] - ends[0]) / count
     fixed = np.unique(np.array(list(thresholds), dtype=np.float64))
     if not fixed.size:
-        return axis.to_score(np.linspace(*ends, count + 1))
+        return axis.to_score(np.linspace(ends[0], ends[1], count + 1))
     places = axis.to_length(fixed)
     below = places[0] - width * np.arange(np.ceil((places[0] - ends[0]) / width), 0, -1)
     parts = [axis.to_score(below), fixed[:1]]

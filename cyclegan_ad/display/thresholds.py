@@ -86,7 +86,7 @@ class Mark:
     missed: int
     alarms: int
     marker: str
-    dashes: str
+    dashes: Any
 
     def words(self, tested: bool) -> str:
         """Return name, value and wrong decisions; without abnormal images only the alarms."""

@@ -25,8 +25,9 @@ THRESHOLDS = {
 
 def marked(axes: Axes) -> dict[str, tuple[float, float]]:
     """Marker -> its place, of artists that are a single point."""
-    points = [line for line in axes.lines if len(np.atleast_1d(line.get_xdata())) == 1]
-    return {str(p.get_marker()): (p.get_xdata()[0], p.get_ydata()[0]) for p in points}  # type: ignore[index]
+    places = {str(line.get_marker()): np.asarray(line.get_data()) for line in axes.lines}
+    points = {marker: place for marker, place in places.items() if place.shape == (2, 1)}
+    return {marker: (float(x[0]), float(y[0])) for marker, (x, y) in points.items()}
 
 
 def test_rates_are_those_of_scikit_learn() -> None:
@@ -75,7 +76,9 @@ def test_keys_fit_and_are_legible(draw: object) -> None:
     figure = draw(SCORES, LABELS, THRESHOLDS, "critic_abnormal_peak_tta")  # type: ignore[operator]
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    sizes = [t.get_fontsize() for t in figure.findobj(Text) if t.get_text() and t.get_visible()]
+    sizes = [
+        float(t.get_fontsize()) for t in figure.findobj(Text) if t.get_text() and t.get_visible()
+    ]
     assert min(sizes) >= TEXT_PT
     listed = figure.legends[0].get_texts()
     assert {"ZFN", "ACC", "calibrated"} <= {text.get_text().split()[0] for text in listed}

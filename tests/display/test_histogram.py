@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ def drawn(scores: object, labels: object, thresholds: dict[str, float]) -> tuple
     return figure, figure.axes[0]
 
 
-def bars(axes: Axes) -> list[StepPatch]:
-    return [patch for patch in axes.patches if isinstance(patch, StepPatch) and patch.get_fill()]
+def bars(axes: Axes) -> list[Any]:
+    """Values and edges of the filled bars of each class."""
+    filled = [p for p in axes.patches if isinstance(p, StepPatch) and p.get_fill()]
+    return [patch.get_data() for patch in filled]
 
 
 def key_of(figure: Figure) -> list[str]:
@@ -36,7 +39,7 @@ LABELS = (np.arange(90) >= 60).astype(int)
 
 def test_every_image_is_counted_upwards_or_downwards_and_is_a_stroke() -> None:
     figure, axes = drawn(SCORES, LABELS, {"ZFN": 8.25, "ACC": 11.5})
-    assert [bar.get_data().values.sum() for bar in bars(axes)] == [60, -30]
+    assert [bar.values.sum() for bar in bars(axes)] == [60, -30]
     strokes = [c for c in axes.collections if isinstance(c, LineCollection)]
     for of_class, label in zip(strokes, (0, 1), strict=True):
         places = [segment[0][0] for segment in of_class.get_segments()]
@@ -51,7 +54,7 @@ def test_every_image_is_counted_upwards_or_downwards_and_is_a_stroke() -> None:
 def test_no_bar_of_abnormal_images_stands_left_of_the_line_that_misses_nothing() -> None:
     zfn, acc = SCORES[LABELS == 1].min(), float(np.sort(SCORES)[70])
     _, axes = drawn(SCORES, LABELS, {"ZFN": zfn, "ACC": acc})
-    normal, abnormal = (bar.get_data() for bar in bars(axes))
+    normal, abnormal = bars(axes)
     left = abnormal.edges[:-1] < zfn
     assert {zfn, acc} <= set(abnormal.edges)
     assert left.any() and not abnormal.values[left].any()
@@ -80,7 +83,7 @@ def test_letters_are_large_enough_on_a_phone_and_stay_inside() -> None:
     assert figure.get_figwidth() * 96 <= 390 - 2 * 20  # beside the margins of the page
     for text in figure.findobj(Text):
         if text.get_text() and text.get_visible():
-            assert text.get_fontsize() >= TEXT_PT >= 9
+            assert float(text.get_fontsize()) >= TEXT_PT >= 9
     box = figure.get_tightbbox()
     assert box.x0 >= 0 and box.x1 <= figure.get_figwidth()
     assert "crossval: " in figure.get_supxlabel()  # which of its thresholds this is
@@ -116,7 +119,7 @@ def test_heavy_tails_spread_over_many_bins(shift: float, scale: str) -> None:
     _, axes = drawn(scores, np.arange(200) % 2, {"ZFN": 0.01, "ACC": 0.02})
     assert axes.get_xscale() == scale
     assert "logarithmic" in axes.get_xlabel()
-    heights = bars(axes)[0].get_data().values
+    heights = bars(axes)[0].values
     assert np.count_nonzero(heights) > 8
     assert heights.sum() == 100
 

@@ -100,7 +100,7 @@ def test_a_long_name_takes_two_lines_where_there_is_no_folder(kept: list[Figure]
     images = np.zeros((5, 8, 8, 1), np.uint8)
     names = ["abnormal/missing_003.png", *(f"abnormal/hole_{i}.png" for i in range(4))]
     draw(images, None, np.ones((5, 8, 8)), names, labels=[1] * 5)
-    assert words_of(kept[0])[1:5] == ["missing_0", "03", "", "hole_0"]
+    assert words_of(kept[0])[1:5] == ["missing_", "003", "", "hole_0"]
 
 
 def test_scores_and_decisions_stand_below_each_image(kept: list[Figure]) -> None:
@@ -118,7 +118,7 @@ def test_scores_and_decisions_stand_below_each_image(kept: list[Figure]) -> None
         "\u22123.25",
         "\u2717 missed",
     ]
-    assert "Score: sse, abnormal from 1.5 on (crossfit)" in " ".join(texts[11:])
+    assert "Numbers: sse, abnormal from 1.5 on (crossfit)" in " ".join(texts[11:])
     draw(images, None, maps, judged=Judged("sse", [9.0, 1.0, 9.0], "ZFN", 9.0))
     texts = words_of(kept[1])
     assert texts[3] == "\u2713 passed" and "set on the test images" in " ".join(texts)
@@ -157,7 +157,7 @@ def test_letters_are_legible_on_a_phone_and_stay_apart(count: int, kept: list[Fi
     figure = kept[0]
     figure.draw_without_rendering()
     shown = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
-    assert min(text.get_fontsize() for text in shown) >= TEXT_PT >= 9
+    assert min(float(text.get_fontsize()) for text in shown) >= TEXT_PT >= 9
     boxes = [text.get_window_extent() for text in figure.texts]
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
     assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)

@@ -88,7 +88,8 @@ PG = ["PG0", "%", "PG2", "%", "PG5", "%"]
 
 def test_each_number_has_its_cell_and_long_names_one_line_in_100_columns() -> None:
     columns = ["critic_abnormal_peak_tta", "fid_spatial_efficientnet_lite0_tta", "sse"]
-    text = printed(metrics_of("demo", **{name: one_score() for name in columns}), width=100)
+    rows: dict[str, Any] = {name: one_score() for name in columns}
+    text = printed(metrics_of("demo", **rows), width=100)
     lines = [line.split() for line in text.splitlines()]
     assert max(map(len, text.splitlines())) <= 100
     for name in columns:
