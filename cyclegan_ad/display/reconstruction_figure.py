@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,9 @@ from cyclegan_ad.display.drawing import (
     short_number,
     to_numpy,
 )
-from cyclegan_ad.display.overlay import MAP_COLOURS, overlay
+from cyclegan_ad.display.overlay import overlay
+from cyclegan_ad.display.tile_page import HEAD, LEFT, RIGHT, TilePage
 from cyclegan_ad.text import printable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # (label, decision) -> sign and word.
 DECISIONS = {
@@ -39,8 +36,8 @@ DECISIONS = {
     (1, 1): "\u2713 found",
 }
 
-# In inches: margins, gap between tiles, largest tile, line of text, head of a class.
-_LEFT, _RIGHT, _GAP, _LARGEST, _LINE, _HEAD = 0.36, 0.04, 0.03, 1.1, 0.16, 0.28
+# In inches: gap between tiles, largest tile, line of text.
+_GAP, _LARGEST, _LINE = 0.03, 1.1, 0.16
 _CHARACTER = 0.0725  # mean width of a character, in inches
 _MADE = "Recon-\nstruction"
 _NOTE_LENGTH = 50  # characters of a line below the tiles
@@ -112,7 +109,7 @@ def reconstruction_figure(
     rows = {name: pictures for name, pictures in kinds.items() if pictures is not None}
     classes = {label: np.flatnonzero(labels == label).tolist() for label in (0, 1)}
     columns = max(map(len, classes.values()))
-    room = WIDTH_IN - _LEFT - _RIGHT + _GAP
+    room = WIDTH_IN - LEFT - RIGHT + _GAP
     tile = min(_LARGEST, room / columns - _GAP)
     titles = _titles(captions, classes, max(4, int((tile + _GAP) / _CHARACTER)))
     outlined = outlines is not None and bool(outlines.any())
@@ -120,17 +117,17 @@ def reconstruction_figure(
 
     below = 2 * _LINE * (judged is not None)
     heights = {
-        label: _HEAD + _LINE * len(titles[members[0]]) + len(rows) * (tile + _GAP) + below + 0.12
+        label: HEAD + _LINE * len(titles[members[0]]) + len(rows) * (tile + _GAP) + below + 0.12
         for label, members in classes.items()
         if members
     }
     height = sum(heights.values()) + 0.62 + _LINE * len(notes)
     figure = Figure((WIDTH_IN, height), dpi=SHARP_DPI, facecolor="white")
-    page = _Page(figure, height)
+    page = TilePage(figure, height)
     for label, used in heights.items():
         page.head(CLASS_NAMES[label].capitalize(), CLASS_COLOURS[label])
         for column, i in enumerate(classes[label]):
-            left, y = _LEFT + column * (tile + _GAP), page.y - _HEAD
+            left, y = LEFT + column * (tile + _GAP), page.y - HEAD
             for line in titles[i]:
                 page.text(left + tile / 2, y, line)
                 y -= _LINE
@@ -152,80 +149,6 @@ def reconstruction_figure(
         page.text(0.05, page.y, note, left=True, colour=SOFT_COLOUR)
         page.y -= _LINE
     return save_figure(figure, path)
-
-
-class _Page:
-    """A figure that is filled from the top; places in inches from the left and from the bottom.
-
-    Attributes:
-        y: Where the next part begins.
-    """
-
-    def __init__(self, figure: Figure, height: float) -> None:
-        self.figure, self.height, self.y = figure, height, height
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        *,
-        left: bool = False,
-        bold: bool = False,
-        colour: str = "black",
-    ) -> None:
-        """Write a line below a place, centred unless ``left``."""
-        self.figure.text(
-            x / WIDTH_IN,
-            y / self.height,
-            words,
-            ha="left" if left else "center",
-            va="top",
-            fontsize=TEXT_PT,
-            fontweight="bold" if bold else "normal",
-            color=colour,
-            parse_math=False,
-        )
-
-    def head(self, name: str, colour: str) -> None:
-        """Write the name of a class, with a line in its colour."""
-        from matplotlib.lines import Line2D
-
-        self.text(_LEFT, self.y - 0.04, name, left=True, bold=True)
-        ends, y = [_LEFT / WIDTH_IN, 1 - _RIGHT / WIDTH_IN], (self.y - _HEAD + 0.04) / self.height
-        self.figure.add_artist(Line2D(ends, [y, y], color=colour, linewidth=2))
-
-    def tile(self, x: float, y: float, size: float, pixels: NDArray[np.uint8]) -> Axes:
-        """Draw an image with its lower left corner at a place."""
-        place = (x / WIDTH_IN, y / self.height, size / WIDTH_IN, size / self.height)
-        axes = self.figure.add_axes(place, xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        grey = pixels.shape[2] == 1
-        axes.imshow(pixels[..., 0] if grey else pixels, cmap="gray", vmin=0, vmax=255)
-        return axes
-
-    def bar(self, scale: tuple[float, float], map_shows: str) -> None:
-        """Draw the colour bar of the maps."""
-        from matplotlib import colormaps
-        from matplotlib.cm import ScalarMappable
-        from matplotlib.colors import Normalize
-        from matplotlib.ticker import MaxNLocator
-
-        width = WIDTH_IN - _LEFT - 0.3
-        place = (
-            _LEFT / WIDTH_IN,
-            (self.y - 0.12) / self.height,
-            width / WIDTH_IN,
-            0.1 / self.height,
-        )
-        axes = self.figure.add_axes(place)
-        colours = colormaps[MAP_COLOURS].with_extremes(under="0.6")
-        shown = ScalarMappable(Normalize(*scale), colours)
-        bar = self.figure.colorbar(shown, cax=axes, orientation="horizontal", extend="both")
-        bar.set_label(f"Map: {map_shows}", fontsize=TEXT_PT, labelpad=2)
-        bar.ax.tick_params(labelsize=TEXT_PT, pad=2)
-        bar.ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        self.y -= 0.56
 
 
 def _titles(

@@ -94,7 +94,7 @@ METHODS = {
         scores=(EMBEDDING,),
         fitted=True,
         backbone="wide_resnet50_2",
-        map_shows="distance to the nearest feature of normal images",
+        map_shows="distance to the nearest normal feature",
         batch_summed=True,
     ),
     "linear_probe": Method(

@@ -14,6 +14,7 @@ from PIL import Image
 from cyclegan_ad.display.drawing import TEXT_PT, save_figure
 from cyclegan_ad.display.overlay import overlay
 from cyclegan_ad.display.reconstruction_figure import Judged, reconstruction_figure
+from cyclegan_ad.methods.names import METHODS
 
 LABELS = [1, 0, 1]
 CAPTIONS = ["yes/a.png", "no/b.png", "yes/c.png"]
@@ -162,6 +163,17 @@ def test_letters_are_legible_on_a_phone_and_stay_apart(count: int, kept: list[Fi
     assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
     assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
     assert not any(a.overlaps(b) for a in boxes for b in boxes if a is not b)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_words_of_each_method_fit_below_the_colour_bar(method: str, kept: list[Figure]) -> None:
+    images, maps = pictures()
+    draw(images, None, maps, map_shows=METHODS[method].map_shows)
+    figure = kept[0]
+    figure.draw_without_rendering()
+    box = figure.axes[-1].xaxis.label.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+    assert not any(box.overlaps(text.get_window_extent()) for text in figure.texts)
 
 
 def test_tensors_are_drawn_and_the_file_is_whole(tmp_path: Path) -> None:
