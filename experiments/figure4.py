@@ -78,7 +78,7 @@ def draw_distributions(found: list[Distribution], source: str, path: Path, score
 
     columns = min(2, len(found))
     rows = math.ceil(len(found) / columns)
-    size = (5.2 * columns, 2.9 * rows + 0.9)
+    size = (5.2 * columns, 3.2 * rows + 0.9)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes, distribution in zip(panels, found, strict=False):
@@ -106,7 +106,7 @@ def _draw(axes: Any, found: Distribution) -> None:
     axes.set_xlabel(axis.words, fontsize=_FONT_SIZE)
     figures = {"ZFN": "zfn_accuracy", "ACC": "max_accuracy", "AUROC": "auroc"}
     text = ", ".join(f"{title} {100 * summary[name]:.1f} %" for title, name in figures.items())
-    above = (1.5 * len(marks) + 1) * _FONT_SIZE  # the key
+    above = (1.5 * len(marks) + 2.5) * _FONT_SIZE  # the key, and the signs
     axes.set_title(found.title, loc="left", fontsize=11, fontweight="bold", pad=above)
     axes.set_title(text, loc="right", fontsize=_FONT_SIZE, pad=above)
 

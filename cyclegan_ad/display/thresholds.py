@@ -148,7 +148,7 @@ def draw_key(
     if not handles and not curves:
         return 0
     whole = isinstance(place, Figure)
-    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.02)}
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.12)}  # above the signs
     place.legend(
         [*curves, *handles],
         [*(curve.get_label() for curve in curves), *labels],

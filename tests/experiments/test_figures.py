@@ -169,12 +169,16 @@ def test_figure4_draws_a_panel_a_dataset(tmp_path: Path, kept: list[Figure]) -> 
     missing = figure4(DEFAULTS4 | places(tmp_path))
     assert len(missing) == 4
     [figure] = kept
+    figure.draw_without_rendering()
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Screw", "Tile", "Wood", ""]
     assert not figure.axes[3].axison
     for axes in figure.axes[:3]:
         assert axes.get_title(loc="right") == "ZFN 87.5 %, ACC 87.5 %, AUROC 93.8 %"
         (key,) = axes.get_legend().get_texts()  # both have one value
         assert key.get_text() == "ZFN = ACC 4: 0 missed, 1 false alarm"
+        signs = [line for line in axes.lines if line.get_marker() != "None"]
+        drawn = key.get_window_extent()
+        assert signs and not any(sign.get_window_extent().overlaps(drawn) for sign in signs)
     label = figure.get_supxlabel()
     assert label.startswith("sse (higher: more abnormal)\ncyclegan-256, seed 0.")
     assert "optimistic" in label
