@@ -13,6 +13,7 @@ from PIL import Image
 
 from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
+from cyclegan_ad.display.overlay import OPACITY, blend, share_of_scale
 
 Label = Literal["normal", "abnormal"]
 Zone = Literal["pass", "review", "reject"]
@@ -62,7 +63,7 @@ class Prediction:
         """``score - threshold``: negative for normal images; NaN without a score."""
         return self.score - self.threshold
 
-    def overlay(self, opacity: float = 0.7) -> Image.Image:
+    def overlay(self, opacity: float = OPACITY) -> Image.Image:
         """Draw the anomaly map over the image, at its original size.
 
         The map is transparent up to the values of normal images, and has its full opacity and
@@ -79,17 +80,11 @@ class Prediction:
         """
         if self.anomaly_map is None or self.source is None:
             raise ValueError(f"{self.path}: no overlay without an anomaly map ({self.reason})")
-        from matplotlib import colormaps
-
         given = self.source
         image = full_size(given if isinstance(given, Path) else as_image(given), 3, self.window)
-        low, high = self.map_scale
-        share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
+        share = share_of_scale(self.anomaly_map, self.map_scale)
         heat = Image.fromarray((255 * share).astype(np.uint8)).resize(
             image.size, Image.Resampling.BILINEAR
         )
-        level = np.asarray(heat, dtype=np.float32)[..., None] / 255
-        colours = colormaps["autumn_r"](level[..., 0])[..., :3] * 255
-        alpha = opacity * np.sqrt(level)
-        mixed = (1 - alpha) * np.asarray(image, dtype=np.float32) + alpha * colours
-        return Image.fromarray(mixed.round().astype(np.uint8))
+        level = np.asarray(heat, dtype=np.float32) / 255
+        return Image.fromarray(blend(np.asarray(image), level, opacity))

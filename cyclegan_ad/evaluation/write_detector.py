@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
@@ -32,8 +31,6 @@ from cyclegan_ad.runs.results import Results, SplitRow
 
 if TYPE_CHECKING:
     from cyclegan_ad.evaluation.evaluate_run import ScoredRun
-
-_MAP_PERCENTILE = 99.5
 
 
 def write_detector(
@@ -97,7 +94,7 @@ def write_detector(
         },
         extractors=_extractors(run.detector, scored, results),
         trained_on=trained_on,
-        map_scale=_map_scale(pictures),
+        map_scale=pictures.map_scale,
         scores=describe_scores(results, split),
         reference=_reference(data, results),
     )
@@ -139,12 +136,3 @@ def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, 
         known[scored.scores.extractor.name] = scored.scores.extractor.weights_sha256
     names = {column["extractor"] for column in results.metrics["columns"].values()} - {None}
     return {name: known.get(name) or build_extractor(name).weights_sha256 for name in sorted(names)}
-
-
-def _map_scale(pictures: Pictures) -> tuple[float, float]:
-    """Return the values of maps that normal images hardly exceed, and that defects reach."""
-    maps, abnormal = pictures.maps.numpy(), np.array(pictures.shown.labels) == 1
-    # The scale of a run without examples of a class is that of the other one.
-    low = float(np.percentile(maps[~abnormal] if (~abnormal).any() else maps, _MAP_PERCENTILE))
-    high = float(np.percentile(maps[abnormal] if abnormal.any() else maps, _MAP_PERCENTILE))
-    return low, max(high, low + abs(low))  # maps of a probe may be negative

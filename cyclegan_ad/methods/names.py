@@ -15,6 +15,8 @@ PROBE_SCORES = ("probe", "probe_peak")
 # One number from the signals and a linear probe, or from the signals alone.
 FUSED = ("fused", "fused_signals")
 
+SQUARED_DIFFERENCE = "squared difference of image and reconstruction"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -34,6 +36,7 @@ class Method:
             paper's results for this method are not comparable.
         refits: Whether it can be fitted again without some images, at little cost.
         row_per_resolution: Whether the paper has results for several resolutions, not only 256 px.
+        map_shows: Meaning of the values of its anomaly map.
     """
 
     title: str
@@ -48,6 +51,7 @@ class Method:
     batch_summed: bool = False
     refits: bool = False
     row_per_resolution: bool = False
+    map_shows: str = SQUARED_DIFFERENCE
 
 
 _CYCLEGAN = Method(
@@ -74,6 +78,7 @@ METHODS = {
         scores=(EMBEDDING,),
         fitted=True,
         backbone="resnet18",
+        map_shows="distance to the features of normal images",
         batch_summed=True,
     ),
     "patchcore": Method(
@@ -82,6 +87,7 @@ METHODS = {
         scores=(EMBEDDING,),
         fitted=True,
         backbone="wide_resnet50_2",
+        map_shows="distance to the nearest normal feature",
         batch_summed=True,
     ),
     "linear_probe": Method(
@@ -92,6 +98,7 @@ METHODS = {
         fitted=True,
         needs_anomalib=False,
         backbone="efficientnet_lite0",
+        map_shows="contribution to the score",
         refits=True,
     ),
 }

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
-from cyclegan_ad.display.histogram import set_thresholds
+from cyclegan_ad.display.thresholds import set_thresholds
 from cyclegan_ad.optional_packages import ensure_tensorboard
 from cyclegan_ad.scoring.names import TERM_TITLES
 from cyclegan_ad.settings.train import LocalLogger

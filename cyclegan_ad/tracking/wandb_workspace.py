@@ -89,16 +89,22 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
             for column in columns
         )
 
-    histograms = tuple(
-        Panel("pictures", f"scores of the test images, {column}", (f"figures/scores_{column}",))
+    kinds = {
+        "scores": "scores of the test images",
+        "roc": "ROC curve",
+        "rates": "misses and false alarms over the threshold",
+    }
+    curves = tuple(
+        Panel("pictures", f"{title}, {column}", (f"figures/{kind}_{column}",))
         for column in columns
+        for kind, title in kinds.items()
     )
     return [
         Section("Methods against datasets at ZFN (threshold set on the test images)", bars(ZFN)),
         Section("Methods against datasets with thresholds from other images", bars(HONEST)),
         Section("Normal images passed (threshold set on the test images)", bars(PASSED_BARS)),
         Section("AUROC and best accuracy (threshold set on the test images)", bars(OTHERS)),
-        Section("Score histograms", histograms),
+        Section("Scores, ROC curves, thresholds", curves),
         Section(
             "Reconstructions",
             (

@@ -8,8 +8,11 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from cyclegan_ad.display.drawing import to_pixels
+from cyclegan_ad.display.overlay import overlay_scale
 from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
 from cyclegan_ad.methods.interface import Reconstructs
+from cyclegan_ad.methods.names import SQUARED_DIFFERENCE
 from cyclegan_ad.scoring.parts import anomaly_map
 from cyclegan_ad.tracking.loggers import log_images
 
@@ -53,13 +56,16 @@ class ReconstructionSnapshots(Callback):
         if not trainer.is_global_zero or epoch % self.every_n_epochs:
             return
         reconstructions = self._reconstruct(trainer, pl_module)
+        maps = anomaly_map(self.images, reconstructions).numpy()
         path = reconstruction_figure(
-            self.images,
-            reconstructions,
-            anomaly_map(self.images, reconstructions),
+            to_pixels(self.images),
+            to_pixels(reconstructions),
+            maps,
             self.labels,
             self.captions,
             self.run_dir / "figures" / f"epoch_{epoch:04d}.png",
+            scale=overlay_scale(maps, self.labels),
+            map_shows=SQUARED_DIFFERENCE,
             masks=self.masks,
         )
         log_images(trainer.loggers, "reconstructions", path, trainer.fit_loop.total_batch_idx)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from cyclegan_ad.display.curves import rates_figure, roc_figure
 from cyclegan_ad.display.drawing import CLASS_NAMES, map_scale
-from cyclegan_ad.display.histogram import score_figure, set_thresholds
+from cyclegan_ad.display.histogram import score_figure
 from cyclegan_ad.display.terminal import percent
+from cyclegan_ad.display.thresholds import drawn_thresholds
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
 from cyclegan_ad.reporting.compute.aggregate import few_of
@@ -87,13 +89,25 @@ def _tiles(examples: SavedExamples) -> list[Shown]:
 
 
 def _distribution(run: Run, column: ScoreColumn) -> Shown:
-    thresholds = set_thresholds(run.metrics, column.column)
+    """Show the histogram of a score, and its curves if there are abnormal images."""
+    thresholds = drawn_thresholds(run.metrics, column.column)
     values = ", ".join(f"{name} {value:.6g}" for name, value in thresholds.items())
     images = "normal and abnormal test images" if run.tested else "normal images"
+    given = run.scores[column], run.labels, thresholds, column.column
+    curves = {"ROC curve": roc_figure, "Misses and false alarms over the threshold": rates_figure}
     return {
         "score": column.title,
-        "uri": figure_uri(score_figure(run.scores[column], run.labels, thresholds, column.column)),
+        "uri": figure_uri(score_figure(*given)),
         "alt": f"Histograms of the {column.title} of {images}; thresholds {values}",
+        "curves": [
+            {
+                "title": title,
+                "uri": figure_uri(draw(*given)),
+                "alt": f"{title} by {column.title}; thresholds {values}",
+            }
+            for title, draw in curves.items()
+            if run.tested
+        ],
     }
 
 
