@@ -70,17 +70,36 @@ class Prediction:
         """
         if self.anomaly_map is None or self.source is None:
             raise ValueError(f"{self.path}: no overlay without an anomaly map ({self.reason})")
-        from matplotlib import colormaps
-
         given = self.source
         image = full_size(given if isinstance(given, Path) else as_image(given), 3, self.window)
-        low, high = self.map_scale
-        share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
-        heat = Image.fromarray((255 * share).astype(np.uint8)).resize(
-            image.size, Image.Resampling.BILINEAR
-        )
-        level = np.asarray(heat, dtype=np.float32)[..., None] / 255
-        colours = colormaps["autumn_r"](level[..., 0])[..., :3] * 255
-        alpha = opacity * np.sqrt(level)
+        heat = Image.fromarray(self._levels()).resize(image.size, Image.Resampling.BILINEAR)
+        colours, alpha = _colour(np.asarray(heat))
+        alpha *= opacity
         mixed = (1 - alpha) * np.asarray(image, dtype=np.float32) + alpha * colours
         return Image.fromarray(mixed.round().astype(np.uint8))
+
+    def heat(self) -> Image.Image | None:
+        """Draw the anomaly map alone, to be laid over the image with any opacity.
+
+        Returns:
+            RGBA image, S x S; None if the map was not kept or does not exist.
+        """
+        if self.anomaly_map is None:
+            return None
+        colours, alpha = _colour(self._levels())
+        return Image.fromarray(np.concatenate([colours, 255 * alpha], -1).round().astype(np.uint8))
+
+    def _levels(self) -> NDArray[np.uint8]:
+        """Return the map from 0, where normal images reach, to 255, where defects begin."""
+        assert self.anomaly_map is not None
+        low, high = self.map_scale
+        share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
+        return np.asarray(255 * share, dtype=np.uint8)
+
+
+def _colour(levels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return colours, (H, W, 3) in [0, 255], and opacity, (H, W, 1) in [0, 1], of levels."""
+    from matplotlib import colormaps
+
+    level = levels.astype(np.float32)[..., None] / 255
+    return colormaps["autumn_r"](level[..., 0])[..., :3] * 255, np.sqrt(level)

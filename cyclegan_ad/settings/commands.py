@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of ``predict`` and ``export``, also typed without ``decide_by.``."""
+    """``decide_by.*`` of ``predict``, ``export`` and ``inspector``, also typed without ``decide_by.``."""
 
     score: str | None
     protocol: str | None
@@ -114,6 +114,23 @@ class ExportSettings(Group):
         return self
 
 
+class InspectorSettings(Group):
+    """All settings of ``conf/inspector.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting | None
+    out: PathSetting
+    decide_by: DecideBy
+    prevalence: ShareAboveZero
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=0, le=65535)]
+    allow_network: bool
+    open_browser: bool
+    max_upload_bytes: Positive
+    max_pixels: Positive
+    accelerator: Accelerator
+
+
 class ReportProtocol(Group):
     """``protocol.*`` of ``report``."""
 
@@ -149,6 +166,7 @@ COMMANDS: dict[str, type[Group]] = {
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
     "export": ExportSettings,
+    "inspector": InspectorSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

@@ -1,0 +1,55 @@
+"""What the page is told once: the detector, its known scores, limits and commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from cyclegan_ad import __version__
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.inspection.flags import TABLE
+from cyclegan_ad.inspection.images import InspectedImage
+from cyclegan_ad.inspection.known_scores import known_scores
+from cyclegan_ad.settings.commands import InspectorSettings
+from cyclegan_ad.text import printable
+
+
+def describe_facts(
+    settings: InspectorSettings,
+    detector: Detector,
+    images: Sequence[InspectedImage],
+    remark: str,
+) -> dict[str, Any]:
+    """Describe a detector for the page.
+
+    Args:
+        settings: Settings of the command.
+        detector: The detector.
+        images: Images to pick from.
+        remark: Why there are none or not all.
+    """
+    described, decision = detector.description, detector.decision
+    trained_on = described["trained_on"]
+    return {
+        "version": __version__,
+        "detector": {
+            "method": described["method"],
+            "dataset": printable(str(trained_on["dataset"])),
+            "path": printable(str(settings.detector)),
+            "score": decision.column,
+            "rests_on": decision.describe(),
+        },
+        "known": known_scores(described, decision.column, images),
+        "prevalence": settings.prevalence,
+        "remark": remark,
+        "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
+        "calibrate": _command(settings),
+        "flags_table": printable(str(settings.out / TABLE)),
+    }
+
+
+def _command(settings: InspectorSettings) -> str:
+    """Return the command that makes a threshold permanent, with the flags as its images."""
+    words = [f"detector={settings.detector}", f"images={settings.out / TABLE}"]
+    return printable(f"python -m cyclegan_ad.calibrate {shlex.join(words)}")

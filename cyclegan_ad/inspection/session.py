@@ -1,0 +1,210 @@
+"""What the inspector knows while it runs: detector, threshold, images, decisions and flags."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import PATH_TEXT
+from cyclegan_ad.inspection.flags import Flags
+from cyclegan_ad.inspection.images import InspectedImage, shown_as
+from cyclegan_ad.inspection.uploads import RefusedUpload, Uploads
+
+DECISIONS = "decisions.csv"
+COLUMNS = ("time", "name", "sha256", "score", "threshold", "decision", "zone", "margin", "reason")
+_REMEMBERED = 48
+"""Predictions with maps that are kept; others are computed again when they are looked at."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Session:
+    """A detector with the images that are looked at.
+
+    What computes (:meth:`judge`, :meth:`look`, :meth:`upload`) is called by one thread at a time.
+
+    Args:
+        detector: The detector.
+        images: Images to pick from.
+        flags: Where decisions that are wrong are written.
+        uploads: Where uploaded files are kept.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        images: Iterable[InspectedImage],
+        flags: Flags,
+        uploads: Uploads,
+    ) -> None:
+        self.detector, self.flags, self._uploads = detector, flags, uploads
+        self.images = {image.id: image for image in images}
+        self.saved = detector.decision
+        self._predictions: OrderedDict[str, Prediction] = OrderedDict()
+        self._batches: dict[str, list[InspectedImage]] = {}
+        self._uploaded = 0
+
+    # Threshold and zones.
+
+    @property
+    def threshold(self) -> float:
+        """Scores at or above it do not pass."""
+        return self.detector.decision.threshold
+
+    def apply(self, threshold: float | None) -> None:
+        """Decide by another threshold until the inspector stops; None: by that of the detector."""
+        chosen = self.saved
+        if threshold is not None and threshold != chosen.threshold:
+            chosen = replace(chosen, threshold=threshold, name=f"threshold={threshold:g}", facts={})
+        self.detector.decision = chosen
+
+    def zone(self, image: InspectedImage) -> str:
+        """Return ``pass``, ``review`` or ``reject``; an image without a score is for review."""
+        if image.score is None:
+            return "review"
+        if image.score >= self.threshold:
+            return "reject"
+        return "review" if image.doubt else "pass"
+
+    def describe(self, image: InspectedImage) -> dict[str, Any]:
+        """What the page is told about an image."""
+        return image.as_dict() | {"zone": self.zone(image), "flag": self._flag(image)}
+
+    def _flag(self, image: InspectedImage) -> dict[str, str] | None:
+        rows = (row for row in self.flags.rows() if row["sha256"] == image.sha256 != "")
+        return next(rows, None)
+
+    # Computing.
+
+    def judge(self, images: Sequence[InspectedImage], *, maps: bool = False) -> None:
+        """Decide about images."""
+        paths = [image.path for image in images]
+        for image, found in zip(images, self.detector.stream(paths, maps=maps), strict=True):
+            image.judged = True
+            image.score = None if found.reason else found.score
+            image.reason = found.reason
+            image.hash()
+            if maps:
+                self._remember(image, found)
+
+    def look(self, image: InspectedImage) -> Prediction:
+        """Return the prediction of an image with its maps, computed if it is not remembered."""
+        if image.id not in self._predictions:
+            [found] = self.detector.stream([image.path], maps=True)
+            self._remember(image, found)
+        self._predictions.move_to_end(image.id)
+        return self._predictions[image.id]
+
+    def _remember(self, image: InspectedImage, prediction: Prediction) -> None:
+        self._predictions[image.id] = prediction
+        while len(self._predictions) > _REMEMBERED:
+            self._predictions.popitem(last=False)
+
+    def upload(self, data: bytes, name: str, batch: str | None) -> InspectedImage:
+        """Decide about an uploaded file.
+
+        Args:
+            data: Its content.
+            name: What the browser calls it.
+            batch: Batch that it belongs to; None if it is looked at alone.
+
+        Raises:
+            RefusedUpload: If it is no image. In a batch it is noted, as an image for review.
+        """
+        image = InspectedImage(
+            id=f"u{self._uploaded}", name=shown_as(name), path=Path(), source="upload", judged=True
+        )
+        self._uploaded += 1
+        try:
+            image.path, image.sha256 = self._uploads.keep(data)
+        except RefusedUpload as error:
+            image.reason = str(error)
+            if batch is not None:
+                self._batches[batch].append(image)
+            raise
+        self.judge([image], maps=True)
+        self.images[image.id] = image
+        if batch is not None:
+            self._batches[batch].append(image)
+        self._note(image)
+        return image
+
+    # Files.
+
+    def begin_batch(self) -> str:
+        """Begin a batch and return its id."""
+        batch = f"b{len(self._batches)}"
+        self._batches[batch] = []
+        return batch
+
+    def has_batch(self, batch: str) -> bool:
+        """Return whether there is such a batch."""
+        return batch in self._batches
+
+    def batch_table(self, batch: str) -> str:
+        """Return the decisions of a batch as CSV, by the threshold that decides now."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(self._row(image) for image in self._batches[batch])
+        return text.getvalue()
+
+    def _note(self, image: InspectedImage) -> None:
+        """Append the decision about an uploaded image to ``decisions.csv``."""
+        path = self.flags.folder / DECISIONS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", newline="", **PATH_TEXT) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if not file.tell():
+                writer.writerow(COLUMNS)
+            writer.writerow(self._row(image))
+
+    def _row(self, image: InspectedImage) -> list[str]:
+        zone = self.zone(image)
+        score = image.score
+        # A name that a spreadsheet would take for a formula is not one.
+        name = f"'{image.name}" if image.name.startswith(_FORMULA) else image.name
+        return [
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            name,
+            image.sha256,
+            "" if score is None else repr(score),
+            repr(self.threshold),
+            "normal" if zone == "pass" else "abnormal",
+            zone,
+            "" if score is None else repr(score - self.threshold),
+            image.reason or image.doubt,
+        ]
+
+    def flag(self, image: InspectedImage, label: str, note: str) -> dict[str, str]:
+        """Write that the decision about an image is wrong.
+
+        Args:
+            image: The image.
+            label: What it is: ``normal`` or ``abnormal``.
+            note: Remark of the person.
+
+        Raises:
+            UserError: If its file cannot be read any more.
+        """
+        if not image.hash():
+            raise UserError(f"{image.name} cannot be read any more, so it cannot be flagged")
+        zone = self.zone(image)
+        values = {
+            "sha256": image.sha256,
+            "label": label,
+            "decision": "normal" if zone == "pass" else "abnormal",
+            "zone": zone,
+            "score": "" if image.score is None else repr(image.score),
+            "threshold": repr(self.threshold),
+            "note": note,
+        }
+        return self.flags.add(image.path, values, keep=image.source == "upload")
