@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cyclegan_ad.inspection.images import InspectedImage
-from cyclegan_ad.metrics.bounds import miss_rate_upper_bound
+from cyclegan_ad.metrics.bounds import rate_bounds
 
 # Up to here the scores are drawn on a linear axis: above, one image would empty it.
 _SPREAD = 12.0
@@ -74,10 +74,8 @@ def _bounds(images: int, different: int, confidence: float) -> list[float]:
     """
     if not images:
         return []
-    return [
-        miss_rate_upper_bound(min(errors, different), different, confidence)
-        for errors in range(images + 1)
-    ]
+    bounds = rate_bounds(different, confidence)
+    return [float(bounds[min(errors, different)]) for errors in range(images + 1)]
 
 
 def _confidence(thresholds: Mapping[str, Mapping[str, Any]]) -> float:
