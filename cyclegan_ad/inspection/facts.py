@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclegan_ad import __version__
+from cyclegan_ad.detector.description import choose_decision
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.inspection.flags import TABLE
 from cyclegan_ad.inspection.images import InspectedImage
@@ -40,6 +41,8 @@ def describe_facts(
             "score": decision.column,
             "rests_on": decision.describe(),
         },
+        "decides": decision.name,
+        "thresholds": _thresholds(described, decision.column),
         "known": known_scores(described, decision.column, images),
         "prevalence": settings.prevalence,
         "remark": remark,
@@ -47,6 +50,18 @@ def describe_facts(
         "calibrate": _command(settings),
         "flags_table": printable(str(settings.out / TABLE)),
     }
+
+
+def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    """Return name, value and meaning of each threshold of the detector, the lowest first."""
+    found = [
+        choose_decision(described, score=column, protocol=name)
+        for name in described["scores"][column]["thresholds"]
+    ]
+    return [
+        {"name": one.name, "value": one.threshold, "words": one.describe()}
+        for one in sorted(found, key=lambda one: one.threshold)
+    ]
 
 
 def _command(settings: InspectorSettings) -> str:

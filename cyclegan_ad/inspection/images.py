@@ -51,7 +51,7 @@ class InspectedImage:
 
     def as_dict(self) -> dict[str, Any]:
         """What the page is told about it; neither path nor folder."""
-        names = ("id", "name", "source", "truth", "judged", "score", "reason", "doubt")
+        names = ("id", "name", "source", "sha256", "truth", "judged", "score", "reason", "doubt")
         return {name: getattr(self, name) for name in names}
 
     def hash(self) -> str:

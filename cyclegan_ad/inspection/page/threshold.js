@@ -1,0 +1,150 @@
+// The panel of the threshold: the slider moves it, and the numbers follow at once. The inspector
+// decides by it only after "Use for this session".
+
+import { byId, copy, count, el, icon, number, percent, say, send } from "./dom.js";
+import { isMoved, model, move, nextScore, on, outcome, tell, update } from "./model.js";
+import { layAxis, shareOf, valueAt } from "./plot.js";
+
+const STEPS = 1000;
+// What the thresholds of a detector are for; the title of each button says the rest.
+const NAMES = {
+  paper: "No miss", crossfit: "No miss, crossfit", calibrated: "Calibrated", crossval: "Cross-validated",
+  quantile: "False-alarm limit", best_accuracy: "Most correct", recalibrated: "Recalibrated",
+};
+
+function fillNumber(id, figure, lines) {
+  const box = byId(id);
+  box.querySelector(".figure").textContent = figure;
+  box.querySelector(".soft").replaceChildren(...lines.flatMap((line, i) => (i ? [el("br"), line] : [line])));
+}
+
+const level = () => `${Math.round(100 * model.facts.known.confidence)} %`;
+
+function showNumbers() {
+  const found = outcome();
+  const bound = (value) => (value === null ? "no bound" : `at most ${percent(value)} (${level()} sure)`);
+  fillNumber("missed", found.abnormal ? `${found.missed} of ${found.abnormal}` : "not known",
+    found.abnormal ? [bound(found.missBound)] : ["no known defects"]);
+  fillNumber("alarms", found.normal ? `${found.alarms} of ${found.normal}` : "not known",
+    found.normal ? [bound(found.alarmBound)] : ["no known normal images"]);
+  if (found.work) {
+    const look = found.work.review + found.work.reject;
+    const zones = model.upper === null
+      ? `to look at; ${Math.round(found.work.pass)} pass`
+      : `${Math.round(found.work.pass)} pass, ${Math.round(found.work.review)} review, ${Math.round(found.work.reject)} reject`;
+    const escapes = found.abnormal
+      ? `at most ${count(Math.round(1e6 * model.prevalence * found.missBound), "escape")} per million`
+      : "";
+    fillNumber("work", `${Math.round(look)} of 1,000`, escapes ? [zones, escapes] : [zones]);
+  } else {
+    fillNumber("work", "not known", [""]);
+  }
+  byId("missed").classList.toggle("bad", found.missed > 0);
+  showCritical(found);
+  const moved = isMoved(model.saved);
+  byId("bound-note").textContent = moved
+    ? "You chose this threshold by looking at these scores. Its bounds hold only for a threshold that was fixed before; calibrate gives one that is valid."
+    : `${model.facts.detector.rests_on[0].toUpperCase()}${model.facts.detector.rests_on.slice(1)}.`;
+  byId("slider").setAttribute("aria-valuetext",
+    `${number(model.lower)}: ${found.missed} of ${found.abnormal} defects missed, ${found.alarms} of ${found.normal} false alarms`);
+  byId("apply").disabled = !isMoved(model.applied);
+  byId("reset").disabled = !moved && !isMoved(model.applied);
+  byId("apply").textContent = !isMoved(model.applied) && moved ? "Used for this session" : "Use for this session";
+}
+
+// Which image sets the threshold: the lowest of the defects that are caught.
+function showCritical(found) {
+  const box = byId("critical");
+  if (!found.first && !found.last) {
+    box.replaceChildren();
+    return;
+  }
+  const pair = found.first ?? found.last;
+  const [score, id] = pair;
+  const image = id === null ? null : model.images.get(id);
+  const slack = 2e-5 * Math.max(Math.abs(score), 1);
+  const sets = found.first && Math.abs(score - model.lower) <= slack;
+  let words;
+  if (!found.first) words = "Every known defect would pass. Highest of them:";
+  else if (sets) words = found.missed ? "Set by this defect:" : "Set by the defect that scores lowest:";
+  else words = "Lowest defect that is caught:";
+  const name = image ? image.name : "its image is not here";
+  const text = el("span", {}, el("span", { class: "soft", text: words }), el("br"),
+    el("b", { text: name }), ` ${number(score)}`);
+  if (!image) {
+    box.replaceChildren(icon("review"), text);
+    return;
+  }
+  const kept = box.querySelector(`button[data-id="${image.id}"] img`);
+  const picture = kept ?? el("img", { src: `/api/images/${image.id}/thumb.png`, alt: "" });
+  const open = el("button", { class: "link-card", "data-id": image.id, onclick: () => { model.chosen = image.id; tell("choose"); } }, picture, text);
+  box.replaceChildren(open);
+}
+
+function place() {
+  byId("slider").value = Math.round(STEPS * shareOf(model.lower));
+  byId("value").textContent = number(model.lower);
+  const upper = byId("slider-upper");
+  upper.hidden = model.upper === null;
+  if (model.upper !== null) {
+    upper.value = Math.round(STEPS * shareOf(model.upper));
+    byId("value").textContent = `${number(model.lower)} to ${number(model.upper)}`;
+  }
+  for (const chip of byId("named").children) {
+    chip.setAttribute("aria-pressed", Number(chip.dataset.value) === model.lower);
+  }
+}
+
+export function step(direction) {
+  const next = nextScore(direction);
+  if (next !== null) move(next);
+}
+
+async function apply(wanted) {
+  try {
+    update(await send("/api/threshold", wanted));
+    move(model.applied.lower, model.applied.upper);
+    tell("images");
+    say(wanted.threshold === null
+      ? "The threshold of the detector decides again."
+      : "This threshold decides until the inspector stops.");
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+export function startThreshold() {
+  layAxis();
+  // Of several thresholds of one value, the one that decides has the button.
+  const { thresholds, decides } = model.facts;
+  const distinct = new Map(thresholds.map((one) => [one.value, one]));
+  for (const one of thresholds) if (one.name === decides) distinct.set(one.value, one);
+  byId("named").replaceChildren(...[...distinct.values()].map(({ name, value, words }) => el("button", {
+    class: "chip", "data-value": value, title: words, text: NAMES[name] ?? name,
+    onclick: () => move(value, name === decides ? model.saved.upper : model.upper),
+  })));
+  byId("slider").addEventListener("input", (event) => move(valueAt(event.target.value / STEPS)));
+  byId("slider-upper").addEventListener("input", (event) => {
+    const value = valueAt(event.target.value / STEPS);
+    move(Math.min(model.lower, value), value);
+  });
+  byId("step-down").addEventListener("click", () => step(-1));
+  byId("step-up").addEventListener("click", () => step(1));
+  byId("apply").addEventListener("click", () => apply({ threshold: model.lower, upper: model.upper }));
+  byId("reset").addEventListener("click", () => {
+    if (isMoved(model.saved)) move(model.saved.lower, model.saved.upper);
+    if (model.applied.lower !== model.saved.lower || model.applied.upper !== model.saved.upper) apply({ threshold: null });
+  });
+  const prevalence = byId("prevalence");
+  prevalence.value = Number((1000 * model.prevalence).toPrecision(4));
+  prevalence.addEventListener("input", () => {
+    const share = Number(prevalence.value) / 1000;
+    if (prevalence.value !== "" && share >= 0 && share <= 1) {
+      model.prevalence = share;
+      showNumbers();
+    }
+  });
+  byId("calibrate").textContent = model.facts.calibrate;
+  byId("copy-calibrate").addEventListener("click", () => copy(byId("calibrate").textContent));
+  on("threshold", () => { place(); showNumbers(); });
+}
