@@ -18,16 +18,19 @@ from cyclegan_ad.files import PATH_TEXT, replacing, write_json
 from cyclegan_ad.text import shown
 
 TABLE, LINES, MADE_BY = "predictions.csv", "predictions.jsonl", "made_by.json"
-COLUMNS = ("path", "score", "threshold", "decision", "margin", "reason")
+COLUMNS = (
+    *("path", "score", "threshold", "decision", "margin", "reason"),
+    *("brightness", "sharpness"),
+)
 
 
 class DecisionFiles:
     """``predictions.csv`` and ``predictions.jsonl`` of a folder; a context manager.
 
     Both have a row per image: path, score, threshold, decision (``normal`` or ``abnormal``), margin
-    (score - threshold) and reason. A score that does not exist is empty in the table and null in
-    the lines, which also have size and time of modification of each file: an image is judged again
-    if its file was changed.
+    (score - threshold), reason, brightness and sharpness. A number that does not exist is empty in
+    the table and null in the lines, which also have size and time of modification of each file:
+    an image is judged again if its file was changed.
 
     Args:
         folder: Folder of the files; created if absent.
@@ -106,14 +109,15 @@ class DecisionFiles:
         assert self._lines is not None and self._table is not None
         writer = csv.writer(self._table, lineterminator="\n")
         for prediction, stamped in zip(predictions, stamps, strict=True):
-            has_score = math.isfinite(prediction.score)
             record = {
                 "path": prediction.path,
-                "score": prediction.score if has_score else None,
+                "score": _finite(prediction.score),
                 "threshold": prediction.threshold,
                 "decision": prediction.label,
-                "margin": prediction.margin if has_score else None,
+                "margin": _finite(prediction.margin),
                 "reason": prediction.reason,
+                "brightness": _finite(prediction.brightness),
+                "sharpness": _finite(prediction.sharpness),
                 "file": stamped,
             }
             self._lines.write(_line(record))
@@ -173,6 +177,10 @@ def _stamp(path: str) -> list[int]:
     except OSError:
         return []
     return [found.st_size, found.st_mtime_ns]
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _line(record: Mapping[str, Any]) -> str:

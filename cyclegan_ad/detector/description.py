@@ -16,11 +16,11 @@ from cyclegan_ad.scoring.names import AROUND_ZERO
 from cyclegan_ad.text import shown, shown_name
 
 FILE = "detector.json"
-FORMAT = 3
+FORMAT = 4
 WEIGHTS = "weights.safetensors"
 _REQUIRED = (
     *("method", "network", "preprocessing", "extractors", "trained_on", "map_scale"),
-    *("protocol", "score", "scores", "sha256"),
+    *("protocol", "score", "scores", "reference", "sha256"),
 )
 _PREPROCESSING = ("channels", "window", "size_px")
 
@@ -203,6 +203,20 @@ def choose_decision(
     rounding = size * _ROUNDING[computed_by["precision"]]
     value += rounding if name == "quantile" else -rounding
     return Decision(column, value, name, thresholds[name])
+
+
+def identify(described: Mapping[str, Any], decision: Decision) -> dict[str, Any]:
+    """Return what determines the decisions: hash of the weights, score and threshold.
+
+    Args:
+        described: Content of ``detector.json``.
+        decision: Score and threshold that decide.
+    """
+    return {
+        "weights": next(iter(described["sha256"].values())),
+        "computed_by": described["scores"][decision.column]["computed_by"],
+        "threshold": decision.threshold,
+    }
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
 
 Label = Literal["normal", "abnormal"]
+Zone = Literal["pass", "review", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,12 @@ class Prediction:
         path: File of the image; None for an image given in memory.
         score: Anomaly score, raw units; NaN without a score.
         threshold: The image is abnormal if ``score >= threshold``.
-        label: ``normal`` or ``abnormal``.
-        reason: Why there is no score; empty if there is one.
+        label: ``normal`` or ``abnormal``; ``normal`` only for images that pass.
+        reason: Why there is no score, or why the image does not pass in spite of it; else empty.
+        zone: ``pass`` below the threshold, else ``reject``; ``review`` without a score, and after
+            a warning of drift (:mod:`cyclegan_ad.detector.drift_monitor`).
+        brightness: Mean of the image at the size of the network, in [0, 1]; NaN without an image.
+        sharpness: Its mean spatial frequency (:func:`.image_statistics.sharpness`); NaN likewise.
         anomaly_map: (S, S) float32, S the size of the network's input; None if not kept.
         reconstruction: (S, S, C) uint8, the image as the method reconstructs it as normal; None if
             not kept or if the method has none.
@@ -39,6 +45,9 @@ class Prediction:
     threshold: float
     label: Label
     reason: str = ""
+    zone: Zone = "review"
+    brightness: float = math.nan
+    sharpness: float = math.nan
     anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     reconstruction: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     # For the overlay: the image, and the map values that are visible and opaque.

@@ -37,6 +37,7 @@ def save_detector(
     trained_on: Mapping[str, Any],
     map_scale: tuple[float, float],
     scores: Mapping[str, Any],
+    reference: Mapping[str, Any],
     fused_probe: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``weights.safetensors`` and ``detector.json``.
@@ -53,6 +54,8 @@ def save_detector(
         trained_on: Dataset, number of training images and their hash.
         map_scale: Anomaly-map values at which overlays become visible and opaque.
         scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
+        reference: ``brightness`` and ``sharpness`` of the normal images kept out of training, and
+            ``scores``: column -> their scores; lists of as many numbers, in the same order.
         fused_probe: Arguments of the probe of ``fused``; None if there is none.
     """
     weights = folder / WEIGHTS
@@ -71,6 +74,7 @@ def save_detector(
             "trained_on": trained_on,
             "map_scale": map_scale,
             **scores,
+            "reference": reference,
             "sha256": {WEIGHTS: file_sha256(weights)},
             "versions": {
                 "cyclegan_ad": __version__,
@@ -91,8 +95,9 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
         return {}
     names = ("format", "method", "network", "preprocessing", "extractors", "trained_on")
     described = {name: detector.get(name) for name in names}
-    if "fused_probe" in detector:
-        described["fused_probe"] = detector["fused_probe"]
+    for name in ("fused_probe", "reference"):
+        if name in detector:
+            described[name] = detector[name]
     return {
         "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
         "weights": file_sha256(folder / WEIGHTS),

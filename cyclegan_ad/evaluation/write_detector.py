@@ -21,6 +21,7 @@ from cyclegan_ad.evaluation.pictures import Pictures
 from cyclegan_ad.evaluation.test_set import error_variance
 from cyclegan_ad.methods.interface import Saves, SavesAll
 from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.metrics.image_statistics import brightness, sharpness
 from cyclegan_ad.networks.inference import portable_tensors
 from cyclegan_ad.pretrained.features import build_extractor
 from cyclegan_ad.runs.directory import RunDirectory
@@ -98,7 +99,21 @@ def write_detector(
         },
         map_scale=_map_scale(pictures),
         scores=describe_scores(results, split),
+        reference=_reference(data, results),
     )
+
+
+def _reference(data: AnomalyDataModule, results: Results) -> dict[str, Any]:
+    """Return the statistics of the normal images kept out of training."""
+    # Not those of training images: networks score these lower, so that other ones pass.
+    normal = [row for row in results.rows if row["label"] == 0]
+    index = {data.samples[i].path: i for i in data.split.test}
+    images = [data.images[data.rows[index[row["path"]]]] for row in normal]
+    return {
+        "brightness": [brightness(pixels) for pixels in images],
+        "sharpness": [sharpness(pixels) for pixels in images],
+        "scores": {name: [row[name] for row in normal] for name in results.metrics["scores"]},
+    }
 
 
 def _extractors(folder: Path, scored: ScoredRun, results: Results) -> dict[str, str]:

@@ -78,6 +78,22 @@ class DecideBy(Group):
         return self
 
 
+class DriftSettings(Group):
+    """``drift.*`` of ``predict``."""
+
+    enabled: bool
+    images_per_false_warning: Positive
+    reset: Literal["reference", "images"] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.reset is not None and not self.enabled:
+            raise UserError(
+                f"invalid drift.reset={self.reset} with drift.enabled=false: leave one of them out"
+            )
+        return self
+
+
 class PredictSettings(Group):
     """All settings of ``conf/predict.yaml``."""
 
@@ -91,6 +107,7 @@ class PredictSettings(Group):
     watch_interval_s: AboveZero
     watch_stop_after_s: AboveZero | None
     overwrite: bool
+    drift: DriftSettings
     accelerator: Accelerator
 
 
