@@ -14,7 +14,10 @@ from cyclegan_ad.text import printable
 
 if TYPE_CHECKING:
     from cyclegan_ad.detector.detect import Detector
-    from cyclegan_ad.inspection.images import InspectedImage
+    from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
+    from cyclegan_ad.inspection.session import StartMonitor
+
+_POLL_S = 0.5
 
 
 def run_inspector(settings: InspectorSettings) -> None:
@@ -28,7 +31,7 @@ def run_inspector(settings: InspectorSettings) -> None:
     if settings.out.is_file():
         raise UserError(f"invalid out={settings.out}: it is a file; name a folder")
     from cyclegan_ad.inspection.guard import check_host, is_loopback
-    from cyclegan_ad.inspection.server import address_of, build_app, listen, open_browser, serve
+    from cyclegan_ad.inspection.server import address_of, build_app, listen, open_browser, serving
 
     check_host(settings.host, settings.allow_network)
     with (
@@ -41,13 +44,17 @@ def run_inspector(settings: InspectorSettings) -> None:
         )
         address = address_of(opened, settings.host)
         print(session.saved.describe())
+        if session.monitor is not None:
+            print(session.monitor.describe())
         print(f"Inspector: {address} (stop it with Ctrl-C)", flush=True)
         if not is_loopback(settings.host):
             print("Warning: other machines reach this page, and no password is asked.", flush=True)
         if settings.open_browser:
             open_browser(address)
         try:
-            serve(app, opened)
+            with serving(app, opened) as thread:
+                while thread.is_alive():
+                    thread.join(_POLL_S)
         except KeyboardInterrupt:
             print(printable(f"Inspector stopped. Flags and decisions: {settings.out}"), flush=True)
 
@@ -79,8 +86,36 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
     )
     column = detector.decision.column
     images, remark = find_known_images(settings.detector, settings.images, column)
-    session = Session(detector, images, flags, Uploads(uploads, settings.max_pixels))
+    session = Session(
+        detector,
+        images,
+        flags,
+        Uploads(uploads, settings.max_pixels),
+        _monitor(settings, detector),
+    )
     return session, describe_facts(settings, detector, images, remark)
+
+
+def _monitor(settings: InspectorSettings, detector: Detector) -> StartMonitor | None:
+    """Return what starts the watch for drift; None if it is off or the detector too old."""
+    from cyclegan_ad.detector.drift_monitor import FILE, DriftMonitor, is_watchable
+
+    drift = settings.drift
+    if not drift.enabled or not is_watchable(detector.description):
+        return None
+    decision, first = detector.decision, drift.reset
+
+    def start(reset: Reset | None) -> DriftMonitor:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        return DriftMonitor(
+            detector.description,
+            settings.out / FILE,
+            decision=decision,
+            images_per_false_warning=drift.images_per_false_warning,
+            reset=first if reset is None else reset,
+        )
+
+    return start
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Pages:
                 if image.source != "upload"
             ],
             "flags": session.flags.rows(),
+            "drift": None if session.monitor is None else session.monitor.warning,
         }
 
     async def state(self, request: Request) -> Response:
@@ -128,7 +129,17 @@ class Pages:
             image = await self._compute(self.session.upload, data, name, batch)
         except RefusedUpload as error:
             raise HTTPException(422, f"{printable(name)} was not judged: {error}.") from error
-        return JSONResponse(self.session.describe(image))
+        monitor = self.session.monitor
+        drift = None if monitor is None else monitor.warning
+        return JSONResponse(self.session.describe(image) | {"drift": drift})
+
+    async def watch_anew(self, request: Request) -> Response:
+        """Begin to watch for drift anew."""
+        reset = (await _json(request)).get("reset")
+        if reset not in ("reference", "images"):
+            raise HTTPException(422, "Say whether the cause was removed or the change stays.")
+        await self._compute(self.session.watch_anew, reset)
+        return JSONResponse(self._now())
 
     async def begin_batch(self, request: Request) -> Response:
         """Begin a batch."""

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def build_app(
             Route("/api/batches", pages.begin_batch, methods=["POST"]),
             Route("/api/batches/{id}/decisions.csv", pages.batch_table),
             Route("/api/threshold", pages.apply, methods=["POST"]),
+            Route("/api/drift", pages.watch_anew, methods=["POST"]),
             Route("/api/flags/{sha256}", pages.unflag, methods=["DELETE"]),
             Route("/api/flags.csv", pages.flags_table),
             Mount("/page", StaticFiles(directory=PAGE)),
@@ -123,8 +124,13 @@ def address_of(opened: socket.socket, host: str) -> str:
     return f"http://{name}:{opened.getsockname()[1]}/"
 
 
-def serve(app: Starlette, opened: socket.socket) -> None:
-    """Serve until the process is interrupted, then end cleanly."""
+@contextlib.contextmanager
+def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Thread]:
+    """Serve during the block, then end cleanly.
+
+    Yields:
+        The thread that serves; it ends early only after an error.
+    """
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -138,8 +144,7 @@ def serve(app: Starlette, opened: socket.socket) -> None:
     thread = threading.Thread(target=server.run, args=([opened],), name="inspector-serves")
     thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.5)
+        yield thread
     finally:
         server.should_exit = True
         thread.join(2 * _GRACE_S)

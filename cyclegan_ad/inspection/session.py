@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT
@@ -21,6 +23,7 @@ from cyclegan_ad.inspection.uploads import RefusedUpload, Uploads
 
 DECISIONS = "decisions.csv"
 COLUMNS = ("time", "name", "sha256", "score", "threshold", "decision", "zone", "margin", "reason")
+StartMonitor: TypeAlias = Callable[["Reset | None"], DriftMonitor]
 _REMEMBERED = 48
 """Predictions with maps that are kept; others are computed again when they are looked at."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -36,6 +39,13 @@ class Session:
         images: Images to pick from.
         flags: Where decisions that are wrong are written.
         uploads: Where uploaded files are kept.
+        start_monitor: Starts what watches uploads for drift, with the way to begin anew (None: to
+            continue); None if nothing watches.
+
+    Attributes:
+        images: Id -> image.
+        saved: Score and threshold of the detector.
+        monitor: What watches uploads for drift; None if nothing does.
     """
 
     def __init__(
@@ -44,8 +54,11 @@ class Session:
         images: Iterable[InspectedImage],
         flags: Flags,
         uploads: Uploads,
+        start_monitor: StartMonitor | None = None,
     ) -> None:
         self.detector, self.flags, self._uploads = detector, flags, uploads
+        self._start_monitor = start_monitor
+        self.monitor = None if start_monitor is None else start_monitor(None)
         self.images = {image.id: image for image in images}
         self.saved = detector.decision
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
@@ -84,16 +97,12 @@ class Session:
 
     # Computing.
 
-    def judge(self, images: Sequence[InspectedImage], *, maps: bool = False) -> None:
-        """Decide about images."""
+    def judge(self, images: Sequence[InspectedImage]) -> None:
+        """Decide about images to pick from."""
         paths = [image.path for image in images]
-        for image, found in zip(images, self.detector.stream(paths, maps=maps), strict=True):
-            image.judged = True
-            image.score = None if found.reason else found.score
-            image.reason = found.reason
+        for image, found in zip(images, self.detector.stream(paths, maps=False), strict=True):
             image.hash()
-            if maps:
-                self._remember(image, found)
+            _note_decision(image, found)
 
     def look(self, image: InspectedImage) -> Prediction:
         """Return the prediction of an image with its maps, computed if it is not remembered."""
@@ -130,12 +139,21 @@ class Session:
             if batch is not None:
                 self._batches[batch].append(image)
             raise
-        self.judge([image], maps=True)
+        [found] = self.detector.stream([image.path])
+        if self.monitor is not None:
+            found = self.monitor.observe(found)
+        _note_decision(image, found)
+        self._remember(image, found)
         self.images[image.id] = image
         if batch is not None:
             self._batches[batch].append(image)
         self._note(image)
         return image
+
+    def watch_anew(self, reset: Reset) -> None:
+        """Begin to watch for drift anew, after a warning."""
+        if self._start_monitor is not None:
+            self.monitor = self._start_monitor(reset)
 
     # Files.
 
@@ -208,3 +226,11 @@ class Session:
             "note": note,
         }
         return self.flags.add(image.path, values, keep=image.source == "upload")
+
+
+def _note_decision(image: InspectedImage, found: Prediction) -> None:
+    has_score = math.isfinite(found.score)
+    image.judged = True
+    image.score = found.score if has_score else None
+    # Of an image with a score, the reason says why it does not pass in spite of it.
+    image.reason, image.doubt = ("", found.reason) if has_score else (found.reason, "")

@@ -79,7 +79,7 @@ class DecideBy(Group):
 
 
 class DriftSettings(Group):
-    """``drift.*`` of ``predict``."""
+    """``drift.*`` of ``predict`` and ``inspector``."""
 
     enabled: bool
     images_per_false_warning: Positive
@@ -138,6 +138,7 @@ class InspectorSettings(Group):
     images: PathSetting | None
     out: PathSetting
     decide_by: DecideBy
+    drift: DriftSettings
     prevalence: ShareAboveZero
     host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=0, le=65535)]

@@ -1,7 +1,7 @@
 // Starts the page: views, light and dark, files that are dropped, and the keyboard.
 
 import { judgeBatch, startBatch } from "./batch.js";
-import { ask, byId, hush, say } from "./dom.js";
+import { ask, byId, hush, say, send } from "./dom.js";
 import { openFlag, startFlags } from "./flags.js";
 import { go, startGallery } from "./gallery.js";
 import { model, move, on, tell, update } from "./model.js";
@@ -110,6 +110,26 @@ function startKeyboard() {
   byId("message-close").addEventListener("click", hush);
 }
 
+function showDrift() {
+  byId("drift").hidden = model.drift === null;
+  byId("drift-text").textContent = model.drift ?? "";
+}
+
+function startDrift() {
+  const anew = (reset, words) => async () => {
+    try {
+      update(await send("/api/drift", { reset }));
+      tell("images");
+      say(words);
+    } catch (error) {
+      say(error.message, true);
+    }
+  };
+  byId("drift-removed").addEventListener("click", anew("reference", "Watching anew, against the images of the detector."));
+  byId("drift-stays").addEventListener("click", anew("images", "Watching anew: the next images are what later ones are compared with."));
+  on("images", showDrift);
+}
+
 // While images of a folder are being decided about, look what is new.
 async function poll() {
   if (![...model.images.values()].some((image) => !image.judged)) return;
@@ -149,6 +169,7 @@ async function start() {
   startFlags();
   startFiles();
   startKeyboard();
+  startDrift();
   move(model.applied.lower, model.applied.upper);
   tell("images");
   requestAnimationFrame(() => { if (model.images.size && model.chosen === null) go(0); });

@@ -13,6 +13,7 @@ export const model = {
   applied: { lower: 0, upper: null }, // by which the inspector decides
   saved: { lower: 0, upper: null }, // that of the detector
   prevalence: 0.01,
+  drift: null, // the warning that the images have changed
   chosen: null, // id of the image in the viewer
 };
 
@@ -24,6 +25,7 @@ export const tell = (name) => events.dispatchEvent(new Event(name));
 export function update(now) {
   for (const image of now.images ?? []) model.images.set(image.id, image);
   if (now.flags) model.flags = now.flags;
+  if (now.drift !== undefined) model.drift = now.drift;
   if (now.threshold !== undefined) {
     model.applied = { lower: now.threshold, upper: now.upper ?? null };
     model.saved = { lower: now.saved_threshold, upper: now.saved_upper ?? null };

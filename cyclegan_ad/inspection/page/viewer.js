@@ -1,7 +1,7 @@
 // The image that is looked at: decision, picture, reconstruction and heat map.
 
 import { ask, byId, el, number, say } from "./dom.js";
-import { model, on, tell, verdict, WORDS, zoneOf } from "./model.js";
+import { model, on, tell, update, verdict, WORDS, zoneOf } from "./model.js";
 
 const WHY = {
   pass: "No defect found.",
@@ -89,12 +89,12 @@ export async function upload(file, batch = null) {
   if (file.size > bytes) {
     throw new Error(`${file.name} was not judged: it has ${(file.size / 2 ** 20).toFixed(0)} MiB, and at most ${(bytes / 2 ** 20).toFixed(0)} MiB are taken.`);
   }
-  const image = await ask(batch === null ? "/api/images" : `/api/images?batch=${batch}`, {
+  const { drift, ...image } = await ask(batch === null ? "/api/images" : `/api/images?batch=${batch}`, {
     method: "POST",
     headers: { "X-File-Name": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
     body: file,
   });
-  model.images.set(image.id, image);
+  update({ images: [image], drift });
   return image;
 }
 
