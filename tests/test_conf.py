@@ -24,7 +24,12 @@ SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", 
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
 COMMANDS = ("dashboard", "evaluate", "export", "inspector", "predict", "report", "train")
 # Settings without a default.
-REQUIRED = {"evaluate": ["run=x"], "predict": ["detector=x", "images=x"], "export": ["detector=x"], "inspector": ["detector=x"]}
+REQUIRED = {
+    "evaluate": ["run=x"],
+    "predict": ["detector=x", "images=x"],
+    "export": ["detector=x"],
+    "inspector": ["detector=x"],
+}
 # These are added with +; all but preset: see tests/experiments.
 ADDED = ("ablation", "column", "experiment", "preset", "row")
 OPTIONS = [

@@ -14,9 +14,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT, write_rows
 
 TABLE = "flags.csv"
-COLUMNS = (
-    *("time", "path", "sha256", "label", "decision", "zone", "score", "threshold", "note"),
-)
+COLUMNS = (*("time", "path", "sha256", "label", "decision", "zone", "score", "threshold", "note"),)
 LABELS = ("normal", "abnormal")
 _COPIES = "flagged"
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif", "WebP": ".webp"}

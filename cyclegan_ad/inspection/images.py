@@ -20,6 +20,7 @@ from cyclegan_ad.text import printable
 MOST_PICKED = 5000
 """Images of a folder beyond this number are not offered: the page lists each of them."""
 
+
 @dataclass(slots=True, eq=False)
 class InspectedImage:
     """An image and what is known about it.

@@ -12,7 +12,6 @@ from cyclegan_ad.metrics.bounds import rate_bounds
 _SPREAD = 12.0
 
 
-
 def known_scores(
     described: Mapping[str, Any], column: str, images: Iterable[InspectedImage]
 ) -> dict[str, Any]:
@@ -80,7 +79,9 @@ def _bounds(images: int, different: int, confidence: float) -> list[float]:
 
 def _confidence(thresholds: Mapping[str, Mapping[str, Any]]) -> float:
     """Return the confidence level of the stored thresholds, which share one."""
-    return float(next(facts["confidence"] for facts in thresholds.values() if "confidence" in facts))
+    return float(
+        next(facts["confidence"] for facts in thresholds.values() if "confidence" in facts)
+    )
 
 
 def _different_abnormal(thresholds: Mapping[str, Mapping[str, Any]], abnormal: int) -> int:

@@ -81,9 +81,7 @@ def build_app(
         ],
         middleware=[
             Middleware(Guard),
-            Middleware(
-                TrustedHostMiddleware, allowed_hosts=served_names(host), www_redirect=False
-            ),
+            Middleware(TrustedHostMiddleware, allowed_hosts=served_names(host), www_redirect=False),
         ],
         exception_handlers={HTTPException: refuse},
         lifespan=lifespan,

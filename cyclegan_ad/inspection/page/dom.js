@@ -57,7 +57,8 @@ export async function ask(address, options = {}) {
     throw new Error("The inspector does not answer. Is its command still running?");
   }
   if (answer.ok) return answer.json();
-  let sentence = `The inspector answered with error ${answer.status}.`;
+  let sentence = answer.status === 413
+    ? "The file is larger than the inspector takes." : `The inspector answered with error ${answer.status}.`;
   try {
     sentence = (await answer.json()).error ?? sentence;
   } catch { /* not JSON: the sentence above is all there is to say */ }
