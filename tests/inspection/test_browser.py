@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,14 @@ class Opened:
     def wait(self, selector: str, words: str) -> None:
         found = self.page.locator(selector)
         playwright.expect(found).to_contain_text(words, timeout=20_000)
+
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression is true; the page itself may evaluate no text."""
+        deadline = time.monotonic() + 20
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, expression
+            self.page.wait_for_timeout(50)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +104,7 @@ def test_an_image_is_opened_and_nothing_leaves_the_page(open_page: Any) -> None:
         image = next(i for i in seen.session.images.values() if i.source == "upload")
         assert seen.text("#decision-word").lower() == seen.session.zone(image)
         for name in ("pane-image", "overlay-image", "overlay-heat", "pane-reconstruction"):
-            seen.page.wait_for_function(f"document.getElementById('{name}').naturalWidth > 0")
+            seen.until(f"document.getElementById('{name}').naturalWidth > 0")
         seen.page.locator("#opacity").fill("25")
         faded = "getComputedStyle(document.getElementById('overlay-heat')).opacity"
         assert seen.page.evaluate(faded) == "0.25"
@@ -212,7 +221,7 @@ def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
         assert seen.page.evaluate(current) == order[0]
         for key, at in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
             press(key)
-            seen.page.wait_for_function(f"{current} === '{order[at]}'")
+            seen.until(f"{current} === '{order[at]}'")
         reached = set()
         seen.page.evaluate("document.body.focus()")
         for _ in range(60):

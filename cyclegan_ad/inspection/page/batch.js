@@ -8,20 +8,28 @@ let rows = []; // { name, image } or { name, error }
 let stopped = false;
 let running = false;
 
-function line({ name, image, error }) {
+function line(row) {
+  const { name, image, error } = row;
   const zone = image ? zoneOf(image) : "review";
   const remark = image ? image.reason || image.doubt : error;
   const title = image
     ? el("button", { class: "link", text: image.name, onclick: () => { tell("inspect"); show(image.id); } })
-    : name;
+    : el("span", { text: name });
+  // Made once, so that a new row loads no picture again.
+  row.picture ??= image
+    ? el("img", { class: "mini", src: `/api/images/${image.id}/thumb.png`, alt: "", loading: "lazy" })
+    : el("span", { class: "mini" });
   return el("tr", { class: zone },
-    el("td", {}, icon(zone), WORDS[zone]), el("td", { class: "path" }, title),
-    el("td", { class: "num", text: image ? number(image.score) : "none" }), el("td", { text: remark }));
+    el("td", {}, icon(zone), WORDS[zone]),
+    el("td", { class: "path" }, el("div", { class: "with-picture" }, row.picture,
+      el("div", {}, title, remark ? el("div", { class: "soft", text: remark }) : null))),
+    el("td", { class: "num", text: image ? number(image.score) : "none" }));
 }
 
 function draw() {
   if (!rows.length) return;
   byId("batch-result").hidden = false;
+  byId("drop").classList.add("small");
   byId("batch-rows").replaceChildren(...rows.map(line));
   const zones = rows.map((row) => (row.image ? zoneOf(row.image) : "review"));
   byId("batch-counts").replaceChildren(...ZONES.map((zone) => el("span", { class: `zone-count ${zone}` },

@@ -4,7 +4,7 @@
 import { byId, number, svg } from "./dom.js";
 import { model, on, WORDS, zoneOf } from "./model.js";
 
-const HEIGHT = 236;
+const HEIGHT = 208;
 const MARGIN = { left: 10, right: 10, top: 44, bottom: 24 };
 const RUG = 9; // height of the ticks of each class
 const BINS = 28;

@@ -33,7 +33,7 @@ function showNumbers() {
       ? `to look at; ${Math.round(found.work.pass)} pass`
       : `${Math.round(found.work.pass)} pass, ${Math.round(found.work.review)} review, ${Math.round(found.work.reject)} reject`;
     const escapes = found.abnormal
-      ? `at most ${count(Math.round(1e6 * model.prevalence * found.missBound), "escape")} per million`
+      ? `at most ${count(Number((1e6 * model.prevalence * found.missBound).toPrecision(2)), "escape")} per million`
       : "";
     fillNumber("work", `${Math.round(look)} of 1,000`, escapes ? [zones, escapes] : [zones]);
   } else {

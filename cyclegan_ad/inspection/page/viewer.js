@@ -1,7 +1,7 @@
 // The image that is looked at: decision, picture, reconstruction and heat map.
 
 import { ask, byId, el, number, say } from "./dom.js";
-import { model, on, tell, update, verdict, WORDS, zoneOf } from "./model.js";
+import { isMoved, model, on, tell, update, verdict, WORDS, zoneOf } from "./model.js";
 
 const WHY = {
   pass: "No defect found.",
@@ -23,6 +23,9 @@ function showDecision(image) {
   byId("decision-word").textContent = WORDS[zone];
   const why = image.reason ? `No score: ${image.reason}.` : zone === "review" && image.doubt ? `${image.doubt}.` : WHY[zone];
   byId("decision-why").textContent = [why, VERDICTS[verdict(image)]].filter(Boolean).join(" ");
+  const trial = byId("decision-trial");
+  trial.hidden = !isMoved(model.applied);
+  trial.textContent = `On trial: the inspector still decides by ${number(model.applied.lower)}.`;
   const margin = image.score === null ? null : image.score - model.lower;
   const facts = [
     ["Image", image.name],
