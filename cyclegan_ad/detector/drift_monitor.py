@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -120,9 +120,8 @@ class DriftMonitor:
             if self.warning is None:
                 values = [float(getattr(prediction, name)) for name in STATISTICS]
                 self._recent.append([prediction.path, *values])
-                change = self._test.observe(dict(zip(STATISTICS, values, strict=True)))
-                if change is not None:
-                    self.warning = self._describe(change)
+                if changes := self._test.observe(dict(zip(STATISTICS, values, strict=True))):
+                    self.warning = self._describe(changes)
                 if save:
                     self._write()
             if self.warning is None:
@@ -173,22 +172,15 @@ class DriftMonitor:
         empty: dict[str, list[float]] = {name: [] for name in STATISTICS}
         self._test = DriftTest(empty, self._allowed, self._test.start)
 
-    def _describe(self, change: Change) -> str:
+    def _describe(self, changes: Sequence[Change]) -> str:
         """Say what changed, how, since when, and what to do, in one line."""
         watched = self._test.images
         first = watched - len(self._recent) + 1  # number of the oldest image that is remembered
-        since = max(change.since, first)
-        column = 1 + STATISTICS.index(change.statistic)
-        recent = list(self._recent)[since - first :]
-        seen, now = self._test.seen[change.statistic], [row[column] for row in recent]
-        what = _WORDS.get((change.statistic, change.kind))
-        if what is None:
-            what = f"vary {change.kind.split()[0]} in {change.statistic}"
-        elif earlier := len(seen) - len(now):
-            before = (seen.sum() - math.fsum(now)) / earlier
-            what += f" (mean {change.statistic} {math.fsum(now) / len(now):.4g}, was {before:.4g})"
-        at = f"image {change.since:,} of {watched:,} watched"
-        if change.since >= first and recent[0][0] is not None:
+        since = changes[0].since
+        recent = list(self._recent)[max(since - first, 0) :]
+        what = " and ".join(self._words(change, recent) for change in changes)
+        at = f"image {since:,} of {watched:,} watched"
+        if since >= first and recent[0][0] is not None:
             at = f"{Path(recent[0][0]).name}, {at}"
         return printable(
             f"drift: the images that pass {what} since about {at}; check camera, light and parts, "
@@ -196,6 +188,19 @@ class DriftMonitor:
             "is to be reviewed, until drift.reset=reference (cause removed) or drift.reset=images "
             "(the change stays: the next images are the new reference)"
         )
+
+    def _words(self, change: Change, recent: Sequence[Sequence[Any]]) -> str:
+        """Say how a statistic changed, with its means before and in the images since."""
+        name, column = change.statistic, 1 + STATISTICS.index(change.statistic)
+        what = _WORDS.get((name, change.kind))
+        if what is None:
+            return f"vary {change.kind.split()[0]} in {name}"
+        now, seen = [row[column] for row in recent], self._test.seen[name]
+        earlier = len(seen) - len(now)
+        if earlier == 0:
+            return what
+        before = (seen.sum() - math.fsum(now)) / earlier
+        return f"{what} (mean {name} {math.fsum(now) / len(now):.4g}, was {before:.4g})"
 
 
 def _passing(reference: Mapping[str, Any], decision: Decision) -> dict[str, list[float]]:

@@ -53,11 +53,14 @@ Kind = Literal["lower", "higher", "less varied", "more varied"]
 BETS: tuple[tuple[float, float], ...] = (
     *((mean, 1.0) for mean in (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)),
     *((0.0, spread) for spread in (0.5, 2.0)),
+    # After a large change: ranks among a small reference and the images since the change.
+    *((mean, 0.6) for mean in (-1.5, -0.7, 0.7, 1.5)),
 )
 """Mean and spread of z that each bet is on."""
 
 _MEANS, _SPREADS = np.array(BETS).T
 _SEED = 20231
+_ALSO = 0.01  # of the limit: evidence with which a statistic is named beside another one
 _SMALLEST = 2.0**-53  # the quantiles of 0 and 1 are infinite
 
 
@@ -121,14 +124,15 @@ class DriftTest:
         """Mean of the sums of a statistic from which on a warning is given."""
         return 2.0 * len(self.seen) * self.images_per_false_warning
 
-    def observe(self, values: Mapping[str, float]) -> Change | None:
+    def observe(self, values: Mapping[str, float]) -> list[Change]:
         """Test the next image.
 
         Args:
             values: Statistic -> value of the image.
 
         Returns:
-            The change, if a warning is to be given now.
+            Nothing, or, if a warning is to be given now, the change of each statistic with strong
+            evidence for one, the strongest first.
 
         Raises:
             ValueError: If a value is not finite.
@@ -142,9 +146,13 @@ class DriftTest:
         self._sums = (self._sums + 1) * e_values
         self._starts = (self._starts + self.images) * e_values
         means = self._sums.mean(axis=1)
-        row = int(means.argmax())
-        if means[row] < self.limit:
-            return None
+        if means.max() < self.limit:
+            return []
+        strong = np.flatnonzero(means >= _ALSO * self.limit)
+        return [self._change(int(row)) for row in strong[np.argsort(-means[strong])]]
+
+    def _change(self, row: int) -> Change:
+        """Describe the change of a statistic by the bet with the strongest evidence."""
         strongest = int(self._sums[row].argmax())
         mean, spread = BETS[strongest]
         kind: Kind = "higher" if mean > 0 else "lower"
