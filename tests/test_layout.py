@@ -33,7 +33,7 @@ finished_run
 processes, reporting
 job
 cli
-train, evaluate, predict, export, report, dashboard
+train, evaluate, predict, calibrate, export, report, dashboard
 __main__
 """
 FLOOR = {

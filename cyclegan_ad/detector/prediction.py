@@ -12,6 +12,7 @@ from PIL import Image
 
 from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
+from cyclegan_ad.detector.decision import Zone
 
 Label = Literal["normal", "abnormal"]
 
@@ -20,15 +21,17 @@ Label = Literal["normal", "abnormal"]
 class Prediction:
     """The decision about one image.
 
-    An image that has no score, for example because its file is damaged, is ``abnormal`` with a
-    ``reason``: it must not pass unseen.
+    An image that has no score, for example because its file is damaged, is ``abnormal``, for a
+    person to review, with a ``reason``: it must not pass unseen.
 
     Attributes:
         path: File of the image; None for an image given in memory.
         score: Anomaly score, raw units; NaN without a score.
         threshold: The image is abnormal if ``score >= threshold``.
-        label: ``normal`` or ``abnormal``.
-        reason: Why there is no score; empty if there is one.
+        label: ``normal`` or ``abnormal``; normal if and only if the zone is ``pass``.
+        zone: ``pass``, ``review`` (a person decides) or ``reject``; without a score ``review``.
+        reason: Why there is no score, or why the image does not pass with the one it has; else
+            empty.
         anomaly_map: (S, S) float32, S the size of the network's input; None if not kept.
         reconstruction: (S, S, C) uint8, the image as the method reconstructs it as normal; None if
             not kept or if the method has none.
@@ -38,6 +41,7 @@ class Prediction:
     score: float
     threshold: float
     label: Label
+    zone: Zone
     reason: str = ""
     anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     reconstruction: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)

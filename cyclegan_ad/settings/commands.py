@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of ``predict`` and ``export``, also typed without ``decide_by.``."""
+    """``decide_by.*`` of ``predict``, ``calibrate``, ``export``; typed without ``decide_by.`` too."""
 
     score: str | None
     protocol: str | None
@@ -114,6 +114,31 @@ class ExportSettings(Group):
         return self
 
 
+class CalibrateSettings(Group):
+    """All settings of ``conf/calibrate.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting
+    miss_rate: ShareAboveZero | None
+    false_alarm_rate: ShareAboveZero | None
+    confidence: ShareAboveZero
+    reject_normal: Share | None
+    prevalence: ShareAboveZero | None
+    allow_weaker_bound: bool
+    dry_run: bool
+    decide_by: DecideBy
+    accelerator: Accelerator
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.miss_rate is not None and self.false_alarm_rate is not None:
+            raise UserError(
+                f"invalid miss_rate={as_typed(self.miss_rate)} with false_alarm_rate="
+                f"{as_typed(self.false_alarm_rate)}: one threshold has one aim; use one of the two"
+            )
+        return self
+
+
 class ReportProtocol(Group):
     """``protocol.*`` of ``report``."""
 
@@ -149,6 +174,7 @@ COMMANDS: dict[str, type[Group]] = {
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
     "export": ExportSettings,
+    "calibrate": CalibrateSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

@@ -111,7 +111,7 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 3
+    assert found["format"] == 4
     assert (found["method"], found["network"]) == ("cyclegan", NETWORK)
     assert found["preprocessing"] == PREPROCESSING
     assert found["trained_on"] == {"dataset": "parts", "images": 5}
@@ -239,11 +239,11 @@ def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     path, weights = tmp_path / "detector.json", tmp_path / "weights.safetensors"
     whole = path.read_text()
-    path.write_text(whole.replace('"format": 3', '"format": 4'))
-    with refuses(file=path, facts=("4", "3"), remedy="newer"):
+    path.write_text(whole.replace('"format": 4', '"format": 5'))
+    with refuses(file=path, facts=("5", "4"), remedy="newer"):
         read_description(tmp_path)
-    path.write_text(whole.replace('"format": 3', '"format": 2'))
-    with refuses(file=path, facts=("2", "3"), remedy="evaluate run="):
+    path.write_text(whole.replace('"format": 4', '"format": 3'))
+    with refuses(file=path, facts=("3", "4"), remedy="evaluate run="):
         read_description(tmp_path)
     path.write_text(whole.replace('"window"', '"windows"').replace('"map_scale"', '"scale"'))
     with refuses(file=path, facts=("map_scale", "window"), remedy="evaluate run="):
