@@ -33,7 +33,7 @@ finished_run
 processes, reporting, inspection
 job
 cli
-train, evaluate, predict, export, inspector, report, dashboard
+train, evaluate, predict, calibrate, export, inspector, report, dashboard
 __main__
 """
 FLOOR = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import choose_decision
+from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.exported import EXPORTED
 from cyclegan_ad.inspection.flags import TABLE
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.inspection.known_scores import known_scores
@@ -49,6 +51,7 @@ def describe_facts(
         "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
         "calibrate": _command(settings),
         "flags_table": printable(str(settings.out / TABLE)),
+        "flags_word": printable(shlex.quote(_word("images", settings.out / TABLE))),
     }
 
 
@@ -59,12 +62,37 @@ def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
         for name in described["scores"][column]["thresholds"]
     ]
     return [
-        {"name": one.name, "value": one.threshold, "words": one.describe()}
+        {
+            "name": one.name,
+            "lower": one.threshold,
+            "upper": one.upper,
+            "words": one.describe(),
+        }
         for one in sorted(found, key=lambda one: one.threshold)
     ]
 
 
 def _command(settings: InspectorSettings) -> str:
-    """Return the command that makes a threshold permanent, with the flags as its images."""
-    words = [f"detector={settings.detector}", f"images={settings.out / TABLE}"]
+    """Return the beginning of the command that makes a threshold permanent.
+
+    The page adds the images and the aim. It is empty for an exported file, which has its threshold
+    inside.
+    """
+    if settings.detector.suffix in EXPORTED:
+        return ""
+    words = [_word("detector", settings.detector)]
+    words += [
+        _word(name, value)
+        for name, value in settings.decide_by.as_dict().items()
+        if value is not None
+    ]
     return printable(f"python -m cyclegan_ad.calibrate {shlex.join(words)}")
+
+
+def _word(name: str, value: object) -> str:
+    """Return a setting as Hydra reads it: text with other characters than these in quotes."""
+    text = str(value)
+    if re.fullmatch(r"[\w./+-]+", text, re.ASCII):
+        return f"{name}={text}"
+    escaped = text.replace("'", r"\'")
+    return f"{name}='{escaped}'"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cyclegan_ad.detector.history import stored_normal_scores
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.metrics.bounds import rate_bounds
+from cyclegan_ad.metrics.recalibration import choose_upper
 
 # Up to here the scores are drawn on a linear axis: above, one image would empty it.
 _SPREAD = 12.0
@@ -25,17 +27,12 @@ def known_scores(
     Returns:
         ``normal`` and ``abnormal``: lists of ``[score, id or None]`` in ascending order; ``axis``:
         ``linear`` or ``log``; ``miss_bounds`` and ``alarm_bounds``: upper bound on the rate for
-        0, 1, ... errors among these images; ``confidence`` of the bounds; ``source``: what the
-        images are.
+        0, 1, ... errors among these images; ``confidence`` of the bounds; ``upper``: the upper
+        threshold that rejects none of these normal images, None without any.
     """
     stored = described["scores"][column]
-    test = stored["test_scores"]
-    scores = {name: list(test[name]) for name in ("normal", "abnormal")}
-    source = "test images"
-    if not scores["normal"] and not scores["abnormal"]:
-        # Without a test set, the images kept out of training are normal ones (protocol=quantile).
-        scores["normal"] = list(stored["calibration_scores"])
-        source = "normal images kept out of training"
+    normal = stored_normal_scores(described, column)
+    scores = {"normal": normal, "abnormal": list(stored["test_scores"]["abnormal"])}
     confidence = _confidence(stored["thresholds"])
     different = _different_abnormal(stored["thresholds"], len(scores["abnormal"]))
     return {
@@ -44,7 +41,7 @@ def known_scores(
         "miss_bounds": _bounds(len(scores["abnormal"]), different, confidence),
         "alarm_bounds": _bounds(len(scores["normal"]), len(scores["normal"]), confidence),
         "confidence": confidence,
-        "source": source,
+        "upper": choose_upper(normal, 0.0)[0] if normal else None,
     }
 
 

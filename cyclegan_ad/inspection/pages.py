@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.inspection.flags import LABELS
 from cyclegan_ad.inspection.images import InspectedImage
@@ -78,8 +79,8 @@ class Pages:
         """What changes while the page is open."""
         session = self.session
         return {
-            "threshold": session.threshold,
-            "saved_threshold": session.saved.threshold,
+            "applied": _thresholds(session.decision),
+            "saved": _thresholds(session.saved),
             "images": [
                 session.describe(image)
                 for image in session.images.values()
@@ -154,10 +155,14 @@ class Pages:
 
     async def apply(self, request: Request) -> Response:
         """Decide by another threshold, or by that of the detector again."""
-        value = (await _json(request)).get("threshold")
-        if value is not None and not (_is_number(value) and math.isfinite(value)):
-            raise HTTPException(422, "The threshold is not a number.")
-        self.session.apply(None if value is None else float(value))
+        given = await _json(request)
+        lower, upper = given.get("lower"), given.get("upper")
+        if lower is None:
+            self.session.apply(None)
+        elif not _is_number(lower) or not (upper is None or (_is_number(upper) and upper >= lower)):
+            raise HTTPException(422, "The threshold is not a number, or above the upper one.")
+        else:
+            self.session.apply(float(lower), None if upper is None else float(upper))
         return JSONResponse(self._now())
 
     async def flag(self, request: Request) -> Response:
@@ -188,7 +193,11 @@ class Pages:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _thresholds(decision: Decision) -> dict[str, float | None]:
+    return {"lower": decision.threshold, "upper": decision.upper}
 
 
 async def _json(request: Request) -> dict[str, Any]:

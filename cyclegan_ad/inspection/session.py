@@ -7,13 +7,14 @@ import io
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cyclegan_ad.detector.decision import Decision, rounding
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
+from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT
@@ -61,31 +62,47 @@ class Session:
         self.monitor = None if start_monitor is None else start_monitor(None)
         self.images = {image.id: image for image in images}
         self.saved = detector.decision
+        self._escaped = escaped_files(detector.description)
+        for image in self.images.values():
+            image.doubt = self._not_again(image)
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
         self._batches: dict[str, list[InspectedImage]] = {}
         self._uploaded = 0
 
-    # Threshold and zones.
-
     @property
-    def threshold(self) -> float:
-        """Scores at or above it do not pass."""
-        return self.detector.decision.threshold
+    def decision(self) -> Decision:
+        """Score and thresholds that decide now."""
+        return self.detector.decision
 
-    def apply(self, threshold: float | None) -> None:
-        """Decide by another threshold until the inspector stops; None: by that of the detector."""
-        chosen = self.saved
-        if threshold is not None and threshold != chosen.threshold:
-            chosen = replace(chosen, threshold=threshold, name=f"threshold={threshold:g}", facts={})
-        self.detector.decision = chosen
+    def apply(self, threshold: float | None, upper: float | None = None) -> None:
+        """Decide by other thresholds until the inspector stops.
+
+        They are moved apart by what rounding may change in a score, as those of the detector are.
+
+        Args:
+            threshold: Scores below it pass; None for the thresholds of the detector.
+            upper: Scores at or above it are rejected, those between are for review; None: there is
+                no review.
+        """
+        if threshold is None:
+            self.detector.decision = self.saved
+            return
+        column = self.saved.column
+        computed_by = self.detector.description["scores"][column]["computed_by"]
+        lower = threshold - rounding(threshold, computed_by)
+        if upper is not None:
+            upper = max(lower, upper + rounding(upper, computed_by))
+        self.detector.decision = Decision(column, lower, f"threshold={lower:g}", {}, upper)
 
     def zone(self, image: InspectedImage) -> str:
         """Return ``pass``, ``review`` or ``reject``; an image without a score is for review."""
-        if image.score is None:
-            return "review"
-        if image.score >= self.threshold:
-            return "reject"
-        return "review" if image.doubt else "pass"
+        zone = self.decision.zone(math.nan if image.score is None else image.score)
+        return "review" if zone == "pass" and image.doubt else zone
+
+    def _not_again(self, image: InspectedImage) -> str:
+        """Say that an image was reported as a defect that passed; empty if it was not."""
+        reported = self._escaped.get(image.sha256)
+        return "" if reported is None else f"reported as an escaped defect on {reported[:10]}"
 
     def describe(self, image: InspectedImage) -> dict[str, Any]:
         """What the page is told about an image."""
@@ -95,14 +112,12 @@ class Session:
         rows = (row for row in self.flags.rows() if row["sha256"] == image.sha256 != "")
         return next(rows, None)
 
-    # Computing.
-
     def judge(self, images: Sequence[InspectedImage]) -> None:
         """Decide about images to pick from."""
         paths = [image.path for image in images]
         for image, found in zip(images, self.detector.stream(paths, maps=False), strict=True):
             image.hash()
-            _note_decision(image, found)
+            self._take(image, found)
 
     def look(self, image: InspectedImage) -> Prediction:
         """Return the prediction of an image with its maps, computed if it is not remembered."""
@@ -111,6 +126,14 @@ class Session:
             self._remember(image, found)
         self._predictions.move_to_end(image.id)
         return self._predictions[image.id]
+
+    def _take(self, image: InspectedImage, found: Prediction) -> None:
+        has_score = math.isfinite(found.score)
+        image.judged = True
+        image.score = found.score if has_score else None
+        image.reason = "" if has_score else found.reason
+        # Of an image with a score, the reason says why it does not pass in spite of it.
+        image.doubt = (found.reason if has_score else "") or self._not_again(image)
 
     def _remember(self, image: InspectedImage, prediction: Prediction) -> None:
         self._predictions[image.id] = prediction
@@ -142,7 +165,7 @@ class Session:
         [found] = self.detector.stream([image.path])
         if self.monitor is not None:
             found = self.monitor.observe(found)
-        _note_decision(image, found)
+        self._take(image, found)
         self._remember(image, found)
         self.images[image.id] = image
         if batch is not None:
@@ -154,8 +177,6 @@ class Session:
         """Begin to watch for drift anew, after a warning."""
         if self._start_monitor is not None:
             self.monitor = self._start_monitor(reset)
-
-    # Files.
 
     def begin_batch(self) -> str:
         """Begin a batch and return its id."""
@@ -195,10 +216,10 @@ class Session:
             name,
             image.sha256,
             "" if score is None else repr(score),
-            repr(self.threshold),
+            repr(self.decision.threshold),
             "normal" if zone == "pass" else "abnormal",
             zone,
-            "" if score is None else repr(score - self.threshold),
+            "" if score is None else repr(score - self.decision.threshold),
             image.reason or image.doubt,
         ]
 
@@ -222,15 +243,7 @@ class Session:
             "decision": "normal" if zone == "pass" else "abnormal",
             "zone": zone,
             "score": "" if image.score is None else repr(image.score),
-            "threshold": repr(self.threshold),
+            "threshold": repr(self.decision.threshold),
             "note": note,
         }
         return self.flags.add(image.path, values, keep=image.source == "upload")
-
-
-def _note_decision(image: InspectedImage, found: Prediction) -> None:
-    has_score = math.isfinite(found.score)
-    image.judged = True
-    image.score = found.score if has_score else None
-    # Of an image with a score, the reason says why it does not pass in spite of it.
-    image.reason, image.doubt = ("", found.reason) if has_score else (found.reason, "")

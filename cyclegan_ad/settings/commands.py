@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of ``predict``, ``export`` and ``inspector``, also typed without ``decide_by.``."""
+    """``decide_by.*`` of four commands, also typed without ``decide_by.``."""
 
     score: str | None
     protocol: str | None
@@ -131,6 +131,31 @@ class ExportSettings(Group):
         return self
 
 
+class CalibrateSettings(Group):
+    """All settings of ``conf/calibrate.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting
+    miss_rate: ShareAboveZero | None
+    false_alarm_rate: ShareAboveZero | None
+    confidence: ShareAboveZero
+    reject_normal: Share | None
+    prevalence: ShareAboveZero | None
+    allow_weaker_bound: bool
+    dry_run: bool
+    decide_by: DecideBy
+    accelerator: Accelerator
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.miss_rate is not None and self.false_alarm_rate is not None:
+            raise UserError(
+                f"invalid miss_rate={as_typed(self.miss_rate)} with false_alarm_rate="
+                f"{as_typed(self.false_alarm_rate)}: one threshold has one aim; use one of the two"
+            )
+        return self
+
+
 class InspectorSettings(Group):
     """All settings of ``conf/inspector.yaml``."""
 
@@ -184,6 +209,7 @@ COMMANDS: dict[str, type[Group]] = {
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
     "export": ExportSettings,
+    "calibrate": CalibrateSettings,
     "inspector": InspectorSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,

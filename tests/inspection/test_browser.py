@@ -50,7 +50,6 @@ class Opened:
         found = self.page.locator(selector)
         playwright.expect(found).to_contain_text(words, timeout=20_000)
 
-
     def until(self, expression: str) -> None:
         """Wait until an expression is true; the page itself may evaluate no text."""
         deadline = time.monotonic() + 20
@@ -141,24 +140,29 @@ def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
             assert shown and float(shown[1]) == pytest.approx(bound, rel=0.06)
         assert "by looking at these scores" in seen.text("#bound-note")
         # It is only looked at until it is applied.
-        assert seen.session.threshold == seen.session.saved.threshold
+        assert seen.session.decision.threshold == seen.session.saved.threshold
         seen.page.click("#apply")
         seen.wait("#message", "until the inspector stops")
-        assert seen.session.threshold == pytest.approx(threshold)
+        assert seen.session.decision.threshold == pytest.approx(threshold)
         seen.page.click("#reset")
         seen.wait("#message", "decides again")
-        assert seen.session.threshold == seen.session.saved.threshold
+        assert seen.session.decision.threshold == seen.session.saved.threshold
         critical = min(known["abnormal"])
         name = seen.session.images[critical[1]].name
         seen.wait("#critical", name)
-        assert seen.page.inner_text("#calibrate") == "" or "calibrate" in seen.page.text_content(
-            "#calibrate"
-        )
+        seen.page.check("#two")
+        assert seen.page.is_visible("#slider-upper")
+        seen.page.locator("#slider-upper").fill("1000")
+        assert "review" in seen.text("#work")
+        seen.page.click("#permanent summary")
+        command = seen.text("#calibrate")
+        assert command.startswith("python -m cyclegan_ad.calibrate detector=")
+        assert "images=LABELLED" in command and "prevalence=0.01" in command
 
 
 def test_the_gallery_is_sorted_by_nearness_and_filtered(open_page: Any) -> None:
     with open_page() as seen:
-        threshold = seen.session.threshold
+        threshold = seen.session.decision.threshold
         by_name = {image.name: image for image in seen.session.images.values()}
         ids = "[...document.querySelectorAll('.image-card')].map((card) => card.dataset.id)"
         seen.page.wait_for_selector(".image-card")
@@ -273,11 +277,13 @@ def test_it_fits_every_screen_in_light_and_dark(open_page: Any, width: int, sche
         assert seen.page.evaluate(ground) != dark
 
 
-# (element, property of its colour) of which the text must stand out.
+# Text whose contrast with the ground behind it is below 4.5 (WCAG 2.1, level AA).
 CONTRAST = """() => {
+  const canvas = document.createElement('canvas').getContext('2d');
   const parse = (text) => {
-    const canvas = document.createElement('canvas').getContext('2d');
-    canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data];
   };
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -285,18 +291,18 @@ CONTRAST = """() => {
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = (node) => {
     for (let at = node; at; at = at.parentElement) {
-      const colour = getComputedStyle(at).backgroundColor;
-      if (parse(colour)[3] === 255) return parse(colour);
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
     }
     return [255, 255, 255, 255];
   };
   const low = [];
   for (const node of document.querySelectorAll('body *')) {
     const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    if (!own || !node.checkVisibility() || node.closest('svg') || node.closest(':disabled')) continue;
-    const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) low.push(`${node.tagName} ${node.className} ${node.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
+    if (!own || !node.checkVisibility() || node.closest('svg, :disabled')) continue;
+    const of = [parse(getComputedStyle(node).color), ground(node)].map(light);
+    const ratio = (Math.max(...of) + 0.05) / (Math.min(...of) + 0.05);
+    if (ratio < 4.5) low.push(`${node.outerHTML.slice(0, 80)} ${ratio.toFixed(2)}`);
   }
   return low;
 }"""

@@ -16,7 +16,7 @@ def described(normal: list[float], abnormal: list[float], **more: Any) -> dict[s
     stored = {
         "test_scores": {"normal": normal, "abnormal": abnormal},
         "calibration_scores": more.pop("kept", []),
-        "thresholds": {"paper": facts | different},
+        "thresholds": {more.pop("name", "paper"): facts | different},
     }
     return {"scores": {"sse": stored}}
 
@@ -52,7 +52,7 @@ def test_copies_of_a_file_do_not_tighten_the_bound() -> None:
 
 
 def test_without_a_test_set_the_normal_images_kept_out_are_shown() -> None:
-    found = known_scores(described([], [], kept=[1.0, 2.0]), "sse", [])
+    found = known_scores(described([], [], kept=[1.0, 2.0], name="quantile"), "sse", [])
     assert found["normal"] == [(1.0, None), (2.0, None)] and found["miss_bounds"] == []
 
 

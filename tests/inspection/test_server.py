@@ -16,8 +16,10 @@ from inspected import OWN, SAME, png, session_of
 from PIL import Image
 from starlette.testclient import TestClient
 
+from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.inspection.server import PAGE, address_of, build_app, listen, serving
 from cyclegan_ad.inspection.session import Session
+from cyclegan_ad.inspection.uploads import Uploads
 from cyclegan_ad.runs.directory import RunDirectory
 
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
@@ -44,13 +46,14 @@ def test_the_page_is_told_all_that_it_shows(
     state = client.get("/api/state").json()
     assert {image["source"] for image in state["images"]} == {"test"}
     assert len(state["images"]) == finished[2]["test_normal"] + finished[2]["test_abnormal"]
-    assert state["threshold"] == session.threshold == state["saved_threshold"]
+    assert state["applied"] == {"lower": session.decision.threshold, "upper": None}
+    assert state["applied"] == state["saved"]
     ids = {image["id"] for image in state["images"]}
     for name in ("normal", "abnormal"):
         scores = [score for score, _ in state["known"][name]]
         assert scores == sorted(scores)
         assert all(found in ids for _, found in state["known"][name])
-    values = [one["value"] for one in state["thresholds"]]
+    values = [one["lower"] for one in state["thresholds"]]
     assert values == sorted(values) and state["decides"] in {
         one["name"] for one in state["thresholds"]
     }
@@ -110,7 +113,7 @@ def test_too_large_a_body_is_refused(opened: tuple[TestClient, Session]) -> None
 
 
 def test_a_batch_and_its_table(opened: tuple[TestClient, Session]) -> None:
-    client, session = opened
+    client, _ = opened
     batch = client.post("/api/batches", headers=SAME).json()["id"]
     sent = [("=1+1.png", png()), ("b.png", png(square=True)), ("c.txt", b"text")]
     codes = [upload(client, data, name, batch).status_code for name, data in sent]
@@ -128,19 +131,49 @@ def test_a_batch_and_its_table(opened: tuple[TestClient, Session]) -> None:
     assert upload(client, png(), batch="b9").status_code == 404
 
 
-def test_a_threshold_for_the_session(opened: tuple[TestClient, Session]) -> None:
+def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
     client, session = opened
-    saved = session.threshold
+    saved = session.decision
     highest = max(image.score or 0 for image in session.images.values())
-    answer = client.post("/api/threshold", json={"threshold": 2 * highest}, headers=SAME).json()
-    assert answer["threshold"] == 2 * highest and answer["saved_threshold"] == saved
+
+    def apply(**given: Any) -> Any:
+        return client.post("/api/threshold", json=given, headers=SAME)
+
+    answer = apply(lower=2 * highest, upper=3 * highest).json()
+    assert answer["saved"] == {"lower": saved.threshold, "upper": None}
     assert {image["zone"] for image in answer["images"]} == {"pass"}
-    assert upload(client, png(square=True)).json()["zone"] == "pass"
-    answer = client.post("/api/threshold", json={"threshold": None}, headers=SAME).json()
-    assert answer["threshold"] == saved == session.threshold
-    for wrong in ('{"threshold": "x"}', '{"threshold": NaN}', '{"threshold": true}', "[]", "{"):
-        answer = client.post("/api/threshold", content=wrong, headers=SAME)
+    answer = apply(lower=0, upper=2 * highest).json()
+    assert {image["zone"] for image in answer["images"]} == {"review"}
+    assert upload(client, png(square=True)).json()["zone"] == "review"
+    # The image that a threshold lies on is caught, whatever rounding does to its score.
+    exact = upload(client, png(square=True)).json()["score"]
+    assert apply(lower=exact).json()["applied"]["lower"] == pytest.approx(exact * (1 - 1e-5))
+    assert upload(client, png(square=True)).json()["zone"] == "reject"
+    apply(lower=None)
+    assert session.decision == saved
+    for wrong in ({"lower": "x"}, {"lower": True}, {"lower": 2, "upper": 1}):
+        assert apply(**wrong).status_code == 422
+    for text in ('{"lower": NaN}', "[]", "{"):
+        answer = client.post("/api/threshold", content=text, headers=SAME)
         assert answer.status_code == 422 and answer.json()["error"]
+
+
+def test_a_reported_escape_never_passes(finished: Finished, tmp_path: Path) -> None:
+    session, _ = session_of(finished[1].path, tmp_path)
+    described = session.detector.description
+    image = next(image for image in session.images.values() if image.truth == "abnormal")
+    escape = {"sha256": image.sha256, "score": image.score, "label": "abnormal"}
+    entry = {"time": "2026-11-26T00:00:00+00:00", "score": "sse", "escapes": [escape]}
+    described = described | {"calibrations": [entry]}
+    session.detector.backend.description = described
+    detector = Detector(session.detector.backend, session.decision)
+    uploads = Uploads(tmp_path / "uploads", 10_000)
+    again = Session(detector, session.images.values(), session.flags, uploads)
+    again.apply(1e9)
+    assert {again.zone(one) for one in again.images.values() if one is not image} == {"pass"}
+    assert again.zone(image) == "review" and "escaped defect on 2026-11-26" in image.doubt
+    sent = again.upload(image.path.read_bytes(), "copy.png", None)
+    assert again.zone(sent) == "review" and "escaped defect" in sent.doubt
 
 
 def test_a_flag_is_written_and_taken_back(opened: tuple[TestClient, Session]) -> None:
@@ -151,7 +184,9 @@ def test_a_flag_is_written_and_taken_back(opened: tuple[TestClient, Session]) ->
     image = session.images["t0"]
     assert row["path"] == str(image.path) and row["sha256"] == image.sha256
     assert (row["label"], row["note"]) == ("abnormal", "scratch,\\nleft")
-    assert float(row["score"]) == image.score and float(row["threshold"]) == session.threshold
+    assert (
+        float(row["score"]) == image.score and float(row["threshold"]) == session.decision.threshold
+    )
     assert row["zone"] == session.zone(image)
     assert client.get("/api/flags.csv").text == session.flags.table.read_text(encoding="utf-8")
     sent = upload(client, png(seed=3)).json()
@@ -184,11 +219,11 @@ def test_other_names_and_other_pages_are_refused(opened: tuple[TestClient, Sessi
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8765"):
         assert client.get("/api/state", headers={"host": host}).status_code == 400
     assert client.get("/api/state", headers={"host": "localhost:1234"}).status_code == 200
-    before = session.threshold
+    before = session.decision.threshold
     for headers in ({}, {"origin": "http://evil.example"}):
-        answer = client.post("/api/threshold", json={"threshold": 0}, headers=headers)
+        answer = client.post("/api/threshold", json={"lower": 0}, headers=headers)
         assert answer.status_code == 403
-    assert session.threshold == before
+    assert session.decision.threshold == before
 
 
 def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Path) -> None:

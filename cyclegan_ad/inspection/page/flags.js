@@ -74,7 +74,9 @@ export function startFlags() {
   byId("wrong").addEventListener("click", openFlag);
   byId("flag-form").addEventListener("submit", save);
   byId("flags-path").textContent = model.facts.flags_table;
-  byId("calibrate-flags").textContent = model.facts.calibrate;
-  byId("copy-flags").addEventListener("click", () => copy(model.facts.calibrate));
+  const command = `${model.facts.calibrate} ${model.facts.flags_word}`;
+  for (const id of ["flags-how", "flags-command"]) byId(id).hidden = model.facts.calibrate === "";
+  byId("calibrate-flags").textContent = command;
+  byId("copy-flags").addEventListener("click", () => copy(command));
   on("images", draw);
 }

@@ -26,10 +26,7 @@ export function update(now) {
   for (const image of now.images ?? []) model.images.set(image.id, image);
   if (now.flags) model.flags = now.flags;
   if (now.drift !== undefined) model.drift = now.drift;
-  if (now.threshold !== undefined) {
-    model.applied = { lower: now.threshold, upper: now.upper ?? null };
-    model.saved = { lower: now.saved_threshold, upper: now.saved_upper ?? null };
-  }
+  if (now.applied) Object.assign(model, { applied: now.applied, saved: now.saved });
   const flagged = new Map(model.flags.map((flag) => [flag.sha256, flag]));
   for (const image of model.images.values()) image.flag = flagged.get(image.sha256) ?? null;
 }

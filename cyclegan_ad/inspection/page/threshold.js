@@ -6,6 +6,7 @@ import { isMoved, model, move, nextScore, on, outcome, tell, update } from "./mo
 import { layAxis, shareOf, valueAt } from "./plot.js";
 
 const STEPS = 1000;
+const chips = []; // [button, lower, upper]
 // What the thresholds of a detector are for; the title of each button says the rest.
 const NAMES = {
   paper: "No miss", crossfit: "No miss, crossfit", calibrated: "Calibrated", crossval: "Cross-validated",
@@ -41,6 +42,7 @@ function showNumbers() {
   }
   byId("missed").classList.toggle("bad", found.missed > 0);
   showCritical(found);
+  showCommand();
   const moved = isMoved(model.saved);
   byId("bound-note").textContent = moved
     ? "You chose this threshold by looking at these scores. Its bounds hold only for a threshold that was fixed before; calibrate gives one that is valid."
@@ -81,6 +83,19 @@ function showCritical(found) {
   box.replaceChildren(open);
 }
 
+// The command that makes a threshold permanent: with labelled images, so that its bounds hold.
+function showCommand() {
+  const { calibrate, flags_word: flags } = model.facts;
+  const box = byId("permanent");
+  box.hidden = calibrate === "";
+  const found = outcome();
+  const words = [calibrate, model.flags.length ? flags : "images=LABELLED"];
+  if (found.missed && found.missBound < 1) words.push(`miss_rate=${Number(found.missBound.toPrecision(3))}`);
+  if (model.upper === null) words.push("reject_normal=null");
+  if (model.prevalence > 0 && model.prevalence < 1) words.push(`prevalence=${Number(model.prevalence.toPrecision(6))}`);
+  byId("calibrate").textContent = words.join(" ");
+}
+
 function place() {
   byId("slider").value = Math.round(STEPS * shareOf(model.lower));
   byId("value").textContent = number(model.lower);
@@ -90,8 +105,9 @@ function place() {
     upper.value = Math.round(STEPS * shareOf(model.upper));
     byId("value").textContent = `${number(model.lower)} to ${number(model.upper)}`;
   }
-  for (const chip of byId("named").children) {
-    chip.setAttribute("aria-pressed", Number(chip.dataset.value) === model.lower);
+  byId("two").checked = model.upper !== null;
+  for (const [chip, ...ends] of chips) {
+    chip.setAttribute("aria-pressed", ends[0] === model.lower && ends[1] === model.upper);
   }
 }
 
@@ -105,7 +121,7 @@ async function apply(wanted) {
     update(await send("/api/threshold", wanted));
     move(model.applied.lower, model.applied.upper);
     tell("images");
-    say(wanted.threshold === null
+    say(wanted.lower === null
       ? "The threshold of the detector decides again."
       : "This threshold decides until the inspector stops.");
   } catch (error) {
@@ -117,23 +133,29 @@ export function startThreshold() {
   layAxis();
   // Of several thresholds of one value, the one that decides has the button.
   const { thresholds, decides } = model.facts;
-  const distinct = new Map(thresholds.map((one) => [one.value, one]));
-  for (const one of thresholds) if (one.name === decides) distinct.set(one.value, one);
-  byId("named").replaceChildren(...[...distinct.values()].map(({ name, value, words }) => el("button", {
-    class: "chip", "data-value": value, title: words, text: NAMES[name] ?? name,
-    onclick: () => move(value, name === decides ? model.saved.upper : model.upper),
-  })));
+  const distinct = new Map(thresholds.map((one) => [`${one.lower} ${one.upper}`, one]));
+  for (const one of thresholds) if (one.name === decides) distinct.set(`${one.lower} ${one.upper}`, one);
+  byId("named").replaceChildren(...[...distinct.values()].map(({ name, lower, upper, words }) => {
+    const chip = el("button", { class: "chip", title: words, text: NAMES[name] ?? name, onclick: () => move(lower, upper) });
+    chips.push([chip, lower, upper]);
+    return chip;
+  }));
   byId("slider").addEventListener("input", (event) => move(valueAt(event.target.value / STEPS)));
   byId("slider-upper").addEventListener("input", (event) => {
     const value = valueAt(event.target.value / STEPS);
     move(Math.min(model.lower, value), value);
   });
+  const two = byId("two");
+  two.disabled = model.facts.known.upper === null;
+  two.addEventListener("change", () => {
+    move(model.lower, two.checked ? model.saved.upper ?? model.facts.known.upper : null);
+  });
   byId("step-down").addEventListener("click", () => step(-1));
   byId("step-up").addEventListener("click", () => step(1));
-  byId("apply").addEventListener("click", () => apply({ threshold: model.lower, upper: model.upper }));
+  byId("apply").addEventListener("click", () => apply({ lower: model.lower, upper: model.upper }));
   byId("reset").addEventListener("click", () => {
     if (isMoved(model.saved)) move(model.saved.lower, model.saved.upper);
-    if (model.applied.lower !== model.saved.lower || model.applied.upper !== model.saved.upper) apply({ threshold: null });
+    if (model.applied.lower !== model.saved.lower || model.applied.upper !== model.saved.upper) apply({ lower: null });
   });
   const prevalence = byId("prevalence");
   prevalence.value = Number((1000 * model.prevalence).toPrecision(4));
@@ -144,7 +166,7 @@ export function startThreshold() {
       showNumbers();
     }
   });
-  byId("calibrate").textContent = model.facts.calibrate;
   byId("copy-calibrate").addEventListener("click", () => copy(byId("calibrate").textContent));
   on("threshold", () => { place(); showNumbers(); });
+  on("images", showCommand);
 }

@@ -1,0 +1,259 @@
+"""Recalibrate a detector: a new threshold with its zones from the scores of labelled images."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cyclegan_ad.data.layouts.sample import CLASSES
+from cyclegan_ad.data.parallel import Progress
+from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
+from cyclegan_ad.detector.description import FILE, read_description
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.history import (
+    add_calibration,
+    escape_limit,
+    escaped_files,
+    stored_normal_scores,
+)
+from cyclegan_ad.detector.labelled_images import LabelledImage
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_json
+from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
+from cyclegan_ad.metrics.quantile import false_alarm_rank
+from cyclegan_ad.metrics.recalibration import Aim, choose_threshold, choose_upper, count_zones
+from cyclegan_ad.text import counted
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a calibration is asked for.
+
+    Attributes:
+        aim: What the threshold is chosen for.
+        reject_normal: Largest share of the normal images that may be rejected without review; None
+            for no zone ``review``.
+        allow_weaker_bound: Whether ``zero_misses`` may raise the threshold although the images
+            support a weaker bound than the present one has.
+    """
+
+    aim: Aim
+    reject_normal: float | None
+    allow_weaker_bound: bool
+
+
+def score_labelled(
+    detector: Detector, images: Sequence[LabelledImage], progress: Progress | None = None
+) -> list[float]:
+    """Compute the scores of labelled images.
+
+    Raises:
+        UserError: If an image has no score, or normal is said of a reported escape.
+    """
+    escaped = escaped_files(detector.description)
+    for image in images:
+        if image.label == 0 and image.sha256 in escaped:
+            raise UserError(
+                f"{image.path} is labelled normal, but was reported as an escaped defect on "
+                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
+            )
+    scores = []
+    paths = [image.path for image in images]
+    for found in detector.stream(paths, maps=False, progress=progress):
+        if not math.isfinite(found.score):
+            raise UserError(
+                f"{found.path} has no score ({found.reason}); repair or remove it; the detector "
+                "is unchanged"
+            )
+        scores.append(found.score)
+    return scores
+
+
+def recalibrate(
+    described: Mapping[str, Any],
+    present: Decision,
+    images: Sequence[LabelledImage],
+    scores: Sequence[float],
+    request: Request,
+    *,
+    copies: int = 0,
+    time: datetime | None = None,
+) -> dict[str, Any]:
+    """Choose the new threshold and describe the detector that decides by it.
+
+    The threshold is that of :func:`.choose_threshold`, but never above the score of an escape: an
+    abnormal image that passed, now or in an earlier calibration. With ``zero_misses``, a threshold
+    with a stronger bound is lowered, if need be, and not raised: of so few images the lowest score
+    may be high by chance. Which of the bounds applies depends on the numbers of images alone.
+
+    Args:
+        described: Content of ``detector.json``; not changed.
+        present: What decides until now.
+        images: Different images.
+        scores: Their finite scores.
+        request: What is asked for.
+        copies: Number of files that were not counted, for the history.
+        time: Time of the calibration; None for now.
+
+    Returns:
+        The new content of ``detector.json``, whose last calibration is this one.
+
+    Raises:
+        ValueError: If there are too few images for the aim.
+    """
+    column, aim = present.column, request.aim
+    now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
+    of = {label: [i for i, one in enumerate(images) if one.label == label] for label in CLASSES}
+    normal, abnormal = ([scores[i] for i in of[label]] for label in (0, 1))
+    stored = stored_normal_scores(described, column)
+    computed_by = described["scores"][column]["computed_by"]
+
+    choice = choose_threshold(abnormal, normal, aim)
+    given = f"{counted(len(abnormal), 'abnormal image')} and {len(normal)} normal given {now[:10]}"
+    facts: Entry = {
+        "value": choice.threshold,
+        "set_on": given,
+        "aim": aim.name,
+        "rate": aim.rate,
+        "abnormal": len(abnormal),
+        "normal": len(normal),
+        "confidence": aim.confidence,
+        "miss_rate_bound": choice.miss_rate_bound,
+        "miss_rate_expected": choice.miss_rate_expected,
+    }
+    set_by = images[of[int(aim.name != "false_alarm_rate")][choice.position]].path.name
+    limited_by = "aim"
+    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
+        facts["value"] += 2 * rounding(choice.threshold, computed_by)
+    may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
+    if may_not_rise and _is_weaker(len(abnormal), present.facts):
+        kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
+        facts |= {name: present.facts.get(name) for name in kept}
+        if facts["value"] > present.facts["value"]:
+            facts["value"], limited_by = present.facts["value"], "present"
+        elif "lowered" not in facts["set_on"]:
+            facts["set_on"] += " and lowered since"
+    escapes = [i for i in of[1] if scores[i] < present.threshold]
+    limits = [escape_limit(described, column), *(scores[i] for i in escapes)]
+    limit = min((one for one in limits if one is not None), default=None)
+    if limit is not None and facts["value"] > limit:
+        facts["value"], limited_by = limit, "escape"
+    facts["upper"] = _upper(normal or stored, facts["value"], request.reject_normal)
+
+    files = [_record(image, score) for image, score in zip(images, scores, strict=True)]
+    entry: Entry = {
+        "time": now,
+        "score": column,
+        "aim": {"name": aim.name, "rate": aim.rate},
+        "confidence": aim.confidence,
+        "before": present.threshold,
+        "before_protocol": present.name,
+        "limited_by": limited_by,
+        "set_by": set_by if limited_by == "aim" else None,
+        "reject_normal": request.reject_normal,
+        "images": {
+            "abnormal": len(abnormal),
+            "normal": len(normal),
+            "copies": copies,
+            "sha256": _hash_of(images),
+        },
+        "files": files,
+        "escapes": [files[i] for i in escapes],
+    }
+    after = choose_decision(add_calibration(described, entry, facts))
+    alarms = _alarms(normal, present.threshold, after.threshold)
+    fewest = 0  # the count that the number of images allows, if that is higher
+    if aim.name == "false_alarm_rate" and limited_by == "aim":
+        assert aim.rate is not None
+        fewest = false_alarm_rank(len(normal), aim.rate) - 1
+    events = max(alarms["after"], fewest)
+    facts["alarm_bound"] = (
+        miss_rate_upper_bound(events, len(normal), aim.confidence) if normal else None
+    )
+    entry |= {
+        "after": after.threshold,
+        "upper": after.upper,
+        "bounds": {
+            "before": present.facts.get("miss_rate_bound"),
+            "before_confidence": present.facts.get("confidence"),
+            "after": facts["miss_rate_bound"],
+            "after_confidence": facts["confidence"],
+            "expected": facts["miss_rate_expected"],
+            "false_alarms": facts["alarm_bound"],
+            "set_on": facts["set_on"],
+        },
+        "misses": _misses(abnormal, present.threshold, after.threshold),
+        "false_alarms": alarms,
+        "cost": {"stored_normal": len(stored)}
+        | _alarms(stored, present.threshold, after.threshold),
+        "zones": {
+            name: count_zones(values, after.threshold, after.upper)
+            for name, values in (
+                ("abnormal", abnormal),
+                ("normal", normal),
+                ("stored_normal", stored),
+            )
+        },
+    }
+    return add_calibration(described, entry, facts)
+
+
+def write_calibration(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write the new ``detector.json``, whole or not at all.
+
+    Args:
+        folder: Folder of the detector.
+        before: Its content, which the calibration started from.
+        after: Result of :func:`recalibrate`.
+
+    Raises:
+        UserError: If it was changed since.
+    """
+    if read_description(folder) != before:
+        raise UserError(
+            f"{folder / FILE} was changed by another command meanwhile; run this one again"
+        )
+    write_json(folder / FILE, after)
+
+
+def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:
+    """Return whether so many images support a weaker bound than a threshold has."""
+    bound = facts.get("miss_rate_bound")
+    if bound is None:
+        return False
+    return calibration_bound(abnormal, facts["confidence"]) > bound * (1 + 1e-9)
+
+
+def _upper(normal: Sequence[float], threshold: float, share: float | None) -> float | None:
+    """Return where ``reject`` begins; None if there is nothing between it and the threshold."""
+    if share is None or not normal:
+        return None
+    upper, _ = choose_upper(normal, share)
+    return upper if upper > threshold else None
+
+
+def _misses(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
+    values = np.array(scores)
+    return {"before": int((values < before).sum()), "after": int((values < after).sum())}
+
+
+def _alarms(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
+    return {name: len(scores) - n for name, n in _misses(scores, before, after).items()}
+
+
+def _record(image: LabelledImage, score: float) -> dict[str, Any]:
+    return {"sha256": image.sha256, "label": CLASSES[image.label], "score": score}
+
+
+def _hash_of(images: Sequence[LabelledImage]) -> str:
+    """Return the SHA-256 over the sorted hashes of the files, a line each."""
+    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()
