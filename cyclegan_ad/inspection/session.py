@@ -106,11 +106,7 @@ class Session:
 
     def describe(self, image: InspectedImage) -> dict[str, Any]:
         """What the page is told about an image."""
-        return image.as_dict() | {"zone": self.zone(image), "flag": self._flag(image)}
-
-    def _flag(self, image: InspectedImage) -> dict[str, str] | None:
-        rows = (row for row in self.flags.rows() if row["sha256"] == image.sha256 != "")
-        return next(rows, None)
+        return image.as_dict() | {"zone": self.zone(image)}
 
     def judge(self, images: Sequence[InspectedImage]) -> None:
         """Decide about images to pick from."""

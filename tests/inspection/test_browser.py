@@ -88,6 +88,7 @@ def open_page(browser: Any, finished: Finished, tmp_path: Path) -> Iterator[Any]
 
     with listen("127.0.0.1", 0) as opened:
         address = address_of(opened, "127.0.0.1")
+        opening.facts = facts  # type: ignore[attr-defined]
         with serving(app, opened):
             yield opening
 
@@ -143,7 +144,7 @@ def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
         assert seen.session.decision.threshold == seen.session.saved.threshold
         seen.page.click("#apply")
         seen.wait("#message", "until the inspector stops")
-        assert seen.session.decision.threshold == pytest.approx(threshold)
+        assert seen.session.decision.threshold == pytest.approx(threshold, rel=1e-4)
         seen.page.click("#reset")
         seen.wait("#message", "decides again")
         assert seen.session.decision.threshold == seen.session.saved.threshold
@@ -258,6 +259,29 @@ def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
         press("ArrowRight")
         assert seen.page.is_visible("#view-flags")
         assert seen.page.get_attribute("#tab-flags", "aria-selected") == "true"
+
+
+def test_a_detector_that_saw_no_defect(open_page: Any) -> None:
+    known = open_page.facts["known"]
+    known |= {"abnormal": [], "miss_bounds": []}
+    with open_page() as seen:
+        seen.page.wait_for_selector(".image-card[aria-current]")
+        assert seen.text("#missed .figure") == "not known"
+        seen.page.locator("#slider").fill("500")
+        assert seen.text("#alarms .figure").endswith(f"of {len(known['normal'])}")
+        assert "escape" not in seen.text("#work") and seen.text("#critical") == ""
+        assert seen.errors == []
+
+
+def test_a_warning_of_drift_is_shown_until_it_is_answered(open_page: Any) -> None:
+    with open_page() as seen:
+        assert not seen.page.is_visible("#drift")
+        seen.session.monitor.warning = "drift: the images that pass are darker; check the light"
+        seen.page.set_input_files("#file-one", [file("a.png", png())])
+        seen.wait("#drift", "are darker")
+        seen.page.click("#drift-removed")
+        seen.wait("#message", "Watching anew")
+        assert not seen.page.is_visible("#drift") and seen.session.monitor.warning is None
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280, 1600])

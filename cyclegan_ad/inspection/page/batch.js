@@ -26,14 +26,23 @@ function line(row) {
     el("td", { class: "num", text: image ? number(image.score) : "none" }));
 }
 
-function draw() {
-  if (!rows.length) return;
-  byId("batch-result").hidden = false;
-  byId("drop").classList.add("small");
-  byId("batch-rows").replaceChildren(...rows.map(line));
+function showCounts() {
+  byId("batch-result").hidden = !rows.length;
+  byId("drop").classList.toggle("small", rows.length > 0);
   const zones = rows.map((row) => (row.image ? zoneOf(row.image) : "review"));
   byId("batch-counts").replaceChildren(...ZONES.map((zone) => el("span", { class: `zone-count ${zone}` },
     icon(zone), `${zones.filter((one) => one === zone).length} ${WORDS[zone].toLowerCase()}`)));
+}
+
+function add(row) {
+  rows.push(row);
+  byId("batch-rows").append(line(row));
+  showCounts();
+}
+
+function drawAll() {
+  byId("batch-rows").replaceChildren(...rows.map(line));
+  showCounts();
 }
 
 export async function judgeBatch(files) {
@@ -44,6 +53,7 @@ export async function judgeBatch(files) {
   running = true;
   stopped = false;
   rows = [];
+  drawAll();
   tell("batch");
   try {
     const { id } = await ask("/api/batches", { method: "POST" });
@@ -62,9 +72,8 @@ export async function judgeBatch(files) {
       } catch (error) {
         row.error = error.message;
       }
-      rows.push(row);
+      add(row);
       bar.value = rows.length;
-      draw();
     }
     byId("batch-text").textContent = stopped
       ? `Stopped after ${rows.length} of ${count(files.length, "image")}` : `${count(rows.length, "image")} done`;
@@ -84,5 +93,5 @@ export function startBatch() {
     event.target.value = "";
     if (files.length) judgeBatch(files);
   });
-  on("threshold", draw);
+  on("threshold", drawAll);
 }

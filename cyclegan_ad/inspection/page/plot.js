@@ -34,13 +34,14 @@ export function layAxis() {
 export const shareOf = (value) => axis.of(value);
 export const valueAt = (share) => axis.back(share);
 
-// Edges of the bins, as shares of the width; one lies on the threshold of the detector, so that no
-// bar stands on both sides of it.
+// Edges of the bins, as shares of the width. The thresholds of the detector lie on edges, so that no
+// bar stands on both sides of one.
 function edges() {
   const start = axis.of(model.saved.lower);
-  const width = 1 / BINS;
+  const apart = model.saved.upper === null ? 0 : axis.of(model.saved.upper) - start;
+  const width = apart > 0.5 / BINS ? apart / Math.round(apart * BINS) : 1 / BINS;
   const first = start - Math.ceil(start / width) * width;
-  return Array.from({ length: BINS + 3 }, (_, i) => first + i * width);
+  return Array.from({ length: Math.ceil(1 / width) + 3 }, (_, i) => first + i * width);
 }
 
 function binned(pairs, at) {
@@ -102,8 +103,10 @@ export function draw() {
   for (const [zone, from, to] of ends) {
     if (to - from < 0.5) continue;
     parts.push(svg("rect", { class: `zone ${zone}`, x: from, y: MARGIN.top - 20, width: to - from, height: body + 20 }));
-    if (to - from > 46) {
+    if (to - from > 22) {
       parts.push(svg("use", { href: `#icon-${zone}`, class: `icon ${zone}`, x: from + 6, y: MARGIN.top - 16, width: 13, height: 13 }));
+    }
+    if (to - from > 30 + 7 * WORDS[zone].length) {
       parts.push(svg("text", { class: `zone-word ${zone}`, x: from + 23, y: MARGIN.top - 5, text: WORDS[zone] }));
     }
   }

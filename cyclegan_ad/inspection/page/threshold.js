@@ -49,6 +49,7 @@ function showNumbers() {
     : `${model.facts.detector.rests_on[0].toUpperCase()}${model.facts.detector.rests_on.slice(1)}.`;
   byId("slider").setAttribute("aria-valuetext",
     `${number(model.lower)}: ${found.missed} of ${found.abnormal} defects missed, ${found.alarms} of ${found.normal} false alarms`);
+  byId("trial").hidden = !moved && !isMoved(model.applied);
   byId("apply").disabled = !isMoved(model.applied);
   byId("reset").disabled = !moved && !isMoved(model.applied);
   byId("apply").textContent = !isMoved(model.applied) && moved ? "Used for this session" : "Use for this session";
@@ -98,12 +99,12 @@ function showCommand() {
 
 function place() {
   byId("slider").value = Math.round(STEPS * shareOf(model.lower));
-  byId("value").textContent = number(model.lower);
+  byId("value").textContent = `pass below ${number(model.lower)}`;
   const upper = byId("slider-upper");
   upper.hidden = model.upper === null;
   if (model.upper !== null) {
     upper.value = Math.round(STEPS * shareOf(model.upper));
-    byId("value").textContent = `${number(model.lower)} to ${number(model.upper)}`;
+    byId("value").append(el("br"), `reject from ${number(model.upper)}`);
   }
   byId("two").checked = model.upper !== null;
   for (const [chip, ...ends] of chips) {
