@@ -84,13 +84,13 @@ function showCritical(found) {
   box.replaceChildren(open);
 }
 
-// The command that makes a threshold permanent: with labelled images, so that its bounds hold.
+// The command that makes a threshold permanent. It takes other images than those that were looked
+// at here, so that its bounds hold; its aim is what the slider shows.
 function showCommand() {
-  const { calibrate, flags_word: flags } = model.facts;
-  const box = byId("permanent");
-  box.hidden = calibrate === "";
+  const { calibrate } = model.facts;
+  byId("permanent").hidden = calibrate === "";
   const found = outcome();
-  const words = [calibrate, model.flags.length ? flags : "images=LABELLED"];
+  const words = [calibrate, "images=LABELLED"];
   if (found.missed && found.missBound < 1) words.push(`miss_rate=${Number(found.missBound.toPrecision(3))}`);
   if (model.upper === null) words.push("reject_normal=null");
   if (model.prevalence > 0 && model.prevalence < 1) words.push(`prevalence=${Number(model.prevalence.toPrecision(6))}`);
@@ -169,5 +169,4 @@ export function startThreshold() {
   });
   byId("copy-calibrate").addEventListener("click", () => copy(byId("calibrate").textContent));
   on("threshold", () => { place(); showNumbers(); });
-  on("images", showCommand);
 }
