@@ -13,12 +13,16 @@ and later images are exchangeable: drawn alike, in an order that tells nothing.
    change that comes at once after a small reference may stay unnoticed.
 2. *Bets.* With z the normal quantile of a p-value, a bet is the likelihood ratio
    f(z) = N(z; mean, spread) / N(z; 0, 1). Its expectation is 1 under the null hypothesis: an
-   e-value. The bets are on lower, higher, less varied and more varied values.
+   e-value. These bets are on lower, higher, less varied and more varied values (:func:`bet`). Two
+   more, for large changes and small references, are that all values since the start of the change
+   are lower, or higher, than all before: with n values before and this one the a-th since, the
+   p-value is then uniform on (0, a / (n + a)), or (n / (n + a), 1) (:func:`separate`).
 3. *Sums.* Each bet has a Shiryaev-Roberts sum S_t = (S_{t-1} + 1) f(z_t): over all starts of the
    change, the product of the e-values since (Vovk et al., "Retrain or not retrain: conformal test
    martingales for change-point detection", COPA 2021; an e-detector of Shin, Ramdas, Rinaldo,
    "E-detectors", New England Journal of Statistics in Data Science, 2023). With M_t the mean of the
-   sums of a statistic, M_t - t is a martingale given the past of this statistic.
+   sums of a statistic, M_t - t is a martingale given the past of this statistic. (The last two bets
+   leave out starts more than 64 images ago, which makes the mean smaller.)
 4. *Warning.* With K statistics and N images for each false warning, it is given as soon as a mean
    M_t reaches 2 K N.
 
@@ -53,12 +57,19 @@ Kind = Literal["lower", "higher", "less varied", "more varied"]
 BETS: tuple[tuple[float, float], ...] = (
     *((mean, 1.0) for mean in (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)),
     *((0.0, spread) for spread in (0.5, 2.0)),
-    # After a large change: ranks among a small reference and the images since the change.
-    *((mean, 0.6) for mean in (-1.5, -0.7, 0.7, 1.5)),
 )
 """Mean and spread of z that each bet is on."""
 
+STARTS = 64
+"""Number of starts of a change that the bets on separate values consider."""
+
 _MEANS, _SPREADS = np.array(BETS).T
+_KINDS: tuple[Kind, ...] = (
+    *("lower", "lower", "lower", "higher", "higher", "higher"),
+    *("less varied", "more varied", "lower", "higher"),
+)
+_KEPT_BACK = 0.1
+_AGES = np.arange(1, STARTS + 1)
 _SEED = 20231
 _ALSO = 0.01  # of the limit: evidence with which a statistic is named beside another one
 _SMALLEST = 2.0**-53  # the quantiles of 0 and 1 are infinite
@@ -75,6 +86,22 @@ def bet(p_value: float) -> NDArray[np.float64]:
     """
     z = NormalDist().inv_cdf(min(max(p_value, _SMALLEST), 1 - _SMALLEST))
     return np.exp((z**2 - ((z - _MEANS) / _SPREADS) ** 2) / 2) / _SPREADS
+
+
+def separate(p_value: float, ranked: int) -> NDArray[np.float64]:
+    """Return the e-values of the bets that all values since a start are lower, or higher.
+
+    Args:
+        p_value: In (0, 1).
+        ranked: Number of values that were ranked, this one included.
+
+    Returns:
+        (2, STARTS) float64, > 0, for starts at this value and at each one before; the integral of
+        each over p-values in (0, 1) is 1.
+    """
+    share = np.minimum(_AGES / ranked, 1.0)
+    inside = np.array([p_value <= share, 1 - p_value <= share])
+    return _KEPT_BACK + (1 - _KEPT_BACK) * inside / share
 
 
 @dataclass(frozen=True)
@@ -118,6 +145,8 @@ class DriftTest:
         self.seen = {name: SeenValues(values) for name, values in references.items()}
         self._sums = np.zeros((len(self.seen), len(BETS)))
         self._starts = np.zeros_like(self._sums)  # sums whose terms are weighted by their start
+        # Products since each start, the latest first, of the bets on separate values.
+        self._separate = np.zeros((len(self.seen), 2, STARTS))
 
     @property
     def limit(self) -> float:
@@ -140,12 +169,16 @@ class DriftTest:
         self.images += 1
         uniforms = np.random.default_rng([_SEED, self.start, self.images]).random(len(self.seen))
         e_values = np.empty_like(self._sums)
+        self._separate = np.roll(self._separate, 1, axis=2)
+        self._separate[:, :, 0] = 1
         for row, (name, seen) in enumerate(self.seen.items()):
-            e_values[row] = bet(seen.p_value(values[name], float(uniforms[row])))
+            p_value = seen.p_value(values[name], float(uniforms[row]))
             seen.add(values[name])
+            e_values[row] = bet(p_value)
+            self._separate[row] *= separate(p_value, len(seen))
         self._sums = (self._sums + 1) * e_values
         self._starts = (self._starts + self.images) * e_values
-        means = self._sums.mean(axis=1)
+        means = np.hstack([self._sums, self._separate.sum(axis=2)]).mean(axis=1)
         if means.max() < self.limit:
             return []
         strong = np.flatnonzero(means >= _ALSO * self.limit)
@@ -153,13 +186,13 @@ class DriftTest:
 
     def _change(self, row: int) -> Change:
         """Describe the change of a statistic by the bet with the strongest evidence."""
-        strongest = int(self._sums[row].argmax())
-        mean, spread = BETS[strongest]
-        kind: Kind = "higher" if mean > 0 else "lower"
-        if mean == 0:
-            kind = "more varied" if spread > 1 else "less varied"
-        since = self._starts[row, strongest] / self._sums[row, strongest]
-        return Change(list(self.seen)[row], kind, max(1, round(since)))
+        separate = self._separate[row].sum(axis=1)
+        sums = np.hstack([self._sums[row], separate])
+        strongest = int(sums.argmax())
+        since = self._separate[row] @ (self.images + 1.0 - _AGES)
+        weighted = np.hstack([self._starts[row], since])
+        start = round(weighted[strongest] / sums[strongest])
+        return Change(list(self.seen)[row], _KINDS[strongest], max(1, start))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the state as plain JSON; no number is rounded."""
@@ -169,6 +202,7 @@ class DriftTest:
             "seen": {name: seen.as_dict() for name, seen in self.seen.items()},
             "sums": self._sums.tolist(),
             "starts": self._starts.tolist(),
+            "separate": self._separate.tolist(),
         }
 
     @classmethod
@@ -181,10 +215,12 @@ class DriftTest:
         test = cls({}, images_per_false_warning, int(stored["start"]))
         test.images = int(stored["images"])
         test.seen = {name: SeenValues.parse(one) for name, one in stored["seen"].items()}
-        test._sums, test._starts = (np.array(stored[n], np.float64) for n in ("sums", "starts"))
-        for sums in (test._sums, test._starts):
-            if sums.shape != (len(test.seen), len(BETS)) or not np.all(np.isfinite(sums)):
-                raise ValueError(f"sums of shape {sums.shape} or not finite")
-            if test.images < 0 or np.any(sums < 0):
-                raise ValueError("negative numbers")
+        for name in ("sums", "starts", "separate"):
+            found = np.array(stored[name], np.float64)
+            expected = (len(test.seen), *getattr(test, f"_{name}").shape[1:])
+            if found.shape != expected or not np.all((found >= 0) & np.isfinite(found)):
+                raise ValueError(f"{name} of shape {found.shape}, negative or not finite")
+            setattr(test, f"_{name}", found)
+        if test.images < 0:
+            raise ValueError(f"{test.images} images")
         return test
