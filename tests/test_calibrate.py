@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 from errors import refuses
-from tiny import compose_settings, draw_folder
+from tiny import compose_settings, draw_folder, settings
 
 from cyclegan_ad import load_detector
 from cyclegan_ad.calibrate import calibrate
 from cyclegan_ad.detector import recalibrate as recalibrating
+from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.description import read_description
+from cyclegan_ad.evaluation.combine import find_unsupported
 from cyclegan_ad.files import write_json
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_split
 from cyclegan_ad.settings.commands import CalibrateSettings, PredictSettings
 from cyclegan_ad.settings.types import read_settings
+from cyclegan_ad.train import run_training
 
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
 
@@ -187,3 +190,28 @@ def test_nothing_is_half_written(
     with refuses(file=detector / "detector.json", remedy="again"):
         run(detector, images)
     assert read_description(detector)["calibrations"] == []
+
+
+def test_a_run_that_is_evaluated_again_keeps_its_calibrations(
+    finished: Finished, images: Path, tmp_path: Path
+) -> None:
+    """With another protocol, with another score, and as long as the weights are the same."""
+    root, of_run, _ = finished
+    runs = of_run.path.parents[2]
+    place = Path(shutil.copytree(runs, tmp_path / "runs")) / of_run.path.relative_to(runs)
+    table = tmp_path / "escape.csv"
+    table.write_text(f"path,label\n{images / 'normal' / '11.png'},abnormal\n")
+    entry = run(place, table)
+    assert len(entry["escapes"]) == 1
+    decision = choose_decision(read_description(place / "detector"))
+    assert find_unsupported(RunDirectory(place)) == []
+    words = ("logger=csv", "trainer.snapshot_every_n_epochs=2")
+    for more in ("protocol=crossfit", "score=peak"):
+        run_training(settings(root, tmp_path / "runs", *words, more))
+        described = read_description(place / "detector")
+        assert described["calibrations"] == [entry]
+        assert choose_decision(described) == decision
+        assert find_unsupported(RunDirectory(place)) == []
+    assert "peak_2px" in described["scores"]
+    with refuses(facts=["peak_2px", "recalibrated"], remedy="protocol=NAME"):
+        choose_decision(described, score="peak_2px")

@@ -119,7 +119,7 @@ def _explain_escapes(entry: Mapping[str, Any]) -> str:
     if of := cost["stored_normal"]:
         more = cost["after"] - cost["before"]
         text += (
-            f" Cost: {counted(more, 'more false alarm') if more else 'no more false alarms'} among the {of} stored scores of normal "
+            f" Cost: {counted(more, 'more false alarm')} among the {of} stored scores of normal "
             f"images, {_percent(cost['before'] / of)} -> {_percent(cost['after'] / of)}."
         )
     return _wrap(text)
@@ -154,8 +154,8 @@ def _zones(entry: Mapping[str, Any], prevalence: float | None) -> str:
             zone: sum(weight * counts[zone] / sum(counts.values()) for weight, counts in each)
             for zone in spans
         }
-        shares = ", ".join(f"{zone} {_percent(workload[zone])}" for zone in ZONES if zone in spans)
-        text += f"\nWorkload with {_percent(prevalence)} abnormal images: {shares}"
+        words = ", ".join(f"{zone} {_percent(workload[zone])}" for zone in ZONES if zone in spans)
+        text += f"\nWorkload with {_percent(prevalence)} abnormal images: {words}"
     return text
 
 
