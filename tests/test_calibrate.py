@@ -60,7 +60,7 @@ def test_a_calibration_from_beginning_to_end(
     assert entry | {"time": ""} == dry | {"time": ""}
     said = capsys.readouterr().out
     for words in (
-        *("12 abnormal images and 20 normal (1 copy not counted)", "before", "after"),
+        *("12 abnormal images and 20 normal; not counted: 1 copy", "before", "after"),
         *("missed of the images given", "0 of 12 (0 %)", "zone", "below"),
         *("With 95 % confidence", "to bound misses by", "0.1 %", "2995", "2983"),
         *("escapes per million", "Workload with 1 % abnormal images: pass ", "Calibration 1"),
@@ -160,9 +160,12 @@ def test_what_is_refused(finished: Finished, detector: Path, images: Path, tmp_p
         run(detector, images, "decide_by.score=fid")
     assert (detector / "detector.json").read_bytes() == before
     root, of_run, _ = finished  # the split of a run says what was trained on
-    trained = [row.path for row in read_split(of_run.path) if row.subset == "train"]
-    with refuses(facts=[f"{len(trained)} images were used to train"], remedy="leave them out"):
-        run(of_run.path, root)
+    rows = [row for row in read_split(of_run.path) if row.subset == "train"]
+    table = tmp_path / "trained.csv"
+    lines = [f"{root / row.path},{row.label}" for row in rows]
+    table.write_text("path,label\n" + "\n".join(lines))
+    with refuses(setting="images", facts=["0 different abnormal", f"{len(rows)} images used"]):
+        run(of_run.path, table, "dry_run=true")
 
 
 def test_nothing_is_half_written(
