@@ -8,7 +8,7 @@ from typing import Any
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.commands import CalibrateSettings
-from cyclegan_ad.text import printable
+from cyclegan_ad.text import counted, printable
 
 
 def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     with importing():
         from cyclegan_ad.detector.decision import choose_decision
         from cyclegan_ad.detector.description import FILE, read_description
-        from cyclegan_ad.detector.labelled_images import find_labelled, refuse_trained
+        from cyclegan_ad.detector.labelled_images import find_labelled, mark_trained
         from cyclegan_ad.detector.load import find_folder, load_detector
         from cyclegan_ad.detector.recalibrate import (
             Request,
@@ -41,10 +41,12 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     decide_by = settings.decide_by.as_dict()
     present = choose_decision(described, **decide_by)
     images, copies = find_labelled(settings.images)
-    refuse_trained(images, _trained(folder))
+    images = mark_trained(images, _trained(folder))
     request = Request(_aim(settings), settings.reject_normal, settings.allow_weaker_bound)
-    abnormal = sum(image.label for image in images)
-    if few := explain_too_few(request.aim, abnormal, len(images) - abnormal):
+    labels = [image.label for image in images if image.counts]
+    if few := explain_too_few(request.aim, sum(labels), len(labels) - sum(labels)):
+        if trained := len(images) - len(labels):
+            few += f" ({counted(trained, 'image')} used for the training not counted)"
         other = "give more, or leave it out to set the threshold for no miss"
         remedy = "give more" if request.aim.name == "zero_misses" else other
         raise UserError(f"invalid images={settings.images}: {few}; {remedy}")

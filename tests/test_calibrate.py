@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 from errors import refuses
-from tiny import compose_settings, draw_folder
+from tiny import compose_settings, draw_folder, settings
 
 from cyclegan_ad import load_detector
 from cyclegan_ad.calibrate import calibrate
 from cyclegan_ad.detector import recalibrate as recalibrating
+from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.description import read_description
+from cyclegan_ad.evaluation.combine import find_unsupported
 from cyclegan_ad.files import write_json
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_split
 from cyclegan_ad.settings.commands import CalibrateSettings, PredictSettings
 from cyclegan_ad.settings.types import read_settings
+from cyclegan_ad.train import run_training
 
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
 
@@ -57,7 +60,7 @@ def test_a_calibration_from_beginning_to_end(
     assert entry | {"time": ""} == dry | {"time": ""}
     said = capsys.readouterr().out
     for words in (
-        *("12 abnormal images and 20 normal (1 copy not counted)", "before", "after"),
+        *("12 abnormal images and 20 normal; not counted: 1 copy", "before", "after"),
         *("missed of the images given", "0 of 12 (0 %)", "zone", "below"),
         *("With 95 % confidence", "to bound misses by", "0.1 %", "2995", "2983"),
         *("escapes per million", "Workload with 1 % abnormal images: pass ", "Calibration 1"),
@@ -157,9 +160,12 @@ def test_what_is_refused(finished: Finished, detector: Path, images: Path, tmp_p
         run(detector, images, "decide_by.score=fid")
     assert (detector / "detector.json").read_bytes() == before
     root, of_run, _ = finished  # the split of a run says what was trained on
-    trained = [row.path for row in read_split(of_run.path) if row.subset == "train"]
-    with refuses(facts=[f"{len(trained)} images were used to train"], remedy="leave them out"):
-        run(of_run.path, root)
+    rows = [row for row in read_split(of_run.path) if row.subset == "train"]
+    table = tmp_path / "trained.csv"
+    lines = [f"{root / row.path},{row.label}" for row in rows]
+    table.write_text("path,label\n" + "\n".join(lines))
+    with refuses(setting="images", facts=["0 different abnormal", f"{len(rows)} images used"]):
+        run(of_run.path, table, "dry_run=true")
 
 
 def test_nothing_is_half_written(
@@ -187,3 +193,28 @@ def test_nothing_is_half_written(
     with refuses(file=detector / "detector.json", remedy="again"):
         run(detector, images)
     assert read_description(detector)["calibrations"] == []
+
+
+def test_a_run_that_is_evaluated_again_keeps_its_calibrations(
+    finished: Finished, images: Path, tmp_path: Path
+) -> None:
+    """With another protocol, with another score, and as long as the weights are the same."""
+    root, of_run, _ = finished
+    runs = of_run.path.parents[2]
+    place = Path(shutil.copytree(runs, tmp_path / "runs")) / of_run.path.relative_to(runs)
+    table = tmp_path / "escape.csv"
+    table.write_text(f"path,label\n{images / 'normal' / '11.png'},abnormal\n")
+    entry = run(place, table)
+    assert len(entry["escapes"]) == 1
+    decision = choose_decision(read_description(place / "detector"))
+    assert find_unsupported(RunDirectory(place)) == []
+    words = ("logger=csv", "trainer.snapshot_every_n_epochs=2")
+    for more in ("protocol=crossfit", "score=peak"):
+        run_training(settings(root, tmp_path / "runs", *words, more))
+        described = read_description(place / "detector")
+        assert described["calibrations"] == [entry]
+        assert choose_decision(described) == decision
+        assert find_unsupported(RunDirectory(place)) == []
+    assert "peak_2px" in described["scores"]
+    with refuses(facts=["peak_2px", "recalibrated"], remedy="protocol=NAME"):
+        choose_decision(described, score="peak_2px")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
@@ -13,7 +13,7 @@ from cyclegan_ad.data.listing import file_name, list_folders, list_images
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
-from cyclegan_ad.text import counted, shown_name
+from cyclegan_ad.text import shown_name
 
 EXPECTED = (
     "a folder with normal/ and abnormal/, or a CSV file with the columns path and label (normal or "
@@ -29,11 +29,13 @@ class LabelledImage:
         path: The file.
         label: 0 normal, 1 abnormal.
         sha256: Hash of its content.
+        counts: Whether a threshold may be set on it and a bound may count it.
     """
 
     path: Path
     label: int
     sha256: str
+    counts: bool = True
 
 
 def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
@@ -71,22 +73,14 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
     return different, len(listed) - len(different)
 
 
-def refuse_trained(images: list[LabelledImage], trained: set[str]) -> None:
-    """Refuse images that the detector was trained on.
+def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[LabelledImage]:
+    """Mark the images that the detector was trained on, whose scores say nothing about new ones.
 
     Args:
         images: The labelled images.
         trained: SHA-256 of the training images.
-
-    Raises:
-        UserError: If one is among them.
     """
-    found = [image.path for image in images if image.sha256 in trained]
-    if found:
-        raise UserError(
-            f"{counted(len(found), 'image was', 'images were')} used to train this detector, such "
-            f"as {found[0]}; their scores say nothing about new images: leave them out"
-        )
+    return [replace(image, counts=image.sha256 not in trained) for image in images]
 
 
 def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:

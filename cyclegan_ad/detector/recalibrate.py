@@ -98,7 +98,8 @@ def recalibrate(
     Args:
         described: Content of ``detector.json``; not changed.
         present: What decides until now.
-        images: Different images.
+        images: Different images. Those that do not count set no threshold and no bound, but may
+            be escapes.
         scores: Their finite scores.
         request: What is asked for.
         copies: Number of files that were not counted, for the history.
@@ -112,7 +113,10 @@ def recalibrate(
     """
     column, aim = present.column, request.aim
     now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
-    of = {label: [i for i, one in enumerate(images) if one.label == label] for label in CLASSES}
+    of = {
+        label: [i for i, one in enumerate(images) if one.label == label and one.counts]
+        for label in CLASSES
+    }
     normal, abnormal = ([scores[i] for i in of[label]] for label in (0, 1))
     stored = stored_normal_scores(described, column)
     computed_by = described["scores"][column]["computed_by"]
@@ -142,7 +146,8 @@ def recalibrate(
             facts["value"], limited_by = present.facts["value"], "present"
         elif "lowered" not in facts["set_on"]:
             facts["set_on"] += " and lowered since"
-    escapes = [i for i in of[1] if scores[i] < present.threshold]
+    defects = [i for i, one in enumerate(images) if one.label == 1]  # those trained on, too
+    escapes = [i for i in defects if scores[i] < present.threshold]
     limits = [escape_limit(described, column), *(scores[i] for i in escapes)]
     limit = min((one for one in limits if one is not None), default=None)
     if limit is not None and facts["value"] > limit:
@@ -164,6 +169,7 @@ def recalibrate(
             "abnormal": len(abnormal),
             "normal": len(normal),
             "copies": copies,
+            "trained": sum(not one.counts for one in images),
             "sha256": _hash_of(images),
         },
         "files": files,
@@ -251,7 +257,8 @@ def _alarms(scores: Sequence[float], before: float, after: float) -> dict[str, i
 
 
 def _record(image: LabelledImage, score: float) -> dict[str, Any]:
-    return {"sha256": image.sha256, "label": CLASSES[image.label], "score": score}
+    record = {"sha256": image.sha256, "label": CLASSES[image.label], "score": score}
+    return record if image.counts else record | {"trained": True}
 
 
 def _hash_of(images: Sequence[LabelledImage]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cyclegan_ad.metrics.bounds import images_needed
 from cyclegan_ad.metrics.recalibration import ZONES, escapes_per_million, plan_images
 from cyclegan_ad.text import counted, printable
 
 _AIMS = {
-    "zero_misses": "no abnormal image missed",
-    "miss_rate": "at most {} % missed",
-    "false_alarm_rate": "at most {} % false alarms",
+    "zero_misses": "a threshold that misses none of the abnormal images",
+    "miss_rate": "a threshold that misses at most {} % of abnormal images",
+    "false_alarm_rate": "a threshold for {} % false alarms",
 }
 _WIDTH = 88
 
@@ -41,11 +42,18 @@ def _change(entry: Mapping[str, Any]) -> str:
     images, bounds, misses = entry["images"], entry["bounds"], entry["misses"]
     alarms, cost = entry["false_alarms"], entry["cost"]
     aim = _AIMS[entry["aim"]["name"]].format(f"{100 * (entry['aim']['rate'] or 0):g}")
-    copies = images["copies"]
-    left_out = f" ({counted(copies, 'copy', 'copies')} not counted)" if copies else ""
+    not_counted = [
+        text
+        for number, text in (
+            (images["copies"], counted(images["copies"], "copy", "copies")),
+            (images["trained"], f"{images['trained']} used for the training"),
+        )
+        if number
+    ]
+    left_out = f"; not counted: {', '.join(not_counted)}" if not_counted else ""
     title = (
-        f"Score {entry['score']}: threshold for {aim}, from "
-        f"{counted(images['abnormal'], 'abnormal image')} and {images['normal']} normal{left_out}"
+        f"Score {entry['score']}: {aim}\n{counted(images['abnormal'], 'abnormal image')} and "
+        f"{images['normal']} normal{left_out}"
     )
     rows = [
         ["", "before", "after"],
@@ -66,9 +74,11 @@ def _change(entry: Mapping[str, Any]) -> str:
 def _explain_threshold(entry: Mapping[str, Any]) -> str:
     limited = entry["limited_by"]
     if limited == "present":
+        bounds = entry["bounds"]
+        needed = images_needed(bounds["before"], bounds["before_confidence"])
         return _wrap(
-            f"The threshold was not raised: {counted(entry['images']['abnormal'], 'image')} "
-            "support a weaker bound than the present one has. To raise it all the same: "
+            "The threshold was not raised: for a bound as strong as the present one has, "
+            f"{needed} abnormal images are needed. To raise it all the same: "
             "allow_weaker_bound=true"
         )
     if limited == "escape":
@@ -119,7 +129,7 @@ def _explain_escapes(entry: Mapping[str, Any]) -> str:
     if of := cost["stored_normal"]:
         more = cost["after"] - cost["before"]
         text += (
-            f" Cost: {counted(more, 'more false alarm') if more else 'no more false alarms'} among the {of} stored scores of normal "
+            f" Cost: {counted(more, 'more false alarm')} among the {of} stored scores of normal "
             f"images, {_percent(cost['before'] / of)} -> {_percent(cost['after'] / of)}."
         )
     return _wrap(text)
@@ -154,8 +164,8 @@ def _zones(entry: Mapping[str, Any], prevalence: float | None) -> str:
             zone: sum(weight * counts[zone] / sum(counts.values()) for weight, counts in each)
             for zone in spans
         }
-        shares = ", ".join(f"{zone} {_percent(workload[zone])}" for zone in ZONES if zone in spans)
-        text += f"\nWorkload with {_percent(prevalence)} abnormal images: {shares}"
+        words = ", ".join(f"{zone} {_percent(workload[zone])}" for zone in ZONES if zone in spans)
+        text += f"\nWorkload with {_percent(prevalence)} abnormal images: {words}"
     return text
 
 

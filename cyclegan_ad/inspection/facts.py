@@ -67,6 +67,11 @@ def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
             "lower": one.threshold,
             "upper": one.upper,
             "words": one.describe(),
+            # What the detector states; a count of errors bounds the other rate of a threshold that
+            # was not set on the scores of this class.
+            "miss_bound": one.facts.get("miss_rate_bound"),
+            "alarm_bound": one.facts.get("false_alarm_rate_bound"),
+            "picked": one.name == "best_accuracy",
         }
         for one in sorted(found, key=lambda one: one.threshold)
     ]

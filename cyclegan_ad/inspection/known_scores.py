@@ -26,8 +26,8 @@ def known_scores(
 
     Returns:
         ``normal`` and ``abnormal``: lists of ``[score, id or None]`` in ascending order; ``axis``:
-        ``linear`` or ``log``; ``miss_bounds`` and ``alarm_bounds``: upper bound on the rate for
-        0, 1, ... errors among these images; ``confidence`` of the bounds; ``upper``: the upper
+        ``linear`` or ``log``; ``bounds``: upper bounds on the rates of misses and alarms for 0,
+        1, ... errors among these images; ``confidence`` of the bounds; ``upper``: the upper
         threshold that rejects none of these normal images, None without any.
     """
     stored = described["scores"][column]
@@ -38,8 +38,10 @@ def known_scores(
     return {
         **_with_ids(scores, images),
         "axis": _axis([value for values in scores.values() for value in values]),
-        "miss_bounds": _bounds(len(scores["abnormal"]), different, confidence),
-        "alarm_bounds": _bounds(len(scores["normal"]), len(scores["normal"]), confidence),
+        "bounds": {
+            "miss": _bounds(len(scores["abnormal"]), different, confidence),
+            "alarm": _bounds(len(normal), len(normal), confidence),
+        },
         "confidence": confidence,
         "upper": choose_upper(normal, 0.0)[0] if normal else None,
     }
@@ -63,15 +65,18 @@ def _with_ids(
     return found
 
 
-def _bounds(images: int, different: int, confidence: float) -> list[float]:
+def _bounds(images: int, different: int, confidence: float) -> dict[str, list[float]]:
     """Bound the rate for each number of errors: copies of one file count as one image.
 
-    All errors are taken to be different images, so the bound is conservative.
+    All errors are taken to be different images, so the bounds are conservative. ``fixed`` holds for
+    a rule that was fixed before the scores were seen, ``any`` for a threshold picked by looking.
     """
-    if not images:
-        return []
-    bounds = rate_bounds(different, confidence)
-    return [float(bounds[min(errors, different)]) for errors in range(images + 1)]
+    found: dict[str, list[float]] = {"fixed": [], "any": []}
+    if images:
+        for name, picked in (("fixed", False), ("any", True)):
+            bounds = rate_bounds(different, confidence, any_threshold=picked)
+            found[name] = [float(bounds[min(errors, different)]) for errors in range(images + 1)]
+    return found
 
 
 def _confidence(thresholds: Mapping[str, Mapping[str, Any]]) -> float:

@@ -101,12 +101,20 @@ def false_alarm_bound(rank: int, images: int, confidence: float = 0.95) -> float
     return miss_rate_upper_bound(rank - 1, images, confidence)
 
 
-def rate_bounds(images: int, confidence: float = 0.95) -> NDArray[np.float64]:
+def rate_bounds(
+    images: int, confidence: float = 0.95, *, any_threshold: bool = False
+) -> NDArray[np.float64]:
     """Bound a rate for every possible count of events, see `miss_rate_upper_bound`.
+
+    Each bound is valid for a rule that was fixed before the scores were seen. For a threshold that
+    somebody picks by looking at the scores, all ``n`` counts below ``n`` must hold at once: each is
+    bounded with confidence ``1 - (1 - confidence) / n`` (Bonferroni). A threshold with ``k`` events
+    does not exceed the ``k + 1``-th smallest score, whose rate is Beta(k + 1, n - k) distributed.
 
     Args:
         images: Number ``n`` of images, at least 1.
         confidence: Confidence level in (0, 1).
+        any_threshold: Whether the bounds hold for all thresholds at once.
 
     Returns:
         (n + 1,) fractions in (0, 1], increasing: entry ``k`` is the bound after ``k`` events.
@@ -117,13 +125,16 @@ def rate_bounds(images: int, confidence: float = 0.95) -> NDArray[np.float64]:
     Example:
         >>> rate_bounds(3).round(3).tolist()
         [0.632, 0.865, 0.983, 1.0]
+        >>> rate_bounds(3, any_threshold=True).round(3).tolist()
+        [0.745, 0.923, 0.994, 1.0]
     """
     if images < 1:
         raise ValueError(f"invalid images={images}: expected at least 1")
     from scipy.special import betaincinv
 
     events = np.arange(images)
-    return np.append(betaincinv(events + 1, images - events, confidence), 1.0)
+    level = 1 - (1 - confidence) / images if any_threshold else confidence
+    return np.append(betaincinv(events + 1, images - events, level), 1.0)
 
 
 def allowed_events(images: int, rate: float, confidence: float = 0.95) -> int:

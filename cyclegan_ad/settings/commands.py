@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of four commands, also typed without ``decide_by.``."""
+    """``decide_by.*`` of several commands, also typed without ``decide_by.``."""
 
     score: str | None
     protocol: str | None

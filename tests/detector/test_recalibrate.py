@@ -17,7 +17,7 @@ from PIL import Image
 from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.detect import Detector, Scored
 from cyclegan_ad.detector.history import escape_limit, keep_calibrations
-from cyclegan_ad.detector.labelled_images import LabelledImage, find_labelled, refuse_trained
+from cyclegan_ad.detector.labelled_images import LabelledImage, find_labelled, mark_trained
 from cyclegan_ad.detector.recalibrate import Request, recalibrate, score_labelled
 from cyclegan_ad.metrics.bounds import (
     calibration_bound,
@@ -160,6 +160,23 @@ def test_an_escape_lowers_the_threshold_and_says_what_it_costs() -> None:
     assert choose_decision(after, threshold=7.0).threshold == 7.0  # typed
 
 
+def test_images_of_the_training_do_not_count_but_may_be_escapes() -> None:
+    found, scores = images([1.5, 7.0], [6.0, 3.0, 8.0])
+    found = mark_trained(found, {found[i].sha256 for i in (1, 3)})
+    before = described(bound_of=1)
+    after = recalibrate(
+        before, choose_decision(before), found, scores, Request(ZERO, 0.0, False), time=TIME
+    )
+    [entry] = after["calibrations"]
+    assert entry["images"] | {"sha256": ""} == {
+        **{"abnormal": 2, "normal": 1, "copies": 0, "trained": 2},
+        "sha256": "",
+    }
+    assert entry["bounds"]["after"] == calibration_bound(2)  # as 6 is the lowest that counts
+    assert [one["score"] for one in entry["escapes"]] == [3.0]
+    assert (entry["limited_by"], choose_decision(after).facts["value"]) == ("escape", 3.0)
+
+
 def test_a_false_alarm_budget() -> None:
     normal = [float(i) for i in range(39)]
     after = calibrated(described(), normal, [36.5, 40.0], Aim("false_alarm_rate", 0.05, 0.95))
@@ -173,6 +190,41 @@ def test_a_false_alarm_budget() -> None:
     alone = calibrated(described(), normal, [], Aim("false_alarm_rate", 0.05, 0.95))
     assert alone["calibrations"][0]["bounds"]["after"] is None
     assert "misses are not bounded" in choose_decision(alone).describe()
+
+
+@pytest.mark.parametrize("given", [20, 60])
+@pytest.mark.parametrize(
+    "aim",
+    [
+        Aim("zero_misses", None, 0.9),
+        Aim("miss_rate", 0.15, 0.9),
+        Aim("false_alarm_rate", 0.2, 0.9),
+    ],
+)
+def test_no_stated_bound_is_exceeded_too_often(aim: Aim, given: int) -> None:
+    """Of thresholds after the one of the run, with its escapes and what limits them.
+
+    Scores of abnormal images are uniform on [0, 1], of normal ones on [-0.7, 0.3]: the rates of a
+    threshold follow from it.
+    """
+    random, times = np.random.default_rng(given), 1000
+    misses = alarms = 0
+    for _ in range(times):
+        detector = described(40, float(random.random(40).min()))
+        detector["scores"]["sse"]["thresholds"]["paper"] |= {
+            "confidence": 0.9,
+            "miss_rate_bound": calibration_bound(40, 0.9),
+        }
+        normal, abnormal = random.random(50) - 0.7, random.random(given)
+        if explain_too_few(aim, given, 50) is not None:
+            aim = Aim("miss_rate", 0.3, 0.9)
+        after = calibrated(detector, normal.tolist(), abnormal.tolist(), aim)
+        threshold = choose_decision(after).threshold
+        bounds = after["calibrations"][0]["bounds"]
+        misses += min(max(threshold, 0.0), 1.0) > bounds["after"]
+        alarms += min(max(0.3 - threshold, 0.0), 1.0) > bounds["false_alarms"]
+    most = 0.1 + 3 * np.sqrt(0.09 / times)
+    assert misses / times <= most and alarms / times <= most
 
 
 def test_zones() -> None:
@@ -314,9 +366,7 @@ def test_labelled_images_of_a_folder_count_once(tmp_path: Path) -> None:
     found, copies = find_labelled(tmp_path)
     assert [(one.path.name, one.label) for one in found] == [("a.png", 0), ("c.png", 1)]
     assert copies == 1
-    refuse_trained(found, {"x"})
-    with refuses(file=tmp_path / "OK" / "a.png", facts="1 image", remedy="leave them out"):
-        refuse_trained(found, {found[0].sha256})
+    assert [image.counts for image in mark_trained(found, {found[0].sha256})] == [False, True]
     picture(tmp_path / "OK" / "d.png", 2)
     with refuses(file="c.png", facts=["d.png", "normal", "abnormal"], remedy="remove one"):
         find_labelled(tmp_path)

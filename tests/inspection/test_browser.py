@@ -136,10 +136,10 @@ def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
             alarms = sum(score >= threshold for score, _ in known["normal"])
             assert seen.text("#missed .figure") == f"{missed} of {len(known['abnormal'])}"
             assert seen.text("#alarms .figure") == f"{alarms} of {len(known['normal'])}"
-            bound = 100 * known["miss_bounds"][missed]
+            bound = 100 * known["bounds"]["miss"]["any"][missed]
             shown = re.search(r"at most ([\d.]+) %", seen.text("#missed"))
             assert shown and float(shown[1]) == pytest.approx(bound, rel=0.06)
-        assert "by looking at these scores" in seen.text("#bound-note")
+        assert "picked by looking at the scores" in seen.text("#bound-note")
         # It is only looked at until it is applied.
         assert seen.session.decision.threshold == seen.session.saved.threshold
         seen.page.click("#apply")
@@ -147,6 +147,9 @@ def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
         assert seen.session.decision.threshold == pytest.approx(threshold, rel=1e-4)
         seen.page.click("#reset")
         seen.wait("#message", "decides again")
+        stated = 100 * seen.session.saved.facts["miss_rate_bound"]
+        shown = re.search(r"at most ([\d.]+) %", seen.text("#missed"))
+        assert shown and float(shown[1]) == pytest.approx(stated, rel=0.06)
         assert seen.session.decision.threshold == seen.session.saved.threshold
         critical = min(known["abnormal"])
         name = seen.session.images[critical[1]].name
@@ -263,7 +266,8 @@ def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
 
 def test_a_detector_that_saw_no_defect(open_page: Any) -> None:
     known = open_page.facts["known"]
-    known |= {"abnormal": [], "miss_bounds": []}
+    known["abnormal"] = []
+    known["bounds"]["miss"] = {"fixed": [], "any": []}
     with open_page() as seen:
         seen.page.wait_for_selector(".image-card[aria-current]")
         assert seen.text("#missed .figure") == "not known"

@@ -36,24 +36,26 @@ def test_scores_stand_beside_their_images() -> None:
 
 def test_a_bound_for_each_number_of_errors() -> None:
     found = known_scores(described([1.0, 2.0], [3.0] * 4), "sse", [])
-    assert found["miss_bounds"] == pytest.approx(
-        [miss_rate_upper_bound(k, 4, 0.9) for k in range(5)]
-    )
-    assert found["alarm_bounds"] == pytest.approx(
-        [miss_rate_upper_bound(k, 2, 0.9) for k in range(3)]
-    )
+    for name, images in (("miss", 4), ("alarm", 2)):
+        bounds = found["bounds"][name]
+        counts = range(images + 1)
+        fixed = [miss_rate_upper_bound(k, images, 0.9) for k in counts]
+        picked = [miss_rate_upper_bound(k, images, 1 - 0.1 / images) for k in counts]
+        assert bounds["fixed"] == pytest.approx(fixed)
+        assert bounds["any"] == pytest.approx(picked)
     assert found["confidence"] == 0.9
 
 
 def test_copies_of_a_file_do_not_tighten_the_bound() -> None:
     found = known_scores(described([1.0], [3.0] * 4, different=2), "sse", [])
     one, two = miss_rate_upper_bound(0, 2, 0.9), miss_rate_upper_bound(1, 2, 0.9)
-    assert found["miss_bounds"] == pytest.approx([one, two, 1.0, 1.0, 1.0])
+    assert found["bounds"]["miss"]["fixed"] == pytest.approx([one, two, 1.0, 1.0, 1.0])
 
 
 def test_without_a_test_set_the_normal_images_kept_out_are_shown() -> None:
     found = known_scores(described([], [], kept=[1.0, 2.0], name="quantile"), "sse", [])
-    assert found["normal"] == [(1.0, None), (2.0, None)] and found["miss_bounds"] == []
+    assert found["normal"] == [(1.0, None), (2.0, None)]
+    assert found["bounds"]["miss"] == {"fixed": [], "any": []}
 
 
 @pytest.mark.parametrize(

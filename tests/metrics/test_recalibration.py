@@ -33,6 +33,17 @@ def test_bounds_of_all_counts_are_those_of_each() -> None:
         rate_bounds(0)
 
 
+def test_bounds_for_a_threshold_that_is_picked_by_looking() -> None:
+    """Whoever looks may pick the one threshold whose bound is exceeded, if there is one."""
+    scores = np.sort(np.random.default_rng(5).random((4000, 30)), axis=1)
+    # The miss rate just below the k + 1-th smallest of uniform scores is that score.
+    exceeded = (scores > rate_bounds(30, 0.9, any_threshold=True)[:30]).any(axis=1).mean()
+    assert 0.02 < exceeded < 0.1
+    alone = scores > rate_bounds(30, 0.9)[:30]
+    assert alone.any(axis=1).mean() > 0.2  # so that the correction is needed
+    assert np.abs(alone.mean(axis=0) - 0.1).max() < 4 * np.sqrt(0.09 / 4000)
+
+
 def test_images_needed_are_the_fewest() -> None:
     assert images_needed(0.001) == 2995  # log(0.05) / log(0.999) = 2994.2
     for rate in (0.5, 0.05, 0.013, 0.001):

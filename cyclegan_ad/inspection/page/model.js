@@ -66,9 +66,23 @@ function below(pairs, value) {
   return low;
 }
 
+// The threshold of the detector that the slider is on; undefined if a person picked it.
+export const named = () => model.facts.thresholds.find((one) => (
+  one.lower === model.lower && one.upper === model.upper && !one.picked));
+
+// Upper bounds on both rates. A threshold of the detector has those that it states, one that was
+// picked by looking at the scores those that hold for all thresholds at once.
+function boundsOf(missed, alarms, { miss, alarm }) {
+  const one = named();
+  return {
+    missBound: one?.miss_bound ?? miss.any[missed] ?? null,
+    alarmBound: one ? one.alarm_bound ?? alarm.fixed[alarms] ?? null : alarm.any[alarms] ?? null,
+  };
+}
+
 // What the threshold on the slider does to the known images, and to 1,000 new ones.
 export function outcome() {
-  const { normal, abnormal, miss_bounds: missBounds, alarm_bounds: alarmBounds } = model.facts.known;
+  const { normal, abnormal, bounds } = model.facts.known;
   const upper = model.upper ?? model.lower;
   const missed = below(abnormal, model.lower);
   const alarms = normal.length - below(normal, model.lower);
@@ -89,8 +103,8 @@ export function outcome() {
     missed, alarms, work,
     abnormal: abnormal.length,
     normal: normal.length,
-    missBound: missBounds[missed] ?? null,
-    alarmBound: alarmBounds[alarms] ?? null,
+    ...boundsOf(missed, alarms, bounds),
+    fixedMissBound: bounds.miss.fixed[missed] ?? null, // of the rule that has these misses
     first: abnormal[missed] ?? null, // the lowest of the defects that are caught
     last: missed ? abnormal[missed - 1] : null, // the highest of those that are missed
   };

@@ -2,7 +2,7 @@
 // decides by it only after "Use for this session".
 
 import { byId, copy, count, el, icon, number, percent, say, send } from "./dom.js";
-import { isMoved, model, move, nextScore, on, outcome, tell, update } from "./model.js";
+import { isMoved, model, move, named, nextScore, on, outcome, tell, update } from "./model.js";
 import { layAxis, shareOf, valueAt } from "./plot.js";
 
 const STEPS = 1000;
@@ -44,9 +44,10 @@ function showNumbers() {
   showCritical(found);
   showCommand();
   const moved = isMoved(model.saved);
-  byId("bound-note").textContent = moved
-    ? "You chose this threshold by looking at these scores. Its bounds hold only for a threshold that was fixed before; calibrate gives one that is valid."
-    : `${model.facts.detector.rests_on[0].toUpperCase()}${model.facts.detector.rests_on.slice(1)}.`;
+  const one = named();
+  const words = one ? one.words : "this threshold was picked by looking at the scores: its bounds "
+    + "are those that hold for all thresholds at once. Calibrate sets one with tighter bounds";
+  byId("bound-note").textContent = `${words[0].toUpperCase()}${words.slice(1)}.`;
   byId("slider").setAttribute("aria-valuetext",
     `${number(model.lower)}: ${found.missed} of ${found.abnormal} defects missed, ${found.alarms} of ${found.normal} false alarms`);
   byId("trial").hidden = !moved && !isMoved(model.applied);
@@ -91,7 +92,7 @@ function showCommand() {
   byId("permanent").hidden = calibrate === "";
   const found = outcome();
   const words = [calibrate, "images=LABELLED"];
-  if (found.missed && found.missBound < 1) words.push(`miss_rate=${Number(found.missBound.toPrecision(3))}`);
+  if (found.missed && found.fixedMissBound < 1) words.push(`miss_rate=${Number(found.fixedMissBound.toPrecision(3))}`);
   if (model.upper === null) words.push("reject_normal=null");
   if (model.prevalence > 0 && model.prevalence < 1) words.push(`prevalence=${Number(model.prevalence.toPrecision(6))}`);
   byId("calibrate").textContent = words.join(" ");
