@@ -51,6 +51,8 @@ def build_app(
         judging = asyncio.create_task(pages.judge_all())
         yield
         judging.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await judging
         pages.close()
 
     async def refuse(_: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from inspected import png, session_of
+from PIL import Image
 
 from cyclegan_ad.inspection.server import address_of, build_app, listen, serving
 from cyclegan_ad.inspection.session import Session
@@ -110,6 +111,21 @@ def test_an_image_is_opened_and_nothing_leaves_the_page(open_page: Any) -> None:
         assert seen.page.evaluate(faded) == "0.25"
         assert all(url.startswith(seen.address) for url in seen.requests), seen.requests
         assert seen.errors == []
+
+
+def test_the_heat_map_covers_an_image_of_any_shape(open_page: Any) -> None:
+    content = io.BytesIO()
+    Image.new("L", (96, 32), 90).save(content, "PNG")
+    with open_page() as seen:
+        seen.page.set_input_files("#file-one", [file("wide.png", content.getvalue())])
+        seen.wait("#facts", "wide.png")
+        seen.until("document.getElementById('overlay-heat').naturalWidth > 0")
+        ratio = "getComputedStyle(document.getElementById('panes')).getPropertyValue('--ratio')"
+        seen.until(f"{ratio} === '3'")
+        image, heat = (
+            seen.page.locator(name).bounding_box() for name in ("#overlay-image", "#overlay-heat")
+        )
+        assert image == heat and image["width"] == pytest.approx(3 * image["height"], rel=0.02)
 
 
 def test_what_is_no_image_is_refused_in_one_sentence(open_page: Any) -> None:

@@ -55,6 +55,10 @@ function showPictures(image) {
   picture("overlay-image", image, "image", `Image ${image.name} under its heat map`);
   picture("overlay-heat", image, "heat", "");
   picture("pane-reconstruction", image, "reconstruction", `${image.name} as the detector expects it without a defect`);
+  // The map covers the image, whatever its shape.
+  byId("pane-image").onload = ({ target }) => {
+    byId("panes").style.setProperty("--ratio", target.naturalWidth / target.naturalHeight);
+  };
   const lost = byId("pane-reconstruction");
   lost.onerror = () => { made.hidden = true; };
 }
@@ -88,7 +92,7 @@ export function startViewer() {
 
 // Decide about a file; it becomes the image that is looked at unless it belongs to a batch.
 export async function upload(file, batch = null) {
-  const { bytes } = model.facts.limits;
+  const bytes = model.facts.max_upload_bytes;
   if (file.size > bytes) {
     throw new Error(`${file.name} was not judged: it has ${(file.size / 2 ** 20).toFixed(0)} MiB, and at most ${(bytes / 2 ** 20).toFixed(0)} MiB are taken.`);
   }
