@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.decision import choose_decision
+from cyclegan_ad.detector.decision import choose_decision, rounding
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.exported import EXPORTED
 from cyclegan_ad.inspection.flags import TABLE
@@ -44,6 +44,10 @@ def describe_facts(
         "decides": decision.name,
         "thresholds": _thresholds(described, decision.column),
         "known": known_scores(described, decision.column, images),
+        "rounding": {
+            "at_one": rounding(1.0, described["scores"][decision.column]["computed_by"]),
+            "at_zero": rounding(0.0, described["scores"][decision.column]["computed_by"]),
+        },
         "prevalence": settings.prevalence,
         "remark": remark,
         "max_upload_bytes": settings.max_upload_bytes,

@@ -139,6 +139,20 @@ def test_what_is_no_image_is_refused_in_one_sentence(open_page: Any) -> None:
         assert seen.text("#facts") == before
 
 
+def test_a_method_without_reconstructions_has_two_pictures(
+    open_page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cyclegan_ad.inspection.pages.draw_reconstruction", lambda found: None)
+    with open_page() as seen:
+        seen.page.wait_for_selector(".image-card[aria-current]")
+        seen.page.wait_for_selector("#pane-made", state="hidden")
+        seen.page.keyboard.press("ArrowRight")
+        seen.until("document.getElementById('overlay-heat').naturalWidth > 0")
+        assert not seen.page.is_visible("#pane-made")
+        asked = [url for url in seen.requests if "reconstruction" in url]
+        assert len(asked) == 1  # not again for each image
+
+
 def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
     with open_page() as seen:
         known = seen.page.evaluate("fetch('/api/state').then((a) => a.json())")["known"]

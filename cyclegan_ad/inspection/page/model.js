@@ -110,12 +110,17 @@ export function outcome() {
   };
 }
 
+// By how much a threshold may lie beside the score of the image that sets it: by a rounding error.
+export function slackAt(score) {
+  const { at_one: atOne, at_zero: atZero } = model.facts.rounding;
+  return 1.5 * Math.max(atZero, atOne * Math.abs(score));
+}
+
 // The next known score above or below the threshold; null at the end.
 export function nextScore(direction) {
   const { normal, abnormal } = model.facts.known;
   const scores = [...normal, ...abnormal].map(([score]) => score);
-  // The threshold of the detector lies a rounding error below the image that sets it.
-  const slack = 2e-5 * Math.max(Math.abs(model.lower), 1e-9);
+  const slack = slackAt(model.lower);
   const ahead = direction > 0
     ? scores.filter((score) => score > model.lower + slack)
     : scores.filter((score) => score < model.lower - slack);

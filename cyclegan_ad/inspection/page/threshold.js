@@ -2,7 +2,7 @@
 // decides by it only after "Use for this session".
 
 import { byId, copy, count, el, icon, number, percent, say, send } from "./dom.js";
-import { isMoved, model, move, named, nextScore, on, outcome, tell, update } from "./model.js";
+import { isMoved, model, move, named, nextScore, on, outcome, slackAt, tell, update } from "./model.js";
 import { layAxis, shareOf, valueAt } from "./plot.js";
 
 const STEPS = 1000;
@@ -66,8 +66,7 @@ function showCritical(found) {
   const pair = found.first ?? found.last;
   const [score, id] = pair;
   const image = id === null ? null : model.images.get(id);
-  const slack = 2e-5 * Math.max(Math.abs(score), 1);
-  const sets = found.first && Math.abs(score - model.lower) <= slack;
+  const sets = found.first && Math.abs(score - model.lower) <= slackAt(score);
   let words;
   if (!found.first) words = "Every known defect would pass. Highest of them:";
   else if (sets) words = found.missed ? "Set by this defect:" : "Set by the defect that scores lowest:";

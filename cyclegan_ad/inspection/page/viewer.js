@@ -39,28 +39,41 @@ function showDecision(image) {
   byId("wrong").classList.toggle("on", Boolean(image.flag));
 }
 
-function picture(id, image, kind, alt) {
+let lacksReconstruction = false; // as methods do that compare features
+
+// Load a picture into its frame, which says that it is being computed; gone if there is none.
+function picture(id, image, kind, alt, done = () => {}) {
   const node = byId(id);
+  const frame = node.closest(".frame");
   node.alt = alt;
   node.hidden = false;
-  node.onerror = () => { node.hidden = true; };
+  frame.setAttribute("aria-busy", "true");
+  const end = (found) => () => {
+    frame.removeAttribute("aria-busy");
+    node.hidden = !found;
+    done(found);
+  };
+  node.onload = end(true);
+  node.onerror = end(false);
   node.src = `/api/images/${image.id}/${kind}.png`;
 }
 
 function showPictures(image) {
   for (const id of ["panes", "below", "facts"]) byId(id).hidden = false;
   const made = byId("pane-made");
-  made.hidden = image.score === null;
-  picture("pane-image", image, "image", `Image ${image.name}`);
+  made.hidden = image.score === null || lacksReconstruction;
+  // The map covers the image, whatever its shape.
+  picture("pane-image", image, "image", `Image ${image.name}`, (found) => {
+    const { naturalWidth, naturalHeight } = byId("pane-image");
+    byId("panes").style.setProperty("--ratio", found ? naturalWidth / naturalHeight : 1);
+  });
   picture("overlay-image", image, "image", `Image ${image.name} under its heat map`);
   picture("overlay-heat", image, "heat", "");
-  picture("pane-reconstruction", image, "reconstruction", `${image.name} as the detector expects it without a defect`);
-  // The map covers the image, whatever its shape.
-  byId("pane-image").onload = ({ target }) => {
-    byId("panes").style.setProperty("--ratio", target.naturalWidth / target.naturalHeight);
-  };
-  const lost = byId("pane-reconstruction");
-  lost.onerror = () => { made.hidden = true; };
+  if (made.hidden) return;
+  picture("pane-reconstruction", image, "reconstruction", `${image.name} as the detector expects it without a defect`, (found) => {
+    made.hidden = !found;
+    lacksReconstruction = !found && image.score !== null;
+  });
 }
 
 export function show(id) {
