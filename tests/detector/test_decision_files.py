@@ -19,7 +19,9 @@ IDENTITY = {"weights": "abc", "threshold": 2.0}
 def given(path: Path, score: float, reason: str = "") -> Prediction:
     decision = Decision("mean", 2.0, "recalibrated", {}, upper=3.0)
     label = "normal" if score < 2 else "abnormal"
-    return Prediction(str(path), score, 2.0, label, decision.zone(score), reason)  # type: ignore[arg-type]
+    zone = decision.zone(score)
+    brightness = math.nan if reason else 0.25
+    return Prediction(str(path), score, 2.0, label, zone, reason, brightness)  # type: ignore[arg-type]
 
 
 def write(folder: Path, *predictions: Prediction, **changes: Any) -> DecisionFiles:
@@ -65,6 +67,9 @@ def test_both_files_hold_every_decision(tmp_path: Path, images: list[Path]) -> N
     assert [row["zone"] for row in rows] == ["pass", "review", "review", "reject"]
     lines = read_lines(out / "predictions.jsonl")
     assert [line["score"] for line in lines] == [0.1 + 0.2, 2.0, None, 3.5]
+    assert [row["brightness"] for row in rows] == ["0.25", "0.25", "", "0.25"]
+    assert [row["sharpness"] for row in rows] == [""] * 4
+    assert [line["brightness"] for line in lines] == [0.25, 0.25, None, 0.25]
     assert [line["path"] for line in lines] == [str(path) for path in images]
 
 

@@ -66,7 +66,8 @@ def onnx(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Export
 @pytest.mark.slow
 def test_onnx_decides_as_the_detector_does(onnx: Exported) -> None:
     detector, exported = load_detector(onnx.run.path, device="cpu"), load_detector(onnx.path)
-    assert exported.decision == detector.decision
+    assert exported.decision == detector.decision and exported.identity == detector.identity
+    assert exported.description["reference"] == detector.description["reference"]
     paths = find_test_images(onnx.run.path, None)
     assert len(paths) == onnx.certificate["images"]["compared"] > 3
     for one, other in zip(detector(paths), exported(paths), strict=True):
@@ -155,6 +156,8 @@ def test_predict_without_torch(onnx: Exported, tmp_path: Path) -> None:
         one = expected[line["path"]]
         assert line["decision"] == one.label
         assert line["score"] == pytest.approx(one.score, rel=1e-5)
+        assert (line["brightness"], line["sharpness"]) == (one.brightness, one.sharpness)
+    assert (tmp_path / "decisions" / "drift.json").is_file()
     refused = subprocess.run(
         [*command, f"detector={onnx.run.path}", *words, "overwrite=true"],
         capture_output=True,
