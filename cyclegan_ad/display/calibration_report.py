@@ -178,7 +178,7 @@ def _plan(entry: Mapping[str, Any], prevalence: float | None) -> str:
     for plan in plan_images(entry["images"]["abnormal"], confidence):
         cells = [_percent(plan["bound"]), f"{plan['needed']:.0f}", f"{plan['missing']:.0f}"]
         if prevalence is not None:
-            cells.append(f"{escapes_per_million(plan['bound'], prevalence):.4g}")
+            cells.append(_number(escapes_per_million(plan["bound"], prevalence)))
         rows.append(cells)
     text = (
         f"Images needed, at {100 * confidence:g} % confidence, with none of them missed:\n"
@@ -188,10 +188,10 @@ def _plan(entry: Mapping[str, Any], prevalence: float | None) -> str:
         return text + "\nprevalence=SHARE adds the escapes per million images."
     if bounds["after"] is None:
         return text + "\nEscapes of the new threshold: unknown."
-    most = f"{escapes_per_million(bounds['after'], prevalence):.4g}"
+    most = _number(escapes_per_million(bounds["after"], prevalence))
     if bounds["expected"] is None:
         return text + f"\nEscapes of the new threshold: at most {most} per million images."
-    likely = f"{escapes_per_million(bounds['expected'], prevalence):.4g}"
+    likely = _number(escapes_per_million(bounds["expected"], prevalence))
     return text + f"\nEscapes of the new threshold: {likely} per million expected, at most {most}."
 
 
@@ -201,6 +201,10 @@ def _bound(bounds: Mapping[str, Any], when: str) -> str:
 
 def _share(count: int, of: int) -> str:
     return f"{count} of {of} ({_percent(count / of)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _percent(fraction: float) -> str:
