@@ -17,6 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.labelled_images import find_labelled
 from cyclegan_ad.inspection.server import PAGE, address_of, build_app, listen, serving
 from cyclegan_ad.inspection.session import Session
 from cyclegan_ad.inspection.uploads import Uploads
@@ -198,6 +199,20 @@ def test_a_flag_is_written_and_taken_back(opened: tuple[TestClient, Session]) ->
     assert [one["sha256"] for one in session.flags.rows()] == [image.sha256]
     for wrong in ({"label": "odd"}, {}, {"label": "normal", "note": "x" * 1001}):
         assert client.post("/api/images/t0/flag", json=wrong, headers=SAME).status_code == 422
+
+
+def test_calibrate_reads_the_flags(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    sent = upload(client, png(square=True), "a, b.png").json()
+    for name, label in (("t0", "normal"), (sent["id"], "abnormal")):
+        given = {"label": label, "note": "seen, twice"}
+        client.post(f"/api/images/{name}/flag", json=given, headers=SAME)
+    found, _ = find_labelled(session.flags.table)
+    assert {image.sha256: image.label for image in found} == {
+        session.images["t0"].sha256: 0,
+        sent["sha256"]: 1,
+    }
+    assert all(image.path.is_file() for image in found)
 
 
 def test_no_path_leads_outside(opened: tuple[TestClient, Session]) -> None:
