@@ -52,9 +52,9 @@ def run_inspector(settings: InspectorSettings) -> None:
         if settings.open_browser:
             open_browser(address)
         try:
-            with serving(app, opened) as thread:
-                while thread.is_alive():
-                    thread.join(_POLL_S)
+            with serving(app, opened) as ended:
+                while not ended.wait(_POLL_S):
+                    pass
         except KeyboardInterrupt:
             print(printable(f"Inspector stopped. Flags and decisions: {settings.out}"), flush=True)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -39,8 +40,14 @@ def test_it_serves_and_ends_cleanly(finished: Finished, tmp_path: Path) -> None:
         assert address is not None
         with urllib.request.urlopen(address) as answer:
             assert b"<title>Inspector</title>" in answer.read()
-        process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=30)
+        # A browser keeps its connection open.
+        with socket.create_connection(
+            ("127.0.0.1", int(address.rstrip("/").split(":")[-1]))
+        ) as own:
+            own.sendall(b"GET /api/now HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert own.recv(100).startswith(b"HTTP/1.1 200")
+            process.send_signal(signal.SIGINT)
+            said, errors = process.communicate(timeout=30)
     finally:
         process.kill()
     assert process.returncode == 0 and errors == ""

@@ -125,11 +125,13 @@ def address_of(opened: socket.socket, host: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Thread]:
+def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Event]:
     """Serve during the block, then end cleanly.
 
     Yields:
-        The thread that serves; it ends early only after an error.
+        Set when the server has ended, which it does early only after an error. To be waited for
+        in place of its thread: Python before 3.13 takes a thread for ended if a signal interrupts
+        ``join``.
     """
     config = uvicorn.Config(
         app,
@@ -140,14 +142,23 @@ def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Thread]
         timeout_graceful_shutdown=_GRACE_S,
     )
     server = uvicorn.Server(config)
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            server.run([opened])
+        finally:
+            ended.set()
+
     # In another thread, uvicorn leaves the signals to the command.
-    thread = threading.Thread(target=server.run, args=([opened],), name="inspector-serves")
+    thread = threading.Thread(target=run, name="inspector-serves")
     thread.start()
     try:
-        yield thread
+        yield ended
     finally:
         server.should_exit = True
-        thread.join(2 * _GRACE_S)
+        ended.wait(2 * _GRACE_S)
+        thread.join()
 
 
 def open_browser(address: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
+import io
+import zlib
 from pathlib import Path
 
 from cyclegan_ad.data.formats import opening
@@ -12,6 +16,12 @@ MOST_UPLOADED = 5000
 """Uploads that one session takes: the page lists each of them."""
 MOST_UPLOADED_BYTES = 4 * 2**30
 """Bytes of all uploads of a session, which lie in the folder of temporary files."""
+
+_GZIP = b"\x1f\x8b"
+_DEFLATED_DICOM = b"1.2.840.10008.1.2.1.99"
+_CHUNK_BYTES = 2**20
+_BYTES_A_PIXEL = 8  # of the largest numbers
+_HEADER_BYTES = 2**16
 
 
 class RefusedUpload(Exception):
@@ -50,6 +60,7 @@ class Uploads:
                 f"the inspector has taken {self._count} files and takes no more: start it again, "
                 "or decide about a whole folder with python -m cyclegan_ad.predict"
             )
+        self._require_short(data)
         try:
             width, height = opening.upright_size(data)
         except UnreadableImage as error:
@@ -66,3 +77,22 @@ class Uploads:
             self._bytes += len(data)
         self._count += 1
         return path, sha256
+
+    def _require_short(self, data: bytes) -> None:
+        """Check what compressed data (NIfTI) expand to, before anything expands them in memory."""
+        if _DEFLATED_DICOM in data[:_HEADER_BYTES]:
+            raise RefusedUpload("deflated DICOM is not taken: save it without compression")
+        if not data.startswith(_GZIP):
+            return
+        most, size = _HEADER_BYTES + _BYTES_A_PIXEL * self._max_pixels, 0
+        with (
+            contextlib.suppress(OSError, EOFError, zlib.error),  # the decoder says what is damaged
+            gzip.GzipFile(fileobj=io.BytesIO(data)) as file,
+        ):
+            while some := file.read(_CHUNK_BYTES):
+                size += len(some)
+                if size > most:
+                    raise RefusedUpload(
+                        f"it expands to more than {most / 2**20:.0f} MiB: expected at most "
+                        f"{self._max_pixels / 1e6:g} megapixels"
+                    )

@@ -292,11 +292,11 @@ def test_it_serves_until_it_is_told_to_end(finished: Finished, tmp_path: Path) -
         port = opened.getsockname()[1]
         with refuses(setting="port", value=port, remedy="port=0"):
             listen("127.0.0.1", port)
-        with serving(app, opened) as thread, socket.create_connection(("127.0.0.1", port)) as own:
+        with serving(app, opened) as ended, socket.create_connection(("127.0.0.1", port)) as own:
             own.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert own.recv(4096).startswith(b"HTTP/1.1 200") and address.endswith(f":{port}/")
-        thread.join(5)
-        assert not thread.is_alive()
+            assert not ended.is_set()
+        assert ended.is_set()
     left = {one.name for one in threading.enumerate() if one.name.startswith("inspector")}
     assert not left
     with refuses(setting="host", value="no.such.host.invalid", remedy="host=127.0.0.1"):
