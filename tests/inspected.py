@@ -18,8 +18,8 @@ SAME = {"origin": OWN}
 
 
 def inspector_settings(detector: Path, out: Path, **changes: Any) -> InspectorSettings:
-    words = [f"detector={detector}", f"out={out}", "accelerator=cpu", "open_browser=false"]
-    raw = compose_settings("inspector", words)
+    raw = compose_settings("inspector", ["detector=x", "accelerator=cpu", "open_browser=false"])
+    raw |= {"detector": str(detector), "out": str(out)}
     raw["drift"] |= changes.pop("drift", {})
     raw["decide_by"] |= changes.pop("decide_by", {})
     return read_settings(InspectorSettings, raw | changes)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.decision import choose_decision, rounding
+from cyclegan_ad.detector.decision import rounding
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.exported import EXPORTED
 from cyclegan_ad.inspection.flags import TABLE
 from cyclegan_ad.inspection.images import InspectedImage
-from cyclegan_ad.inspection.known_scores import known_scores
+from cyclegan_ad.inspection.known_scores import known_scores, stored_decisions
 from cyclegan_ad.settings.commands import InspectorSettings
 from cyclegan_ad.text import printable
 
@@ -59,10 +59,6 @@ def describe_facts(
 
 def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
     """Return name, value and meaning of each threshold of the detector, the lowest first."""
-    found = [
-        choose_decision(described, score=column, protocol=name)
-        for name in described["scores"][column]["thresholds"]
-    ]
     return [
         {
             "name": one.name,
@@ -75,7 +71,7 @@ def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
             "alarm_bound": one.facts.get("false_alarm_rate_bound"),
             "picked": one.name == "best_accuracy",
         }
-        for one in sorted(found, key=lambda one: one.threshold)
+        for one in stored_decisions(described, column)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cyclegan_ad.detector.decision import Decision, choose_decision
 from cyclegan_ad.detector.history import stored_normal_scores
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.metrics.bounds import rate_bounds
@@ -45,6 +46,15 @@ def known_scores(
         "confidence": confidence,
         "upper": choose_upper(normal, 0.0)[0] if normal else None,
     }
+
+
+def stored_decisions(described: Mapping[str, Any], column: str) -> list[Decision]:
+    """Return all thresholds of a detector for a score, the lowest first."""
+    found = [
+        choose_decision(described, score=column, protocol=name)
+        for name in described["scores"][column]["thresholds"]
+    ]
+    return sorted(found, key=lambda one: one.threshold)
 
 
 def _with_ids(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,17 +14,15 @@ from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
 from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT
+from cyclegan_ad.inspection.decision_table import append, as_text, row_of
 from cyclegan_ad.inspection.flags import Flags
 from cyclegan_ad.inspection.images import InspectedImage, shown_as
+from cyclegan_ad.inspection.known_scores import stored_decisions
 from cyclegan_ad.inspection.uploads import RefusedUpload, Uploads
 
-DECISIONS = "decisions.csv"
-COLUMNS = ("time", "name", "sha256", "score", "threshold", "decision", "zone", "margin", "reason")
 StartMonitor: TypeAlias = Callable[["Reset | None"], DriftMonitor]
 _REMEMBERED = 48
 """Predictions with maps that are kept; others are computed again when they are looked at."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Session:
@@ -45,7 +40,8 @@ class Session:
 
     Attributes:
         images: Id -> image.
-        saved: Score and threshold of the detector.
+        saved: Score and thresholds that decided at the start.
+        stored: All thresholds of the detector for this score, the lowest first.
         monitor: What watches uploads for drift; None if nothing does.
     """
 
@@ -62,6 +58,7 @@ class Session:
         self.monitor = None if start_monitor is None else start_monitor(None)
         self.images = {image.id: image for image in images}
         self.saved = detector.decision
+        self.stored = stored_decisions(detector.description, self.saved.column)
         self._escaped = escaped_files(detector.description)
         for image in self.images.values():
             image.doubt = self._not_again(image)
@@ -77,7 +74,8 @@ class Session:
     def apply(self, threshold: float | None, upper: float | None = None) -> None:
         """Decide by other thresholds until the inspector stops.
 
-        They are moved apart by what rounding may change in a score, as those of the detector are.
+        Unless they are some of the detector, they are moved apart by what rounding may change in a
+        score, as those of the detector are.
 
         Args:
             threshold: Scores below it pass; None for the thresholds of the detector.
@@ -87,6 +85,10 @@ class Session:
         if threshold is None:
             self.detector.decision = self.saved
             return
+        for stored in self.stored:
+            if (stored.threshold, stored.upper) == (threshold, upper):
+                self.detector.decision = stored
+                return
         column = self.saved.column
         computed_by = self.detector.description["scores"][column]["computed_by"]
         lower = threshold - rounding(threshold, computed_by)
@@ -166,7 +168,7 @@ class Session:
         self.images[image.id] = image
         if batch is not None:
             self._batches[batch].append(image)
-        self._note(image)
+        append(self.flags.folder, self._row(image))
         return image
 
     def watch_anew(self, reset: Reset) -> None:
@@ -186,38 +188,10 @@ class Session:
 
     def batch_table(self, batch: str) -> str:
         """Return the decisions of a batch as CSV, by the threshold that decides now."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(self._row(image) for image in self._batches[batch])
-        return text.getvalue()
-
-    def _note(self, image: InspectedImage) -> None:
-        """Append the decision about an uploaded image to ``decisions.csv``."""
-        path = self.flags.folder / DECISIONS
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", newline="", **PATH_TEXT) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if not file.tell():
-                writer.writerow(COLUMNS)
-            writer.writerow(self._row(image))
+        return as_text(self._row(image) for image in self._batches[batch])
 
     def _row(self, image: InspectedImage) -> list[str]:
-        zone = self.zone(image)
-        score = image.score
-        # A name that a spreadsheet would take for a formula is not one.
-        name = f"'{image.name}" if image.name.startswith(_FORMULA) else image.name
-        return [
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            name,
-            image.sha256,
-            "" if score is None else repr(score),
-            repr(self.decision.threshold),
-            "normal" if zone == "pass" else "abnormal",
-            zone,
-            "" if score is None else repr(score - self.decision.threshold),
-            image.reason or image.doubt,
-        ]
+        return row_of(image, self.zone(image), self.decision)
 
     def flag(self, image: InspectedImage, label: str, note: str) -> dict[str, str]:
         """Write that the decision about an image is wrong.

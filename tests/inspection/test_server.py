@@ -150,6 +150,10 @@ def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
     exact = upload(client, png(square=True)).json()["score"]
     assert apply(lower=exact).json()["applied"]["lower"] == pytest.approx(exact * (1 - 1e-5))
     assert upload(client, png(square=True)).json()["zone"] == "reject"
+    best = next(one for one in session.stored if one.name == "best_accuracy")
+    apply(lower=best.threshold, upper=best.upper)
+    assert session.decision in session.stored  # as it is, with what it rests on
+    assert session.decision.threshold == best.threshold
     apply(lower=None)
     assert session.decision == saved
     for wrong in ({"lower": "x"}, {"lower": True}, {"lower": 2, "upper": 1}):
