@@ -22,6 +22,7 @@ from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import evaluate as evaluate_command
 from cyclegan_ad import job
+from cyclegan_ad.detector.saved import detector_fingerprint
 from cyclegan_ad.evaluation import evaluate_run
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.networks.probe import ProbeBackbone
@@ -376,6 +377,9 @@ def test_a_threshold_from_images_kept_out_of_training(
     assert again["protocol"] == "crossfit" and again["run"] == "cyclegan-32-calibrated"
     assert list(again["protocols"]["calibrated"]) == ["sse", "peak_2px"]
     assert again["protocols"]["calibrated"]["sse"] == found
+    detector = json.loads((run.detector / "detector.json").read_text())
+    assert list(detector["reference"]["scores"]) == ["sse", "peak_2px"]
+    assert again["fingerprints"]["detector"] == detector_fingerprint(run.detector)
 
 
 def test_a_run_that_kept_no_images_cannot_be_calibrated_afterwards(

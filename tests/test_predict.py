@@ -238,7 +238,7 @@ def test_drift_that_is_not_watched(
     assert not (tmp_path / "off" / "drift.json").exists()
     with refuses(setting="drift.reset", value="images", facts="drift.enabled=false"):
         run(finished[1].path, stream, tmp_path / "x", drift=off | {"reset": "images"})
-    with refuses(setting="drift", value="false"):
+    with refuses(setting="drift", value="false", remedy="drift.enabled=false"):
         run(finished[1].path, stream, tmp_path / "x", drift=False)
     # As a file that an earlier version exported.
     known = load.load_detector

@@ -85,6 +85,14 @@ class DriftSettings(Group):
     images_per_false_warning: Positive
     reset: Literal["reference", "images"] | None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_group(cls, values: Any) -> Any:
+        if isinstance(values, bool):
+            typed = as_typed(values)
+            raise UserError(f"invalid drift={typed}: use drift.enabled={typed}")
+        return values
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.reset is not None and not self.enabled:
