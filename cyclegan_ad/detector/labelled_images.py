@@ -92,8 +92,12 @@ def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
         for folder in bad:
             yield from ((root / path, ABNORMAL) for path in list_images(root, folder))
         return
-    for sample in list_samples("folder", root):
-        yield root / sample.path, sample.label
+    try:
+        samples = list_samples("folder", root)
+    except UserError as error:  # whose remedies are settings of a training
+        problem = str(error).rpartition("; ")[0]
+        raise UserError(f"invalid images={root}: {problem}; expected {EXPECTED}") from error
+    yield from ((root / sample.path, sample.label) for sample in samples)
 
 
 def _in_table(table: Path) -> Iterator[tuple[Path, int]]:

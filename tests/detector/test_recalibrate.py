@@ -367,6 +367,10 @@ def test_labelled_images_of_a_folder_count_once(tmp_path: Path) -> None:
     assert [(one.path.name, one.label) for one in found] == [("a.png", 0), ("c.png", 1)]
     assert copies == 1
     assert [image.counts for image in mark_trained(found, {found[0].sha256})] == [False, True]
+    picture(tmp_path / "odd" / "OK" / "a.png", 1)
+    picture(tmp_path / "odd" / "scratch" / "b.png", 2)
+    with refuses(setting="images", value=tmp_path / "odd", facts="scratch", remedy="abnormal/"):
+        find_labelled(tmp_path / "odd")
     picture(tmp_path / "OK" / "d.png", 2)
     with refuses(file="c.png", facts=["d.png", "normal", "abnormal"], remedy="remove one"):
         find_labelled(tmp_path)
