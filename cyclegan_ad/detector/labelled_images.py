@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
 from cyclegan_ad.data.layouts.table import label_of, read_rows
 from cyclegan_ad.data.listing import file_name, list_folders, list_images
+from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
 from cyclegan_ad.text import shown_name
@@ -81,6 +85,33 @@ def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[Labelle
         trained: SHA-256 of the training images.
     """
     return [replace(image, counts=image.sha256 not in trained) for image in images]
+
+
+def score_labelled(
+    detector: Detector, images: Sequence[LabelledImage], progress: Progress | None = None
+) -> list[float]:
+    """Compute the scores of labelled images.
+
+    Raises:
+        UserError: If an image has no score, or normal is said of a reported escape.
+    """
+    escaped = escaped_files(detector.description)
+    for image in images:
+        if image.label == 0 and image.sha256 in escaped:
+            raise UserError(
+                f"{image.path} is labelled normal, but was reported as an escaped defect on "
+                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
+            )
+    scores = []
+    paths = [image.path for image in images]
+    for found in detector.stream(paths, maps=False, progress=progress):
+        if not math.isfinite(found.score):
+            raise UserError(
+                f"{found.path} has no score ({found.reason}); repair or remove it; the detector "
+                "is unchanged"
+            )
+        scores.append(found.score)
+    return scores
 
 
 def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:

@@ -17,8 +17,13 @@ from PIL import Image
 from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.detect import Detector, Scored
 from cyclegan_ad.detector.history import escape_limit, keep_calibrations
-from cyclegan_ad.detector.labelled_images import LabelledImage, find_labelled, mark_trained
-from cyclegan_ad.detector.recalibrate import Request, recalibrate, score_labelled
+from cyclegan_ad.detector.labelled_images import (
+    LabelledImage,
+    find_labelled,
+    mark_trained,
+    score_labelled,
+)
+from cyclegan_ad.detector.recalibrate import Request, recalibrate
 from cyclegan_ad.metrics.bounds import (
     calibration_bound,
     false_alarm_bound,
