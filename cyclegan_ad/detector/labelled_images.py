@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
 from cyclegan_ad.data.layouts.table import label_of, read_rows
@@ -40,6 +42,11 @@ class LabelledImage:
     label: int
     sha256: str
     counts: bool = True
+
+    def record(self, score: float) -> dict[str, Any]:
+        """Return what ``detector.json`` keeps of the image."""
+        found = {"sha256": self.sha256, "label": CLASSES[self.label], "score": score}
+        return found if self.counts else found | {"trained": True}
 
 
 def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
@@ -75,6 +82,11 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
             )
     different = sorted(known.values(), key=lambda image: image.label)
     return different, len(listed) - len(different)
+
+
+def hash_images(images: Sequence[LabelledImage]) -> str:
+    """Return the SHA-256 over the sorted hashes of the files, a line each."""
+    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()
 
 
 def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[LabelledImage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from cyclegan_ad.data.layouts.sample import CLASSES
 from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
 from cyclegan_ad.detector.description import FILE, read_description
 from cyclegan_ad.detector.history import (
@@ -19,7 +17,7 @@ from cyclegan_ad.detector.history import (
     escape_limit,
     stored_normal_scores,
 )
-from cyclegan_ad.detector.labelled_images import LabelledImage
+from cyclegan_ad.detector.labelled_images import LabelledImage, hash_images
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
@@ -85,7 +83,7 @@ def recalibrate(
     now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
     normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
     stored = stored_normal_scores(described, column)
-    files = [_record(image, score) for image, score in zip(images, scores, strict=True)]
+    files = [image.record(score) for image, score in zip(images, scores, strict=True)]
     # Escapes count whether or not the detector was trained on them.
     escapes = [
         one for one in files if one["label"] == "abnormal" and one["score"] < present.threshold
@@ -112,7 +110,7 @@ def recalibrate(
             "normal": len(normal),
             "copies": copies,
             "trained": sum(not one.counts for one in images),
-            "sha256": _hash_of(images),
+            "sha256": hash_images(images),
         },
         "files": files,
         "escapes": escapes,
@@ -251,13 +249,3 @@ def _misses(scores: Sequence[float], before: float, after: float) -> dict[str, i
 
 def _alarms(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
     return {name: len(scores) - n for name, n in _misses(scores, before, after).items()}
-
-
-def _record(image: LabelledImage, score: float) -> dict[str, Any]:
-    record = {"sha256": image.sha256, "label": CLASSES[image.label], "score": score}
-    return record if image.counts else record | {"trained": True}
-
-
-def _hash_of(images: Sequence[LabelledImage]) -> str:
-    """Return the SHA-256 over the sorted hashes of the files, a line each."""
-    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()
