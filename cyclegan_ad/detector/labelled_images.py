@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
 from cyclegan_ad.data.layouts.table import label_of, read_rows
 from cyclegan_ad.data.listing import file_name, list_folders, list_images
+from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
 from cyclegan_ad.text import shown_name
@@ -36,6 +42,11 @@ class LabelledImage:
     label: int
     sha256: str
     counts: bool = True
+
+    def record(self, score: float) -> dict[str, Any]:
+        """Return what ``detector.json`` keeps of the image."""
+        found = {"sha256": self.sha256, "label": CLASSES[self.label], "score": score}
+        return found if self.counts else found | {"trained": True}
 
 
 def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
@@ -73,6 +84,11 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
     return different, len(listed) - len(different)
 
 
+def hash_images(images: Sequence[LabelledImage]) -> str:
+    """Return the SHA-256 over the sorted hashes of the files, a line each."""
+    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()
+
+
 def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[LabelledImage]:
     """Mark the images that the detector was trained on, whose scores say nothing about new ones.
 
@@ -81,6 +97,33 @@ def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[Labelle
         trained: SHA-256 of the training images.
     """
     return [replace(image, counts=image.sha256 not in trained) for image in images]
+
+
+def score_labelled(
+    detector: Detector, images: Sequence[LabelledImage], progress: Progress | None = None
+) -> list[float]:
+    """Compute the scores of labelled images.
+
+    Raises:
+        UserError: If an image has no score, or normal is said of a reported escape.
+    """
+    escaped = escaped_files(detector.description)
+    for image in images:
+        if image.label == 0 and image.sha256 in escaped:
+            raise UserError(
+                f"{image.path} is labelled normal, but was reported as an escaped defect on "
+                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
+            )
+    scores = []
+    paths = [image.path for image in images]
+    for found in detector.stream(paths, maps=False, progress=progress):
+        if not math.isfinite(found.score):
+            raise UserError(
+                f"{found.path} has no score ({found.reason}); repair or remove it; the detector "
+                "is unchanged"
+            )
+        scores.append(found.score)
+    return scores
 
 
 def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
@@ -92,8 +135,12 @@ def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
         for folder in bad:
             yield from ((root / path, ABNORMAL) for path in list_images(root, folder))
         return
-    for sample in list_samples("folder", root):
-        yield root / sample.path, sample.label
+    try:
+        samples = list_samples("folder", root)
+    except UserError as error:  # whose remedies are settings of a training
+        problem = str(error).rpartition("; ")[0]
+        raise UserError(f"invalid images={root}: {problem}; expected {EXPECTED}") from error
+    yield from ((root / sample.path, sample.label) for sample in samples)
 
 
 def _in_table(table: Path) -> Iterator[tuple[Path, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,18 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from cyclegan_ad.data.layouts.sample import CLASSES
-from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
 from cyclegan_ad.detector.description import FILE, read_description
-from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.history import (
     add_calibration,
     escape_limit,
-    escaped_files,
     stored_normal_scores,
 )
-from cyclegan_ad.detector.labelled_images import LabelledImage
+from cyclegan_ad.detector.labelled_images import LabelledImage, hash_images
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_json
 from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
@@ -32,6 +26,7 @@ from cyclegan_ad.metrics.recalibration import Aim, choose_threshold, choose_uppe
 from cyclegan_ad.text import counted
 
 Entry = dict[str, Any]
+Scored = tuple[str, float]  # name and score of an image
 
 
 @dataclass(frozen=True)
@@ -49,33 +44,6 @@ class Request:
     aim: Aim
     reject_normal: float | None
     allow_weaker_bound: bool
-
-
-def score_labelled(
-    detector: Detector, images: Sequence[LabelledImage], progress: Progress | None = None
-) -> list[float]:
-    """Compute the scores of labelled images.
-
-    Raises:
-        UserError: If an image has no score, or normal is said of a reported escape.
-    """
-    escaped = escaped_files(detector.description)
-    for image in images:
-        if image.label == 0 and image.sha256 in escaped:
-            raise UserError(
-                f"{image.path} is labelled normal, but was reported as an escaped defect on "
-                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
-            )
-    scores = []
-    paths = [image.path for image in images]
-    for found in detector.stream(paths, maps=False, progress=progress):
-        if not math.isfinite(found.score):
-            raise UserError(
-                f"{found.path} has no score ({found.reason}); repair or remove it; the detector "
-                "is unchanged"
-            )
-        scores.append(found.score)
-    return scores
 
 
 def recalibrate(
@@ -113,48 +81,20 @@ def recalibrate(
     """
     column, aim = present.column, request.aim
     now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
-    of = {
-        label: [i for i, one in enumerate(images) if one.label == label and one.counts]
-        for label in CLASSES
-    }
-    normal, abnormal = ([scores[i] for i in of[label]] for label in (0, 1))
+    normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
     stored = stored_normal_scores(described, column)
-    computed_by = described["scores"][column]["computed_by"]
-
-    choice = choose_threshold(abnormal, normal, aim)
-    given = f"{counted(len(abnormal), 'abnormal image')} and {len(normal)} normal given {now[:10]}"
-    facts: Entry = {
-        "value": choice.threshold,
-        "set_on": given,
-        "aim": aim.name,
-        "rate": aim.rate,
-        "abnormal": len(abnormal),
-        "normal": len(normal),
-        "confidence": aim.confidence,
-        "miss_rate_bound": choice.miss_rate_bound,
-        "miss_rate_expected": choice.miss_rate_expected,
+    files = [image.record(score) for image, score in zip(images, scores, strict=True)]
+    # Escapes count whether or not the detector was trained on them.
+    escapes = [
+        one for one in files if one["label"] == "abnormal" and one["score"] < present.threshold
+    ]
+    facts, limited_by, set_by = _choose(described, present, normal, abnormal, escapes, request, now)
+    scored = {
+        "normal": [score for _, score in normal],
+        "abnormal": [score for _, score in abnormal],
     }
-    set_by = images[of[int(aim.name != "false_alarm_rate")][choice.position]].path.name
-    limited_by = "aim"
-    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
-        facts["value"] += 2 * rounding(choice.threshold, computed_by)
-    may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
-    if may_not_rise and _is_weaker(len(abnormal), present.facts):
-        kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
-        facts |= {name: present.facts.get(name) for name in kept}
-        if facts["value"] > present.facts["value"]:
-            facts["value"], limited_by = present.facts["value"], "present"
-        elif "lowered" not in facts["set_on"]:
-            facts["set_on"] += " and lowered since"
-    defects = [i for i, one in enumerate(images) if one.label == 1]  # those trained on, too
-    escapes = [i for i in defects if scores[i] < present.threshold]
-    limits = [escape_limit(described, column), *(scores[i] for i in escapes)]
-    limit = min((one for one in limits if one is not None), default=None)
-    if limit is not None and facts["value"] > limit:
-        facts["value"], limited_by = limit, "escape"
-    facts["upper"] = _upper(normal or stored, facts["value"], request.reject_normal)
-
-    files = [_record(image, score) for image, score in zip(images, scores, strict=True)]
+    upper = _upper(scored["normal"] or stored, facts["value"], request.reject_normal)
+    facts["upper"] = upper
     entry: Entry = {
         "time": now,
         "score": column,
@@ -163,28 +103,22 @@ def recalibrate(
         "before": present.threshold,
         "before_protocol": present.name,
         "limited_by": limited_by,
-        "set_by": set_by if limited_by == "aim" else None,
+        "set_by": set_by,
         "reject_normal": request.reject_normal,
         "images": {
             "abnormal": len(abnormal),
             "normal": len(normal),
             "copies": copies,
             "trained": sum(not one.counts for one in images),
-            "sha256": _hash_of(images),
+            "sha256": hash_images(images),
         },
         "files": files,
-        "escapes": [files[i] for i in escapes],
+        "escapes": escapes,
     }
     after = choose_decision(add_calibration(described, entry, facts))
-    alarms = _alarms(normal, present.threshold, after.threshold)
-    fewest = 0  # the count that the number of images allows, if that is higher
-    if aim.name == "false_alarm_rate" and limited_by == "aim":
-        assert aim.rate is not None
-        fewest = false_alarm_rank(len(normal), aim.rate) - 1
-    events = max(alarms["after"], fewest)
-    facts["alarm_bound"] = (
-        miss_rate_upper_bound(events, len(normal), aim.confidence) if normal else None
-    )
+    alarms = _alarms(scored["normal"], present.threshold, after.threshold)
+    facts["alarm_bound"] = _alarm_bound(alarms["after"], len(normal), aim, limited_by)
+    zones = {**scored, "stored_normal": stored}
     entry |= {
         "after": after.threshold,
         "upper": after.upper,
@@ -197,20 +131,81 @@ def recalibrate(
             "false_alarms": facts["alarm_bound"],
             "set_on": facts["set_on"],
         },
-        "misses": _misses(abnormal, present.threshold, after.threshold),
+        "misses": _misses(scored["abnormal"], present.threshold, after.threshold),
         "false_alarms": alarms,
         "cost": {"stored_normal": len(stored)}
         | _alarms(stored, present.threshold, after.threshold),
         "zones": {
             name: count_zones(values, after.threshold, after.upper)
-            for name, values in (
-                ("abnormal", abnormal),
-                ("normal", normal),
-                ("stored_normal", stored),
-            )
+            for name, values in zones.items()
         },
     }
     return add_calibration(described, entry, facts)
+
+
+def _choose(
+    described: Mapping[str, Any],
+    present: Decision,
+    normal: Sequence[Scored],
+    abnormal: Sequence[Scored],
+    escapes: Sequence[Mapping[str, Any]],
+    request: Request,
+    now: str,
+) -> tuple[Entry, str, str | None]:
+    """Choose the threshold.
+
+    Returns:
+        Its entry in ``detector.json``; what limits it: ``aim``, ``present`` or ``escape``; and the
+        name of the image that sets it, if the aim does.
+    """
+    aim, computed_by = request.aim, described["scores"][present.column]["computed_by"]
+    good, defects = ([score for _, score in scored] for scored in (normal, abnormal))
+    choice = choose_threshold(defects, good, aim)
+    given = f"{counted(len(abnormal), 'abnormal image')} and {len(normal)} normal given {now[:10]}"
+    facts: Entry = {
+        "value": choice.threshold,
+        "set_on": given,
+        "aim": aim.name,
+        "rate": aim.rate,
+        "abnormal": len(abnormal),
+        "normal": len(normal),
+        "confidence": aim.confidence,
+        "miss_rate_bound": choice.miss_rate_bound,
+        "miss_rate_expected": choice.miss_rate_expected,
+    }
+    limited_by = "aim"
+    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
+        facts["value"] += 2 * rounding(choice.threshold, computed_by)
+    may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
+    if may_not_rise and _is_weaker(len(abnormal), present.facts):
+        kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
+        facts |= {name: present.facts.get(name) for name in kept}
+        if facts["value"] > present.facts["value"]:
+            facts["value"], limited_by = present.facts["value"], "present"
+        elif "lowered" not in facts["set_on"]:
+            facts["set_on"] += " and lowered since"
+    known = escape_limit(described, present.column)
+    limits = [one["score"] for one in escapes] + ([] if known is None else [known])
+    if limits and facts["value"] > min(limits):
+        facts["value"], limited_by = min(limits), "escape"
+    setting = normal if aim.name == "false_alarm_rate" else abnormal
+    return facts, limited_by, setting[choice.position][0] if limited_by == "aim" else None
+
+
+def _alarm_bound(alarms: int, normal: int, aim: Aim, limited_by: str) -> float | None:
+    """Bound the false alarms from those among the normal images; None without any."""
+    if not normal:
+        return None
+    if aim.name == "false_alarm_rate" and limited_by == "aim":  # the rank is fixed by their number
+        assert aim.rate is not None
+        alarms = max(alarms, false_alarm_rank(normal, aim.rate) - 1)
+    return miss_rate_upper_bound(alarms, normal, aim.confidence)
+
+
+def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: int) -> list[Scored]:
+    """Return name and score of the images of a class that count."""
+    found = zip(images, scores, strict=True)
+    return [(one.path.name, score) for one, score in found if one.label == label and one.counts]
 
 
 def write_calibration(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -254,13 +249,3 @@ def _misses(scores: Sequence[float], before: float, after: float) -> dict[str, i
 
 def _alarms(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
     return {name: len(scores) - n for name, n in _misses(scores, before, after).items()}
-
-
-def _record(image: LabelledImage, score: float) -> dict[str, Any]:
-    record = {"sha256": image.sha256, "label": CLASSES[image.label], "score": score}
-    return record if image.counts else record | {"trained": True}
-
-
-def _hash_of(images: Sequence[LabelledImage]) -> str:
-    """Return the SHA-256 over the sorted hashes of the files, a line each."""
-    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()

@@ -289,7 +289,8 @@ def fake_export(
         scores = detector.backend.score(np.stack([resized]), detector.decision.column).scores
         score = np.array([change(scores[0])])
         abnormal = score >= detector.decision.threshold
-        return {"score": score, "abnormal": abnormal, "resized": resized[None]}
+        zone = 2 * abnormal.astype(np.int32)  # without a second threshold
+        return {"score": score, "abnormal": abnormal, "zone": zone, "resized": resized[None]}
 
     def write(program: object, path: Path, form: str, facts: object) -> None:
         path.write_bytes(b"a graph")
