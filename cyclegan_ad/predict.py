@@ -78,6 +78,8 @@ def predict(settings: PredictSettings) -> int:
             f"decisions: {settings.out / 'predictions.csv'}"
         )
     )
+    if counts["review"]:
+        print(", ".join(f"{zone} {counts[zone]}" for zone in ("pass", "review", "reject")))
     return SOME_ABNORMAL if counts["abnormal"] else 0
 
 

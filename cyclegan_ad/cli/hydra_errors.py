@@ -49,7 +49,7 @@ def expand_shorthand(words: Sequence[str]) -> list[str]:
 
 
 def name_decision(words: Sequence[str], known: Callable[[], Sequence[str]]) -> list[str]:
-    """Write ``score=``, ``protocol=`` and ``threshold=`` of predict and export in full.
+    """Write ``score=``, ``protocol=`` and ``threshold=`` of predict, export and inspector in full.
 
     Hydra would take ``protocol=paper`` for the option of a group that these commands do not have.
     """

@@ -18,9 +18,11 @@ from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import decode_file, shrink_image
 from cyclegan_ad.data.in_memory import as_image
 from cyclegan_ad.data.parallel import Progress
-from cyclegan_ad.detector.description import Decision, identify
+from cyclegan_ad.detector.decision import Decision, identify
 from cyclegan_ad.detector.find_images import find_images
-from cyclegan_ad.detector.prediction import Prediction, Zone
+from cyclegan_ad.detector.history import escaped_files
+from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.files import file_sha256
 from cyclegan_ad.metrics.image_statistics import brightness, sharpness
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -77,10 +79,11 @@ class Detector:
         window = preprocessing["window"]
         self._window = None if window is None else (window[0], window[1])
         self._map_scale = tuple(self.description["map_scale"])
+        self._escaped = escaped_files(self.description)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the decisions: hash of the weights, score and threshold."""
+        """What determines the decisions: hash of the weights, score, thresholds and escapes."""
         return identify(self.description, self.decision)
 
     def __repr__(self) -> str:
@@ -200,14 +203,15 @@ class Detector:
             reason, score = f"its score is {score}", math.nan
         path = str(image) if isinstance(image, str | Path) else None
         source = Path(image) if isinstance(image, str | Path) else image
-        # Also without a score, which no comparison finds below a threshold.
-        passes = score < self.decision.threshold
-        zone: Zone = "pass" if passes else "review" if math.isnan(score) else "reject"
+        zone = self.decision.zone(score)
+        if zone == "pass" and self._escaped and isinstance(source, Path):
+            reason = self._not_again(source)
+            zone = "review" if reason else zone
         return Prediction(
             path=path,
             score=score,
             threshold=self.decision.threshold,
-            label="normal" if passes else "abnormal",
+            label="normal" if zone == "pass" else "abnormal",
             reason=reason,
             zone=zone,
             brightness=math.nan if pixels is None else brightness(pixels),
@@ -218,3 +222,11 @@ class Detector:
             map_scale=self._map_scale,
             window=self._window,
         )
+
+    def _not_again(self, path: Path) -> str:
+        """Say why a file may not pass whatever its score; empty if it may."""
+        try:
+            reported = self._escaped.get(file_sha256(path))
+        except OSError as error:
+            return f"it cannot be compared with the reported escapes ({error.strerror})"
+        return "" if reported is None else f"reported as an escaped defect on {reported[:10]}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from cyclegan_ad.detector.description import Decision, identify
+from cyclegan_ad.detector.decision import Decision, identify
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text

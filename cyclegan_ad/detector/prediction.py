@@ -13,27 +13,28 @@ from PIL import Image
 
 from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
-from cyclegan_ad.display.overlay import OPACITY, blend, share_of_scale
+from cyclegan_ad.detector.decision import Zone
+from cyclegan_ad.display.overlay import OPACITY, blend, heat, share_of_scale
 
 Label = Literal["normal", "abnormal"]
-Zone = Literal["pass", "review", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The decision about one image.
 
-    An image that has no score, for example because its file is damaged, is ``abnormal`` with a
-    ``reason``: it must not pass unseen.
+    An image that has no score, for example because its file is damaged, is ``abnormal``, for a
+    person to review, with a ``reason``: it must not pass unseen.
 
     Attributes:
         path: File of the image; None for an image given in memory.
         score: Anomaly score, raw units; NaN without a score.
         threshold: The image is abnormal if ``score >= threshold``.
-        label: ``normal`` or ``abnormal``; ``normal`` only for images that pass.
-        reason: Why there is no score, or why the image does not pass in spite of it; else empty.
-        zone: ``pass`` below the threshold, else ``reject``; ``review`` without a score, and after
-            a warning of drift (:mod:`cyclegan_ad.detector.drift_monitor`).
+        label: ``normal`` or ``abnormal``; normal if and only if the zone is ``pass``.
+        zone: ``pass``, ``review`` (a person decides) or ``reject``; ``review`` without a score, and
+            after a warning of drift (:mod:`cyclegan_ad.detector.drift_monitor`).
+        reason: Why there is no score, or why the image does not pass with the one it has; else
+            empty.
         brightness: Mean of the image at the size of the network, in [0, 1]; NaN without an image.
         sharpness: Its mean spatial frequency (:func:`.image_statistics.sharpness`); NaN likewise.
         anomaly_map: (S, S) float32, S the size of the network's input; None if not kept.
@@ -45,8 +46,8 @@ class Prediction:
     score: float
     threshold: float
     label: Label
+    zone: Zone
     reason: str = ""
-    zone: Zone = "review"
     brightness: float = math.nan
     sharpness: float = math.nan
     anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
@@ -83,8 +84,18 @@ class Prediction:
         given = self.source
         image = full_size(given if isinstance(given, Path) else as_image(given), 3, self.window)
         share = share_of_scale(self.anomaly_map, self.map_scale)
-        heat = Image.fromarray((255 * share).astype(np.uint8)).resize(
+        levels = Image.fromarray((255 * share).astype(np.uint8)).resize(
             image.size, Image.Resampling.BILINEAR
         )
-        level = np.asarray(heat, dtype=np.float32) / 255
+        level = np.asarray(levels, dtype=np.float32) / 255
         return Image.fromarray(blend(np.asarray(image), level, opacity))
+
+    def heat(self) -> Image.Image | None:
+        """Draw the anomaly map alone, to be laid over the image with any opacity.
+
+        Returns:
+            RGBA image, S x S; None if the map was not kept or does not exist.
+        """
+        if self.anomaly_map is None:
+            return None
+        return Image.fromarray(heat(share_of_scale(self.anomaly_map, self.map_scale)))

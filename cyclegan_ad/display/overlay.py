@@ -43,6 +43,22 @@ def share_of_scale(anomaly_map: NDArray[Any], scale: tuple[float, float]) -> NDA
     return np.asarray(((anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1))
 
 
+def heat(level: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colour a map, to be laid over its image.
+
+    Args:
+        level: (H, W) float in [0, 1], see `share_of_scale`; transparent at 0.
+
+    Returns:
+        (H, W, 4) uint8, RGBA.
+    """
+    from matplotlib import colormaps
+
+    colours = colormaps[MAP_COLOURS](level)
+    colours[..., 3] = np.sqrt(level)
+    return np.asarray((255 * colours).round(), dtype=np.uint8)
+
+
 def blend(
     image: NDArray[np.uint8], level: NDArray[Any], opacity: float = OPACITY
 ) -> NDArray[np.uint8]:
@@ -56,11 +72,9 @@ def blend(
     Returns:
         (H, W, 3) uint8.
     """
-    from matplotlib import colormaps
-
-    colours = colormaps[MAP_COLOURS](level)[..., :3] * 255
-    alpha = opacity * np.sqrt(level)[..., None]
-    mixed = (1 - alpha) * image.astype(np.float32) + alpha * colours
+    layer = heat(level).astype(np.float32)
+    alpha = opacity * layer[..., 3:] / 255
+    mixed = (1 - alpha) * image.astype(np.float32) + alpha * layer[..., :3]
     return mixed.round().astype(np.uint8)
 
 

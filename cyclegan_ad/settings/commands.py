@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of ``predict`` and ``export``, also typed without ``decide_by.``."""
+    """``decide_by.*`` of several commands, also typed without ``decide_by.``."""
 
     score: str | None
     protocol: str | None
@@ -79,7 +79,7 @@ class DecideBy(Group):
 
 
 class DriftSettings(Group):
-    """``drift.*`` of ``predict``."""
+    """``drift.*`` of ``predict`` and ``inspector``."""
 
     enabled: bool
     images_per_false_warning: Positive
@@ -139,6 +139,49 @@ class ExportSettings(Group):
         return self
 
 
+class CalibrateSettings(Group):
+    """All settings of ``conf/calibrate.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting
+    miss_rate: ShareAboveZero | None
+    false_alarm_rate: ShareAboveZero | None
+    confidence: ShareAboveZero
+    reject_normal: Share | None
+    prevalence: ShareAboveZero | None
+    allow_weaker_bound: bool
+    dry_run: bool
+    decide_by: DecideBy
+    accelerator: Accelerator
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.miss_rate is not None and self.false_alarm_rate is not None:
+            raise UserError(
+                f"invalid miss_rate={as_typed(self.miss_rate)} with false_alarm_rate="
+                f"{as_typed(self.false_alarm_rate)}: one threshold has one aim; use one of the two"
+            )
+        return self
+
+
+class InspectorSettings(Group):
+    """All settings of ``conf/inspector.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting | None
+    out: PathSetting
+    decide_by: DecideBy
+    drift: DriftSettings
+    prevalence: ShareAboveZero
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=0, le=65535)]
+    allow_network: bool
+    open_browser: bool
+    max_upload_bytes: Positive
+    max_pixels: Positive
+    accelerator: Accelerator
+
+
 class ReportProtocol(Group):
     """``protocol.*`` of ``report``."""
 
@@ -174,6 +217,8 @@ COMMANDS: dict[str, type[Group]] = {
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
     "export": ExportSettings,
+    "calibrate": CalibrateSettings,
+    "inspector": InspectorSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

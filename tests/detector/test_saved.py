@@ -181,6 +181,27 @@ def test_later_scores_replace_the_earlier_ones(tmp_path: Path) -> None:
     assert (tmp_path / "weights.safetensors").read_bytes() == weights
 
 
+def test_calibrations_are_kept_with_the_same_weights_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    generator, path = Generator(**NETWORK), tmp_path / "detector.json"
+    found = save(tmp_path, generator)
+    found["calibrations"] = [{"score": "sse", "time": "2026", "escapes": [], "files": []}]
+    found["scores"]["sse"]["thresholds"]["recalibrated"] = {"value": 0.1, "set_on": "images"}
+    found["protocol"] = "recalibrated"
+    path.write_text(json.dumps(found))
+    # Also if others come beside them, under other names.
+    more = {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    again = save(tmp_path, generator, tensors=more | {"other": torch.ones(3)})
+    names = ("calibrations", "protocol", "scores")
+    assert {name: again[name] for name in names} == {name: found[name] for name in names}
+    assert capsys.readouterr().out == ""
+    other = save(tmp_path, Generator(**NETWORK))
+    assert other["calibrations"] == [] and other["protocol"] == "crossfit"
+    assert "1 calibration of the earlier" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", [None, "", "[]", "[" * 100_000, '{"a": \xff'])
 def test_scores_for_a_detector_that_is_gone_or_damaged(tmp_path: Path, content: str | None) -> None:
     if content is not None:
