@@ -14,7 +14,6 @@ from cyclegan_ad.build import ensure_method
 from cyclegan_ad.data.checks import collect_notes
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device, describe_device
-from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import check_protocol, protocol_settings
@@ -24,9 +23,9 @@ from cyclegan_ad.evaluation.evaluate_run import (
     is_complete,
     prepare_data,
     print_outcome,
+    print_results,
 )
 from cyclegan_ad.processes.launch import run_in_processes
-from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import Results, read_metrics, read_results
@@ -85,7 +84,7 @@ def _reuse_results(
         print(f"{run.path} is already scored; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is already complete; to train it again use overwrite=true")
-    print_result(metrics, differences_of_run(run.path, metrics))
+    print_results(run, metrics)
     return metrics
 
 
