@@ -30,7 +30,7 @@ detector
 tracking, build
 training, evaluation, exporting
 finished_run
-processes, reporting
+processes, reporting, objective
 job
 cli
 train, evaluate, predict, export, report, dashboard

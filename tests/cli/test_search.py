@@ -1,0 +1,76 @@
+"""A search of settings, from the command to its best trial."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from errors import assert_error
+from started import LIMIT_S, start_training
+from states import COMPLETE
+from tiny import draw_folder, overrides
+
+pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="extra 'launchers'")
+
+SEARCH = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "method.tuning_fraction=0.3")
+
+
+def search(tmp_path: Path, *words: str) -> tuple[int, str, str]:
+    root, runs = tmp_path / "data", tmp_path / "runs"
+    command = start_training(overrides(root, runs, "trainer.max_epochs=1", *SEARCH, *words))
+    try:
+        out, err = command.communicate(timeout=LIMIT_S)
+    finally:
+        command.kill()
+    return command.returncode, out, err
+
+
+@pytest.mark.slow
+def test_a_search_is_judged_without_test_images_and_can_be_repeated(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data", normal=14, abnormal=12)
+    space = "method.lambda_cyc=interval(1.0,20.0)"
+    code, out, err = search(tmp_path, space)
+    assert code == 0, err
+    runs = sorted((tmp_path / "runs").glob("search-*"))
+    assert len(runs) == 2
+    for run in runs:
+        assert re.fullmatch(r"search-cyclegan-32-lambda_cyc-[\d.]+", run.name)
+        assert (run / "folder" / "seed0" / "metrics.json").is_file()
+    objectives = [float(found) / 100 for found in re.findall(r"objective: AUROC ([\d.]+)", out)]
+    assert len(objectives) == 2
+    [file] = (tmp_path / "runs" / ".sweeps").glob("*/optimization_results.yaml")
+    best = yaml.safe_load(file.read_text())
+    assert best["best_value"] == pytest.approx(max(objectives), abs=1e-4)
+    assert "Best of 2 trials: method.lambda_cyc=" in out
+    assert "Images kept out of training" in out
+    # No figure of a test image is printed.
+    assert "ZFN" not in out and "Best\naccuracy" not in out
+
+    # The same command proposes the same trials, here at once, and takes the finished ones.
+    at_once = ("hydra.sweeper.n_jobs=2", "hydra/launcher=local_parallel", "hydra.launcher.n_jobs=2")
+    before = {run: (run / "folder/seed0/metrics.json").stat().st_mtime_ns for run in runs}
+    code, out, err = search(tmp_path, space, *at_once)
+    assert code == 0, err
+    logs = "".join(path.read_text() for path in (tmp_path / "runs" / ".sweeps").glob("*/*.log"))
+    assert COMPLETE in logs
+    assert "Best of 2 trials: method.lambda_cyc=" in out
+    for run, written in before.items():
+        assert (run / "folder/seed0/metrics.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "facts", "remedy"),
+    [
+        ((), "nothing to search", "interval"),
+        (("seed=0,1",), "seed", "one seed"),
+        (("method.lambda_cyc=5,10", "method.tuning_fraction=0"), "method=cyclegan", "0.25"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(
+    tmp_path: Path, words: tuple[str, ...], facts: str, remedy: str
+) -> None:
+    draw_folder(tmp_path / "data", normal=4, abnormal=4)
+    code, _, err = search(tmp_path, *words)
+    assert code == 1
+    assert_error(err, facts=facts, remedy=remedy)
