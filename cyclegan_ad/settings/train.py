@@ -98,6 +98,7 @@ class Trainer(Group):
     log_every_n_steps: Annotated[Positive, SAME_TRAINING]
     checkpoint_every_n_epochs: Annotated[Positive, SAME_TRAINING]
     snapshot_every_n_epochs: Annotated[Count, SAME_TRAINING]
+    auroc_every_n_epochs: Annotated[Count, SAME_TRAINING]
 
     @property
     def processes(self) -> int:
