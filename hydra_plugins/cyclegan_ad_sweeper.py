@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.cli.search import check_search, describe_best, name_trial, objective_of_job
-from cyclegan_ad.cli.sweep import label_jobs, print_sweep, with_run_name
+from cyclegan_ad.cli.sweep import label_jobs, log_means, print_sweep, with_run_name
 from cyclegan_ad.cli.sweep_places import check_places, name_runs
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.composing import resolve
@@ -72,7 +72,9 @@ class CheckingSweeper(BasicSweeper):
         left_out = len(self.job.failures)
         returned = super().sweep(arguments)
         failed = self.job.failures[left_out:]
-        print_sweep([job for number, job in enumerate(settings) if number not in failed])
+        finished = [job for number, job in enumerate(settings) if number not in failed]
+        print_sweep(finished)
+        log_means(finished)
         return returned
 
     def split_arguments(  # type: ignore[override]

@@ -62,8 +62,9 @@ def print_sweep(jobs: Sequence[Settings]) -> None:
     The table has the means over seeds beside the paper's figures; of runs that are compared by
     images kept out of training, that comparison. A sweep of one run has printed its table.
     """
-    runs = {RunDirectory.of(settings).path: str(settings.runs) for settings in jobs}
-    places = [place for place in runs if (place / "metrics.json").is_file()]
+    finished = [job for job in jobs if _is_finished(job)]
+    runs = {RunDirectory.of(job).path: str(job.runs) for job in finished}
+    places = list(runs)
     if len(places) < 2:
         return
     from cyclegan_ad.reporting.compute.seeds import print_means  # imports NumPy, slow
@@ -72,6 +73,20 @@ def print_sweep(jobs: Sequence[Settings]) -> None:
     for folder in dict.fromkeys(runs[place] for place in places):
         words = "" if folder == "runs" else f" {shlex.quote(f'runs={folder}')}"
         print(f"All runs, with figures: python -m cyclegan_ad.report{words}", flush=True)
+
+
+def log_means(jobs: Sequence[Settings]) -> None:
+    """Log mean and deviation over the seeds of a sweep with W&B, if its runs were logged there."""
+    logged = [job for job in jobs if job.logger.kind == "wandb" and _is_finished(job)]
+    if len({RunDirectory.of(job).path for job in logged}) < 2:
+        return
+    from cyclegan_ad.tracking.wandb_groups import log_groups  # imports Lightning, slow
+
+    log_groups(logged)
+
+
+def _is_finished(job: Settings) -> bool:
+    return RunDirectory.of(job).metrics.is_file()
 
 
 @dataclass(frozen=True)

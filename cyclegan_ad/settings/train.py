@@ -114,6 +114,7 @@ class WandbLogger(Group):
     project: str
     entity: str | None
     mode: Literal["auto", "online", "offline", "disabled"]
+    log_detector: bool
 
 
 class LocalLogger(Group):

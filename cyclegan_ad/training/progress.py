@@ -12,7 +12,7 @@ from rich.text import Text
 from torch import Tensor
 
 from cyclegan_ad.display.terminal import TaskProgress, duration
-from cyclegan_ad.training.train_auroc import TRAIN_AUROC
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 
 # Name on the terminal -> keys of logged losses, of which those that the method has are summed.
 LOSSES: Mapping[str, Sequence[str]] = {

@@ -11,10 +11,9 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.training_images import choose_training_images
 from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.scoring.parts import anomaly_map
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 from cyclegan_ad.training.snapshots import reconstruct_in_eval
 
-TRAIN_AUROC = "train/auroc_sse_optimistic"
-"""Name of the logged value: it is of images that the networks are trained on."""
 IMAGES = 16
 """Images of each class, at most."""
 

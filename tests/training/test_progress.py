@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 
 from cyclegan_ad.display import terminal
 from cyclegan_ad.display.terminal import Heartbeat
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 from cyclegan_ad.training.progress import TrainingProgress
-from cyclegan_ad.training.train_auroc import TRAIN_AUROC
 
 BATCHES, BATCH_SIZE = 5, 4
 

@@ -13,7 +13,8 @@ from tiny import draw_folder, resolved, settings
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
-from cyclegan_ad.training.train_auroc import IMAGES, TRAIN_AUROC, TrainingAuroc
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
+from cyclegan_ad.training.train_auroc import IMAGES, TrainingAuroc
 from cyclegan_ad.training.train_run import open_loggers, train_run
 
 PARTS = ("state_dict", "optimizer_states", "pools", "lr_schedulers", "epoch", "loops")
