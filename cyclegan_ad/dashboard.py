@@ -1,7 +1,6 @@
 """Create a W&B workspace for the runs of a project: ``python -m cyclegan_ad.dashboard --help``."""
 
 from collections.abc import Collection
-from typing import Any
 
 from cyclegan_ad.cli.command_line import run_command
 from cyclegan_ad.errors import UserError
@@ -42,9 +41,8 @@ def dashboard(settings: DashboardSettings) -> None:
     import wandb
 
     try:
-        api = wandb.Api()
-        entity = settings.entity or str(api.default_entity)
-        columns = settings.columns or _columns_of_project(api, entity, settings.project)
+        entity = settings.entity or str(wandb.Api().default_entity)
+        columns = settings.columns or _columns_of_project(entity, settings.project)
         workspace = build_workspace(
             plan_sections(columns),
             columns,
@@ -53,7 +51,8 @@ def dashboard(settings: DashboardSettings) -> None:
             name=settings.name,
         )
         workspace.save()
-    except (wandb.Error, OSError) as error:  # requests raises subclasses of OSError
+    # requests raises subclasses of OSError, and W&B a ValueError of a project that is not there
+    except (wandb.Error, OSError, ValueError) as error:
         raise UserError(f"W&B rejected the dashboard of {place}: {cause_of(error)}") from error
     print(f"Dashboard: {workspace.url}")
 
@@ -73,13 +72,16 @@ def _columns_here(settings: DashboardSettings) -> list[str]:
     return _in_order(found, f"no run in {settings.runs} is finished", " and runs=PATH")
 
 
-def _columns_of_project(api: Any, entity: str, project: str) -> list[str]:
+def _columns_of_project(entity: str, project: str) -> list[str]:
     """Return the score columns that the runs of a W&B project have in their summaries.
 
     Raises:
         UserError: If there are none.
     """
-    keys = {str(key) for run in api.runs(f"{entity}/{project}") for key in run.summary.keys()}  # noqa: SIM118
+    import wandb
+
+    runs = wandb.Api().runs(f"{entity}/{project}")
+    keys = {str(key) for run in runs for key in run.summary.keys()}  # noqa: SIM118
     return _in_order(columns_in(keys), f"{entity}/{project} has no finished runs", "")
 
 

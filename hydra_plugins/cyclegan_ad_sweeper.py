@@ -6,11 +6,12 @@ That of Optuna is not defined if its package is not installed, which the command
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -118,10 +119,10 @@ else:
             assert isinstance(task_function, Job)
             task_function.objective = objective_of_job
             super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-            self.job, self.context, self.config = task_function, hydra_context, config
-            self.launcher = self.sweeper.launcher
-            self.sweeper.launcher = self
-            self.job.labels, self.trials = [], []
+            self.job, self.context, self.composed = task_function, hydra_context, config
+            self.launcher: Any = self.sweeper.launcher
+            self.sweeper.launcher = cast(Launcher, self)
+            self.trials: list[Settings] = []
 
         def sweep(self, arguments: list[str]) -> None:
             """Run the trials and print the best one.
@@ -143,7 +144,7 @@ else:
                     "hydra/sweeper=optuna would choose the seed with the easiest images; give one "
                     "seed, and train the best settings with several seeds afterwards"
                 )
-            folder = Path(str(self.config.hydra.sweep.dir))
+            folder = Path(str(self.composed.hydra.sweep.dir))
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 super().sweep(arguments)
@@ -154,7 +155,7 @@ else:
             print_sweep(self.trials)
             found = OmegaConf.load(folder / "optimization_results.yaml")
             fixed = [one.input_line or "" for one in parsed if not one.is_sweep_override()]
-            best = OmegaConf.to_container(found.best_params)
+            best = cast(dict[str, Any], OmegaConf.to_container(found.best_params))
             for line in describe_best(best, found.best_value, self.sweeper.n_trials, fixed):
                 print(line, flush=True)
 
@@ -168,7 +169,7 @@ else:
 
         def _named(self, words: Sequence[str]) -> list[str]:
             try:
-                settings = _compose(self.context, self.config, words)
+                settings = _compose(self.context, self.composed, words)
             except UserError:
                 return list(words)  # the job reports it
             check_search(settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -81,10 +82,11 @@ def reconstruct_in_eval(
     # Some modules may be in eval mode on purpose, so the mode of each is restored.
     assert isinstance(pl_module, Reconstructs)
     modes = {module: module.training for module in pl_module.modules()}
+    dtype: Any = pl_module.dtype  # float64 with trainer.precision=64-true
     pl_module.eval()
     try:
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            reconstructions = pl_module.reconstruct(images.to(pl_module.device, pl_module.dtype))
+            reconstructions = pl_module.reconstruct(images.to(pl_module.device, dtype))
     finally:
         for module, training in modes.items():
             module.training = training

@@ -19,8 +19,10 @@ from cyclegan_ad.tracking.loggers import (
     build_loggers,
     finish_loggers,
     flatten_metrics,
+    log_decisions,
     log_final,
     log_images,
+    resume_wandb,
 )
 from cyclegan_ad.tracking.wandb_checks import RunLabels
 from cyclegan_ad.tracking.wandb_results import image_table
@@ -186,8 +188,50 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     assert list((files / "media" / "images").glob("reconstructions*.png"))
     assert list((files / "media" / "images" / "figures").glob("scores_sse*.png"))
     assert list((files / "media" / "table").glob("test_images*.table.json"))
+    assert list((files / "media" / "table" / "roc").glob("fid_table*.table.json"))
     assert (tmp_path / "wandb" / "artifacts").is_dir()
     assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_later_results_reach_the_same_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loggers = build("wandb", tmp_path)
+    first = the(WandbLogger, loggers).experiment.id
+    finish_loggers(loggers)
+
+    def again(kind: str, folder: Path, **changes: Any) -> Any:
+        group = {"project": "cyclegan_ad", "entity": None, "mode": "online", "log_detector": False}
+        raw = compose_settings("train", [f"logger={kind}"])
+        values = {f"logger.{name}": value for name, value in (group | changes).items()}
+        chosen = check_settings(changed_all(raw, values if kind == "wandb" else {})).logger
+        labels = RunLabels("cyclegan-64/demo", "seed1", ("cyclegan", "64"))
+        return resume_wandb(chosen, folder, config={"seed": 1}, labels=labels)
+
+    # What was online goes on as far as it can: WANDB_MODE=offline here.
+    with again("wandb", tmp_path) as found:
+        log_final(found, METRICS, ROWS, figures={}, read_image=black)
+        run = the(WandbLogger, found).experiment
+        assert (run.id, run.summary["sse/auroc"]) == (first, 0.9)
+    with again("wandb", tmp_path, mode="offline") as found:
+        log_decisions(found, METRICS)
+        run = the(WandbLogger, found).experiment
+        assert (run.id, run.summary["sse/crossfit/miss_rate"]) == (first, 0.5)
+    with again("csv", tmp_path) as found:
+        assert found == []
+    with again("wandb", tmp_path, mode="disabled") as found:
+        assert found == []
+    with again("wandb", tmp_path / "never logged") as found:
+        assert found == []
+    assert not (tmp_path / "never logged").exists() and not (tmp_path / "logs").exists()
+
+    capsys.readouterr()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "none"))
+    with again("wandb", tmp_path) as found:
+        assert found == []
+    assert "the results are in" in capsys.readouterr().out
 
 
 def test_metrics_have_names_of_their_own() -> None:
