@@ -16,8 +16,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.search import check_search, describe_best, name_trial, objective_of_job
-from cyclegan_ad.cli.sweep import label_jobs, log_means, print_sweep, with_run_name
+from cyclegan_ad.cli.search import (
+    check_search,
+    describe_best,
+    describe_trials,
+    name_trial,
+    objective_of_job,
+)
+from cyclegan_ad.cli.sweep import Outcome, label_jobs, log_means, print_sweep, with_run_name
 from cyclegan_ad.cli.sweep_places import check_places, name_runs
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.settings.composing import resolve
@@ -122,7 +128,7 @@ else:
             self.job, self.context, self.composed = task_function, hydra_context, config
             self.launcher: Any = self.sweeper.launcher
             self.sweeper.launcher = cast(Launcher, self)
-            self.trials: list[Settings] = []
+            self.trials: list[tuple[str, float | None]] = []
 
         def sweep(self, arguments: list[str]) -> None:
             """Run the trials and print the best one.
@@ -152,20 +158,23 @@ else:
                 if len(self.job.failures) < len(self.job.labels):
                     raise
                 raise UserError("all trials of the search failed, for the reasons above") from error
-            print_sweep(self.trials)
             found = OmegaConf.load(folder / "optimization_results.yaml")
             fixed = [one.input_line or "" for one in parsed if not one.is_sweep_override()]
             best = cast(dict[str, Any], OmegaConf.to_container(found.best_params))
-            for line in describe_best(best, found.best_value, self.sweeper.n_trials, fixed):
-                print(line, flush=True)
+            lines = [*describe_trials(self.trials), describe_best(best, fixed)]
+            print("\n".join(lines), flush=True)
 
         def launch(
             self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
         ) -> Sequence[JobReturn]:
             """Launch some trials in run directories of their own, in place of the launcher."""
             named = [self._named(words) for words in job_overrides]
-            self.job.labels = [*self.job.labels, *(" ".join(self._values(w)) for w in named)]
-            return list(self.launcher.launch(named, initial_job_idx))
+            labels = [" ".join(self._values(words)) for words in named]
+            self.job.labels = [*(label for label, _ in self.trials), *labels]
+            results = list(self.launcher.launch(named, initial_job_idx))
+            objectives = [Outcome.of(result).objective for result in results]
+            self.trials += zip(labels, objectives, strict=True)
+            return results
 
         def _named(self, words: Sequence[str]) -> list[str]:
             try:
@@ -173,9 +182,7 @@ else:
             except UserError:
                 return list(words)  # the job reports it
             check_search(settings)
-            name = name_trial(settings, self.searched)
-            self.trials.append(settings.replaced({"run_name": name}))
-            return with_run_name(words, name)
+            return with_run_name(words, name_trial(settings, self.searched))
 
         def _values(self, words: Sequence[str]) -> list[str]:
             return [word for word in words if word.partition("=")[0] in self.searched]

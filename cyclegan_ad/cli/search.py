@@ -11,6 +11,7 @@ from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.text import as_typed, counted
 
 _PREFIX = "search-"
+_SHOWN_TRIALS = 10
 
 
 def objective_of_job(settings: Settings) -> float:
@@ -62,25 +63,38 @@ def name_trial(settings: Settings, searched: Sequence[str]) -> str:
     return join_name(_PREFIX + base, rounded)
 
 
-def describe_best(
-    best: Mapping[str, Any], objective: float, trials: int, fixed: Sequence[str]
-) -> list[str]:
-    r"""Say which trial was best, and how to train with its settings.
+def describe_trials(trials: Sequence[tuple[str, float | None]]) -> list[str]:
+    r"""List the best trials, the best one first.
+
+    Args:
+        trials: Values of the searched settings, as typed, and the objective of each trial; None for
+            a trial that failed.
+
+    >>> print("\n".join(describe_trials([("a=1", 0.9), ("a=2", None), ("a=3", 0.95)])))
+    AUROC % on images kept out of training, of 2 trials (the best of several is optimistic):
+      95.00  a=3
+      90.00  a=1
+    """
+    judged = [(found, label) for label, found in trials if found is not None]
+    best = sorted(judged, key=lambda trial: -trial[0])[:_SHOWN_TRIALS]
+    shown = "" if len(best) == len(judged) else f" (the best {len(best)} are shown)"
+    return [
+        f"AUROC % on images kept out of training, of {counted(len(judged), 'trial')}{shown} (the "
+        "best of several is optimistic):",
+        *(f"  {100 * found:.2f}  {label}" for found, label in best),
+    ]
+
+
+def describe_best(best: Mapping[str, Any], fixed: Sequence[str]) -> str:
+    """Say how to train with the settings of the best trial.
 
     Args:
         best: Searched setting -> value.
-        objective: Its AUROC in [0, 1].
-        trials: Number of trials.
         fixed: Overrides that all trials share.
 
-    >>> print("\n".join(describe_best({"method.lambda_cyc": 7.5}, 0.9, 20, ["dataset=screw"])))
-    Best of 20 trials: method.lambda_cyc=7.5, AUROC 90.00 % on images kept out of training
-    To train with it: python -m cyclegan_ad.train dataset=screw method.lambda_cyc=7.5 run_name=NAME
+    >>> describe_best({"method.lambda_cyc": 7.5}, ["dataset=screw"])
+    'The best: python -m cyclegan_ad.train dataset=screw method.lambda_cyc=7.5 run_name=NAME'
     """
     chosen = [f"{name}={as_typed(value)}" for name, value in best.items()]
-    words = [shlex.quote(word) for word in (*fixed, *chosen)]
-    return [
-        f"Best of {counted(trials, 'trial')}: {' '.join(chosen)}, AUROC {100 * objective:.2f} % on "
-        "images kept out of training",
-        f"To train with it: python -m cyclegan_ad.train {' '.join(words)} run_name=NAME",
-    ]
+    words = " ".join(shlex.quote(word) for word in (*fixed, *chosen))
+    return f"The best: python -m cyclegan_ad.train {words} run_name=NAME"
