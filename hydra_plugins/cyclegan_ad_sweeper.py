@@ -105,6 +105,8 @@ try:
 except ImportError:
     pass
 else:
+    for library in ("alembic", "optuna"):  # they announce their parts when imported
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     class SearchingSweeper(OptunaSweeper):
         """Search settings with Optuna, by an AUROC on images kept out of training.
@@ -112,11 +114,6 @@ else:
         Each trial is a run of its own, named after its values; the search is repeated with the
         same command, which takes finished trials from their runs. Settings in ``search.yaml``.
         """
-
-        def __init__(self, **settings: Any) -> None:
-            for library in ("alembic", "optuna"):  # they announce their parts when imported
-                logging.getLogger(library).setLevel(logging.WARNING)
-            super().__init__(**settings)
 
         def setup(
             self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -128,6 +125,7 @@ else:
             self.job, self.context, self.composed = task_function, hydra_context, config
             self.launcher: Any = self.sweeper.launcher
             self.sweeper.launcher = cast(Launcher, self)
+            self.sweeper.direction = "maximize"
             self.trials: list[tuple[str, float | None]] = []
 
         def sweep(self, arguments: list[str]) -> None:
