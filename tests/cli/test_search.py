@@ -10,6 +10,9 @@ from started import LIMIT_S, start_training
 from states import COMPLETE
 from tiny import draw_folder, overrides
 
+from cyclegan_ad.cli.hydra_errors import explain
+from cyclegan_ad.cli.search import describe_trials
+
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="extra 'launchers'")
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "method.tuning_fraction=0.3")
@@ -56,6 +59,26 @@ def test_a_search_is_judged_without_test_images_and_can_be_repeated(tmp_path: Pa
     assert "of 2 trials" in out
     for run, written in before.items():
         assert (run / "folder/seed0/metrics.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unknown plugin class : 'hydra_plugins.cyclegan_ad_sweeper.SearchingSweeper'",
+        "In 'hydra/sweeper/search': Could not find 'hydra/sweeper/optuna'",
+    ],
+)
+def test_a_missing_package_is_told_with_the_remedy(said: str) -> None:
+    message = str(explain(RuntimeError(said)))
+    assert message == (
+        "hydra/sweeper=optuna needs optional packages: pip install 'cyclegan-ad[launchers]'"
+    )
+
+
+def test_a_short_list_says_that_it_is_short() -> None:
+    lines = describe_trials([(f"a={n}", n / 100) for n in range(12)])
+    assert "12 trials (the best 10 are shown)" in lines[0]
+    assert lines[1:3] == ["  11.00  a=11", "  10.00  a=10"] and len(lines) == 11
 
 
 @pytest.mark.slow

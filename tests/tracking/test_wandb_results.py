@@ -3,6 +3,7 @@
 import json
 import os
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,13 @@ def test_a_detector_is_an_artifact_with_its_fingerprint(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     log_detector(run, folder, METRICS)
     run.finish()
-    found = written(tmp_path / "run")
-    for text in ("detector-cyclegan-64-my-set-seed3", "latest", "weights-abcdef012345"):
-        assert text.encode() in found
-    for text in (
-        "weights.safetensors",
-        "detector.json",
-        METRICS["fingerprints"]["detector"]["weights"],
-    ):
-        assert text.encode() in found
+    weights = METRICS["fingerprints"]["detector"]["weights"]
+    texts = ("detector-cyclegan-64-my-set-seed3", "latest", "weights-abcdef012345", weights)
+    wanted = {text.encode() for text in (*texts, "weights.safetensors", "detector.json")}
+    deadline = time.monotonic() + 60
+    while missing := {text for text in wanted if text not in written(tmp_path / "run")}:
+        assert time.monotonic() < deadline, missing  # W&B's own process writes the end
+        time.sleep(0.1)
     staged = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
     assert b"weights of the network" in [path.read_bytes() for path in staged]
 
