@@ -21,7 +21,6 @@ from cyclegan_ad.cli.sweep import (
     RESUME,
     JobReporter,
     Outcome,
-    completed_job,
     job_environment,
     label_jobs,
     redirect_output,
@@ -92,12 +91,10 @@ else:
             parallel = Parallel(
                 n_jobs=n_jobs, backend="loky", batch_size=1, return_as="generator_unordered"
             )
-            objectives: dict[int, float | None] = {}
             try:
                 with contextlib.closing(parallel(calls)) as results:
                     for i, outcome in results:
-                        objectives[i] = outcome.objective
-                        reporter.add(i, outcome.error, outputs[i])
+                        reporter.add(i, outcome, outputs[i])
             except TerminatedWorkerError as error:
                 raise UserError(
                     "a worker was killed (usually out of memory), which stopped the sweep; lower "
@@ -105,7 +102,7 @@ else:
                 ) from error
             finally:
                 _end_workers()
-            return [completed_job(objectives[i]) for i in range(len(outputs))]
+            return reporter.results()
 
         def _launch_here(
             self, job_overrides: Sequence[Sequence[str]], first: int, gpus: list[str], each: int
@@ -182,17 +179,14 @@ else:
             jobs = self._submit(job_overrides, initial_job_idx)
             folder = Path(str(self.config.hydra.sweep.dir)) / ".submitit"
             print(f"{counted(len(jobs), 'job')} submitted; their output: {folder}", flush=True)
-            objectives: dict[int, float | None] = {}
             try:
                 for job in as_completed(jobs, poll_frequency=_POLL_S):
-                    i, outcome = jobs.index(job), _outcome_of_submitted(job)
-                    objectives[i] = outcome.objective
-                    reporter.add(i, outcome.error, job.paths.stdout)
+                    reporter.add(jobs.index(job), _outcome_of_submitted(job), job.paths.stdout)
             finally:
                 for job in jobs:
                     if not job.done():
                         job.cancel(check=False)
-            return [completed_job(objectives[i]) for i in range(len(jobs))]
+            return reporter.results()
 
         def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:
             import submitit

@@ -38,22 +38,56 @@ def with_run_name(words: Sequence[str], name: str | None) -> list[str]:
     return [*(word for word in words if not word.startswith("run_name=")), f"run_name='{name}'"]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a job of another process has returned.
+
+    Attributes:
+        error: Its error message; None if it succeeded.
+        objective: What a search maximises; None in other sweeps.
+    """
+
+    error: str | None = None
+    objective: float | None = None
+
+    @classmethod
+    def of(cls, result: JobReturn) -> "Outcome":
+        """Read the result of a job that ran in another process."""
+        if result.status != JobStatus.COMPLETED:
+            return cls(repr(result._return_value))
+        returned = result.return_value
+        return cls(objective=returned) if isinstance(returned, float) else cls(returned)
+
+
+def completed_job(objective: float | None = None) -> JobReturn:
+    """Return the result to pass to Hydra for a job that is already reported."""
+    result = JobReturn()
+    result.status, result.return_value = JobStatus.COMPLETED, objective
+    return result
+
+
 class JobReporter:
     """Report the jobs of a sweep as they end."""
 
     def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
         assert isinstance(job, Job)
-        self.job, self.labels, self.first, self.ended = job, labels, first, 0
+        self.job, self.labels, self.first = job, labels, first
+        self.objectives: dict[int, float | None] = {}
 
-    def add(self, index: int, error: str | None, output: Path | None = None) -> None:
+    def add(self, index: int, outcome: Outcome, output: Path | None = None) -> None:
         """Report that a job has ended."""
-        self.ended += 1
+        self.objectives[index] = outcome.objective
         where = f" (output: {output})" if output is not None else ""
-        if error is None:
-            done = f"{self.ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
+        if outcome.error is None:
+            ended = len(self.objectives)
+            done = f"{ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
             print(done, flush=True)
         else:
-            self.job.fail(error, self.first + index, self.labels[index], where)
+            self.job.fail(outcome.error, self.first + index, self.labels[index], where)
+
+    def results(self) -> list[JobReturn]:
+        """Return what to pass to Hydra for the jobs, all of which are reported."""
+        return [completed_job(self.objectives[index]) for index in range(len(self.labels))]
 
 
 def print_sweep(jobs: Sequence[Settings]) -> None:
@@ -87,34 +121,6 @@ def log_means(jobs: Sequence[Settings]) -> None:
 
 def _is_finished(job: Settings) -> bool:
     return RunDirectory.of(job).metrics.is_file()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job of another process has returned.
-
-    Attributes:
-        error: Its error message; None if it succeeded.
-        objective: What a search maximises; None in other sweeps.
-    """
-
-    error: str | None = None
-    objective: float | None = None
-
-    @classmethod
-    def of(cls, result: JobReturn) -> "Outcome":
-        """Read the result of a job that ran in another process."""
-        if result.status != JobStatus.COMPLETED:
-            return cls(repr(result._return_value))
-        returned = result.return_value
-        return cls(objective=returned) if isinstance(returned, float) else cls(returned)
-
-
-def completed_job(objective: float | None = None) -> JobReturn:
-    """Return the result to pass to Hydra for a job that is already reported."""
-    result = JobReturn()
-    result.status, result.return_value = JobStatus.COMPLETED, objective
-    return result
 
 
 @contextlib.contextmanager

@@ -81,8 +81,9 @@ def test_jobs_are_named_by_what_differs() -> None:
 def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     job = Job(lambda settings: None, "train")
     tally = JobReporter(job, ["seed=0", "seed=1"])
-    tally.add(1, None, tmp_path / "1.log")
-    tally.add(0, "no such dataset")
+    tally.add(1, Outcome(objective=0.5), tmp_path / "1.log")
+    tally.add(0, Outcome("no such dataset"))
+    assert [result.return_value for result in tally.results()] == [None, 0.5]
     out, err = capsys.readouterr()
     assert out == f"1 of 2 jobs: seed=1 done (output: {tmp_path / '1.log'})\n"
     assert err == "error: seed=0: no such dataset\n"
