@@ -168,6 +168,12 @@ def _launchers() -> Iterator[str]:
         values = values_written(path, "hydra.launcher")
         comments = read_comments(path, "hydra.launcher")
         yield _settings_table(values, comments, values, command="")
+    path = conf_dir() / "hydra" / "sweeper" / "search.yaml"
+    yield "## Search of settings\n"
+    yield "`hydra/sweeper=optuna`, see [training](training.md#search-of-settings).\n"
+    values = values_written(path, "hydra.sweeper")
+    comments = read_comments(path, "hydra.sweeper")
+    yield _settings_table(values, comments, values, command="")
 
 
 def _datasets() -> Iterator[list[str]]:

@@ -30,7 +30,7 @@ detector
 tracking, build
 training, evaluation, exporting
 finished_run
-processes, reporting, inspection
+processes, reporting, inspection, objective
 job
 cli
 train, evaluate, predict, calibrate, export, inspector, report, dashboard

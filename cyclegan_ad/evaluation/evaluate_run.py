@@ -19,6 +19,7 @@ from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.figures import draw_figures, figure_names
 from cyclegan_ad.evaluation.fit_fusions import PROBE_BACKBONE, check_tuning_images
+from cyclegan_ad.evaluation.kept_out import describe_kept_out
 from cyclegan_ad.evaluation.pictures import make_pictures, write_examples
 from cyclegan_ad.evaluation.score_folds import score_folds
 from cyclegan_ad.evaluation.score_images import rank_and_processes
@@ -31,7 +32,7 @@ from cyclegan_ad.methods.probe_weights import ensure_probe_weights
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
-from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out
 from cyclegan_ad.runs.examples import FILE as EXAMPLES
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import (
@@ -102,9 +103,17 @@ def _has_folds(run: RunDirectory, settings: Settings) -> bool:
     return all(row is not None and row[name] == asked for row in found)
 
 
+def print_results(run: RunDirectory, metrics: dict[str, Any]) -> None:
+    """Print the result table of a run; of a run of a choice, what the choice may be made by."""
+    if judged_by_kept_out(metrics["run"]):
+        print(describe_kept_out(run))
+    else:
+        print_result(metrics, differences_of_run(run.path, metrics))
+
+
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
-    """Print the result table of a run and the path of its files."""
-    print_result(metrics, differences_of_run(run.path, metrics))
+    """Print the results of a run and the path of its files."""
+    print_results(run, metrics)
     print(f"Scores, figures and the detector: {run.path}")
 
 

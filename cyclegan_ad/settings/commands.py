@@ -208,7 +208,8 @@ class DashboardSettings(Group):
     entity: str | None
     project: str
     name: Annotated[str, Field(min_length=1)]
-    columns: Annotated[Strings, Field(min_length=1)]
+    columns: Annotated[Strings, Field(min_length=1)] | None
+    runs: PathSetting
     dry_run: bool
 
 
