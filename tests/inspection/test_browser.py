@@ -292,6 +292,13 @@ def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
         press("ArrowRight")
         assert seen.page.is_visible("#view-flags")
         assert seen.page.get_attribute("#tab-flags", "aria-selected") == "true"
+        seen.page.focus("#main")
+        chosen = "import('/page/model.js').then((module) => module.model.chosen)"
+        before = seen.page.evaluate(chosen)
+        press("ArrowRight")
+        press("w")
+        assert seen.page.evaluate(chosen) == before  # of an image that is not seen
+        assert not seen.page.is_visible("#flag-dialog")
 
 
 def test_a_detector_that_saw_no_defect(open_page: Any) -> None:

@@ -79,13 +79,16 @@ function startFiles() {
   });
 }
 
-const KEYS = {
+// Of the view of one image, and of all views.
+const KEYS_OF_IMAGE = {
   ArrowLeft: () => go(-1),
   ArrowRight: () => go(1),
   "[": () => step(-1),
   "]": () => step(1),
   w: openFlag,
   h: toggleHeat,
+};
+const KEYS = {
   o: () => byId("open-files").click(),
   1: () => view("inspect", true),
   2: () => view("batch", true),
@@ -97,7 +100,7 @@ const KEYS = {
 function startKeyboard() {
   addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select");
-    const wanted = KEYS[event.key];
+    const wanted = KEYS[event.key] ?? (byId("view-inspect").hidden ? null : KEYS_OF_IMAGE[event.key]);
     if (!wanted || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
     event.preventDefault();
