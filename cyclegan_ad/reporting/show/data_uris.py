@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclegan_ad.display.drawing import OUTLINE_COLOUR
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
+_COLOURS = "inferno"
 TILE_PX = 160
 
 
-def image_uri(pixels: NDArray[np.uint8], largest_px: int = TILE_PX) -> str:
+def image_uri(
+    pixels: NDArray[np.uint8],
+    largest_px: int = TILE_PX,
+    mask: NDArray[np.bool_] | None = None,
+) -> str:
     """Encode an image as a data URI, reduced in size if necessary.
 
     Args:
         pixels: (H, W, C) uint8, C = 1 or 3.
         largest_px: Longest side of the result in pixels.
+        mask: (H, W) bool, True where the image is abnormal: outlined, in an image of the full size.
 
     Raises:
         ValueError: If the shape or type is another.
@@ -31,22 +40,54 @@ def image_uri(pixels: NDArray[np.uint8], largest_px: int = TILE_PX) -> str:
         raise ValueError(f"invalid image of shape {pixels.shape}: expected (H, W, 1 or 3) uint8")
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     picture.thumbnail((largest_px, largest_px))
+    if mask is not None and mask.any():
+        picture = _outlined(picture, mask, largest_px)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90, subsampling=0)
     return _uri("jpeg", buffer.getvalue())
 
 
-def map_uri(anomaly_map: NDArray[np.float32], scale: float) -> str:
+def _outlined(picture: Image.Image, mask: NDArray[np.bool_], largest_px: int) -> Image.Image:
+    """Draw the outline of a defect, as thick in a small image as in a large one."""
+    from PIL import Image, ImageFilter
+
+    factor = largest_px / max(picture.size)
+    size = tuple(max(1, round(side * factor)) for side in picture.size)
+    defect = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
+    ring = np.asarray(defect.filter(ImageFilter.MaxFilter(5))) > np.asarray(defect)
+    drawn = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    drawn.paste(OUTLINE_COLOUR, mask=Image.fromarray(ring.astype(np.uint8) * 255))
+    return drawn
+
+
+def map_uri(
+    anomaly_map: NDArray[np.float32],
+    scale: tuple[float, float],
+    largest_px: int = TILE_PX,
+    mask: NDArray[np.bool_] | None = None,
+) -> str:
     """Encode an anomaly map as a coloured data URI.
 
     Args:
-        anomaly_map: (H, W) float32; values below 0 are as dark as 0.
-        scale: Value of the brightest colour, see `map_scale`.
+        anomaly_map: (H, W) float32.
+        scale: Values of the darkest and the brightest colour; beyond, the colours stay the same.
+        largest_px: Longest side of the result in pixels.
+        mask: (H, W) bool, see `image_uri`.
     """
+    low, high = scale
+    shares = np.clip((anomaly_map - low) / (high - low), 0, 1)
+    return image_uri(_colours(shares), largest_px, mask)
+
+
+def scale_uri() -> str:
+    """Encode the colours of `map_uri` as a bar, the darkest on the left."""
+    return image_uri(_colours(np.linspace(0, 1, TILE_PX)[None, :].repeat(8, 0)))
+
+
+def _colours(shares: NDArray[Any]) -> NDArray[np.uint8]:
     from matplotlib import colormaps
 
-    colours = colormaps["inferno"](np.clip(anomaly_map / scale, 0, 1), bytes=True)
-    return image_uri(np.ascontiguousarray(colours[:, :, :3]))
+    return np.ascontiguousarray(colormaps[_COLOURS](shares, bytes=True)[:, :, :3])
 
 
 def figure_uri(figure: Figure) -> str:

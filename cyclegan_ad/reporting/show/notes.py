@@ -88,9 +88,8 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
     ]
     if any(cell.paper for cell in cells):
         notes.append(
-            "Paper: mean ± standard deviation over 5 splits, and our mean minus the paper's in "
-            "percentage points. The paper divides by n, so for the same 5 values our standard "
-            "deviation would be 12 % larger."
+            "Paper: mean ± standard deviation over 5 splits. The paper divides by n, so for the "
+            "same 5 values our standard deviation would be 12 % larger."
         )
     if any(cell.flagged for cell in cells):
         notes.append(
@@ -145,8 +144,8 @@ def _mean_notes(table: Table2) -> list[str]:
     if len({mean.datasets for mean in table.means}) > 1:
         notes.append(
             "The methods were not run on the same datasets. Means over different datasets are not "
-            "comparable, so MEAN, own datasets, has no bold figure. MEAN, common datasets, "
-            "averages over the datasets that all methods have, if there are any."
+            "comparable, so MEAN, all datasets of each method, has no bold figure. MEAN, common "
+            "datasets, averages over the datasets that all methods have, if there are any."
         )
     substituted = {name for mean in table.means for name in mean.substituted}
     if substituted:
