@@ -47,7 +47,7 @@ def deciding_threshold(run: Run, column: ScoreColumn) -> tuple[str, float] | Non
 
 
 def find_critical(run: Run, column: ScoreColumn) -> list[Critical]:
-    """Find the images that decide: abnormal ones first, by score; then normal ones, the highest first.
+    """Find the images that decide, the abnormal ones first, by score, the hardest of each first.
 
     Args:
         run: A run with abnormal test images.

@@ -40,13 +40,14 @@ def part_study(study: Study) -> Table2Parts:
 
     def only(name: str) -> Study:
         entries = {key: one for key, one in study.entries.items() if part_of(one) == name}
+        cells = {key[:2] for key in entries}
         return replace(
             study,
             runs=[
                 r for r in study.runs if any(key[:2] == (r.dataset, r.method) for key in entries)
             ],
-            datasets=[d for d in study.datasets if any(key[0] == d for key in entries)],
-            methods=[m for m in study.methods if any(key[1] == m for key in entries)],
+            datasets=[d for d in study.datasets if any(cell[0] == d for cell in cells)],
+            methods=[m for m in study.methods if any(cell[1] == m for cell in cells)],
             entries=entries,
         )
 

@@ -39,6 +39,7 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
     """
     shown: dict[tuple[str, object], Shown] = {}
     critical: list[Shown] = []
+    lowest: set[str] = set()  # runs with the lowest seed
     left_out: list[LeftOut] = []
     for run in sorted(runs, key=lambda run: run.order):
         examples: SavedExamples | None = None
@@ -62,7 +63,9 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
                 "judged": _judged(run, first),
                 "distributions": [_distribution(run, name) for name in columns],
             }
-        critical += [_critical(run, name, pictures) for name in columns if run.tested]
+            lowest.add(run.shown)
+        with_maps = run.shown in lowest
+        critical += [_critical(run, name, pictures, with_maps) for name in columns if run.tested]
     return list(shown.values()), critical, left_out
 
 
@@ -89,18 +92,21 @@ class _Pictures:
         self._scale = (low, high)
         self.scale_text = tuple(f"{value:.3g}" for value in self._scale)
 
-    def of(self, path: str, largest_px: int) -> Shown:
+    def of(self, path: str, with_maps: bool = True) -> Shown:
         """Return ``image``, ``reconstruction`` and ``map`` of a path, None where there is none."""
         place = self._places.get(path)
         if place is None:
             return _NOT_SAVED
         mask, made = self.examples.masks[place], self.examples.reconstructions
-        return {
-            "image": image_uri(self.examples.images[place], largest_px, mask),
-            "reconstruction": None if made is None else image_uri(made[place], largest_px),
-            "map": map_uri(self.examples.maps[place], self._scale, largest_px, mask),
+        found = _NOT_SAVED | {
+            "image": image_uri(self.examples.images[place], _THUMBNAIL_PX, mask),
             "outlined": bool(mask.any()),
         }
+        if with_maps:
+            found["map"] = map_uri(self.examples.maps[place], self._scale, _THUMBNAIL_PX, mask)
+            if made is not None:
+                found["reconstruction"] = image_uri(made[place], _THUMBNAIL_PX)
+        return found
 
 
 _NOT_SAVED: Shown = {"image": None, "reconstruction": None, "map": None, "outlined": False}
@@ -136,7 +142,7 @@ def _tiles(run: Run, column: ScoreColumn, pictures: _Pictures) -> list[Shown]:
         score = scores.get(path)
         held = None if score is None or threshold is None else score >= threshold[1]
         tiles.append(
-            pictures.of(path, _THUMBNAIL_PX)
+            pictures.of(path)
             | {
                 "path": printable(path),
                 "label": CLASS_NAMES[label],
@@ -162,14 +168,14 @@ def _distribution(run: Run, column: ScoreColumn) -> Shown:
     }
 
 
-def _critical(run: Run, column: ScoreColumn, pictures: _Pictures | None) -> Shown:
+def _critical(run: Run, column: ScoreColumn, pictures: _Pictures | None, with_maps: bool) -> Shown:
     """Show the images that the results of a run depend on under one score."""
     row = run.metrics["scores"][column.column]
 
     def image(one: Critical) -> Shown:
         path = run.image_paths[one.position]
         change = None if one.without is None else one.without - row["zfn_accuracy"]
-        return (_NOT_SAVED if pictures is None else pictures.of(path, _THUMBNAIL_PX)) | {
+        return (_NOT_SAVED if pictures is None else pictures.of(path, with_maps)) | {
             "path": printable(path),
             "label": CLASS_NAMES[int(run.labels[one.position])],
             "score": f"{run.scores[column][one.position]:.6g}",

@@ -24,8 +24,8 @@ NOTES = (
     "(optimistic), for the paper too. Missed and false alarms: at thresholds set on other images, "
     "over all seeds, with the bound on the miss rate stated beforehand.",
     "Each method by the first score it was asked for (score.names), chosen before its results, and "
-    "by its runs of the usual name at the largest size; all others are in the tables below. Paper's "
-    "CycleGAN: the best of its two scores and two sizes, chosen by the test result.",
+    "by its runs of the usual name at the largest size; all others are in the tables below. The "
+    "paper's CycleGAN: the best of its two scores and two sizes, chosen by the test result.",
 )
 _NAMED = 3  # datasets or methods that a sentence names
 
@@ -41,7 +41,7 @@ def headline_text(found: Headline | None) -> TextTable:
     """Lay out the best method of each dataset, a row a dataset."""
     header = (
         *("Dataset", "Best method", "ZFN accuracy %", "Paper's CycleGAN %", "AUROC %"),
-        *("Next method", "Ahead by, points", "Ahead on", "Missed", "Stated bound %"),
+        *("Next method", "Ahead by, points", "Splits ahead", "Missed", "Stated bound %"),
         "False alarms %",
     )
     standings = () if found is None else found.standings
@@ -78,7 +78,7 @@ def _row(standing: Standing) -> tuple[Text, ...]:
         mean_and_std(auroc.mean, auroc.std) + few,
         NOTHING if after is None else after.method.title,
         NOTHING if pair is None else signed(pair.difference),
-        NOTHING if pair is None else f"{pair.ahead} of {counted(pair.splits, 'split')}",
+        NOTHING if pair is None else f"{pair.ahead} of {pair.splits}",
         *_held_out(best.held_out),
     )
     return tuple(map(Text, cells))
@@ -111,22 +111,28 @@ def _who(found: Headline) -> str:
         who = f"{leader} is the only method" if found.names == 1 else "Each dataset has one method"
         return f"{who}, so there is no winner: ZFN accuracy {_span(found)}.{beside}"
     parts = [
-        f"{name} on {len(datasets)} of {counted(len(contested), 'dataset')}{_list(datasets)}"
+        f"{name} on {len(datasets)}{_list(datasets)}"
         for name, datasets in found.wins.items()
         if datasets
     ]
     if not parts:
         return f"No method is ahead: all have the same mean ZFN accuracy, {_span(found)}."
-    return f"Highest mean ZFN accuracy: {'; '.join(parts)}."
+    of = counted(len(contested), "dataset")
+    return f"Highest mean ZFN accuracy, of {of}: {', '.join(parts)}."
 
 
 def _how_surely(found: Headline) -> str:
     seeds = {len(one.seeds) for standing in found.standings for one in standing.results}
     over = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     over += " seed" if seeds == {1} else " seeds"
-    if not found.comparisons:
-        return f"Each mean is over {over}, and no two methods were tested on the same split."
     leader = next(iter(found.wins))
+    if found.names == 1:
+        return f"Each mean is over {over}, each with another random split."
+    if not found.comparisons:
+        return (
+            f"Each mean is over {over}; {leader} was tested on no split of another method, so how "
+            "sure this is cannot be said."
+        )
     sure = {name: one for name, one in found.comparisons.items() if is_shown(one)}
     better = [f"{n} ({_evidence(one)})" for n, one in sure.items() if one.difference > 0]
     worse = [f"{n} ({_evidence(one)})" for n, one in sure.items() if one.difference < 0]
@@ -139,12 +145,15 @@ def _how_surely(found: Headline) -> str:
         )
     said = []
     if better:
-        said.append(f"{leader} is significantly better than {_and(better)}")
+        said.append(f"is better than {_and(better)}")
     if worse:
-        said.append(f"significantly worse than {_and(worse)}")
+        said.append(f"is worse than {_and(worse)}")
+    if sure:
+        largest = max(one.p_holm or 0.0 for one in sure.values())
+        said[-1] += f", significantly (p {_p(largest)}, paired sign flips, corrected)"
     if others:
-        said.append(f"no significant difference to {_and(others)}")
-    return f"Over all splits that two methods share, {'; '.join(said)}."
+        said.append(f"shows no significant difference to {_and(others)}")
+    return f"On the splits it shares with each, {leader} {'; it '.join(said)}."
 
 
 def _what_it_means(found: Headline) -> str:
@@ -174,12 +183,12 @@ def _what_it_means(found: Headline) -> str:
 
 
 def _evidence(found: Comparison) -> str:
-    return f"{signed(found.difference)} points, {found.pairs} splits, p {_p(found.p_holm)}"
+    return f"{signed(found.difference)} points on {counted(found.pairs, 'split')}"
 
 
-def _p(p: float | None) -> str:
+def _p(p: float) -> str:
     text = probability(p)
-    return text if text.startswith("<") else f"= {text}"
+    return text if text.startswith("<") else f"<= {text}"
 
 
 def _span(found: Headline) -> str:

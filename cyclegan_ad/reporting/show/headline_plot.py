@@ -1,7 +1,7 @@
 """The plot of the headline: every seed and mean of every method, a panel a dataset.
 
-The page draws it from places on an axis, without a picture, so that it has the width and the colours
-of the page.
+The page draws it from places on an axis, not as a picture, so that it has the width and the
+colours of the page.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def _panel(standing: Standing) -> dict[str, Any]:
 
 def _strip(one: Result, place: Callable[[float], str], best: bool) -> dict[str, Any]:
     found = one.statistics[RANKED_BY]
+    spread = "" if found.std is None else f" ± {percent(found.std, 1)}"
     return {
         "title": one.method.title,
         "score": "" if one.column is None else one.column.title,
@@ -51,6 +52,5 @@ def _strip(one: Result, place: Callable[[float], str], best: bool) -> dict[str, 
         "few": one.few is not None,
         "mean": place(100 * found.mean),
         "seeds": [place(100 * value) for value in found.values],
-        "text": percent(found.mean, 1)
-        + ("" if found.std is None else f" ± {percent(found.std, 1)}"),
+        "text": percent(found.mean, 1) + spread,
     }

@@ -1,4 +1,4 @@
-r"""Tables as LaTeX: a ``table`` in booktabs form with a caption, made smaller if the page asks for it.
+r"""Tables as LaTeX: a ``table`` in booktabs form with a caption, made smaller to fit a page.
 
 A document needs ``\usepackage{booktabs,graphicx}`` and ``\input{table2}``.
 """

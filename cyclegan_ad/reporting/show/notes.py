@@ -111,7 +111,8 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
     if any(row.substitute for row in table.rows):
         notes.append(
             f"({SUBSTITUTE_MARK}) FID on the features of another network than the paper's "
-            "Inception, without a figure of the paper. MEAN uses it only where there is no FID."
+            "Inception, EfficientNet-Lite0, without a figure of the paper."
+            + (" MEAN uses it only where there is no FID." if table.means else "")
         )
     notes += [*few_notes(study.entries.values()), *_mean_notes(table)]
     if mixed := mixed_versions(study.runs):

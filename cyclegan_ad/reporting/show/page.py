@@ -69,8 +69,11 @@ def figure(text: str) -> Markup:
         return escape(text)
     number, deviation, flags, mark = found.groups(default="")
     parts = Markup("{}").format(number)
-    parts += Markup('<span class="pm">{}</span>').format(deviation) if deviation else ""
-    return parts + "".join(Markup("<sup>{}</sup>").format(one) for one in (flags, mark) if one)
+    if deviation:
+        parts += Markup('<span class="pm">{}</span>').format(deviation)
+    for one in filter(None, (flags, mark)):
+        parts += Markup("<sup>{}</sup>").format(one)
+    return parts
 
 
 def column_labels(table: TextTable) -> list[str]:

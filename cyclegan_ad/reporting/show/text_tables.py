@@ -108,9 +108,10 @@ def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> T
                 if (block := row.blocks[number]) is None:
                     continue
                 unlike = f" {UNLIKE}" if any(cell.unlike for cell in block.cells) else ""
-                mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
-                mark += f" ({EMBEDDING_MARK})" if block.embedding else ""
-                line = [Text(dataset), Text(method.title + unlike), Text(row.score + mark)]
+                # The note of the mark names the network.
+                score = f"FID ({SUBSTITUTE_MARK})" if row.substitute else row.score
+                score += f" ({EMBEDDING_MARK})" if block.embedding else ""
+                line = [Text(dataset), Text(method.title + unlike), Text(score)]
                 for cell in block.cells:
                     few = f" ({FEW_MARK})" if block.few and cell.ours != NOTHING else ""
                     line.append(Text(cell.ours + few, cell.best))
