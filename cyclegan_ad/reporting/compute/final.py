@@ -9,7 +9,7 @@ from cyclegan_ad.methods.names import SIGNALS
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reporting.compute.aggregate import Entry, Statistic, Study, few_of
 from cyclegan_ad.reporting.compute.held_out import HeldOut
-from cyclegan_ad.reporting.labels import FID, FID_SUBSTITUTE, Method, score_order
+from cyclegan_ad.reporting.labels import FID, FID_SUBSTITUTE, Method
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.scoring.names import ScoreColumn
 
@@ -110,12 +110,6 @@ def gather_final(study: Study, held_out: Sequence[HeldOut]) -> list[Result]:
     return _with_better(results)
 
 
-def first_score(run: Run) -> ScoreColumn:
-    """Return the first score that a run was asked for and has, which was set before its results."""
-    asked = (column for column in run.config.score.columns if column in run.scores)
-    return next(asked, min(run.scores, key=score_order))
-
-
 def _find_probe(study: Study, dataset: str) -> Entry | None:
     """Return the linear probe of a dataset, by the first score that its runs were asked for."""
     for run in sorted(study.runs, key=lambda run: run.order):
@@ -146,7 +140,7 @@ def _result(
         held_out=held_out,
         differences={} if probe is None else _compare(runs, column, *probe),
         few=few_of(runs),
-        first=column == first_score(runs[0]),
+        first=column == runs[0].first_score,
     )
 
 

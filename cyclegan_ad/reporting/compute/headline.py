@@ -11,7 +11,7 @@ from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.final import Result
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.paper_results import gather_paper
-from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison, compare_pairs, correct
+from cyclegan_ad.reporting.compute.significance import Comparison, compare_pairs, correct
 from cyclegan_ad.reporting.labels import METHOD_TITLES
 
 RANKED_BY = "zfn_accuracy"
@@ -219,8 +219,3 @@ def _compare_all(
             ]
             pairs[one, other] = compare_pairs(RANKED_BY, scored[0], scored[1], found)
     return dict(zip(pairs, correct(list(pairs.values())), strict=True))
-
-
-def is_shown(found: Comparison) -> bool:
-    """Return whether a difference is significant at `ALPHA`."""
-    return found.p_holm is not None and found.p_holm <= ALPHA

@@ -51,6 +51,11 @@ class Comparison:
     too_few: bool = False
 
 
+def is_shown(found: Comparison) -> bool:
+    """Return whether a difference is significant at `ALPHA`."""
+    return found.p_holm is not None and found.p_holm <= ALPHA
+
+
 def sign_flip_p_value(differences: ArrayLike) -> float:
     """Test whether paired differences are centred on zero, by flipping their signs.
 
@@ -102,7 +107,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
-    """Compare every two methods of Table 2, score by score, over the splits that both have.
+    """Compare every two methods over the splits that both have, by first score and Table 2's.
 
     Args:
         study: All cells.
@@ -113,7 +118,7 @@ def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
     table: dict[Scored, dict[tuple[str, int], Run]] = {}
     for run in study.runs:
         for column in run.scores:
-            if table2_row(column, run.method.name) is not None:
+            if column == run.first_score or table2_row(column, run.method.name) is not None:
                 table.setdefault((run.method, column), {})[run.dataset, run.seed] = run
     found: dict[str, list[Comparison]] = {metric: [] for metric in METRICS}
     keys = sorted(table, key=lambda key: (key[0].order, score_order(key[1])))

@@ -13,7 +13,6 @@ from cyclegan_ad.display.terminal import percent
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.compute.aggregate import few_of
 from cyclegan_ad.reporting.compute.critical import Critical, deciding_threshold, find_critical
-from cyclegan_ad.reporting.compute.final import first_score
 from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
@@ -49,7 +48,7 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
             reason = str(error).replace(f"{run.path}/", "")
             left_out.append(LeftOut(f"{run.shown}, pictures", printable(reason)))
         pictures = None if examples is None else _Pictures(examples)
-        first = first_score(run)
+        first = run.first_score
         columns = [
             name
             for name in sorted(run.scores, key=score_order)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cyclegan_ad.display.terminal import NOTHING, percent
-from cyclegan_ad.reporting.compute.headline import RANKED_BY, Headline, Standing, is_shown
+from cyclegan_ad.reporting.compute.headline import RANKED_BY, Headline, Standing
 from cyclegan_ad.reporting.compute.held_out import HeldOut
-from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
+from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison, is_shown
 from cyclegan_ad.reporting.labels import dataset_title, mean_and_std, probability, signed
 from cyclegan_ad.reporting.show.notes import FEW_MARK, few_notes
 from cyclegan_ad.reporting.show.text_tables import Text, TextTable
@@ -110,15 +110,13 @@ def _who(found: Headline) -> str:
         )
         who = f"{leader} is the only method" if found.names == 1 else "Each dataset has one method"
         return f"{who}, so there is no winner: ZFN accuracy {_span(found)}.{beside}"
-    parts = [
-        f"{name} on {len(datasets)}{_list(datasets)}"
-        for name, datasets in found.wins.items()
-        if datasets
-    ]
-    if not parts:
+    (first, most), *others = found.wins.items()
+    if not most:
         return f"No method is ahead: all have the same mean ZFN accuracy, {_span(found)}."
     of = counted(len(contested), "dataset")
-    return f"Highest mean ZFN accuracy, of {of}: {', '.join(parts)}."
+    said = f"{first} has the highest mean ZFN accuracy on {len(most)} of {of}{_list(most)}"
+    beside = [f"{name} on {len(datasets)}{_list(datasets)}" for name, datasets in others]
+    return f"{'; '.join([said, *beside])}."
 
 
 def _how_surely(found: Headline) -> str:
@@ -150,7 +148,9 @@ def _how_surely(found: Headline) -> str:
         said.append(f"is worse than {_and(worse)}")
     if sure:
         largest = max(one.p_holm or 0.0 for one in sure.values())
-        said[-1] += f", significantly (p {_p(largest)}, paired sign flips, corrected)"
+        said[-1] += (
+            f", significantly (p {_p(largest)} by paired sign flips, corrected; indicative, as splits overlap)"
+        )
     if others:
         said.append(f"shows no significant difference to {_and(others)}")
     return f"On the splits it shares with each, {leader} {'; it '.join(said)}."
@@ -183,12 +183,12 @@ def _what_it_means(found: Headline) -> str:
 
 
 def _evidence(found: Comparison) -> str:
-    return f"{signed(found.difference)} points on {counted(found.pairs, 'split')}"
+    return f"{100 * found.difference:+.1f} points on {counted(found.pairs, 'split')}"
 
 
 def _p(p: float) -> str:
     text = probability(p)
-    return text if text.startswith("<") else f"<= {text}"
+    return text if text.startswith("<") else f"at most {text}"
 
 
 def _span(found: Headline) -> str:

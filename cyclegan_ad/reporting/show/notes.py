@@ -164,6 +164,8 @@ def _list(datasets: Iterable[str]) -> str:
 
 
 SIGNIFICANCE_NOTES = [
+    "Mean of the row minus the column, in percentage points. * and bold: significant at 5 % after "
+    "the correction. -: no shared split, or too few. All p-values are in significance.csv.",
     "Two methods are compared on the splits that both were tested on: one pair a dataset and seed, "
     "only where their test images are identical. Test: exact sign flips of the paired differences "
     "(beyond 16 pairs, 65 536 random ones), two-sided; Holm's correction over all comparisons of a "

@@ -17,7 +17,7 @@ from cyclegan_ad.reporting.show.text_tables import TextTable, sections_of
 from cyclegan_ad.text import counted
 
 # A figure of a table: number, deviation, flags, mark in brackets.
-_FIGURE = re.compile(r"(-?[\d.]+)( ± [\d.]+)?([†‡]*)(?: \((\w)\))?")
+_FIGURE = re.compile(r"([+-]?[\d.]+)( ± [\d.]+)?([†‡*]*)(?: \((\w)\))?")
 
 
 def render_page(**contents: object) -> str:

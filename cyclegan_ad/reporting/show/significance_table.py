@@ -1,49 +1,52 @@
-"""Table of the comparisons of methods, where there are enough pairs for one."""
+"""Matrix of the differences between methods, where there are enough pairs for one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cyclegan_ad.display.terminal import NOTHING
 from cyclegan_ad.reporting.compute.aggregate import Study
-from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
-from cyclegan_ad.reporting.labels import METRIC_TITLES, probability, signed
+from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison, Scored, is_shown
+from cyclegan_ad.reporting.labels import METRIC_TITLES, score_order, signed
 from cyclegan_ad.reporting.show.notes import SIGNIFICANCE_NOTES, few_notes
-from cyclegan_ad.reporting.show.text_tables import TextTable, plain_table
+from cyclegan_ad.reporting.show.text_tables import Text, TextTable
 from cyclegan_ad.text import counted
+
+SIGNIFICANT = "*"
 
 
 def significance_text(comparisons: Sequence[Comparison], study: Study) -> TextTable:
-    """Lay out the comparisons of methods that have enough pairs for a significant outcome."""
-    header = (
-        *("Metric", "First", "Second", "First minus second", "Pairs", "Datasets ahead"),
-        *("p", "p (Holm)", "Result"),
-    )
-    lines = [
+    """Lay out the comparisons of methods that have enough pairs: the row minus the column."""
+    enough = [c for c in comparisons if not c.too_few]
+    compared = {one for c in enough for one in (c.first, c.second)}
+    methods = sorted(compared, key=lambda one: (one[0].order, score_order(one[1])))
+    found: dict[tuple[str, Scored, Scored], tuple[float, bool]] = {}
+    for c in enough:
+        found[c.metric, c.first, c.second] = (c.difference, is_shown(c))
+        found[c.metric, c.second, c.first] = (-c.difference, is_shown(c))
+    metrics = dict.fromkeys(c.metric for c in enough)
+    rows = tuple(
         (
-            METRIC_TITLES[c.metric],
-            *(f"{method.title}, {column.title}" for method, column in (c.first, c.second)),
-            signed(c.difference),
-            str(c.pairs),
-            f"{c.datasets_ahead} of {c.datasets}",
-            probability(c.p),
-            probability(c.p_holm),
-            _verdict(c),
+            Text(METRIC_TITLES[metric]),
+            Text(_name(one)),
+            *(_cell(found.get((metric, one, other))) for other in methods),
         )
-        for c in comparisons
-        if not c.too_few
-    ]
-    title = "Methods compared on the splits they share"
-    notes = [*SIGNIFICANCE_NOTES, *few_notes(study.entries.values())] if lines else []
+        for metric in metrics
+        for one in methods
+    )
+    notes = [*SIGNIFICANCE_NOTES, *few_notes(study.entries.values())] if rows else []
     if too_few := too_few_pairs(comparisons):
         notes.insert(0, too_few)
-    return plain_table("significance", title, header, lines, notes, 3, 1)
+    title = "Methods compared on the splits they share"
+    header = ("Metric", "Row minus column, points", *map(_name, methods))
+    return TextTable("significance", title, (), header, rows, tuple(notes), 2, 1)
 
 
 def too_few_pairs(comparisons: Sequence[Comparison]) -> str:
     """Say in one sentence why comparisons are not in the table; empty if all are."""
-    alone = [c for c in comparisons if c.too_few]
     if not comparisons:
         return "No two methods were tested on the same split."
+    alone = [c for c in comparisons if c.too_few]
     if not alone:
         return ""
     pairs = sorted({c.pairs for c in alone})
@@ -57,7 +60,13 @@ def too_few_pairs(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _verdict(comparison: Comparison) -> str:
-    if comparison.p_holm is not None and comparison.p_holm <= ALPHA:
-        return "first is better" if comparison.difference > 0 else "second is better"
-    return "no difference shown"
+def _name(scored: Scored) -> str:
+    method, column = scored
+    return f"{method.title}, {column.title}"
+
+
+def _cell(found: tuple[float, bool] | None) -> Text:
+    if found is None:
+        return Text(NOTHING)
+    difference, significant = found
+    return Text(signed(difference) + SIGNIFICANT * significant, significant)
