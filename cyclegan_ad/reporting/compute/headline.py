@@ -11,8 +11,9 @@ from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.final import Result
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.paper_results import gather_paper
-from cyclegan_ad.reporting.compute.significance import Comparison, compare_pairs, correct
+from cyclegan_ad.reporting.compute.significance import Comparison, Scored, compare_pairs, correct
 from cyclegan_ad.reporting.labels import METHOD_TITLES
+from cyclegan_ad.scoring.names import ScoreColumn
 
 RANKED_BY = "zfn_accuracy"
 """Metric of the headline: with the thresholds of the test images, for all methods and the paper."""
@@ -157,8 +158,7 @@ Runs = dict[tuple[str, int], tuple[str, float]]
 
 
 def _runs_of(study: Study, one: Result) -> Runs:
-    column = one.column
-    assert column is not None  # that of a first score
+    column = _column(one)
     return {
         (run.dataset, run.seed): (run.test_set, run.metrics["scores"][column.column][RANKED_BY])
         for run in study.runs
@@ -213,9 +213,17 @@ def _compare_all(
             for pair in _differences(runs[dataset, one], runs[dataset, other])
         ]
         if found:
-            scored = [
-                next((r.method, r.column) for (_, key), r in chosen.items() if key == name)
-                for name in (one, other)
-            ]
-            pairs[one, other] = compare_pairs(RANKED_BY, scored[0], scored[1], found)
+            first, second = _scored(one, chosen), _scored(other, chosen)
+            pairs[one, other] = compare_pairs(RANKED_BY, first, second, found)
     return dict(zip(pairs, correct(list(pairs.values())), strict=True))
+
+
+def _scored(name: str, chosen: dict[tuple[str, str], Result]) -> Scored:
+    one = next(one for (_, key), one in chosen.items() if key == name)
+    return one.method, _column(one)
+
+
+def _column(one: Result) -> ScoreColumn:
+    if one.column is None:
+        raise ValueError("the better of two scores is no first score")
+    return one.column

@@ -52,8 +52,11 @@ def _outlined(picture: Image.Image, mask: NDArray[np.bool_], largest_px: int) ->
     from PIL import Image, ImageFilter
 
     factor = largest_px / max(picture.size)
-    size = tuple(max(1, round(side * factor)) for side in picture.size)
-    defect = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)
+    width, height = (max(1, round(side * factor)) for side in picture.size)
+    size = (width, height)
+    # A pixel with any part of the defect is of it, so that a thin scratch is not lost.
+    share = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX)
+    defect = Image.fromarray((np.asarray(share) > 0).astype(np.uint8))
     ring = np.asarray(defect.filter(ImageFilter.MaxFilter(5))) > np.asarray(defect)
     drawn = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     drawn.paste(OUTLINE_COLOUR, mask=Image.fromarray(ring.astype(np.uint8) * 255))

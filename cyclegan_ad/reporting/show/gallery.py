@@ -20,7 +20,7 @@ from cyclegan_ad.runs.examples import FIGURE_IMAGES, SavedExamples, read_example
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
 
-_THUMBNAIL_PX = 112
+_THUMBNAIL_PX = 144
 # Of the pixels of normal and abnormal images, the share below the ends of the scale.
 _SCALE_PERCENTILE = 99.5
 

@@ -39,15 +39,18 @@ def headline_sentences(found: Headline | None) -> tuple[str, ...]:
 
 def headline_text(found: Headline | None) -> TextTable:
     """Lay out the best method of each dataset, a row a dataset."""
-    header = (
-        *("Dataset", "Best method", "ZFN accuracy %", "Paper's CycleGAN %", "AUROC %"),
-        *("Next method", "Ahead by, points", "Splits ahead", "Missed", "Stated bound %"),
-        "False alarms %",
-    )
     standings = () if found is None else found.standings
-    rows = tuple(_row(standing) for standing in standings)
+    contested = any(len(standing.results) > 1 for standing in standings)
+    header = (
+        *("Dataset", "Best method" if contested else "Method"),
+        *("ZFN accuracy %", "Paper's CycleGAN %", "AUROC %"),
+        *(("Next method", "Ahead by, points", "Splits ahead") if contested else ()),
+        *("Missed", "Stated bound %", "False alarms %"),
+    )
+    rows = tuple(_row(standing, contested) for standing in standings)
     notes = (*NOTES, *few_notes(standing.best[0] for standing in standings)) if rows else ()
-    return TextTable("headline", "The best method of each dataset", (), header, rows, notes, 2)
+    title = "The best method of each dataset" if contested else "The method on each dataset"
+    return TextTable("headline", title, (), header, rows, notes, 2)
 
 
 def headline_rows(found: Headline | None) -> list[list[Any]]:
@@ -65,20 +68,23 @@ def headline_rows(found: Headline | None) -> list[list[Any]]:
     ]
 
 
-def _row(standing: Standing) -> tuple[Text, ...]:
+def _row(standing: Standing, contested: bool) -> tuple[Text, ...]:
     best, after, pair = standing.best[0], standing.next, standing.against_next
     few = f" ({FEW_MARK})" if best.few is not None else ""
     zfn, auroc = (best.statistics[name] for name in (RANKED_BY, "auroc"))
     paper = standing.paper
+    next_to = (
+        NOTHING if after is None else after.method.title,
+        NOTHING if pair is None else signed(pair.difference),
+        NOTHING if pair is None else f"{pair.ahead} of {pair.splits}",
+    )
     cells = (
         dataset_title(standing.dataset),
         " and ".join(one.method.title for one in standing.best),
         mean_and_std(zfn.mean, zfn.std) + few,
         NOTHING if paper is None else f"{paper.mean_percent:.2f} ± {paper.std_percent:.2f}",
         mean_and_std(auroc.mean, auroc.std) + few,
-        NOTHING if after is None else after.method.title,
-        NOTHING if pair is None else signed(pair.difference),
-        NOTHING if pair is None else f"{pair.ahead} of {pair.splits}",
+        *(next_to if contested else ()),
         *_held_out(best.held_out),
     )
     return tuple(map(Text, cells))
@@ -115,8 +121,8 @@ def _who(found: Headline) -> str:
         return f"No method is ahead: all have the same mean ZFN accuracy, {_span(found)}."
     of = counted(len(contested), "dataset")
     said = f"{first} has the highest mean ZFN accuracy on {len(most)} of {of}{_list(most)}"
-    beside = [f"{name} on {len(datasets)}{_list(datasets)}" for name, datasets in others]
-    return f"{'; '.join([said, *beside])}."
+    after = [f"{name} on {len(datasets)}{_list(datasets)}" for name, datasets in others]
+    return f"{'; '.join([said, *after])}."
 
 
 def _how_surely(found: Headline) -> str:
@@ -149,7 +155,8 @@ def _how_surely(found: Headline) -> str:
     if sure:
         largest = max(one.p_holm or 0.0 for one in sure.values())
         said[-1] += (
-            f", significantly (p {_p(largest)} by paired sign flips, corrected; indicative, as splits overlap)"
+            f", significantly (p {_p(largest)} by paired sign flips, corrected; indicative, "
+            "as splits overlap)"
         )
     if others:
         said.append(f"shows no significant difference to {_and(others)}")
@@ -178,7 +185,7 @@ def _what_it_means(found: Headline) -> str:
         f"({percent(count['misses'] / count['abnormal'])} %; stated beforehand: at most "
         f"{percent(bound, 1)} % on average) and raises false alarms on "
         f"{percent(count['false_alarms'] / count['normal'], 1)} % of the normal ones; to miss none "
-        f"of these it would be {alarms} %."
+        f"of these, known afterwards, would take {alarms} %."
     )
 
 
