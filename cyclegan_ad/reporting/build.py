@@ -130,7 +130,12 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     ]
     text_tables = [
         headline_text(headline),
-        table2_text("table2", "Table 2: methods and datasets of the paper", table2, notes),
+        table2_text(
+            "table2",
+            "Table 2: Methods and datasets of the paper, its figures beside ours",
+            table2,
+            notes,
+        ),
         *(
             table2_text(name, title, table, table2_notes(table, part) if table.rows else ())
             for name, title, part, table in beside

@@ -35,7 +35,7 @@ _BEGIN = r"""\begin{table}[htbp]
 \label{tab:%NAME%}
 \begingroup
 \scriptsize
-\setlength{\tabcolsep}{3.5pt}
+\setlength{\tabcolsep}{2.5pt}
 \sbox0{%"""
 _END = r"""}%
 \ifdim\wd0>\linewidth \sbox0{\resizebox{\linewidth}{!}{\usebox0}}\fi
@@ -93,8 +93,12 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(cell: Text) -> str:
-    text = latex(cell.text)
-    return rf"\textbf{{{text}}}" if cell.bold else text
+    number, deviation, rest = latex(cell.text).partition(r" $\pm$ ")
+    number = rf"\textbf{{{number}}}" if cell.bold else number
+    if not deviation:
+        return number
+    amount, space, marks = rest.partition(" ")
+    return rf"{number}{{\tiny$\,\pm${amount}}}{space}{marks}"
 
 
 def latex(text: str) -> str:

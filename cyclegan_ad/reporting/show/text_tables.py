@@ -110,6 +110,7 @@ def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> T
                 unlike = f" {UNLIKE}" if any(cell.unlike for cell in block.cells) else ""
                 # The note of the mark names the network.
                 score = f"FID ({SUBSTITUTE_MARK})" if row.substitute else row.score
+                score = "the better" if row.mean else score
                 score += f" ({EMBEDDING_MARK})" if block.embedding else ""
                 line = [Text(dataset), Text(method.title + unlike), Text(score)]
                 for cell in block.cells:
