@@ -62,6 +62,7 @@ from cyclegan_ad.reporting.show.write_tables import Numbers, write_documents, wr
 from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
+TABLE2_TITLE = "Table 2: Methods and datasets of the paper, its figures beside ours"
 
 
 def write_report(source: Path, out: Path, protocol: str | None) -> Study:

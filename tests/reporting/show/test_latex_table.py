@@ -36,7 +36,7 @@ def test_it_escapes_marks_the_best_and_heads_the_parts() -> None:
     assert r"Name & p & q \\" in lines
     assert r"\multicolumn{3}{@{}l}{\textit{Two}} \\" in lines
     row = next(line for line in lines if line.startswith("a"))
-    name, best, flagged = row.removesuffix(r" \\").split(" & ")[-3:]
+    _, best, flagged = row.removesuffix(r" \\").split(" & ")[-3:]
     assert r"a\textbar{}b \& \textless{}i\textgreater{}" in row
     assert best == r"\textbf{1.00}{\tiny$\,\pm$0.10} (f)"
     assert flagged == r"2.00{\tiny$\,\pm$0.10$^\dagger$}"
