@@ -126,7 +126,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         (name, title, part, lay_out_table2(part, means_over_datasets=False))
         for name, title, part in (
             ("table2_other", "Beside Table 2: other methods, names and sizes", parts.other),
-            ("table2_own", "Own datasets, which the paper has not", parts.own),
+            ("table2_own", "Own datasets", parts.own),
         )
     ]
     text_tables = [

@@ -144,8 +144,9 @@ def _how_surely(found: Headline) -> str:
     if all(one.too_few for one in found.comparisons.values()):
         most = max(one.pairs for one in found.comparisons.values())
         return (
-            f"With {over} and at most {counted(most, 'shared split')} no difference between two "
-            f"methods can be significant at {100 * ALPHA:g} %: this order may be chance."
+            f"With {over} and at most {counted(most, 'shared split')} no difference between two of "
+            f"{found.names} methods can be significant at {100 * ALPHA:g} %: this order may "
+            "be chance."
         )
     said = []
     if better:
