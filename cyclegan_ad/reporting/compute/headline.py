@@ -68,7 +68,7 @@ class Headline:
         names: Number of methods that are compared.
         leader: Its result on each of its datasets; the method that is best on the most of them.
         wins: Datasets of several methods on which each method is the best or among the best, by
-            `Headline.name_of`; the leader first.
+            its title; the leader first.
         comparisons: The leader against each other method, over all splits that both were tested
             on, corrected for all pairs of methods.
         further: Runs of other names, sizes or networks, which are not methods of their own.
@@ -129,7 +129,7 @@ def gather_headline(study: Study, results: Sequence[Result]) -> Headline | None:
 
     ordered = sorted(names, key=place, reverse=True)
     leader = ordered[0]
-    titles = {name: _title(name, chosen) for name in names}
+    titles = {name: _title(name, chosen, alone) for name in names}
     return Headline(
         standings=standings,
         names=len(names),
@@ -148,9 +148,10 @@ def _key(one: Result, alone: bool) -> str:
     return f"{one.method.run} {one.method.backbone}" if alone else one.method.name
 
 
-def _title(name: str, chosen: dict[tuple[str, str], Result]) -> str:
-    methods = {one.method for (_, key), one in chosen.items() if key == name}
-    return methods.pop().title if len(methods) == 1 else METHOD_TITLES[methods.pop().name]
+def _title(name: str, chosen: dict[tuple[str, str], Result], alone: bool) -> str:
+    """Return the title of runs that are compared with others of their method, else the method's."""
+    one = next(one for (_, key), one in chosen.items() if key == name)
+    return one.method.title if alone else METHOD_TITLES[one.method.name]
 
 
 Runs = dict[tuple[str, int], tuple[str, float]]

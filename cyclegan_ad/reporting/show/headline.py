@@ -24,8 +24,10 @@ NOTES = (
     "(optimistic), for the paper too. Missed and false alarms: at thresholds set on other images, "
     "over all seeds, with the bound on the miss rate stated beforehand.",
     "Each method by the first score it was asked for (score.names), chosen before its results, and "
-    "by its runs of the usual name at the largest size; all others are in the tables below. The "
-    "paper's CycleGAN: the best of its two scores and two sizes, chosen by the test result.",
+    "by its runs of the usual name at the largest size; all others are in the tables below.",
+)
+PAPER_NOTE = (
+    "The paper's CycleGAN: the best of its two scores and two sizes, chosen by the test result."
 )
 _NAMED = 3  # datasets or methods that a sentence names
 
@@ -41,14 +43,20 @@ def headline_text(found: Headline | None) -> TextTable:
     """Lay out the best method of each dataset, a row a dataset."""
     standings = () if found is None else found.standings
     contested = any(len(standing.results) > 1 for standing in standings)
+    papers = any(standing.paper is not None for standing in standings)
     header = (
-        *("Dataset", "Best method" if contested else "Method"),
-        *("ZFN accuracy %", "Paper's CycleGAN %", "AUROC %"),
+        *("Dataset", "Best method" if contested else "Method", "ZFN accuracy %"),
+        *(("Paper's CycleGAN %",) if papers else ()),
+        "AUROC %",
         *(("Next method", "Ahead by, points", "Splits ahead") if contested else ()),
         *("Missed", "Stated bound %", "False alarms %"),
     )
-    rows = tuple(_row(standing, contested) for standing in standings)
-    notes = (*NOTES, *few_notes(standing.best[0] for standing in standings)) if rows else ()
+    rows = tuple(_row(standing, contested, papers) for standing in standings)
+    notes = (
+        *(NOTES if rows else ()),
+        *((PAPER_NOTE,) if papers else ()),
+        *few_notes(standing.best[0] for standing in standings),
+    )
     title = "The best method of each dataset" if contested else "The method on each dataset"
     return TextTable("headline", title, (), header, rows, notes, 2)
 
@@ -68,11 +76,14 @@ def headline_rows(found: Headline | None) -> list[list[Any]]:
     ]
 
 
-def _row(standing: Standing, contested: bool) -> tuple[Text, ...]:
+def _row(standing: Standing, contested: bool, papers: bool) -> tuple[Text, ...]:
     best, after, pair = standing.best[0], standing.next, standing.against_next
     few = f" ({FEW_MARK})" if best.few is not None else ""
     zfn, auroc = (best.statistics[name] for name in (RANKED_BY, "auroc"))
     paper = standing.paper
+    published = NOTHING
+    if paper is not None:
+        published = f"{paper.mean_percent:.2f} ± {paper.std_percent:.2f}"
     next_to = (
         NOTHING if after is None else after.method.title,
         NOTHING if pair is None else signed(pair.difference),
@@ -82,7 +93,7 @@ def _row(standing: Standing, contested: bool) -> tuple[Text, ...]:
         dataset_title(standing.dataset),
         " and ".join(one.method.title for one in standing.best),
         mean_and_std(zfn.mean, zfn.std) + few,
-        NOTHING if paper is None else f"{paper.mean_percent:.2f} ± {paper.std_percent:.2f}",
+        *((published,) if papers else ()),
         mean_and_std(auroc.mean, auroc.std) + few,
         *(next_to if contested else ()),
         *_held_out(best.held_out),
@@ -120,7 +131,10 @@ def _who(found: Headline) -> str:
     if not most:
         return f"No method is ahead: all have the same mean ZFN accuracy, {_span(found)}."
     of = counted(len(contested), "dataset")
-    said = f"{first} has the highest mean ZFN accuracy on {len(most)} of {of}{_list(most)}"
+    where = f"{len(most)} of {of}{_list(most)}"
+    if len(contested) == 1:
+        where = dataset_title(contested[0].dataset)
+    said = f"{first} has the highest mean ZFN accuracy on {where}"
     after = [f"{name} on {len(datasets)}{_list(datasets)}" for name, datasets in others]
     return f"{'; '.join([said, *after])}."
 
@@ -144,9 +158,9 @@ def _how_surely(found: Headline) -> str:
     if all(one.too_few for one in found.comparisons.values()):
         most = max(one.pairs for one in found.comparisons.values())
         return (
-            f"With {over} and at most {counted(most, 'shared split')} no difference between two of "
-            f"{found.names} methods can be significant at {100 * ALPHA:g} %: this order may "
-            "be chance."
+            f"With {over} and at most {counted(most, 'shared split')} no difference between "
+            f"{'the two' if found.names == 2 else f'two of {found.names}'} methods can be "
+            f"significant at {100 * ALPHA:g} %: this order may be chance."
         )
     said = []
     if better:
