@@ -58,6 +58,11 @@ class Standing:
         """The first method that is not among the best."""
         return next((one for one in self.results if one not in self.best), None)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether the splits shared with the next do not turn the order of the means round."""
+        return self.against_next is None or self.against_next.difference >= 0
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:
@@ -67,8 +72,8 @@ class Headline:
         standings: One a dataset, in the order of the tables.
         names: Number of methods that are compared.
         leader: Its result on each of its datasets; the method that is best on the most of them.
-        wins: Datasets of several methods on which each method is the best or among the best, by
-            its title; the leader first.
+        wins: Title of each method -> datasets of several methods, with a clear order, on which it
+            is the best or among the best; the leader first.
         comparisons: The leader against each other method, over all splits that both were tested
             on, corrected for all pairs of methods.
         further: Runs of other names, sizes or networks, which are not methods of their own.
@@ -119,7 +124,9 @@ def gather_headline(study: Study, results: Sequence[Result]) -> Headline | None:
         return tuple(
             standing.dataset
             for standing in standings
-            if standing.next is not None and chosen.get((standing.dataset, name)) in standing.best
+            if standing.next is not None
+            and standing.is_clear
+            and chosen.get((standing.dataset, name)) in standing.best
         )
 
     def place(name: str) -> tuple[int, int, float]:

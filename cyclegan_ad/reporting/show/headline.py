@@ -128,6 +128,12 @@ def _who(found: Headline) -> str:
         who = f"{leader} is the only method" if found.names == 1 else "Each dataset has one method"
         return f"{who}, so there is no winner: ZFN accuracy {_span(found)}.{beside}"
     (first, most), *others = found.wins.items()
+    unclear = tuple(standing.dataset for standing in contested if not standing.is_clear)
+    if not most and unclear:
+        return (
+            "No method is ahead: on the splits that two methods share, the order of their means "
+            f"turns round{_list(unclear)}."
+        )
     if not most:
         return f"No method is ahead: all have the same mean ZFN accuracy, {_span(found)}."
     of = counted(len(contested), "dataset")
@@ -136,6 +142,8 @@ def _who(found: Headline) -> str:
         where = dataset_title(contested[0].dataset)
     said = f"{first} has the highest mean ZFN accuracy on {where}"
     after = [f"{name} on {len(datasets)}{_list(datasets)}" for name, datasets in others]
+    if unclear:
+        after.append(f"the order turns round on shared splits on {len(unclear)}{_list(unclear)}")
     return f"{'; '.join([said, *after])}."
 
 

@@ -129,6 +129,22 @@ def test_equal_methods_are_not_ranked(tmp_path: Path) -> None:
     assert "No method is ahead" in headline_sentences(found)[0]
 
 
+def test_an_order_that_shared_splits_turn_round_is_no_win(tmp_path: Path) -> None:
+    # On the only shared split CycleGAN is ahead; PaDiM has easier splits beside it.
+    for seed, separation in ((0, 0.5), (1, 99.0), (2, 99.0)):
+        make_run(
+            tmp_path, "padim", 64, "screw", seed,
+            columns=["embedding"], separation=separation, **USUAL,
+        )  # fmt: skip
+    make_run(tmp_path, "cyclegan", 64, "screw", 0, columns=["sse"], separation=2.0, **USUAL)
+    found = found_in(tmp_path)
+    [standing] = found.standings
+    assert standing.best[0].method.name == "padim" and not standing.is_clear
+    assert not any(found.wins.values())
+    who = headline_sentences(found)[0]
+    assert who.startswith("No method is ahead") and "Screw" in who
+
+
 def test_other_names_and_sizes_are_methods_only_if_there_is_no_other(tmp_path: Path) -> None:
     make_run(tmp_path, "cyclegan", 64, run="mine", columns=["sse"], separation=9, **USUAL)
     make_run(tmp_path, "cyclegan", 64, columns=["sse"], separation=0.5, **USUAL)
