@@ -86,7 +86,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi; \
 	rm -f "$(INSTALLED)"; touch "$(INSTALLING)"; \
 	echo "Installing the packages of constraints.txt into $(VENV); the first time this takes some minutes"; \
-	"$(BIN)/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,efficientnet,tensorboard,baselines,launchers,dashboard,medical,heif,export,elpv]'; \
+	"$(BIN)/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,efficientnet,tensorboard,baselines,launchers,dashboard,medical,heif,export,elpv,inspector]'; \
 	touch "$(INSTALLED)"; rm -f "$(INSTALLING)"
 
 # Beside the other packages, and only for those who build the documentation.

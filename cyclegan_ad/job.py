@@ -5,16 +5,18 @@ train_run:     build the method, fit it               (in one or several process
 evaluate_run:  load the weights, score the test set, write the results     (likewise)
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.build import ensure_method
 from cyclegan_ad.data.checks import collect_notes
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import choose_device, describe_device
-from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import check_protocol, protocol_settings
@@ -24,16 +26,16 @@ from cyclegan_ad.evaluation.evaluate_run import (
     is_complete,
     prepare_data,
     print_outcome,
+    print_results,
 )
 from cyclegan_ad.processes.launch import run_in_processes
-from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
 from cyclegan_ad.runs.directory import RunDirectory, State
 from cyclegan_ad.runs.results import Results, read_metrics, read_results
 from cyclegan_ad.settings.train import Settings, WandbLogger
 from cyclegan_ad.text import counted, printable
-from cyclegan_ad.tracking.loggers import log_final
-from cyclegan_ad.tracking.wandb_checks import check_run, check_variables
+from cyclegan_ad.tracking.loggers import log_decisions, log_final, resume_wandb
+from cyclegan_ad.tracking.wandb_checks import check_run, check_variables, labels_of_run
 from cyclegan_ad.training.resolve_auto import resolve_auto
 from cyclegan_ad.training.train_run import open_loggers, train_run
 
@@ -82,10 +84,12 @@ def _reuse_results(
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
         with lock:
             metrics = decide_again(run, settings)
+            with _wandb_again(run, settings) as loggers:
+                log_decisions(loggers, metrics, _detector_to_log(run, settings))
         print(f"{run.path} is already scored; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is already complete; to train it again use overwrite=true")
-    print_result(metrics, differences_of_run(run.path, metrics))
+    print_results(run, metrics)
     return metrics
 
 
@@ -109,23 +113,48 @@ def _train_and_evaluate(
         if state != "trained" and processes == 1:
             train_run(settings, data, loggers)
         results = _evaluate(run, settings, data)
-        log_final(
-            loggers,
-            results.metrics,
-            results.rows,
-            figures={
-                path.stem: path
-                for path in sorted(run.figures.glob("*.png"))
-                if not path.stem.startswith("epoch_")  # logged during training
-            },
-            read_image=data.test_image_of_path,
-            contributions=results.contributions,
-        )
+        _log_results(loggers, run, settings, results, data)
     return results
+
+
+def _log_results(
+    loggers: Sequence[Logger],
+    run: RunDirectory,
+    settings: Settings,
+    results: Results,
+    data: AnomalyDataModule,
+) -> None:
+    log_final(
+        loggers,
+        results.metrics,
+        results.rows,
+        figures={
+            path.stem: path
+            for path in sorted(run.figures.glob("*.png"))
+            if not path.stem.startswith("epoch_")  # logged during training
+        },
+        read_image=data.test_image_of_path,
+        contributions=results.contributions,
+        detector=_detector_to_log(run, settings),
+    )
+
+
+def _wandb_again(run: RunDirectory, settings: Settings) -> AbstractContextManager[Sequence[Logger]]:
+    return resume_wandb(
+        settings.logger, run.path, config=settings.as_dict(), labels=labels_of_run(settings)
+    )
+
+
+def _detector_to_log(run: RunDirectory, settings: Settings) -> Path | None:
+    logger = settings.logger
+    wanted = isinstance(logger, WandbLogger) and logger.log_detector
+    return run.detector if wanted and run.detector.is_dir() else None
 
 
 def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     """Score the test set of a trained run, print the table, return what ``metrics.json`` holds.
+
+    The results also reach the W&B run of the training, if there is one.
 
     Raises:
         UserError: If the images, or the weights of a network that a score needs, are missing.
@@ -136,6 +165,8 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     with run.locked():
         check_split(run, data)
         results = _evaluate(run, settings, data)
+        with _wandb_again(run, settings) as loggers:
+            _log_results(loggers, run, settings, results, data)
     print_outcome(run, results.metrics)
     return results.metrics
 

@@ -54,6 +54,11 @@ def ensure_runtime(form: str, path: Path) -> None:
     _ensure(f"detector={path}", f"pip install {package}", package)
 
 
+def ensure_inspector() -> None:
+    """Check that the packages of the command ``inspector`` are installed."""
+    _ensure("inspector", "pip install 'cyclegan-ad[inspector]'", "starlette", "uvicorn")
+
+
 def _ensure(setting: str, remedy: str, *packages: str) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from cyclegan_ad.cli.command_line import importing, run_command
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.settings.commands import PredictSettings
 from cyclegan_ad.text import counted, printable
+
+if TYPE_CHECKING:
+    from cyclegan_ad.detector.detect import Detector
+    from cyclegan_ad.detector.drift_monitor import DriftMonitor
 
 SOME_ABNORMAL = 2
 """Exit status if an image is abnormal."""
@@ -39,6 +44,7 @@ def predict(settings: PredictSettings) -> int:
     chosen = {"all": ("normal", "abnormal"), "abnormal": ("abnormal",)}.get(settings.overlays, ())
     with DecisionFiles(settings.out, detector.identity, overwrite=settings.overwrite) as files:
         before = files.count()
+        monitor = _start_monitor(detector, settings)
         if kept := before["normal"] + before["abnormal"]:
             print(f"{counted(kept, 'earlier decision')} in {settings.out} kept")
         judged = 0
@@ -57,6 +63,7 @@ def predict(settings: PredictSettings) -> int:
                     files,
                     draw=lambda prediction: prediction.label in chosen,
                     overlays=overlays,
+                    monitor=monitor,
                     progress=progress,
                 )
         if settings.overlays == "nearest":
@@ -71,7 +78,37 @@ def predict(settings: PredictSettings) -> int:
             f"decisions: {settings.out / 'predictions.csv'}"
         )
     )
+    if counts["review"]:
+        print(", ".join(f"{zone} {counts[zone]}" for zone in ("pass", "review", "reject")))
     return SOME_ABNORMAL if counts["abnormal"] else 0
+
+
+def _start_monitor(detector: Detector, settings: PredictSettings) -> DriftMonitor | None:
+    """Return what watches for drift, if anything does, and say what it does."""
+    from cyclegan_ad.detector.drift_monitor import FILE, DriftMonitor, is_watchable
+
+    drift, state = settings.drift, settings.out / FILE
+    if not drift.enabled:
+        return None
+    if not is_watchable(detector.description):
+        print(
+            "drift is not watched: this file of an earlier version has no reference; export the "
+            "detector again"
+        )
+        return None
+    if settings.overwrite:  # all images are watched again
+        state.unlink(missing_ok=True)
+    monitor = DriftMonitor(
+        detector.description,
+        state,
+        decision=detector.decision,
+        images_per_false_warning=drift.images_per_false_warning,
+        reset=drift.reset,
+    )
+    print(monitor.describe(), flush=True)
+    if monitor.warning is not None:
+        print(f"warning: {monitor.warning}", flush=True)
+    return monitor
 
 
 if __name__ == "__main__":

@@ -75,11 +75,18 @@ _SHOWN = {
 }
 _COMMANDS = {
     "evaluate": "Score or decide again for an existing run. `null` means: as the run was made.",
+    "calibrate": "A new threshold from labelled images, see [calibrate](calibrate.md).",
     "export": "A detector as one file of ONNX, OpenVINO or torch.export, see [export](export.md).",
+    "inspector": "A page on which people look at decisions, see [inspector](inspector.md).",
     "report": "Tables and a page of finished runs.",
     "dashboard": "A W&B workspace that compares methods and datasets.",
 }
-_REQUIRED = {"evaluate": ["run=PATH"], "export": ["detector=PATH"]}
+_REQUIRED = {
+    "evaluate": ["run=PATH"],
+    "calibrate": ["detector=PATH", "images=PATH"],
+    "export": ["detector=PATH"],
+    "inspector": ["detector=PATH"],
+}
 _LAUNCHERS = {
     "local_parallel": "Several jobs at a time on one machine.",
     "slurm": "Jobs of a SLURM cluster.",
@@ -161,6 +168,12 @@ def _launchers() -> Iterator[str]:
         values = values_written(path, "hydra.launcher")
         comments = read_comments(path, "hydra.launcher")
         yield _settings_table(values, comments, values, command="")
+    path = conf_dir() / "hydra" / "sweeper" / "search.yaml"
+    yield "## Search of settings\n"
+    yield "`hydra/sweeper=optuna`, see [training](training.md#search-of-settings).\n"
+    values = values_written(path, "hydra.sweeper")
+    comments = read_comments(path, "hydra.sweeper")
+    yield _settings_table(values, comments, values, command="")
 
 
 def _datasets() -> Iterator[list[str]]:

@@ -24,6 +24,7 @@ from typing import Any
 
 from cyclegan_ad.display.drawing import CLASS_COLOURS, CLASS_NAMES, DPI, save_figure
 from cyclegan_ad.display.histogram import draw_scores
+from cyclegan_ad.display.thresholds import draw_key
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.reporting.labels import dataset_title
@@ -31,7 +32,7 @@ from cyclegan_ad.runs.results import read_scores
 from experiments.driver import FIGURE_DEFAULTS, Settings, draw_runs, run_driver
 
 DEFAULTS = FIGURE_DEFAULTS | {"score": "sse"}
-_FONT_SIZE = 8.5
+_FONT_SIZE = 9.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def draw_distributions(found: list[Distribution], source: str, path: Path, score
 
     columns = min(2, len(found))
     rows = math.ceil(len(found) / columns)
-    size = (5.2 * columns, 2.9 * rows + 0.9)
+    size = (5.2 * columns, 3.2 * rows + 0.9)
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axes, distribution in zip(panels, found, strict=False):
@@ -100,11 +101,12 @@ def _draw(axes: Any, found: Distribution) -> None:
     # The thresholds are set on the images themselves, as in the paper.
     summary = summarise(found.scores, found.labels)
     thresholds = {"ZFN": summary["zfn_threshold"], "ACC": summary["max_accuracy_threshold"]}
-    look = {"font_size": _FONT_SIZE, "line_spacing": 0.085}
-    draw_scores(axes, found.scores, found.labels, thresholds, **look)
+    axis, marks = draw_scores(axes, found.scores, found.labels, thresholds, font_size=_FONT_SIZE)
+    draw_key(axes, marks, tested=True, font_size=_FONT_SIZE)
+    axes.set_xlabel(axis.words, fontsize=_FONT_SIZE)
     figures = {"ZFN": "zfn_accuracy", "ACC": "max_accuracy", "AUROC": "auroc"}
     text = ", ".join(f"{title} {100 * summary[name]:.1f} %" for title, name in figures.items())
-    above = 3.5 * _FONT_SIZE  # the names of two thresholds
+    above = (1.5 * len(marks) + 2.5) * _FONT_SIZE  # the key, and the signs
     axes.set_title(found.title, loc="left", fontsize=11, fontweight="bold", pad=above)
     axes.set_title(text, loc="right", fontsize=_FONT_SIZE, pad=above)
 

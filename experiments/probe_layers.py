@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.folds import assign_folds, smallest_class
 from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
-from cyclegan_ad.methods.probe_fit import assign_folds, smallest_class
 from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.pretrained.names import PROBE_LAYERS
 from cyclegan_ad.scoring.probe_features import Images, describe_images

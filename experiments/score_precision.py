@@ -28,7 +28,8 @@ from scipy.stats import rankdata
 from cyclegan_ad.build import build_data, load_method
 from cyclegan_ad.device import choose_device, prepare_process
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.test_set import Scored, evaluate
+from cyclegan_ad.evaluation.score_images import Scored
+from cyclegan_ad.evaluation.test_set import evaluate
 from cyclegan_ad.files import write_rows, write_text
 from cyclegan_ad.metrics.thresholds import auroc, summarise
 from cyclegan_ad.runs.directory import RunDirectory

@@ -20,8 +20,7 @@ from hydra.core.utils import JobReturn
 from cyclegan_ad.cli.sweep import (
     RESUME,
     JobReporter,
-    completed_job,
-    error_of,
+    Outcome,
     job_environment,
     label_jobs,
     redirect_output,
@@ -94,8 +93,8 @@ else:
             )
             try:
                 with contextlib.closing(parallel(calls)) as results:
-                    for i, error in results:
-                        reporter.add(i, error, outputs[i])
+                    for i, outcome in results:
+                        reporter.add(i, outcome, outputs[i])
             except TerminatedWorkerError as error:
                 raise UserError(
                     "a worker was killed (usually out of memory), which stopped the sweep; lower "
@@ -103,7 +102,7 @@ else:
                 ) from error
             finally:
                 _end_workers()
-            return [completed_job() for _ in outputs]
+            return reporter.results()
 
         def _launch_here(
             self, job_overrides: Sequence[Sequence[str]], first: int, gpus: list[str], each: int
@@ -131,8 +130,8 @@ def _run_in_worker(
     output: Path,
     gpus: list[str],
     each: int,
-) -> tuple[int, str | None]:
-    """Run one job in a worker of joblib; return its index and its error message or None."""
+) -> tuple[int, Outcome]:
+    """Run one job in a worker of joblib; return its index and its outcome."""
     from hydra_plugins.hydra_joblib_launcher._core import execute_job
 
     exit_with_parent(parent)
@@ -141,7 +140,7 @@ def _run_in_worker(
         with raise_on_signals():
             if gpus:
                 claim_gpus(gpus, each)
-            return i, error_of(execute_job(*job, task_function, singletons))
+            return i, Outcome.of(execute_job(*job, task_function, singletons))
     except Terminated as ended:
         print(ended, flush=True)
         os._exit(int(ended.code or 0))  # joblib would raise it in the command
@@ -182,12 +181,12 @@ else:
             print(f"{counted(len(jobs), 'job')} submitted; their output: {folder}", flush=True)
             try:
                 for job in as_completed(jobs, poll_frequency=_POLL_S):
-                    reporter.add(jobs.index(job), _error_of_submitted(job), job.paths.stdout)
+                    reporter.add(jobs.index(job), _outcome_of_submitted(job), job.paths.stdout)
             finally:
                 for job in jobs:
                     if not job.done():
                         job.cancel(check=False)
-            return [completed_job() for _ in job_overrides]
+            return reporter.results()
 
         def _submit(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:
             import submitit
@@ -237,14 +236,14 @@ else:
                 yield
 
 
-def _error_of_submitted(job: Any) -> str | None:
+def _outcome_of_submitted(job: Any) -> Outcome:
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
-        return error_of(job.result())
+        return Outcome.of(job.result())
     except FailedJobError as error:
         trace = str(error).partition("----\n")[2].partition("\n----")[0].strip()
-        return trace.splitlines()[-1] if trace else "ended with an error"
+        return Outcome(trace.splitlines()[-1] if trace else "ended with an error")
     except UncompletedJobError:
         cause = f"killed, out of memory or out of time (state {job.state})"
-        return f"ended without a result: {cause}; {RESUME}"
+        return Outcome(f"ended without a result: {cause}; {RESUME}")

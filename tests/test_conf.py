@@ -22,9 +22,18 @@ from cyclegan_ad.training import train_run
 
 SEVEN = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound", "retina_oct")
 GROUPS = ("dataset", "logger", "method", "protocol", "score", "trainer")
-COMMANDS = ("dashboard", "evaluate", "export", "predict", "report", "train")
+COMMANDS = (
+    *("calibrate", "dashboard", "evaluate", "export", "inspector", "predict", "report"),
+    "train",
+)
 # Settings without a default.
-REQUIRED = {"evaluate": ["run=x"], "predict": ["detector=x", "images=x"], "export": ["detector=x"]}
+REQUIRED = {
+    "evaluate": ["run=x"],
+    "predict": ["detector=x", "images=x"],
+    "calibrate": ["detector=x", "images=x"],
+    "export": ["detector=x"],
+    "inspector": ["detector=x"],
+}
 # These are added with +; all but preset: see tests/experiments.
 ADDED = ("ablation", "column", "experiment", "preset", "row")
 OPTIONS = [

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wandb
@@ -15,7 +16,7 @@ from cyclegan_ad.dashboard import dashboard
 from cyclegan_ad.evaluation.apply_crossval import decide_by_crossval
 from cyclegan_ad.job import run_job
 from cyclegan_ad.runs.directory import RunDirectory
-from cyclegan_ad.runs.results import read_scores, read_split
+from cyclegan_ad.runs.results import METRICS_FORMAT, read_scores, read_split
 from cyclegan_ad.settings.commands import COMMANDS
 from cyclegan_ad.settings.types import read_settings
 from cyclegan_ad.tracking import wandb_workspace
@@ -128,7 +129,7 @@ def test_a_dry_run_prints_the_layout_without_account_or_package(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
-    words = ["dry_run=true", "entity=us", "columns=[sse]"]
+    words = ["dry_run=true", "entity=us", "columns=[sse]", "runs=nowhere"]
     run_dashboard(words)
     out = capsys.readouterr().out
     assert out.startswith("'Methods against datasets' in us/cyclegan_ad:\n")
@@ -137,16 +138,63 @@ def test_a_dry_run_prints_the_layout_without_account_or_package(
         assert key in out
 
 
+def finish_run(place: Path, scores: list[str]) -> None:
+    place.mkdir(parents=True)
+    content = {"format": METRICS_FORMAT, "scores": {score: {} for score in scores}}
+    (place / "metrics.json").write_text(json.dumps(content))
+
+
+def test_a_dry_run_shows_the_columns_of_the_runs_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish_run(tmp_path / "runs" / "a" / "demo" / "seed0", ["peak_2px", "fid"])
+    finish_run(tmp_path / "runs" / "a" / "demo" / "seed1", ["sse"])
+    run_dashboard(["dry_run=true"])
+    out = capsys.readouterr().out
+    assert out.endswith("\n".join(describe(plan_sections(["sse", "fid", "peak_2px"]))) + "\n")
+
+
+def test_without_runs_there_are_no_columns() -> None:
+    with refuses(facts="runs", remedy="columns=[sse,fid]"):
+        run_dashboard(["dry_run=true"])
+
+
+def test_the_columns_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wandb_workspaces.workspaces import Workspace
+
+    asked: list[str] = []
+
+    class Api:
+        default_entity = "us"
+
+        def runs(self, path: str) -> list[SimpleNamespace]:
+            asked.append(path)
+            keys = ("embedding/auroc", "mean/sse/auroc", "loss/cycle_normal")
+            return [SimpleNamespace(summary=dict.fromkeys(keys, 1))] if path == "us/ours" else []
+
+    saved: list[Workspace] = []
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setattr(wandb, "Api", Api)
+    monkeypatch.setattr(Workspace, "save", lambda workspace: saved.append(workspace))
+    monkeypatch.setattr(Workspace, "url", "https://there")
+    run_dashboard(["project=ours"])
+    shown = json.dumps(saved[0]._spec)
+    assert asked == ["us/ours"]
+    assert "embedding/zfn_accuracy" in shown and "sse/zfn_accuracy" not in shown
+    with refuses(facts="us/empty", remedy="columns="):
+        run_dashboard(["project=empty"])
+
+
 def test_without_an_account_it_says_so() -> None:
     with refuses(remedy="wandb login"):
-        run_dashboard(["entity=us"])
+        run_dashboard(["entity=us", "columns=[sse]"])
 
 
 def test_without_the_package_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
     with refuses(remedy="pip install 'cyclegan-ad[dashboard]'"):
-        run_dashboard(["entity=us"])
+        run_dashboard(["entity=us", "columns=[sse]"])
 
 
 @pytest.mark.parametrize("error", [wandb.Error("no such project\nat all"), OSError("no route")])
@@ -159,7 +207,7 @@ def test_what_wandb_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, error: 
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(Workspace, "save", refuse)
     with refuses(facts=("W&B", "us/cyclegan_ad", str(error).splitlines()[0])):
-        run_dashboard(["entity=us"])
+        run_dashboard(["entity=us", "columns=[sse]"])
 
 
 def test_it_is_saved_and_its_address_told(

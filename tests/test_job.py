@@ -22,7 +22,9 @@ from tiny import changed, compose_settings, draw_folder, setting, settings
 
 from cyclegan_ad import evaluate as evaluate_command
 from cyclegan_ad import job
+from cyclegan_ad.detector.saved import detector_fingerprint
 from cyclegan_ad.evaluation import evaluate_run
+from cyclegan_ad.evaluation.figures import figure_names
 from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.networks.probe import ProbeBackbone
 from cyclegan_ad.reporting.build import write_report
@@ -73,6 +75,8 @@ def test_everything_is_written(finished: tuple[Path, RunDirectory, dict[str, Any
         "figures/epoch_0002.png",
         "figures/reconstruction.png",
         "figures/scores_sse.png",
+        "figures/roc_sse.png",
+        "figures/rates_sse.png",
         "logs/version_0/metrics.csv",
         "logs/version_0/hparams.yaml",
         "detector/weights.safetensors",
@@ -212,6 +216,7 @@ def test_a_finished_run_does_not_answer_for_another_folder_or_list(
         "detector/detector.json",
         "detector/weights.safetensors",
         "examples.npz",
+        "figures/rates_sse.png",
         "figures/scores_sse.png",
     ],
 )
@@ -225,7 +230,9 @@ def test_a_run_that_lost_a_result_is_scored_again(
     if lost.endswith((".safetensors", ".npz")):
         (run.path / lost).write_bytes(b"of another run")
     train(settings(root, runs, "protocol=crossfit"))
-    assert (run.path / lost).stat().st_size == pytest.approx(before, rel=0.1)
+    # A picture names another protocol now.
+    near = 0.5 if lost.endswith(".png") else 0.1
+    assert (run.path / lost).stat().st_size == pytest.approx(before, rel=near)
 
 
 def test_maps_of_another_arithmetic_are_not_taken_for_those_asked_for(
@@ -266,7 +273,9 @@ def test_another_protocol_only_decides_anew(
     monkeypatch.setattr(job, "prepare_data", lambda *_: pytest.fail("decoded the images"))
     run.checkpoint.unlink()
     monkeypatch.setattr(evaluate_run, "load_method", lambda *_: pytest.fail("asked a network"))
-    mentioned = {run.metrics, run.detector / "detector.json"}
+    drawn = [run.figures / name for name in figure_names(["sse"], True)]
+    pictures = [path.read_bytes() for path in drawn]
+    mentioned = {run.metrics, run.detector / "detector.json", *drawn}
     others = {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p not in mentioned}
 
     metrics = train(settings(root, runs, "protocol=crossfit", "protocol.margin=0.25"))
@@ -288,6 +297,7 @@ def test_another_protocol_only_decides_anew(
     assert {p: t for p, t in now.items() if p.is_file()} == {
         p: t for p, t in others.items() if p.is_file()
     }
+    assert all(a.read_bytes() != b for a, b in zip(drawn, pictures, strict=True))
     out = capsys.readouterr().out
     assert str(run.path) in out and f"{RECOMPUTED} protocol=crossfit\n" in out
     said = f"protocol=crossfit, sse: {explain(metrics['protocols']['crossfit']['sse'])}"
@@ -376,6 +386,9 @@ def test_a_threshold_from_images_kept_out_of_training(
     assert again["protocol"] == "crossfit" and again["run"] == "cyclegan-32-calibrated"
     assert list(again["protocols"]["calibrated"]) == ["sse", "peak_2px"]
     assert again["protocols"]["calibrated"]["sse"] == found
+    detector = json.loads((run.detector / "detector.json").read_text())
+    assert list(detector["reference"]["scores"]) == ["sse", "peak_2px"]
+    assert again["fingerprints"]["detector"] == detector_fingerprint(run.detector)
 
 
 def test_a_run_that_kept_no_images_cannot_be_calibrated_afterwards(

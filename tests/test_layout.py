@@ -30,10 +30,10 @@ detector
 tracking, build
 training, evaluation, exporting
 finished_run
-processes, reporting
+processes, reporting, inspection, objective
 job
 cli
-train, evaluate, predict, export, report, dashboard
+train, evaluate, predict, calibrate, export, inspector, report, dashboard
 __main__
 """
 FLOOR = {

@@ -16,7 +16,7 @@ import cyclegan_ad
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = (
     *("dev", "efficientnet", "tensorboard", "baselines", "launchers", "dashboard"),
-    *("medical", "heif", "export", "elpv", "docs"),
+    *("medical", "heif", "export", "elpv", "inspector", "docs"),
 )
 # What a CUDA build of torch brings; its versions are torch's own business.
 CUDA_ONLY = re.compile(r"nvidia-.*|cuda-.*|triton")

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from errors import refuses
 from PIL import Image
-from tiny import compose_settings
+from tiny import compose_settings, draw_folder
 
 from cyclegan_ad.cli.hydra_errors import name_decision
 from cyclegan_ad.cli.setting_names import setting_names
-from cyclegan_ad.detector import judge_files
+from cyclegan_ad.detector import judge_files, load
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.commands import PredictSettings
@@ -177,3 +177,90 @@ def test_names_that_a_shell_or_hydra_reads_otherwise(finished: Finished, tmp_pat
         out = tmp_path / "out" / str(i)
         assert run(finished[1].path, chosen.images, out, threshold=1e9) == 0
         assert table(out).keys() == {f"{name}.png"}
+
+
+@pytest.fixture(scope="module")
+def stream(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 images like the normal ones, then 40 that are darker by 10 %."""
+    folder = tmp_path_factory.mktemp("stream")
+    drawn = draw_folder(folder / "drawn", normal=100, abnormal=0) / "normal"
+    (folder / "images").mkdir()
+    for i, path in enumerate(sorted(drawn.iterdir())):
+        with Image.open(path) as image:
+            factor = 1.0 if i < 60 else 0.9
+            darker = image.point(lambda value, factor=factor: round(value * factor))
+            darker.save(folder / "images" / f"{i:03d}.png")
+    return folder / "images"
+
+
+def test_darker_images_are_noticed_and_reviewed(
+    finished: Finished, stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector, out = finished[1].path, tmp_path / "out"
+    assert run(detector, stream, out, threshold=1e9) == 2
+    said = capsys.readouterr().out
+    assert said.count("warning: ") == 1 and "darker" in said
+    [warning] = [line for line in said.splitlines() if line.startswith("warning: ")]
+    assert "drift.reset=reference" in warning and "one false warning in 10,000 images" in said
+    rows = table(out)
+    passed = sorted(name for name, row in rows.items() if row["decision"] == "normal")
+    assert passed == [f"{i:03d}.png" for i in range(len(passed))] and 60 <= len(passed) <= 85
+    later = rows["099.png"]
+    assert "darker" in later["reason"] and float(later["score"]) < float(later["threshold"])
+    assert float(rows["000.png"]["brightness"]) == pytest.approx(90 / 255, abs=0.02)
+    assert float(later["brightness"]) == pytest.approx(81 / 255, abs=0.02)
+    assert later["sharpness"]
+    # A later command knows of it, and a reset begins anew.
+    (tmp_path / "more").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(stream / "000.png", tmp_path / "more" / f"{name}.png")
+    assert run(detector, tmp_path / "more" / "a.png", out, threshold=1e9) == 2
+    assert capsys.readouterr().out.count("warning: ") == 1
+    reset = {"enabled": True, "images_per_false_warning": 10_000, "reset": "reference"}
+    assert run(detector, tmp_path / "more" / "b.png", out, threshold=1e9, drift=reset) == 0
+    assert "warning: " not in capsys.readouterr().out
+    # With overwrite, all images are watched again from the first one on.
+    assert run(detector, stream, out, threshold=1e9, overwrite=True) == 2
+    again = table(out)
+    assert [row for name, row in again.items()] == [rows[name] for name in again]
+
+
+def test_drift_that_is_not_watched(
+    finished: Finished,
+    stream: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    off = {"enabled": False, "images_per_false_warning": 10_000, "reset": None}
+    assert run(finished[1].path, stream, tmp_path / "off", threshold=1e9, drift=off) == 0
+    assert "drift: " not in capsys.readouterr().out
+    assert not (tmp_path / "off" / "drift.json").exists()
+    with refuses(setting="drift.reset", value="images", facts="drift.enabled=false"):
+        run(finished[1].path, stream, tmp_path / "x", drift=off | {"reset": "images"})
+    with refuses(setting="drift", value="false", remedy="drift.enabled=false"):
+        run(finished[1].path, stream, tmp_path / "x", drift=False)
+    # As a file that an earlier version exported.
+    known = load.load_detector
+
+    def without_reference(*args: Any, **kwargs: Any) -> Any:
+        detector = known(*args, **kwargs)
+        del detector.description["reference"]
+        return detector
+
+    monkeypatch.setattr(load, "load_detector", without_reference)
+    assert run(finished[1].path, stream, tmp_path / "old", threshold=1e9) == 0
+    [line] = [one for one in capsys.readouterr().out.splitlines() if "not watched" in one]
+    assert "drift" in line and "export" in line
+
+
+def test_drift_while_a_folder_is_followed_and_after_a_crash(
+    finished: Finished, stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    watched: dict[str, Any] = {"watch": True, "watch_interval_s": 0.05, "threshold": 1e9}
+    assert run(finished[1].path, stream, out, watch_stop_after_s=0.3, **watched) == 2
+    assert capsys.readouterr().out.count("warning: ") == 1
+    (out / "drift.json").write_text("{")
+    with refuses(file=out / "drift.json", facts="damaged", remedy="drift.reset=reference"):
+        run(finished[1].path, stream, out, threshold=1e9)

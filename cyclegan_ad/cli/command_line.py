@@ -136,6 +136,8 @@ class Job:
         failures: Numbers of the failed jobs, from 0.
         status: Largest exit status that a job of this process returned as a number.
         began: Whether a job was started in this process.
+        objective: Computes what a search maximises, from the settings of a finished job; None in
+            other sweeps.
     """
 
     def __init__(self, task: Callable[[Any], object], config_name: str) -> None:
@@ -144,6 +146,7 @@ class Job:
         self.failures: list[int] = []
         self.status = 0
         self.began = False
+        self.objective: Callable[[Any], float] | None = None
         self._count = 0
         self._reported: set[str] = set()
         try:
@@ -154,12 +157,13 @@ class Job:
             ) from error
         self.home = _this_process()
 
-    def __call__(self, cfg: DictConfig) -> str | None:
+    def __call__(self, cfg: DictConfig) -> str | float | None:
         """Run the task.
 
         Returns:
-            In another process, the error message for the launcher to report, or None. In the
-            process of the command always None, as the error is reported and counted here.
+            The objective, in a search. After an error, in another process, its message for the
+            launcher to report; in the process of the command None, as the error is reported and
+            counted here.
         """
         in_worker = _this_process() != self.home
         if in_worker:
@@ -176,6 +180,8 @@ class Job:
                 share_threads(settings.trainer.devices if ddp else 1)  # type: ignore[attr-defined]
             with explain_file_errors():
                 returned = self.task(settings)
+                if self.objective is not None:
+                    return self.objective(settings)
             if isinstance(returned, int):
                 self.status = max(self.status, returned)
         except (UserError, OmegaConfBaseException) as error:

@@ -33,12 +33,16 @@ _REPLACEMENTS = {
 def expand_shorthand(words: Sequence[str]) -> list[str]:
     """Convert settings to the syntax of Hydra: ``seed=0..4`` as a range, ``~`` paths in quotes.
 
+    ``hydra/sweeper=optuna`` chooses the search of this package, which is based on that plugin.
+
     >>> expand_shorthand(["seed=0..4", "dataset.root=~/photos", "runs=runs"])
     ['seed=range(0,5)', "dataset.root='~/photos'", 'runs=runs']
     """
     spelled = []
     for word in words:
-        if found := re.fullmatch(r"seed=(\d{1,9})\.\.(\d{1,9})", word):
+        if word == "hydra/sweeper=optuna":
+            word = "hydra/sweeper=search"
+        elif found := re.fullmatch(r"seed=(\d{1,9})\.\.(\d{1,9})", word):
             first, last = map(int, found.groups())
             if first <= last:
                 word = f"seed=range({first},{last + 1})"
@@ -49,7 +53,7 @@ def expand_shorthand(words: Sequence[str]) -> list[str]:
 
 
 def name_decision(words: Sequence[str], known: Callable[[], Sequence[str]]) -> list[str]:
-    """Write ``score=``, ``protocol=`` and ``threshold=`` of predict and export in full.
+    """Write ``score=``, ``protocol=`` and ``threshold=`` of predict, export and inspector in full.
 
     Hydra would take ``protocol=paper`` for the option of a group that these commands do not have.
     """
@@ -151,6 +155,10 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
         return UserError(f"{found[1]} has no default; use +{found[1]}=NAME")
     if found := re.search(r"Could not override '([^']+)'", text):
         return UserError(_explain_unknown_setting(found[1], known()))
+    if "SearchingSweeper" in text or "In 'hydra/sweeper/search': Could not" in text:
+        return UserError(
+            "hydra/sweeper=optuna needs optional packages: pip install 'cyclegan-ad[launchers]'"
+        )
     if found := re.search(r"In 'hydra/launcher/(\w+)': Could not|" + _NO_LAUNCHER, text):
         name = "this hydra/launcher" if found[1] is None else f"hydra/launcher={found[1]}"
         return UserError(f"{name} needs optional packages: pip install 'cyclegan-ad[launchers]'")

@@ -5,35 +5,65 @@ The launchers themselves are in ``hydra_plugins``, where Hydra discovers them.
 
 import contextlib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import JOB_CPUS, cpu_count
-from cyclegan_ad.runs.directory import RunDirectory, run_name
-from cyclegan_ad.settings.train import Settings, training_differences
+from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.settings.train import Settings
 
 RESUME = "run the same command again to resume"
-
-# Settings of the images, which two jobs with the same run directory must share.
-_IMAGES = tuple(
-    f"dataset.{name}"
-    for name in ("root", "category", "normal", "abnormal", "table", "exclude", "folders")
-)
 
 
 def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Label the jobs of a sweep by the settings in which they differ."""
     jobs = [filter_overrides(words) for words in job_overrides]
     shared = set(jobs[0]).intersection(*jobs) if len(jobs) > 1 else set()
-    return [" ".join(word for word in words if word not in shared) for words in jobs]
+    own = [[word for word in words if word not in shared] for words in jobs]
+    # The name of a run repeats the settings, where the sweep appended it.
+    short = [[word for word in words if not word.startswith("run_name=")] for words in own]
+    return [" ".join(words) for words in (short if all(short) else own)]
+
+
+def with_run_name(words: Sequence[str], name: str | None) -> list[str]:
+    """Return the overrides of a job with the name of its run; None changes nothing."""
+    if name is None:
+        return list(words)
+    return [*(word for word in words if not word.startswith("run_name=")), f"run_name='{name}'"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job of another process has returned.
+
+    Attributes:
+        error: Its error message; None if it succeeded.
+        objective: What a search maximises; None in other sweeps.
+    """
+
+    error: str | None = None
+    objective: float | None = None
+
+    @classmethod
+    def of(cls, result: JobReturn) -> "Outcome":
+        """Read the result of a job that ran in another process."""
+        if result.status != JobStatus.COMPLETED:
+            return cls(repr(result._return_value))
+        returned = result.return_value
+        return cls(objective=returned) if isinstance(returned, float) else cls(returned)
+
+
+def completed_job(objective: float | None = None) -> JobReturn:
+    """Return the result to pass to Hydra for a job that is already reported."""
+    result = JobReturn()
+    result.status, result.return_value = JobStatus.COMPLETED, objective
+    return result
 
 
 class JobReporter:
@@ -41,76 +71,36 @@ class JobReporter:
 
     def __init__(self, job: object, labels: Sequence[str], first: int = 0) -> None:
         assert isinstance(job, Job)
-        self.job, self.labels, self.first, self.ended = job, labels, first, 0
+        self.job, self.labels, self.first = job, labels, first
+        self.objectives: dict[int, float | None] = {}
 
-    def add(self, index: int, error: str | None, output: Path | None = None) -> None:
+    def add(self, index: int, outcome: Outcome, output: Path | None = None) -> None:
         """Report that a job has ended."""
-        self.ended += 1
+        self.objectives[index] = outcome.objective
         where = f" (output: {output})" if output is not None else ""
-        if error is None:
-            done = f"{self.ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
+        if outcome.error is None:
+            ended = len(self.objectives)
+            done = f"{ended} of {len(self.labels)} jobs: {self.labels[index]} done{where}"
             print(done, flush=True)
         else:
-            self.job.fail(error, self.first + index, self.labels[index], where)
+            self.job.fail(outcome.error, self.first + index, self.labels[index], where)
+
+    def results(self) -> list[JobReturn]:
+        """Return what to pass to Hydra for the jobs, all of which are reported."""
+        return [completed_job(self.objectives[index]) for index in range(len(self.labels))]
 
 
-def check_places(jobs: Sequence[Settings], labels: Sequence[str]) -> None:
-    """Check that no two jobs with different trainings share a run directory.
+def print_sweep(jobs: Sequence[Settings]) -> None:
+    """Print one table of a sweep of several runs, and the command for a report.
 
-    Raises:
-        UserError: If two do, with a ``run_name`` that separates them.
+    The table has the means over seeds beside the paper's figures; of runs that are compared by
+    images kept out of training, that comparison. A sweep of one run has printed its table.
     """
-    first: dict[Path, int] = {}
-    for i, settings in enumerate(jobs):
-        place = RunDirectory.of(settings).path.resolve()
-        j = first.setdefault(place, i)
-        if i == j:
-            continue
-        names = _differences(jobs[j], settings)
-        if names:
-            raise UserError(
-                f"{labels[j]} and {labels[i]} are different trainings with the same run directory "
-                f"{place}; {_remedy(jobs, names)}"
-            )
-        if settings.overwrite:
-            raise UserError(
-                f"{labels[j]} and {labels[i]} have the same run directory {place}, and "
-                "overwrite=true deletes the results of the first one; remove overwrite=true"
-            )
-
-
-def _differences(one: Settings, other: Settings) -> list[str]:
-    found = [name for name, _, _ in training_differences(one.training(), other.training())]
-    # data_dir is not used if dataset.root is set.
-    asked = _IMAGES if one.dataset.root is not None else (*_IMAGES, "data_dir")
-    values, others = one.flat(), other.flat()
-    found += [name for name in asked if _place(values[name]) != _place(others[name])]
-    return found
-
-
-def _place(value: Any) -> Any:
-    return Path(value).resolve() if isinstance(value, str) else value
-
-
-def _remedy(jobs: Sequence[Settings], names: Sequence[str]) -> str:
-    values = [settings.flat().get(name) for settings in jobs for name in names]
-    if not all(re.fullmatch(r"[\w.+-]+", str(value)) for value in values):
-        return (
-            "run each job with its own command and run_name=NAME (a single value that contains a "
-            f"comma needs quotes: {names[0]}=\\'...\\')"
-        )
-    bases = {run_name(settings) for settings in jobs}
-    base = bases.pop() if len(bases) == 1 else "${method.name}-${resolution}"
-    parts = "".join(f"-{name.rpartition('.')[2]}-${{{name}}}" for name in names)
-    return f"separate them with 'run_name={base}{parts}'"
-
-
-def print_seeds(jobs: Sequence[Settings]) -> None:
-    """Print the means over seeds of a sweep with several seeds, and the command for a report."""
-    runs = {RunDirectory.of(settings).path: str(settings.runs) for settings in jobs}
-    places = [place for place in runs if (place / "metrics.json").is_file()]
-    if len({place.parent for place in places}) == len(places):
-        return  # no runs that differ only in the seed
+    finished = [job for job in jobs if _is_finished(job)]
+    runs = {RunDirectory.of(job).path: str(job.runs) for job in finished}
+    places = list(runs)
+    if len(places) < 2:
+        return
     from cyclegan_ad.reporting.compute.seeds import print_means  # imports NumPy, slow
 
     print_means(places)
@@ -119,18 +109,18 @@ def print_seeds(jobs: Sequence[Settings]) -> None:
         print(f"All runs, with figures: python -m cyclegan_ad.report{words}", flush=True)
 
 
-def completed_job() -> JobReturn:
-    """Return the result to pass to Hydra for a job that is already reported."""
-    result = JobReturn()
-    result.status, result.return_value = JobStatus.COMPLETED, None
-    return result
+def log_means(jobs: Sequence[Settings]) -> None:
+    """Log mean and deviation over the seeds of a sweep with W&B, if its runs were logged there."""
+    logged = [job for job in jobs if job.logger.kind == "wandb" and _is_finished(job)]
+    if len({RunDirectory.of(job).path for job in logged}) < 2:
+        return
+    from cyclegan_ad.tracking.wandb_groups import log_groups  # imports Lightning, slow
+
+    log_groups(logged)
 
 
-def error_of(result: JobReturn) -> str | None:
-    """Return the error message of a job that ran in another process, None if it succeeded."""
-    if result.status == JobStatus.COMPLETED:
-        return None if result.return_value is None else str(result.return_value)
-    return repr(result._return_value)
+def _is_finished(job: Settings) -> bool:
+    return RunDirectory.of(job).metrics.is_file()
 
 
 @contextlib.contextmanager

@@ -18,16 +18,20 @@ from cyclegan_ad.files import PATH_TEXT, replacing, write_json
 from cyclegan_ad.text import shown
 
 TABLE, LINES, MADE_BY = "predictions.csv", "predictions.jsonl", "made_by.json"
-COLUMNS = ("path", "score", "threshold", "decision", "margin", "reason")
+COLUMNS = (
+    *("path", "score", "threshold", "decision", "margin", "reason"),
+    *("zone", "brightness", "sharpness"),
+)
 
 
 class DecisionFiles:
     """``predictions.csv`` and ``predictions.jsonl`` of a folder; a context manager.
 
     Both have a row per image: path, score, threshold, decision (``normal`` or ``abnormal``), margin
-    (score - threshold) and reason. A score that does not exist is empty in the table and null in
-    the lines, which also have size and time of modification of each file: an image is judged again
-    if its file was changed.
+    (score - threshold), reason, zone (``pass``, ``review`` or ``reject``), brightness and
+    sharpness. A number that does not exist is empty in the table and null in the lines, which also
+    have size and time of modification of each file: an image is judged again if its file was
+    changed.
 
     Args:
         folder: Folder of the files; created if absent.
@@ -42,7 +46,8 @@ class DecisionFiles:
         self.folder, self._identity = folder, dict(identity)
         self._overwrite = overwrite
         self._stamps: dict[str, list[int]] = {}  # path -> size and time of the judged file
-        self._results: dict[str, tuple[str, bool]] = {}  # path -> decision, whether it has a score
+        # Path -> decision, zone, whether it has a score.
+        self._results: dict[str, tuple[str, str, bool]] = {}
         self._lines: IO[str] | None = None
         self._table: IO[str] | None = None
 
@@ -106,14 +111,16 @@ class DecisionFiles:
         assert self._lines is not None and self._table is not None
         writer = csv.writer(self._table, lineterminator="\n")
         for prediction, stamped in zip(predictions, stamps, strict=True):
-            has_score = math.isfinite(prediction.score)
             record = {
                 "path": prediction.path,
-                "score": prediction.score if has_score else None,
+                "score": _finite(prediction.score),
                 "threshold": prediction.threshold,
                 "decision": prediction.label,
-                "margin": prediction.margin if has_score else None,
+                "margin": _finite(prediction.margin),
                 "reason": prediction.reason,
+                "zone": prediction.zone,
+                "brightness": _finite(prediction.brightness),
+                "sharpness": _finite(prediction.sharpness),
                 "file": stamped,
             }
             self._lines.write(_line(record))
@@ -123,20 +130,22 @@ class DecisionFiles:
         self._table.flush()
 
     def count(self, paths: Iterable[Path] | None = None) -> dict[str, int]:
-        """Count decisions: ``normal``, ``abnormal`` and, of these, ``undecided`` (without a score).
+        """Count decisions: ``normal``, ``abnormal``, each zone, ``undecided`` (without a score).
 
         Args:
             paths: The files; None for all in the folder.
         """
         chosen = self._results if paths is None else map(str, paths)
         found = [self._results[path] for path in chosen if path in self._results]
-        labels = Counter(label for label, _ in found)
-        undecided = sum(not has_score for _, has_score in found)
-        return {name: labels[name] for name in ("normal", "abnormal")} | {"undecided": undecided}
+        counts = Counter(name for label, zone, _ in found for name in (label, zone))
+        undecided = sum(not has_score for *_, has_score in found)
+        names = ("normal", "abnormal", "pass", "review", "reject")
+        return {name: counts[name] for name in names} | {"undecided": undecided}
 
     def _note(self, record: Mapping[str, Any]) -> None:
         self._stamps[record["path"]] = record["file"]
-        self._results[record["path"]] = record["decision"], record["score"] is not None
+        has_score = record["score"] is not None
+        self._results[record["path"]] = record["decision"], record["zone"], has_score
 
 
 _AS_CSV: dict[str, Any] = {"newline": "", **PATH_TEXT}
@@ -173,6 +182,10 @@ def _stamp(path: str) -> list[int]:
     except OSError:
         return []
     return [found.st_size, found.st_mtime_ns]
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def _line(record: Mapping[str, Any]) -> str:

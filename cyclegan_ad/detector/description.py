@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyclegan_ad.detector.decision import Decision as Decision  # of which others speak most
+from cyclegan_ad.detector.decision import choose_decision as choose_decision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
 from cyclegan_ad.metrics.bounds import calibration_bound
 from cyclegan_ad.runs.results import Results, SplitRow
-from cyclegan_ad.scoring.names import AROUND_ZERO
-from cyclegan_ad.text import shown, shown_name
+from cyclegan_ad.text import shown
 
 FILE = "detector.json"
-FORMAT = 3
+FORMAT = 4
 WEIGHTS = "weights.safetensors"
 _REQUIRED = (
     *("method", "network", "preprocessing", "extractors", "trained_on", "map_scale"),
-    *("protocol", "score", "scores", "sha256"),
+    *("protocol", "score", "scores", "calibrations", "reference", "sha256"),
 )
 _PREPROCESSING = ("channels", "window", "size_px")
 
@@ -104,105 +104,6 @@ def _thresholds(
             facts = {"set_on": "images kept out of training and test"} | facts
         thresholds[name] = facts
     return thresholds
-
-
-# Scores of an image differ by rounding between batches, processors and runtimes, relative to the
-# score, or to 1 for those of any sign. A threshold is lowered by as much, so that the image that it
-# was set on is never missed; one that bounds false alarms is raised.
-_ROUNDING = {"float32": 1e-5, "bf16": 1e-2}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What decides: an image is abnormal if its score is at or above the threshold.
-
-    Attributes:
-        column: Score column.
-        threshold: Scores at or above it are abnormal. It is the threshold of the detector, lowered
-            by what rounding may change in a score (1e-5 of it, 1e-2 in bfloat16), so that the image
-            that it was set on is not missed in another batch or on another processor. A
-            ``quantile``, which bounds false alarms, is raised instead.
-        name: Name of the threshold in ``detector.json``; ``threshold=...`` if the user gave it.
-        facts: Its entry in ``detector.json``; empty if the user gave it.
-    """
-
-    column: str
-    threshold: float
-    name: str
-    facts: Mapping[str, Any]
-
-    def describe(self) -> str:
-        """Describe the threshold and the bound that it supports, in a line."""
-        text = f"score {self.column}, threshold {self.threshold:.6g}"
-        if not self.facts:
-            return f"{text} (given; no bound is known for it)"
-        bound = self.facts.get("miss_rate_bound")
-        confidence = f"at {100 * self.facts.get('confidence', 0):g} % confidence"
-        text += f" (protocol={self.name}, set on {self.facts['set_on']})"
-        if bound is not None:
-            text += (
-                f": {confidence}, at most {100 * bound:.3g} % of abnormal "
-                "images like those are missed"
-            )
-        elif "miss_rate_approximate" in self.facts:
-            text += (
-                f": {confidence}, about {100 * self.facts['miss_rate_approximate']:.3g} % of "
-                "abnormal images like those are missed at most; an approximation, as the model "
-                "saw them and the threshold is from fits without them"
-            )
-        alarms = self.facts.get("false_alarm_rate_bound")
-        if alarms is not None:
-            text += (
-                f": {confidence}, at most {100 * alarms:.3g} % of normal "
-                "images like those raise a false alarm; misses are not bounded"
-            )
-        return text
-
-
-def choose_decision(
-    described: Mapping[str, Any],
-    *,
-    score: str | None = None,
-    protocol: str | None = None,
-    threshold: float | None = None,
-) -> Decision:
-    """Choose the score and the threshold that decide.
-
-    Args:
-        described: Content of ``detector.json``.
-        score: Score column; None for the one that the detector was saved with.
-        protocol: Name of a threshold, such as ``paper`` or ``crossfit``; None likewise.
-        threshold: A value instead.
-
-    Raises:
-        UserError: If the detector has no such score or threshold.
-    """
-    scores = described["scores"]
-    column = described["score"] if score is None else score
-    if column not in scores:
-        raise UserError(
-            f"invalid score={shown_name(column)}: this detector has {', '.join(scores)}; to add "
-            "one, score its run again: python -m cyclegan_ad.evaluate run=RUN score=NAME"
-        )
-    if threshold is not None:
-        if protocol is not None:
-            raise UserError(
-                f"invalid threshold={threshold:g} with protocol={protocol}: use one of the two"
-            )
-        return Decision(column, threshold, f"threshold={threshold:g}", {})
-    thresholds = scores[column]["thresholds"]
-    name = described["protocol"] if protocol is None else protocol
-    if name not in thresholds:
-        raise UserError(
-            f"invalid protocol={shown_name(name)}: the thresholds of score {column} in this "
-            f"detector are {', '.join(thresholds)}"
-        )
-    value = thresholds[name]["value"]
-    computed_by = scores[column]["computed_by"]
-    size = max(abs(value), 1.0) if computed_by["name"] in AROUND_ZERO else abs(value)
-    rounding = size * _ROUNDING[computed_by["precision"]]
-    value += rounding if name == "quantile" else -rounding
-    return Decision(column, value, name, thresholds[name])
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -18,9 +18,12 @@ from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import decode_file, shrink_image
 from cyclegan_ad.data.in_memory import as_image
 from cyclegan_ad.data.parallel import Progress
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision, identify
 from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.files import file_sha256
+from cyclegan_ad.metrics.image_statistics import brightness, sharpness
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Given: TypeAlias = "str | Path | Image.Image | Pixels"
@@ -76,15 +79,12 @@ class Detector:
         window = preprocessing["window"]
         self._window = None if window is None else (window[0], window[1])
         self._map_scale = tuple(self.description["map_scale"])
+        self._escaped = escaped_files(self.description)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What determines the decisions: hash of the weights, score and threshold."""
-        return {
-            "weights": next(iter(self.description["sha256"].values())),
-            "computed_by": self.description["scores"][self.decision.column]["computed_by"],
-            "threshold": self.decision.threshold,
-        }
+        """What determines the decisions: hash of the weights, score, thresholds and escapes."""
+        return identify(self.description, self.decision)
 
     def __repr__(self) -> str:
         name = f"{self.description['method']}, {self.description['trained_on']['dataset']}"
@@ -165,7 +165,7 @@ class Detector:
         return [
             self._prediction(image, pixels)
             if isinstance(pixels, str)
-            else self._prediction(image, "", *next(scored), keep=maps)
+            else self._prediction(image, "", *next(scored), pixels=pixels, keep=maps)
             for image, pixels in zip(images, decoded, strict=True)
         ]
 
@@ -196,22 +196,37 @@ class Detector:
         score: float = math.nan,
         anomaly_map: NDArray[np.float32] | None = None,
         reconstruction: Pixels | None = None,
+        pixels: Pixels | None = None,
         keep: bool = False,
     ) -> Prediction:
         if not reason and not math.isfinite(score):
             reason, score = f"its score is {score}", math.nan
         path = str(image) if isinstance(image, str | Path) else None
         source = Path(image) if isinstance(image, str | Path) else image
+        zone = self.decision.zone(score)
+        if zone == "pass" and self._escaped and isinstance(source, Path):
+            reason = self._not_again(source)
+            zone = "review" if reason else zone
         return Prediction(
             path=path,
             score=score,
             threshold=self.decision.threshold,
-            # Also without a score, which no comparison finds below a threshold.
-            label="normal" if score < self.decision.threshold else "abnormal",
+            label="normal" if zone == "pass" else "abnormal",
             reason=reason,
+            zone=zone,
+            brightness=math.nan if pixels is None else brightness(pixels),
+            sharpness=math.nan if pixels is None else sharpness(pixels),
             anomaly_map=anomaly_map if keep else None,
             reconstruction=reconstruction if keep else None,
             source=source,
             map_scale=self._map_scale,
             window=self._window,
         )
+
+    def _not_again(self, path: Path) -> str:
+        """Say why a file may not pass whatever its score; empty if it may."""
+        try:
+            reported = self._escaped.get(file_sha256(path))
+        except OSError as error:
+            return f"it cannot be compared with the reported escapes ({error.strerror})"
+        return "" if reported is None else f"reported as an escaped defect on {reported[:10]}"

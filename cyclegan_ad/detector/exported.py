@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.data.parallel import map_in_order
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.detect import Pixels, Scored
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError

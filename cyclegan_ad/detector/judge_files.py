@@ -10,6 +10,7 @@ from pathlib import Path
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision_files import LINES, DecisionFiles, read_lines, stamp
 from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.drift_monitor import DriftMonitor
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
@@ -25,9 +26,12 @@ def judge(
     *,
     draw: Callable[[Prediction], bool],
     overlays: Overlays,
+    monitor: DriftMonitor | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Decide about files and write each decision as soon as it is made.
+
+    A warning of drift is printed once, when it is given.
 
     Args:
         detector: The detector.
@@ -35,16 +39,25 @@ def judge(
         files: Receives the decisions.
         draw: Whether to draw the overlay of a prediction.
         overlays: Draws it.
+        monitor: Watches the decisions for drift.
         progress: Called with (files done, files).
     """
     # From before they are read: a file that is changed meanwhile is judged again next time.
     stamps = iter([stamp(path) for path in paths])
     found = detector.stream(paths, maps=True, progress=progress)
     while predictions := list(islice(found, _WRITTEN_TOGETHER)):
+        if monitor is not None:
+            warned = monitor.warning is not None
+            predictions = [monitor.observe(prediction, save=False) for prediction in predictions]
+            if not warned and monitor.warning is not None:
+                print(f"warning: {monitor.warning}", flush=True)
         for prediction in predictions:
             if draw(prediction):
                 overlays.draw(prediction)
         files.append(predictions, list(islice(stamps, len(predictions))))
+        # After the decisions: if interrupted in between, no image is watched twice.
+        if monitor is not None:
+            monitor.save()
 
 
 class Overlays:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cyclegan_ad.detector.description import choose_decision, read_description
+from cyclegan_ad.detector.decision import choose_decision
+from cyclegan_ad.detector.description import read_description
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.exported import EXPORTED, ExportedBackend
 from cyclegan_ad.errors import UserError
@@ -24,8 +25,8 @@ def load_detector(
         path: A run directory, the folder of a detector, or an exported file (``.onnx``, ``.xml``,
             ``.pt2``). Files of ONNX and OpenVINO need no torch.
         score: Score column that decides; None for the one that was saved.
-        protocol: Threshold that decides, e.g. ``paper``, ``crossfit``, ``calibrated`` or
-            ``best_accuracy``; None for the one that was saved.
+        protocol: Threshold that decides, e.g. ``paper``, ``crossfit``, ``recalibrated`` or
+            ``best_accuracy``; None for the one that was saved or set by the last calibration.
         threshold: A value to use instead.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``gpu``.
 
@@ -42,14 +43,30 @@ def load_detector(
             exported.description, score=score, protocol=protocol, threshold=threshold
         )
         return Detector(exported, choice)
-    folder = path / "detector" if (path / "detector").is_dir() else path
-    if not folder.is_dir():
-        raise UserError(
-            f"invalid detector={path}: expected a run directory, a folder with "
-            "detector.json, or a file of `python -m cyclegan_ad.export`"
-        )
+    folder = find_folder(path, "a file of `python -m cyclegan_ad.export`")
     described = read_description(folder)
     choice = choose_decision(described, score=score, protocol=protocol, threshold=threshold)
     from cyclegan_ad.detector.torch_backend import TorchBackend
 
     return Detector(TorchBackend(folder, described, choice.column, device), choice)
+
+
+def find_folder(path: Path, other: str = "") -> Path:
+    """Find the folder of a detector.
+
+    Args:
+        path: A run directory, or the folder itself.
+        other: What else is possible, for the message.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    folder = path / "detector" if (path / "detector").is_dir() else path
+    if folder.is_dir():
+        return folder
+    expected = "a run directory, a folder with detector.json, or " + other
+    if not other:
+        expected = "a run directory or a folder with detector.json"
+    if path.suffix in EXPORTED and path.is_file():
+        expected += " (an exported file has its threshold inside: export again afterwards)"
+    raise UserError(f"invalid detector={path}: expected {expected}")

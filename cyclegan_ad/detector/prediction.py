@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from PIL import Image
 
 from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
+from cyclegan_ad.detector.decision import Zone
+from cyclegan_ad.display.overlay import OPACITY, blend, heat, share_of_scale
 
 Label = Literal["normal", "abnormal"]
 
@@ -20,15 +23,20 @@ Label = Literal["normal", "abnormal"]
 class Prediction:
     """The decision about one image.
 
-    An image that has no score, for example because its file is damaged, is ``abnormal`` with a
-    ``reason``: it must not pass unseen.
+    An image that has no score, for example because its file is damaged, is ``abnormal``, for a
+    person to review, with a ``reason``: it must not pass unseen.
 
     Attributes:
         path: File of the image; None for an image given in memory.
         score: Anomaly score, raw units; NaN without a score.
         threshold: The image is abnormal if ``score >= threshold``.
-        label: ``normal`` or ``abnormal``.
-        reason: Why there is no score; empty if there is one.
+        label: ``normal`` or ``abnormal``; normal if and only if the zone is ``pass``.
+        zone: ``pass``, ``review`` (a person decides) or ``reject``; ``review`` without a score, and
+            after a warning of drift (:mod:`cyclegan_ad.detector.drift_monitor`).
+        reason: Why there is no score, or why the image does not pass with the one it has; else
+            empty.
+        brightness: Mean of the image at the size of the network, in [0, 1]; NaN without an image.
+        sharpness: Its mean spatial frequency (:func:`.image_statistics.sharpness`); NaN likewise.
         anomaly_map: (S, S) float32, S the size of the network's input; None if not kept.
         reconstruction: (S, S, C) uint8, the image as the method reconstructs it as normal; None if
             not kept or if the method has none.
@@ -38,7 +46,10 @@ class Prediction:
     score: float
     threshold: float
     label: Label
+    zone: Zone
     reason: str = ""
+    brightness: float = math.nan
+    sharpness: float = math.nan
     anomaly_map: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     reconstruction: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     # For the overlay: the image, and the map values that are visible and opaque.
@@ -53,7 +64,7 @@ class Prediction:
         """``score - threshold``: negative for normal images; NaN without a score."""
         return self.score - self.threshold
 
-    def overlay(self, opacity: float = 0.7) -> Image.Image:
+    def overlay(self, opacity: float = OPACITY) -> Image.Image:
         """Draw the anomaly map over the image, at its original size.
 
         The map is transparent up to the values of normal images, and has its full opacity and
@@ -70,17 +81,21 @@ class Prediction:
         """
         if self.anomaly_map is None or self.source is None:
             raise ValueError(f"{self.path}: no overlay without an anomaly map ({self.reason})")
-        from matplotlib import colormaps
-
         given = self.source
         image = full_size(given if isinstance(given, Path) else as_image(given), 3, self.window)
-        low, high = self.map_scale
-        share = ((self.anomaly_map - low) / max(high - low, 1e-12)).clip(0, 1)
-        heat = Image.fromarray((255 * share).astype(np.uint8)).resize(
+        share = share_of_scale(self.anomaly_map, self.map_scale)
+        levels = Image.fromarray((255 * share).astype(np.uint8)).resize(
             image.size, Image.Resampling.BILINEAR
         )
-        level = np.asarray(heat, dtype=np.float32)[..., None] / 255
-        colours = colormaps["autumn_r"](level[..., 0])[..., :3] * 255
-        alpha = opacity * np.sqrt(level)
-        mixed = (1 - alpha) * np.asarray(image, dtype=np.float32) + alpha * colours
-        return Image.fromarray(mixed.round().astype(np.uint8))
+        level = np.asarray(levels, dtype=np.float32) / 255
+        return Image.fromarray(blend(np.asarray(image), level, opacity))
+
+    def heat(self) -> Image.Image | None:
+        """Draw the anomaly map alone, to be laid over the image with any opacity.
+
+        Returns:
+            RGBA image, S x S; None if the map was not kept or does not exist.
+        """
+        if self.anomaly_map is None:
+            return None
+        return Image.fromarray(heat(share_of_scale(self.anomaly_map, self.map_scale)))

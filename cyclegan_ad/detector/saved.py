@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from cyclegan_ad import __version__
 from cyclegan_ad.detector.description import FILE, FORMAT, WEIGHTS, describe_scores
+from cyclegan_ad.detector.history import keep_calibrations
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256, replacing, write_json
 from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.text import counted
 
 FUSED_PROBE = "fused.probe."
 """Begins the names, among the weights, of those of the probe of ``fused``."""
@@ -37,9 +40,12 @@ def save_detector(
     trained_on: Mapping[str, Any],
     map_scale: tuple[float, float],
     scores: Mapping[str, Any],
+    reference: Mapping[str, Any],
     fused_probe: Mapping[str, Any] | None = None,
 ) -> None:
     """Write ``weights.safetensors`` and ``detector.json``.
+
+    Calibrations of a detector with these weights, or a part of them, are kept.
 
     Args:
         folder: Folder of the detector; created if absent.
@@ -53,9 +59,16 @@ def save_detector(
         trained_on: Dataset, number of training images and their hash.
         map_scale: Anomaly-map values at which overlays become visible and opaque.
         scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
+        reference: ``brightness`` and ``sharpness`` of the normal images kept out of training, and
+            ``scores``: column -> their scores; lists of as many numbers, in the same order.
         fused_probe: Arguments of the probe of ``fused``; None if there is none.
     """
     weights = folder / WEIGHTS
+    earlier = read_unverified(folder) or {}
+    if earlier.get("calibrations") and not _holds_weights(weights, tensors):
+        dropped = counted(len(earlier["calibrations"]), "calibration")
+        print(f"{folder} has new weights: {dropped} of the earlier ones dropped; calibrate again")
+        earlier = {}
     with replacing(weights) as temporary:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         temporary.write_bytes(save(plain))  # save_file raises its own error class
@@ -70,7 +83,8 @@ def save_detector(
             "extractors": extractors,
             "trained_on": trained_on,
             "map_scale": map_scale,
-            **scores,
+            **keep_calibrations(scores, earlier),
+            "reference": reference,
             "sha256": {WEIGHTS: file_sha256(weights)},
             "versions": {
                 "cyclegan_ad": __version__,
@@ -79,6 +93,22 @@ def save_detector(
             },
         },
     )
+
+
+def _holds_weights(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Return whether all weights of a file are among others, by whatever names."""
+    try:
+        earlier = load_file(path)
+    except (OSError, SafetensorError):
+        return False
+
+    def content(tensor: Tensor) -> tuple[str, torch.Size, bytes]:
+        plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        return str(tensor.dtype), tensor.shape, hashlib.sha256(plain.numpy().tobytes()).digest()
+
+    # The variances follow from the weights, up to rounding.
+    networks = [t for name, t in earlier.items() if not name.startswith(variance_name(""))]
+    return {content(t) for t in networks} <= {content(t) for t in tensors.values()}
 
 
 def detector_fingerprint(folder: Path) -> dict[str, str]:
@@ -91,16 +121,43 @@ def detector_fingerprint(folder: Path) -> dict[str, str]:
         return {}
     names = ("format", "method", "network", "preprocessing", "extractors", "trained_on")
     described = {name: detector.get(name) for name in names}
-    if "fused_probe" in detector:
-        described["fused_probe"] = detector["fused_probe"]
+    for name in ("fused_probe", "reference"):
+        if name in detector:
+            described[name] = detector[name]
     return {
         "description": hashlib.sha256(json.dumps(described).encode()).hexdigest(),
         "weights": file_sha256(folder / WEIGHTS),
     }
 
 
+def read_fused_probe(
+    folder: Path, trained_on: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """Return the probe of ``fused`` of a detector: arguments and tensors.
+
+    Args:
+        folder: Folder of the detector.
+        trained_on: What the detector must have been trained on, as in :func:`save_detector`.
+
+    Returns:
+        None if there is no undamaged one.
+    """
+    detector = read_unverified(folder) or {}
+    weights = folder / WEIGHTS
+    if "fused_probe" not in detector or detector.get("trained_on") != dict(trained_on):
+        return None
+    if not weights.is_file() or file_sha256(weights) != detector["sha256"][WEIGHTS]:
+        return None
+    tensors = load_file(weights)
+    return detector["fused_probe"], {
+        name.removeprefix(FUSED_PROBE): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(FUSED_PROBE)
+    }
+
+
 def write_scores(folder: Path, scores: Mapping[str, Any]) -> None:
-    """Update the scores and thresholds in ``detector.json``.
+    """Update the scores and thresholds in ``detector.json``, and keep its calibrations.
 
     Args:
         folder: Folder of the detector.
@@ -115,7 +172,7 @@ def write_scores(folder: Path, scores: Mapping[str, Any]) -> None:
             f"{folder / FILE} is missing or damaged; score the run again: "
             f"python -m cyclegan_ad.evaluate run={folder.parent}"
         )
-    write_json(folder / FILE, detector | dict(scores))
+    write_json(folder / FILE, detector | keep_calibrations(scores, detector))
 
 
 def differences_from_run(folder: Path, results: Results, split: Sequence[SplitRow]) -> list[str]:
@@ -125,7 +182,7 @@ def differences_from_run(folder: Path, results: Results, split: Sequence[SplitRo
         return [f"{FILE} is missing or damaged"]
     differences = [
         f"{FILE}: {name} differs from metrics.json and scores.csv"
-        for name, value in describe_scores(results, split).items()
+        for name, value in keep_calibrations(describe_scores(results, split), detector).items()
         if detector.get(name) != value
     ]
     if results.metrics["fingerprints"].get("detector") != detector_fingerprint(folder):

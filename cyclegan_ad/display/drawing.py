@@ -19,11 +19,20 @@ if TYPE_CHECKING:
 
 CLASS_NAMES = ("normal", "abnormal")
 
+Floats = NDArray[np.float64]
+
 # Blue and vermillion of the Okabe-Ito palette, distinguishable with any colour vision.
 OUTLINE_COLOUR = "#00E5FF"
 CLASS_COLOURS = ("#0072B2", "#D55E00")
+SOFT_COLOUR = "0.35"
 
 DPI = 120
+
+# Pictures of a run are as wide as the text of a phone (350 of 390 px, at 96 px an inch), so that
+# letters have this size there, and larger ones elsewhere. They are sharp at 2.5 times this width.
+WIDTH_IN = 3.64
+TEXT_PT = 9.0
+SHARP_DPI = 240
 
 # The brightest 0.2 % of the pixels share the top colour, so that one bright pixel does not darken
 # all maps.
@@ -58,6 +67,21 @@ def to_display(image: Any) -> NDArray[np.uint8]:
         raise ValueError(f"invalid image of shape {values.shape}: expected (C, H, W), C = 1 or 3")
     pixels = np.rint((np.clip(values, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
     return pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1)
+
+
+def to_pixels(images: Any) -> NDArray[np.uint8]:
+    """Convert a network's images, (N, C, H, W) in [-1, 1], to (N, H, W, C) uint8."""
+    pictures = [to_display(image) for image in images]
+    return np.stack([p[..., None] if p.ndim == 2 else p for p in pictures])
+
+
+def short_number(value: float) -> str:
+    """Format a number with four significant digits and a true minus sign.
+
+    >>> short_number(671.7611), short_number(67183.2), short_number(-2.40081)
+    ('671.8', '67180', '\u22122.401')
+    """
+    return f"{float(f'{value:.4g}'):g}".replace("-", "\u2212")
 
 
 def map_scale(maps: NDArray[Any]) -> float:

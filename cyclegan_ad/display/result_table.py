@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.display.histogram import set_thresholds
 from cyclegan_ad.display.terminal import (
     FLAG,
     NOTHING,
@@ -18,6 +17,7 @@ from cyclegan_ad.display.terminal import (
     says_ascii_only,
     standard_output,
 )
+from cyclegan_ad.display.thresholds import set_thresholds
 from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.metrics.wording import (
     CHOOSE_BEFOREHAND,
@@ -28,19 +28,25 @@ from cyclegan_ad.metrics.wording import (
 from cyclegan_ad.reference.table2 import PAPER_METRICS, PaperFigure, paper_figure, paper_method_name
 from cyclegan_ad.text import counted, printable
 
+_NOTE_COLUMNS = 100  # longer lines are hard to read
 
-def result_table(
+
+def result_tables(
     metrics: Mapping[str, Any], unlike: Sequence[str], *, ascii_only: bool = False
-) -> Table:
-    """Lay out the metrics of one run, one row a score, within 80 columns.
+) -> tuple[list[Table], Text]:
+    """Lay out the metrics of one run and its thresholds, a row a score, one number a cell.
 
-    The first line of a row is this run; the second is the paper's mean and standard deviation
-    for the same dataset, method and score, where it has one.
+    The first line of a row of metrics is this run; the second is the paper's mean and standard
+    deviation for the same dataset, method and score, where it has one. Names of scores break over
+    lines only if they are longer than the console has room for: 40 characters in 100 columns.
 
     Args:
         metrics: Content of ``metrics.json``; fractions in [0, 1], thresholds in raw units.
         unlike: Differences from the paper, see `differences_of_run`.
         ascii_only: Whether to write plus-minus and the marks in ASCII.
+
+    Returns:
+        The metrics, and the thresholds if there are any; what the tables mean.
     """
     scores: Mapping[str, Mapping[str, Any]] = metrics["scores"]
     method_name = paper_method_name(metrics["method"], metrics["resolution"])
@@ -51,7 +57,7 @@ def result_table(
         }
         for score in scores
     }
-    title = printable(
+    run = printable(
         f"{metrics['run']} on {metrics['dataset']}, seed {metrics['seed']}, "
         f"{counted(metrics['epochs'], 'epoch')}"
     )
@@ -60,42 +66,49 @@ def result_table(
     def text(words: str) -> Text:
         return Text(in_ascii(words) if ascii_only else words)
 
-    table = Table(
-        title=Text(title, style="bold"),
-        caption=text(_caption(metrics, published, unlike)),
-        title_justify="left",
-        caption_justify="left",
-        caption_style="",
-        box=None if ascii_only else box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    table.add_column("Score", overflow="fold", max_width=22)
-    for heading in ("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Normal\npassed %", justify="right", no_wrap=True)
-    table.add_column("Threshold", justify="right", no_wrap=True)
+    found = _table(("ZFN\naccuracy %", "Best\naccuracy %", "AUROC %"), ascii_only)
+    found.title = Text(run, style="bold")
+    for name in PASSED:
+        found.add_column(f"{name.upper()} %", justify="right", no_wrap=True)
     for score, row in scores.items():
         in_paper = any(figure is not None for figure in paper[score].values())
         mark = UNLIKE if unlike else ""
         name = printable(score)
         cells = [text(f"{name}\n  paper{mark}" if in_paper else name)]
         cells += [
-            text(f"{percent(row[metric])}\n{_published(paper[score][metric])}")
+            text("\n".join([percent(row[metric])] + [_published(paper[score][metric])] * in_paper))
             for metric in PAPER_METRICS
         ]
-        passed = [f"{name.upper()} {percent(row[name])}" for name in PASSED]
-        cells.append(Text(NOTHING if row["pg0"] is None else "\n".join(passed)))
-        limits = set_thresholds(metrics, score)
-        cells.append(Text("\n".join(f"{name} {value:.6g}" for name, value in limits.items())))
-        table.add_row(*cells)
+        found.add_row(*cells, *(Text(percent(row[name])) for name in PASSED))
+    limits = {score: set_thresholds(metrics, score) for score in scores}
+    names = list(dict.fromkeys(name for of_score in limits.values() for name in of_score))
+    tables = [found]
+    if names:
+        thresholds = _table([f"{name}\nthreshold" for name in names], ascii_only)
+        for score, of_score in limits.items():
+            values = (f"{of_score[name]:.6g}" if name in of_score else NOTHING for name in names)
+            thresholds.add_row(Text(printable(score)), *map(Text, values))
+        tables.append(thresholds)
+    return tables, text(_caption(metrics, published, unlike))
+
+
+def _table(headings: Sequence[str], ascii_only: bool) -> Table:
+    table = Table(
+        title_justify="left",
+        box=None if ascii_only else box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("Score", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
 def print_result(
     metrics: Mapping[str, Any], unlike: Sequence[str], console: Console | None = None
 ) -> None:
-    """Print `result_table`, and the decisions of the protocol in words.
+    """Print `result_tables`, and the decisions of the protocol in words.
 
     Args:
         metrics: Content of ``metrics.json``.
@@ -103,7 +116,10 @@ def print_result(
         console: Destination; standard output by default.
     """
     console = console or standard_output()
-    console.print(result_table(metrics, unlike, ascii_only=says_ascii_only(console)))
+    tables, notes = result_tables(metrics, unlike, ascii_only=says_ascii_only(console))
+    for table in tables:
+        console.print(table)
+    console.print(notes, width=min(console.width, _NOTE_COLUMNS))
     decided = metrics["protocols"].get(metrics["protocol"], {})
     for column, decisions in decided.items():
         console.print(

@@ -8,8 +8,9 @@ from cyclegan_ad.detector.saved import differences_from_run
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
+from cyclegan_ad.evaluation.score_images import Scored
 from cyclegan_ad.evaluation.stored_results import StoredResults, read_stored
-from cyclegan_ad.evaluation.test_set import Evaluation, Scored
+from cyclegan_ad.evaluation.test_set import Evaluation
 from cyclegan_ad.runs.begin import describe_environment
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.results import (

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from cyclegan_ad.build import build_data, load_method
@@ -13,17 +12,18 @@ from cyclegan_ad.detector.description import describe_scores
 from cyclegan_ad.detector.saved import detector_fingerprint
 from cyclegan_ad.detector.saved import write_scores as write_detector_scores
 from cyclegan_ad.device import choose_device, describe_device, prepare_process
-from cyclegan_ad.display.drawing import save_figure
-from cyclegan_ad.display.histogram import score_figure, set_thresholds
 from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
+from cyclegan_ad.evaluation.figures import draw_figures, figure_names
 from cyclegan_ad.evaluation.fit_fusions import PROBE_BACKBONE, check_tuning_images
-from cyclegan_ad.evaluation.pictures import draw_examples, make_pictures, write_examples
+from cyclegan_ad.evaluation.kept_out import describe_kept_out
+from cyclegan_ad.evaluation.pictures import make_pictures, write_examples
 from cyclegan_ad.evaluation.score_folds import score_folds
-from cyclegan_ad.evaluation.test_set import Evaluation, evaluate, rank_and_processes
+from cyclegan_ad.evaluation.score_images import rank_and_processes
+from cyclegan_ad.evaluation.test_set import Evaluation, evaluate
 from cyclegan_ad.evaluation.write_detector import write_detector
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.linear_probe import LinearProbe
@@ -32,7 +32,7 @@ from cyclegan_ad.methods.probe_weights import ensure_probe_weights
 from cyclegan_ad.pretrained.features import ensure_weights
 from cyclegan_ad.reference.differences import differences_of_run
 from cyclegan_ad.runs.checkpoints import check_checkpoint, identity_of
-from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out
 from cyclegan_ad.runs.examples import FILE as EXAMPLES
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import (
@@ -82,8 +82,8 @@ def is_complete(run: RunDirectory, settings: Settings) -> bool:
     written = read_metrics(run.path)["fingerprints"].get(EXAMPLES)
     if not examples or examples != written:
         return False
-    files = [run.figures / "reconstruction.png"]
-    files += [run.figures / f"scores_{column.column}.png" for column in score.columns]
+    named = figure_names([c.column for c in score.columns], not config.protocol.normal_only)
+    files = [run.figures / name for name in named]
     if config.protocol.calibration_fraction > 0 and not config.protocol.normal_only:
         files.append(run.calibration)
     return run.detector.is_dir() and all(file.is_file() for file in files)
@@ -103,9 +103,17 @@ def _has_folds(run: RunDirectory, settings: Settings) -> bool:
     return all(row is not None and row[name] == asked for row in found)
 
 
+def print_results(run: RunDirectory, metrics: dict[str, Any]) -> None:
+    """Print the result table of a run; of a run of a choice, what the choice may be made by."""
+    if judged_by_kept_out(metrics["run"]):
+        print(describe_kept_out(run))
+    else:
+        print_result(metrics, differences_of_run(run.path, metrics))
+
+
 def print_outcome(run: RunDirectory, metrics: dict[str, Any]) -> None:
-    """Print the result table of a run and the path of its files."""
-    print_result(metrics, differences_of_run(run.path, metrics))
+    """Print the results of a run and the path of its files."""
+    print_results(run, metrics)
     print(f"Scores, figures and the detector: {run.path}")
 
 
@@ -208,15 +216,9 @@ def write_evaluation(
     ):
         if rows:
             write_scores(run.path, rows, file.name)
-    labels = np.array([row["label"] for row in results.rows])
-    for column in settings.score.columns:
-        name = column.column
-        scores = np.array([row[name] for row in results.rows])
-        figure = score_figure(scores, labels, set_thresholds(metrics, name), name)
-        save_figure(figure, run.figures / f"scores_{name}.png")
     write_examples(run.path, pictures)
-    draw_examples(pictures, run.figures / "reconstruction.png")
     metrics["fingerprints"][EXAMPLES] = examples_fingerprint(run.path)
+    draw_figures(run, results.rows, metrics, metrics["scores"])
     write_detector(run, data, scored, results, pictures, settings.score.batch_size)
     metrics["fingerprints"]["detector"] = detector_fingerprint(run.detector)
     write_metrics(run.path, metrics)
@@ -258,5 +260,6 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
     )
     decided = replace(stored, metrics=metrics)
     write_detector_scores(run.detector, describe_scores(decided, split))
+    draw_figures(run, stored.rows, metrics, metrics["scores"])
     write_metrics(run.path, metrics)
     return metrics

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import Examples, examples_at, spread_evenly
-from cyclegan_ad.display.drawing import to_display
-from cyclegan_ad.display.reconstruction_figure import reconstruction_figure
+from cyclegan_ad.display.drawing import to_pixels
+from cyclegan_ad.display.overlay import overlay_scale
 from cyclegan_ad.files import replacing
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
 from cyclegan_ad.metrics.thresholds import critical_images
@@ -70,6 +70,12 @@ class Pictures:
     maps: Tensor
     critical: NDArray[np.bool_]
 
+    @property
+    def map_scale(self) -> tuple[float, float]:
+        """Scale of overlays, from the images that are not chosen by their scores."""
+        even = ~self.critical
+        return overlay_scale(self.maps.numpy()[even], np.array(self.shown.labels)[even])
+
 
 def make_pictures(
     method: TrainedMethod, data: AnomalyDataModule, rows: Rows, device: torch.device
@@ -101,26 +107,11 @@ def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
     return [index[rows[position]["path"]] for position in positions]
 
 
-def draw_examples(pictures: Pictures, path: Path) -> None:
-    """Draw the images that are spread evenly over the test set."""
-    shown, n = pictures.shown, int((~pictures.critical).sum())  # which come first
-    reconstructions = pictures.reconstructions
-    reconstruction_figure(
-        shown.images[:n],
-        None if reconstructions is None else reconstructions[:n],
-        pictures.maps[:n],
-        shown.labels[:n],
-        shown.captions[:n],
-        path,
-        masks=shown.masks[:n],
-    )
-
-
 def write_examples(run_dir: Path, pictures: Pictures) -> None:
     """Write ``examples.npz``; see :class:`cyclegan_ad.runs.examples.SavedExamples`."""
     shown = pictures.shown
     arrays: dict[str, Any] = {
-        "images": _pixels(shown.images),
+        "images": to_pixels(shown.images),
         "maps": pictures.maps.numpy().astype(np.float32),
         "masks": shown.masks.numpy(),
         "labels": np.array(shown.labels, np.int64),
@@ -129,12 +120,6 @@ def write_examples(run_dir: Path, pictures: Pictures) -> None:
         "critical": pictures.critical,
     }
     if pictures.reconstructions is not None:
-        arrays["reconstructions"] = _pixels(pictures.reconstructions)
+        arrays["reconstructions"] = to_pixels(pictures.reconstructions)
     with replacing(run_dir / FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
-
-
-def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Convert (N, C, H, W) in [-1, 1] to (N, H, W, C) uint8."""
-    pictures = [to_display(image) for image in images]
-    return np.stack([p[..., None] if p.ndim == 2 else p for p in pictures])

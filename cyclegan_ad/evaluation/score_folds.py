@@ -9,7 +9,7 @@ from cyclegan_ad.data.training_images import choose_training_images
 from cyclegan_ad.device import arithmetic
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.evaluation.apply_crossval import training_folds
-from cyclegan_ad.evaluation.test_set import Scored, score_images
+from cyclegan_ad.evaluation.score_images import Scored, score_images
 from cyclegan_ad.methods.linear_probe import DescribedImages, LinearProbe
 from cyclegan_ad.scoring.probe_features import describe_images
 from cyclegan_ad.scoring.scores import Scores

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.compare import Compared
 from cyclegan_ad.files import file_sha256, write_json, write_text
@@ -74,6 +74,7 @@ def certify(
         "decision": {
             "score": decision.column,
             "threshold": decision.threshold,
+            "upper": decision.upper,
             "protocol": decision.name,
             "described": decision.describe(),
         },

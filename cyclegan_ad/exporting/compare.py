@@ -15,12 +15,14 @@ import numpy as np
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import full_size, shrink_image
 from cyclegan_ad.data.parallel import Progress
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision, Zone
 from cyclegan_ad.detector.detect import Backend, Pixels
 from cyclegan_ad.detector.exported import ExportedBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import cpu_count
 
+ZONES: tuple[Zone, ...] = ("pass", "review", "reject")
+"""Meaning of the numbers of a graph's output ``zone``."""
 _ROUNDS = 5
 _SECONDS_PER_ROUND = 2.0
 
@@ -35,6 +37,8 @@ class Compared:
         exported: Score of the exported file.
         threshold: Threshold that decides.
         abnormal: Decision of the exported file.
+        zone: Zone of the detector's score.
+        exported_zone: That of the exported file.
         values: Number of values of the resized image.
         differing: Those in which the exported resize differs from Pillow's.
         largest: Largest difference, in grey levels.
@@ -45,6 +49,8 @@ class Compared:
     exported: float
     threshold: float
     abnormal: bool
+    zone: Zone
+    exported_zone: Zone
     values: int
     differing: int
     largest: int
@@ -52,7 +58,9 @@ class Compared:
     @property
     def flipped(self) -> bool:
         """Whether the decisions differ; without a score an image is abnormal."""
-        return self.abnormal is (self.score < self.threshold)
+        return self.abnormal is (self.score < self.threshold) or (
+            math.isfinite(self.score) and self.zone != self.exported_zone
+        )
 
     @property
     def margin(self) -> float:
@@ -109,6 +117,8 @@ def compare(
                 exported=float(found["score"][0]),
                 threshold=decision.threshold,
                 abnormal=bool(found["abnormal"][0]),
+                zone=decision.zone(float(expected.scores[0])),
+                exported_zone=ZONES[int(found["zone"][0])],
                 values=apart.size,
                 differing=int((apart > 0).sum()),
                 largest=int(apart.max()),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, inverse
 from cyclegan_ad.data.unpaired_batches import to_signed_range
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.torch_backend import TorchBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.resize import BicubicResize
@@ -22,11 +22,11 @@ from cyclegan_ad.networks.inference import CycleGANNetworks, ExportedNetwork, pl
 from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.scoring.frechet import single_image_frechet
 from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
+from cyclegan_ad.scoring.one_view import sse, terms_of
 from cyclegan_ad.scoring.parts import View, anomaly_map
-from cyclegan_ad.scoring.scores import sse, terms_of
 from cyclegan_ad.scoring.signals import signal
 
-OUTPUTS = ("score", "abnormal", "anomaly_map", "resized", "reconstruction")
+OUTPUTS = ("score", "abnormal", "zone", "anomaly_map", "resized", "reconstruction")
 """Names of the outputs, in order; a method that makes no reconstruction lacks the last one."""
 
 
@@ -60,6 +60,7 @@ class DecisionGraph(nn.Module):
         if self.extractor is not None:
             self.extractor.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.threshold = decision.threshold
+        self.upper = decision.threshold if decision.upper is None else decision.upper
         self.symmetries = SYMMETRIES if self.column.tta == "dihedral" else 1
         blur = variance = None
         if self.column.peak_sigma_px is not None:
@@ -80,6 +81,7 @@ class DecisionGraph(nn.Module):
 
         Returns:
             ``score``: (N,) float64. ``abnormal``: (N,) bool, the decision; True also for a score
+            that is not a number. ``zone``: (N,) int32, 0 pass, 1 review, 2 reject; 1 for a score
             that is not a number. ``anomaly_map``: (N, S, S) float32. ``resized``: (N, S, S, C)
             uint8, the images as the network sees them. ``reconstruction``: likewise.
         """
@@ -98,9 +100,11 @@ class DecisionGraph(nn.Module):
         score = scores.unflatten(0, (self.symmetries, -1)).sum(0) / self.symmetries
         each = maps.unflatten(0, (self.symmetries, -1)).unbind(0)
         back = [_turn(one, inverse(number)) for number, one in enumerate(each)]
+        abnormal = ~(score < self.threshold)
         judged = {
             "score": score,
-            "abnormal": ~(score < self.threshold),
+            "abnormal": abnormal,
+            "zone": abnormal.int() + (score >= self.upper).int(),
             "anomaly_map": torch.stack(back).sum(0) / self.symmetries,
             "resized": _as_pixels(resized),
         }

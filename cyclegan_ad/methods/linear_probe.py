@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cyclegan_ad.methods.embedding import seeded
-from cyclegan_ad.methods.probe_fit import Probe, fit_probe, smallest_class
+from cyclegan_ad.methods.folds import smallest_class
+from cyclegan_ad.methods.probe_fit import Probe, fit_probe
 from cyclegan_ad.methods.probe_weights import load_probe_weights
 from cyclegan_ad.networks.embedding import EmbeddingResult
 from cyclegan_ad.networks.inference import portable_tensors

@@ -1,6 +1,6 @@
 """The methods and their properties; without torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RECONSTRUCTION_SCORES = ("sse", "fid", "fid_spatial", "peak", "standardised")
 # Scores from all four networks of a CycleGAN.
@@ -14,6 +14,8 @@ EMBEDDING = "embedding"
 PROBE_SCORES = ("probe", "probe_peak")
 # One number from the signals and a linear probe, or from the signals alone.
 FUSED = ("fused", "fused_signals")
+
+SQUARED_DIFFERENCE = "squared difference of image and reconstruction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Method:
             paper's results for this method are not comparable.
         refits: Whether it can be fitted again without some images, at little cost.
         row_per_resolution: Whether the paper has results for several resolutions, not only 256 px.
+        map_shows: Meaning of the values of its anomaly map.
     """
 
     title: str
@@ -48,28 +51,22 @@ class Method:
     batch_summed: bool = False
     refits: bool = False
     row_per_resolution: bool = False
+    map_shows: str = SQUARED_DIFFERENCE
 
 
+_CYCLEGAN = Method(
+    title="CycleGAN",
+    class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
+    scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
+    train_classes=("normal", "abnormal"),
+    needs_anomalib=False,
+    mixed_precision=True,
+    checkpoints_activations=True,
+    row_per_resolution=True,
+)
 METHODS = {
-    "cyclegan": Method(
-        title="CycleGAN",
-        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
-        train_classes=("normal", "abnormal"),
-        needs_anomalib=False,
-        mixed_precision=True,
-        checkpoints_activations=True,
-        row_per_resolution=True,
-    ),
-    "cyclegan_plus": Method(
-        title="CycleGAN+",
-        class_path="cyclegan_ad.methods.cyclegan:CycleGAN",
-        scores=(*RECONSTRUCTION_SCORES, *SIGNALS, *FUSED),
-        train_classes=("normal", "abnormal"),
-        needs_anomalib=False,
-        mixed_precision=True,
-        checkpoints_activations=True,
-    ),
+    "cyclegan": _CYCLEGAN,
+    "cyclegan_plus": replace(_CYCLEGAN, title="CycleGAN+", row_per_resolution=False),
     "ganomaly": Method(
         title="GANomaly",
         class_path="cyclegan_ad.methods.ganomaly:GANomaly",
@@ -81,6 +78,7 @@ METHODS = {
         scores=(EMBEDDING,),
         fitted=True,
         backbone="resnet18",
+        map_shows="distance to the features of normal images",
         batch_summed=True,
     ),
     "patchcore": Method(
@@ -89,6 +87,7 @@ METHODS = {
         scores=(EMBEDDING,),
         fitted=True,
         backbone="wide_resnet50_2",
+        map_shows="distance to the nearest normal feature",
         batch_summed=True,
     ),
     "linear_probe": Method(
@@ -99,6 +98,7 @@ METHODS = {
         fitted=True,
         needs_anomalib=False,
         backbone="efficientnet_lite0",
+        map_shows="contribution to the score",
         refits=True,
     ),
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 
 
 def miss_rate_upper_bound(misses: int, images: int, confidence: float = 0.95) -> float:
@@ -96,3 +99,76 @@ def false_alarm_bound(rank: int, images: int, confidence: float = 0.95) -> float
     if not 1 <= rank <= images:
         raise ValueError(f"invalid rank={rank} for images={images}: expected 1 <= rank <= images")
     return miss_rate_upper_bound(rank - 1, images, confidence)
+
+
+def rate_bounds(
+    images: int, confidence: float = 0.95, *, any_threshold: bool = False
+) -> NDArray[np.float64]:
+    """Bound a rate for every possible count of events, see `miss_rate_upper_bound`.
+
+    Each bound is valid for a rule that was fixed before the scores were seen. For a threshold that
+    somebody picks by looking at the scores, all ``n`` counts below ``n`` must hold at once: each is
+    bounded with confidence ``1 - (1 - confidence) / n`` (Bonferroni). A threshold with ``k`` events
+    does not exceed the ``k + 1``-th smallest score, whose rate is Beta(k + 1, n - k) distributed.
+
+    Args:
+        images: Number ``n`` of images, at least 1.
+        confidence: Confidence level in (0, 1).
+        any_threshold: Whether the bounds hold for all thresholds at once.
+
+    Returns:
+        (n + 1,) fractions in (0, 1], increasing: entry ``k`` is the bound after ``k`` events.
+
+    Raises:
+        ValueError: If there is no image.
+
+    Example:
+        >>> rate_bounds(3).round(3).tolist()
+        [0.632, 0.865, 0.983, 1.0]
+        >>> rate_bounds(3, any_threshold=True).round(3).tolist()
+        [0.745, 0.923, 0.994, 1.0]
+    """
+    if images < 1:
+        raise ValueError(f"invalid images={images}: expected at least 1")
+    from scipy.special import betaincinv
+
+    events = np.arange(images)
+    level = 1 - (1 - confidence) / images if any_threshold else confidence
+    return np.append(betaincinv(events + 1, images - events, level), 1.0)
+
+
+def allowed_events(images: int, rate: float, confidence: float = 0.95) -> int:
+    """Find the largest count of events whose bound is at most ``rate``.
+
+    It is fixed by the number of images, before any score is seen. A threshold at the ``k + 1``-th
+    smallest of ``n`` abnormal scores has then a miss rate of at most ``rate`` with this confidence:
+    the rate is Beta(k + 1, n - k) distributed for continuous scores, whatever their distribution
+    (Wilks, "Determination of sample sizes for setting tolerance limits", 1941).
+
+    Args:
+        images: Number of images, at least 1.
+        rate: Fraction in (0, 1).
+        confidence: Confidence level in (0, 1).
+
+    Returns:
+        The count; -1 if not even 0 events support the rate.
+
+    Example:
+        >>> [allowed_events(images, 0.05) for images in (58, 59, 92, 93)]
+        [-1, 0, 0, 1]
+    """
+    return int(np.searchsorted(rate_bounds(images, confidence), rate, side="right")) - 1
+
+
+def images_needed(rate: float, confidence: float = 0.95) -> int:
+    """Return the smallest number of images of which no event bounds the rate at ``rate``.
+
+    ``n >= log(1 - confidence) / log(1 - rate)``, see `calibration_bound`.
+
+    >>> [images_needed(rate) for rate in (0.05, 0.01, 0.001)]
+    [59, 299, 2995]
+    """
+    images = max(1, math.floor(math.log1p(-confidence) / math.log1p(-rate)))
+    while calibration_bound(images, confidence) > rate:
+        images += 1
+    return images

@@ -27,6 +27,10 @@ from cyclegan_ad.text import as_typed
 
 State = Literal["new", "unfinished", "trained"]
 
+JUDGED_BY_KEPT_OUT = ("ablation-", "search-")
+"""Begin of the names of runs among which a choice is made: by images kept out of training, not by
+test images, whose figures are then not shown."""
+
 
 class RunDirectory:
     """The files of one run."""
@@ -172,6 +176,15 @@ def run_name(settings: Settings) -> str:
     if settings.protocol.normal_only:
         return f"{name}-quantile"
     return f"{name}-calibrated" if settings.protocol.calibration_fraction > 0 else name
+
+
+def judged_by_kept_out(name: str) -> bool:
+    """Whether the runs of a name are compared by images kept out of training only.
+
+    >>> judged_by_kept_out("ablation-no_ema"), judged_by_kept_out("cyclegan-64")
+    (True, False)
+    """
+    return name.startswith(JUDGED_BY_KEPT_OUT)
 
 
 def _is_progress(epochs: object, steps: object, seconds: object, finished: object) -> bool:

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from cyclegan_ad.methods.probe_fit import assign_folds, balanced_log_loss, smallest_class
+from cyclegan_ad.methods.folds import assign_folds, smallest_class
+from cyclegan_ad.methods.probe_fit import balanced_log_loss
 from cyclegan_ad.metrics.thresholds import auroc
 
 Values = NDArray[np.float64]

@@ -16,16 +16,14 @@ from torch import Tensor, nn
 
 from cyclegan_ad.data.augment import SYMMETRIES, dihedral, inverse
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
-from cyclegan_ad.methods.names import FUSED, SIGNALS
+from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.pretrained.feature_cache import FeatureCache
 from cyclegan_ad.pretrained.features import FeatureExtractor, build_extractor
-from cyclegan_ad.scoring.extensions import peak, standardised
-from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
-from cyclegan_ad.scoring.fusion import PROBE_TERM, Fusion, as_term
+from cyclegan_ad.scoring.fusion import Fusion
 from cyclegan_ad.scoring.names import OWN_SCORES, ScoreColumn
-from cyclegan_ad.scoring.parts import View, check_shapes
-from cyclegan_ad.scoring.signals import signal
+from cyclegan_ad.scoring.one_view import score_of, terms_of
+from cyclegan_ad.scoring.parts import View
 
 
 class NonFiniteScoreError(ValueError):
@@ -43,27 +41,6 @@ class NonFiniteScoreError(ValueError):
         )
         self.column = column
         self.positions = positions
-
-
-def sse(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Sum the squared errors over all pixels and channels of an image (the paper's ``sse``).
-
-    Args:
-        images: (N, C, H, W) real in [-1, 1].
-        reconstructions: Likewise.
-
-    Returns:
-        (N,) float64 in [0, 4 C H W].
-
-    Raises:
-        ValueError: If the shapes differ or are not (N, C, H, W).
-
-    Example:
-        >>> sse(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5)).tolist()
-        [1.0]
-    """
-    check_shapes(images, reconstructions)
-    return (images.double() - reconstructions.double()).square().sum(dim=(1, 2, 3))
 
 
 class ScoredImages(NamedTuple):
@@ -213,50 +190,12 @@ class Scores(nn.Module):
                 for name, part in zip(fusion.terms, added.unbind(1), strict=True):
                     contributions[f"{column.column}:{name}"] = part
             else:
-                values = self._score(column, view)
+                values = score_of(column, view)
             scores[column.column] = values
             bad = ~torch.isfinite(values)
             if bad.any():
                 raise NonFiniteScoreError(column.column, torch.nonzero(bad).flatten().tolist())
         return scores, contributions
-
-    def _score(self, column: ScoreColumn, view: View) -> Tensor:
-        match column.name:
-            case "sse":
-                return sse(view.images, view.reconstructions)
-            case "fid":
-                return single_image_frechet(*view.pooled)
-            case "fid_spatial":
-                before, after = view.features
-                return spatial_frechet(before.spatial, after.spatial)
-            case "peak":
-                assert column.peak_sigma_px is not None
-                return peak(view.anomaly_map, column.peak_sigma_px)
-            case "standardised":
-                if view.variance is None:
-                    raise ValueError("score standardised: variance of the errors is not set")
-                return standardised(view.images, view.reconstructions, view.variance)
-            case name if name in SIGNALS:
-                return signal(name, view, column.peak_sigma_px)
-            case "probe_peak":
-                assert view.embedding.peaks is not None
-                return view.embedding.peaks.double()
-            case _:
-                scores: Tensor = view.embedding.scores.double()
-                return scores
-
-
-def terms_of(view: View, names: Sequence[str]) -> Tensor:
-    """Compute terms of a fused score of one view, (N, K) float64, see :mod:`.fusion`."""
-
-    def raw(name: str) -> Tensor:
-        if name == PROBE_TERM:
-            return view.probed
-        if name == "sse":
-            return sse(view.images, view.reconstructions)
-        return signal(name, view, None)
-
-    return torch.stack([as_term(name, raw(name)) for name in names], dim=1)
 
 
 def _turn(images: Tensor, symmetry: int) -> Tensor:

@@ -62,7 +62,7 @@ class EvaluateSettings(Group):
 
 
 class DecideBy(Group):
-    """``decide_by.*`` of ``predict`` and ``export``, also typed without ``decide_by.``."""
+    """``decide_by.*`` of several commands, also typed without ``decide_by.``."""
 
     score: str | None
     protocol: str | None
@@ -74,6 +74,30 @@ class DecideBy(Group):
             raise UserError(
                 f"invalid threshold={as_typed(self.threshold)} with protocol={self.protocol}: use "
                 "one of the two"
+            )
+        return self
+
+
+class DriftSettings(Group):
+    """``drift.*`` of ``predict`` and ``inspector``."""
+
+    enabled: bool
+    images_per_false_warning: Positive
+    reset: Literal["reference", "images"] | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_group(cls, values: Any) -> Any:
+        if isinstance(values, bool):
+            typed = as_typed(values)
+            raise UserError(f"invalid drift={typed}: use drift.enabled={typed}")
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.reset is not None and not self.enabled:
+            raise UserError(
+                f"invalid drift.reset={self.reset} with drift.enabled=false: leave one of them out"
             )
         return self
 
@@ -91,6 +115,7 @@ class PredictSettings(Group):
     watch_interval_s: AboveZero
     watch_stop_after_s: AboveZero | None
     overwrite: bool
+    drift: DriftSettings
     accelerator: Accelerator
 
 
@@ -112,6 +137,49 @@ class ExportSettings(Group):
                 f"that ends in {suffix}"
             )
         return self
+
+
+class CalibrateSettings(Group):
+    """All settings of ``conf/calibrate.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting
+    miss_rate: ShareAboveZero | None
+    false_alarm_rate: ShareAboveZero | None
+    confidence: ShareAboveZero
+    reject_normal: Share | None
+    prevalence: ShareAboveZero | None
+    allow_weaker_bound: bool
+    dry_run: bool
+    decide_by: DecideBy
+    accelerator: Accelerator
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.miss_rate is not None and self.false_alarm_rate is not None:
+            raise UserError(
+                f"invalid miss_rate={as_typed(self.miss_rate)} with false_alarm_rate="
+                f"{as_typed(self.false_alarm_rate)}: one threshold has one aim; use one of the two"
+            )
+        return self
+
+
+class InspectorSettings(Group):
+    """All settings of ``conf/inspector.yaml``."""
+
+    detector: PathSetting
+    images: PathSetting | None
+    out: PathSetting
+    decide_by: DecideBy
+    drift: DriftSettings
+    prevalence: ShareAboveZero
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=0, le=65535)]
+    allow_network: bool
+    open_browser: bool
+    max_upload_bytes: Positive
+    max_pixels: Positive
+    accelerator: Accelerator
 
 
 class ReportProtocol(Group):
@@ -140,7 +208,8 @@ class DashboardSettings(Group):
     entity: str | None
     project: str
     name: Annotated[str, Field(min_length=1)]
-    columns: Annotated[Strings, Field(min_length=1)]
+    columns: Annotated[Strings, Field(min_length=1)] | None
+    runs: PathSetting
     dry_run: bool
 
 
@@ -149,6 +218,8 @@ COMMANDS: dict[str, type[Group]] = {
     "evaluate": EvaluateSettings,
     "predict": PredictSettings,
     "export": ExportSettings,
+    "calibrate": CalibrateSettings,
+    "inspector": InspectorSettings,
     "report": ReportSettings,
     "dashboard": DashboardSettings,
 }

@@ -98,6 +98,7 @@ class Trainer(Group):
     log_every_n_steps: Annotated[Positive, SAME_TRAINING]
     checkpoint_every_n_epochs: Annotated[Positive, SAME_TRAINING]
     snapshot_every_n_epochs: Annotated[Count, SAME_TRAINING]
+    auroc_every_n_epochs: Annotated[Count, SAME_TRAINING]
 
     @property
     def processes(self) -> int:
@@ -113,6 +114,7 @@ class WandbLogger(Group):
     project: str
     entity: str | None
     mode: Literal["auto", "online", "offline", "disabled"]
+    log_detector: bool
 
 
 class LocalLogger(Group):

@@ -1,7 +1,8 @@
 """Loggers of a run: W&B or TensorBoard, each together with a CSV file."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,14 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from cyclegan_ad.display.drawing import CLASS_NAMES, to_display
-from cyclegan_ad.display.histogram import set_thresholds
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.optional_packages import ensure_tensorboard
-from cyclegan_ad.scoring.names import TERM_TITLES
 from cyclegan_ad.settings.train import LocalLogger
 from cyclegan_ad.settings.train import WandbLogger as WandbLoggerSettings
 from cyclegan_ad.text import printable
 from cyclegan_ad.tracking.wandb_checks import RunLabels
-from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run
-
-_TABLE_ROWS = 200
-_THUMBNAIL_PX = 128
+from cyclegan_ad.tracking.wandb_results import image_table, log_detector, roc_charts
+from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run, was_logged
 
 
 def build_loggers(
@@ -104,8 +101,9 @@ def log_final(
     figures: Mapping[str, Path],
     read_image: Callable[[str], Any],
     contributions: Sequence[Mapping[str, Any]] = (),
+    detector: Path | None = None,
 ) -> None:
-    """Log the results of a run: metrics, figures, and for W&B a table of test images.
+    """Log the results of a run: metrics, figures, and for W&B ROC curves and a table of images.
 
     W&B gets the metrics as the summary of the run (such as ``sse/auroc``), and a table with image,
     class, scores, decisions at the ZFN threshold (without abnormal images, at the quantile) and
@@ -120,6 +118,7 @@ def log_final(
         figures: Name -> PNG file, e.g. ``{"scores_sse": path}``.
         read_image: Returns the image of a path in a row, (C, H, W) in [-1, 1].
         contributions: Rows of ``contributions.csv``; none without a fused score.
+        detector: Folder of the detector, which W&B gets as an artifact; None: not.
     """
     flat = flatten_metrics(metrics)
     for logger in loggers:
@@ -128,16 +127,79 @@ def log_final(
 
             run = logger.experiment
             run.summary.update(flat)
-            # Stage the files of tables in the run directory, so that offline runs can be moved.
-            staged_in = str((Path(logger.save_dir or ".") / "wandb").resolve())
-            with patch.dict(os.environ, WANDB_DATA_DIR=staged_in):
+            with _staged_beside(logger):
                 pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
-                table = _image_table(metrics, score_rows, read_image, contributions)
-                run.log({**pictures, "test_images": table})
+                table = image_table(metrics, score_rows, read_image, contributions)
+                charts = roc_charts(metrics, score_rows)
+                run.log({**pictures, **charts, "test_images": table})
+                if detector is not None:
+                    log_detector(run, detector, metrics)
         elif isinstance(logger, TensorBoardLogger):
             logger.log_metrics(flat, metrics["epochs"])
             for key, path in figures.items():
                 log_images([logger], f"figures/{key}", path, metrics["epochs"])
+
+
+@rank_zero_only
+def log_decisions(
+    loggers: Sequence[Logger], metrics: Mapping[str, Any], detector: Path | None = None
+) -> None:
+    """Log metrics whose thresholds were set anew to W&B, as `log_final` does; the scores stay.
+
+    Args:
+        loggers: As returned by `resume_wandb`.
+        metrics: Content of ``metrics.json``.
+        detector: As for `log_final`.
+    """
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(flatten_metrics(metrics))
+            if detector is not None:
+                with _staged_beside(logger):
+                    log_detector(logger.experiment, detector, metrics)
+
+
+@contextmanager
+def _staged_beside(logger: WandbLogger) -> Iterator[None]:
+    """Stage the files of tables in the run directory, so that offline runs can be moved."""
+    place = str((Path(logger.save_dir or ".") / "wandb").resolve())
+    with patch.dict(os.environ, WANDB_DATA_DIR=place):
+        yield
+
+
+@contextmanager
+def resume_wandb(
+    logger: WandbLoggerSettings | LocalLogger,
+    run_dir: Path,
+    *,
+    config: Mapping[str, Any],
+    labels: RunLabels,
+) -> Iterator[list[Logger]]:
+    """Open the W&B run of a run directory again, for results that came later.
+
+    A run that was logged offline stays offline. What was logged online goes on as far as the
+    account and the server allow; otherwise it is offline, with the same id.
+
+    Yields:
+        The logger; none if the run was not logged with W&B, which the reason is printed of if W&B
+        does not start.
+    """
+    found: list[Logger] = []
+    if isinstance(logger, WandbLoggerSettings) and was_logged(run_dir):
+        mode = "auto" if logger.mode == "online" else logger.mode
+        again = logger.model_copy(update={"mode": mode})
+        try:
+            opened = build_loggers(again, run_dir, config=config, labels=labels)
+        except UserError as error:
+            print(f"W&B: the results are in {run_dir} only: {error}", flush=True)
+        else:
+            found = [one for one in opened if isinstance(one, WandbLogger)]
+    exit_code = 1
+    try:
+        yield found
+        exit_code = 0
+    finally:
+        finish_loggers(found, exit_code)
 
 
 @rank_zero_only
@@ -172,45 +234,3 @@ def flatten_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
         for key, value in row.items()
         if isinstance(value, int | float)
     }
-
-
-def _image_table(
-    metrics: Mapping[str, Any],
-    score_rows: Sequence[Mapping[str, Any]],
-    read_image: Callable[[str], Any],
-    contributions: Sequence[Mapping[str, Any]] = (),
-) -> Any:
-    import wandb
-
-    scores = [score for score in metrics["scores"] if score in score_rows[0]]
-    ordered = sorted(score_rows, key=lambda row: float(row[scores[0]]), reverse=True)
-    if len(ordered) > _TABLE_ROWS:
-        chosen = np.linspace(0, len(ordered) - 1, _TABLE_ROWS).round().astype(int)
-        ordered = [ordered[i] for i in chosen]
-    limits = {score: next(iter(set_thresholds(metrics, score).items())) for score in scores}
-    decisions = [
-        f"{score}: decision at {name}{' (optimistic)' if name == 'ZFN' else ''}"
-        for score, (name, _) in limits.items()
-    ]
-    added = {row["path"]: row for row in contributions}
-    terms = [
-        (f"{score}:{term}", f"{score}: {TERM_TITLES[term]}")
-        for score, fusion in metrics.get("fusions", {}).items()
-        if score in scores
-        for term in fusion["terms"]
-    ]
-    titles = [title for _, title in terms]
-    table = wandb.Table(columns=["image", "path", "class", *scores, *decisions, *titles])
-    for row in ordered:
-        picture = Image.fromarray(to_display(read_image(row["path"])))
-        picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-        decided = [CLASS_NAMES[int(row[score] >= value)] for score, (_, value) in limits.items()]
-        table.add_data(
-            wandb.Image(picture),
-            printable(row["path"]),
-            CLASS_NAMES[row["label"]],
-            *(row[score] for score in scores),
-            *decided,
-            *(added[row["path"]][name] for name, _ in terms),
-        )
-    return table

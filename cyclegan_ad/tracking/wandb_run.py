@@ -147,6 +147,11 @@ def start_wandb_run(
     return run
 
 
+def was_logged(run_dir: Path) -> bool:
+    """Whether a run directory has a W&B run."""
+    return _id_file(run_dir).is_file()
+
+
 def cause_of(error: Exception) -> str:
     """Extract the reason from an error of W&B, or of pydantic, which has it on the third line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -157,10 +162,14 @@ def cause_of(error: Exception) -> str:
 
 def _run_id(run_dir: Path) -> str:
     """Return the W&B run id of a run directory, created and stored there on first use."""
-    path = run_dir / "wandb" / "run_id"
+    path = _id_file(run_dir)
     if not path.exists():
         write_text(path, secrets.token_hex(8))
     return path.read_text(encoding="ascii").strip()
+
+
+def _id_file(run_dir: Path) -> Path:
+    return run_dir / "wandb" / "run_id"
 
 
 def _settings_files() -> dict[str, str]:

@@ -3,7 +3,7 @@
 The keys are those that `tracking.loggers` and the methods log, which a test verifies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyclegan_ad.errors import UserError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # A W&B group <run_name>/<dataset> contains the runs of all seeds.
 GROUP = "Group"
 STEP = "trainer/global_step"
+TRAIN_AUROC = "train/auroc_sse_optimistic"
+"""Logged by `training.train_auroc`: the sse of images that the networks are trained on."""
 
 # Columns of settings in the table of runs; the first two group the runs.
 SETTINGS = ("dataset.name", "method.name", "resolution", "seed")
@@ -71,6 +73,22 @@ class Section(NamedTuple):
     is_open: bool = True
 
 
+def columns_in(keys: Iterable[str]) -> set[str]:
+    """Return the score columns among the keys of summaries, those of normal-only runs as well.
+
+    >>> sorted(
+    ...     columns_in(["sse/auroc", "fid/quantile/false_alarm_rate", "mean/fid_x/auroc", "loss"])
+    ... )
+    ['fid', 'sse']
+    """
+    parts = [key.split("/") for key in keys]
+    return {
+        part[0]
+        for part in parts
+        if part[1:] == ["auroc"] or (len(part) == 3 and part[1] == "quantile")
+    }
+
+
 def plan_sections(columns: Sequence[str]) -> list[Section]:
     """Plan the sections of the dashboard.
 
@@ -89,16 +107,22 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
             for column in columns
         )
 
-    histograms = tuple(
-        Panel("pictures", f"scores of the test images, {column}", (f"figures/scores_{column}",))
+    kinds = {
+        "scores": "scores of the test images",
+        "roc": "ROC curve",
+        "rates": "misses and false alarms over the threshold",
+    }
+    curves = tuple(
+        Panel("pictures", f"{title}, {column}", (f"figures/{kind}_{column}",))
         for column in columns
+        for kind, title in kinds.items()
     )
     return [
         Section("Methods against datasets at ZFN (threshold set on the test images)", bars(ZFN)),
         Section("Methods against datasets with thresholds from other images", bars(HONEST)),
         Section("Normal images passed (threshold set on the test images)", bars(PASSED_BARS)),
         Section("AUROC and best accuracy (threshold set on the test images)", bars(OTHERS)),
-        Section("Score histograms", histograms),
+        Section("Scores, ROC curves, thresholds", curves),
         Section(
             "Reconstructions",
             (
@@ -106,6 +130,10 @@ def plan_sections(columns: Sequence[str]) -> list[Section]:
                 Panel("pictures", "during training", ("reconstructions",)),
                 Panel("table", "test images, scores and decisions", ("test_images",)),
             ),
+        ),
+        Section(
+            "During training",
+            (Panel("lines", "AUROC of a few training images (optimistic)", (TRAIN_AUROC,)),),
         ),
         Section(
             "Losses",

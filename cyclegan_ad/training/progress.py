@@ -12,6 +12,7 @@ from rich.text import Text
 from torch import Tensor
 
 from cyclegan_ad.display.terminal import TaskProgress, duration
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 
 # Name on the terminal -> keys of logged losses, of which those that the method has are summed.
 LOSSES: Mapping[str, Sequence[str]] = {
@@ -42,6 +43,7 @@ class TrainingProgress(ProgressBar):
         clock: Returns monotonic seconds; for tests.
         estimated: Called once, after 20 steps, with the estimated seconds to the end; returns lines
             that are printed above the bar.
+        shows_speed: Whether to show pairs or images per second.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class TrainingProgress(ProgressBar):
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
         estimated: Callable[[float], Sequence[str]] = lambda seconds: (),
+        shows_speed: bool = True,
     ) -> None:
         super().__init__()
+        self._shows_speed = shows_speed
         self._console, self._clock, self._estimated = console, clock, estimated
         self._steps, self._warm_s = 0, 0.0
         self.is_enabled = True  # read by Lightning
@@ -77,7 +81,7 @@ class TrainingProgress(ProgressBar):
             "{task.description}",
             BarColumn(bar_width=None),
             "{task.percentage:>3.0f}%",
-            _SpeedColumn(),
+            *([_SpeedColumn()] if self._shows_speed else []),
             TimeElapsedColumn(),
             "elapsed",
             TimeRemainingColumn(),
@@ -88,8 +92,9 @@ class TrainingProgress(ProgressBar):
             console=self._console,
             clock=self._clock,
             losses="",
+            auroc="",
             pairs=0,
-            unit="pairs",
+            unit="pairs" if self._shows_speed else "",
         )
         if self._progress.console.is_terminal:
             self._progress.start()
@@ -110,10 +115,11 @@ class TrainingProgress(ProgressBar):
         both = isinstance(batch, Mapping) and "abnormal" in batch
         # The last batch of an epoch may be smaller.
         pairs = max(task.fields["pairs"], _batch_size(batch) * trainer.world_size)
-        unit = "pairs" if both else "images"
+        unit = ("pairs" if both else "images") if self._shows_speed else ""
         if self._progress.advance_to(task.completed + 1, pairs=pairs, unit=unit):
-            losses = self._read_losses(trainer)
-            self._progress.show(description=_epoch(trainer), losses=losses)
+            losses, auroc = self._read_losses(trainer), trainer.callback_metrics.get(TRAIN_AUROC)
+            shown = "" if auroc is None else f"AUROC of training images {float(auroc):.3f}"
+            self._progress.show(description=_epoch(trainer), losses=losses, auroc=shown)
 
     def _estimate(self, task: Task) -> None:
         """Count a step, and print the estimate when it is due."""
@@ -156,18 +162,21 @@ class TrainingProgress(ProgressBar):
 
 
 class _EpochProgress(TaskProgress):
-    """Bar with the losses on a separate line, so that both fit 80 columns."""
+    """Bar with the losses and the AUROC on separate lines, so that all fit 80 columns."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
         yield from super().get_renderables()
         for task in self.tasks:
             if task.fields["losses"]:
                 yield Text(f"losses: {task.fields['losses']}", style="dim", no_wrap=True)
+            if task.fields["auroc"]:
+                yield Text(task.fields["auroc"], style="dim", no_wrap=True)
 
     def line(self) -> str:
         task = self.task
         percent = f" ({task.percentage:.0f}%)" if task.total else ""
-        parts = [task.description + percent, task.fields["losses"], _speed(task)]
+        fields = task.fields
+        parts = [task.description + percent, fields["losses"], fields["auroc"], _speed(task)]
         parts.append(f"{duration(task.elapsed or 0)} elapsed")
         if task.time_remaining is not None:
             parts.append(f"{duration(task.time_remaining)} left")
@@ -180,7 +189,8 @@ class _SpeedColumn(ProgressColumn):
 
 
 def _speed(task: Task) -> str:
-    return f"{(task.speed or 0) * task.fields['pairs']:.3g} {task.fields['unit']}/s"
+    unit = task.fields["unit"]
+    return f"{(task.speed or 0) * task.fields['pairs']:.3g} {unit}/s" if unit else ""
 
 
 def _epoch(trainer: pl.Trainer) -> str:

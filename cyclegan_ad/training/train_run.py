@@ -20,6 +20,7 @@ from cyclegan_ad.training.estimate import describe_estimate
 from cyclegan_ad.training.fit import fit
 from cyclegan_ad.training.progress import TrainingProgress
 from cyclegan_ad.training.snapshots import ReconstructionSnapshots
+from cyclegan_ad.training.train_auroc import TrainingAuroc
 
 SNAPSHOT_IMAGES = 3  # of each class
 
@@ -41,7 +42,11 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
     """Build the method and fit it; with several processes, each of them calls this."""
     run = RunDirectory.of(settings)
     every = settings.trainer.snapshot_every_n_epochs
-    callbacks: list[Callback] = [TrainingProgress(estimated=partial(describe_estimate, settings))]
+    # The time of a probe is that of its features and its fit, not of the batches.
+    probe = settings.method.name == "linear_probe"
+    callbacks: list[Callback] = [
+        TrainingProgress(estimated=partial(describe_estimate, settings), shows_speed=not probe)
+    ]
     if every > 0 and not settings.entry.fitted:
         shown = choose_examples(data, SNAPSHOT_IMAGES)
         callbacks.append(
@@ -54,6 +59,10 @@ def train_run(settings: Settings, data: AnomalyDataModule, loggers: Sequence[Log
                 masks=shown.masks,
             )
         )
+    auroc_every = settings.trainer.auroc_every_n_epochs
+    if auroc_every > 0 and not settings.entry.fitted:
+        auroc = TrainingAuroc.of(data, auroc_every)
+        callbacks += [] if auroc is None else [auroc]
     method = build_method(settings)
     if isinstance(method, LinearProbe):
         describe_training_images(method, data, settings)

@@ -93,6 +93,7 @@ def write_untrained_detector(folder: Path, size_px: int, timer: Timer) -> None:
         trained_on={"dataset": "random weights"},
         map_scale=(0.0, 1.0),
         scores=describe_scores(Results(metrics, rows, ()), split),
+        reference={"brightness": [0.5], "sharpness": [1.0], "scores": {"sse": [0.0]}},
     )
 
 

@@ -288,15 +288,6 @@ def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (["method.lambda_cyc=5,10"], "run_name=cyclegan-64-lambda_cyc-${method.lambda_cyc}"),
-        (
-            ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine", "seed=0,1"],
-            "its own command",
-        ),
-        (
-            ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],
-            "run_name=${method.name}-${resolution}-learning_rate-${method.learning_rate}",
-        ),
         (["dataset.root=/data/lot 5, line 2"], "dataset.root=\\'...\\'"),
         (["score=sse,fid", "overwrite=true"], "overwrite=true"),
     ],
@@ -310,9 +301,56 @@ def test_a_sweep_that_would_train_twice_in_one_place_starts_no_job(
     assert (code, seen) == (1, [])
     assert_error(err, facts="runs/", remedy=remedy)
     assert os.listdir() == []
-    if remedy.startswith("run_name="):
-        assert command("-m", *words, remedy, task=seen.append)[0] == 0
-        assert len({RunDirectory.of(settings).path for settings in seen}) == len(seen) > 1
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (
+            ["method.lambda_cyc=5,10", "seed=0,1"],
+            ["cyclegan-64-lambda_cyc-5", "cyclegan-64-lambda_cyc-10"],
+        ),
+        (["method.lambda_cyc=5", "seed=0,1"], ["cyclegan-64"]),
+        (["method.lambda_cyc=5,-1"], ["cyclegan-64-lambda_cyc-5"]),  # one value is refused
+        (
+            ["method.betas=[0.5,0.9],[0.6,0.9]", "run_name=mine"],
+            ["mine-betas-0.5+0.9", "mine-betas-0.6+0.9"],
+        ),
+        (
+            ["dataset.learning_rate=1e-3,1e-4", "resolution=64,128"],
+            [f"cyclegan-{px}-learning_rate-{rate}" for rate in (0.001, 0.0001) for px in (64, 128)],
+        ),
+        (
+            ["method.lambda_cyc=5,10", "run_name=a${method.lambda_cyc}"],
+            ["a5", "a10"],
+        ),
+        (["method=cyclegan,ganomaly", "run_name=mine"], ["mine-cyclegan", "mine-ganomaly"]),
+        (
+            ["+preset=cpu_quick,cpu_final", "dataset=screw"],
+            ["cyclegan-64-cpu_quick", "cyclegan-64-cpu_final"],
+        ),
+        (["method=cyclegan,ganomaly", "seed=3"], ["cyclegan-64", "ganomaly-64"]),
+        (["method.decay_start_epoch=null,6", "trainer.max_epochs=12"], ["cyclegan-64"]),
+        (
+            ["method.decay_start_epoch=null,3"],
+            [f"cyclegan-64-decay_start_epoch-{n}" for n in (6, 3)],
+        ),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_other_trainings_of_a_sweep_have_places_of_their_own(
+    command: Command, words: list[str], names: list[str]
+) -> None:
+    seen: list[Any] = []
+    command("-m", *words, task=seen.append)
+    found = [RunDirectory.of(settings).path for settings in seen]
+    assert list(dict.fromkeys(path.parent.parent.name for path in found)) == names
+    for job in seen:
+        assert {
+            setting(job, "seed")
+            for other in seen
+            if RunDirectory.of(other).path == RunDirectory.of(job).path
+        } == {setting(job, "seed")}
 
 
 def test_jobs_that_share_a_run_on_purpose_go_on(command: Command) -> None:

@@ -13,7 +13,7 @@ from states import COMPLETE, RESUMED, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.cli.command_line import Job
-from cyclegan_ad.cli.sweep import JobReporter, completed_job, error_of, label_jobs
+from cyclegan_ad.cli.sweep import JobReporter, Outcome, completed_job, label_jobs, with_run_name
 
 SEEDS = (0, 1, 2, 3)
 
@@ -67,6 +67,10 @@ def test_jobs_are_named_by_what_differs() -> None:
         "seed=1",
     ]
     assert label_jobs([["a=1", "seed=0"]]) == ["a=1 seed=0"]
+    named = [with_run_name(["a=1"], "x-a-1"), with_run_name(["a=2", "run_name=y"], "x-a-2")]
+    assert named == [["a=1", "run_name='x-a-1'"], ["a=2", "run_name='x-a-2'"]]
+    assert label_jobs(named) == ["a=1", "a=2"]
+    assert label_jobs([["run_name=y"], ["run_name=z"]]) == ["run_name=y", "run_name=z"]
     assert label_jobs([["a=1", "b=2"], ["a=1", "b=3"], ["a=2", "b=2"]]) == [
         "a=1 b=2",
         "a=1 b=3",
@@ -77,8 +81,9 @@ def test_jobs_are_named_by_what_differs() -> None:
 def test_a_tally_tells_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     job = Job(lambda settings: None, "train")
     tally = JobReporter(job, ["seed=0", "seed=1"])
-    tally.add(1, None, tmp_path / "1.log")
-    tally.add(0, "no such dataset")
+    tally.add(1, Outcome(objective=0.5), tmp_path / "1.log")
+    tally.add(0, Outcome("no such dataset"))
+    assert [result.return_value for result in tally.results()] == [None, 0.5]
     out, err = capsys.readouterr()
     assert out == f"1 of 2 jobs: seed=1 done (output: {tmp_path / '1.log'})\n"
     assert err == "error: seed=0: no such dataset\n"
@@ -89,10 +94,11 @@ def test_outcomes() -> None:
     well, refused, broken = completed_job(), completed_job(), JobReturn()
     refused.return_value = "no such dataset"
     broken.status, broken.return_value = JobStatus.FAILED, KeyError("x")
-    assert [error_of(result) for result in (well, refused, broken)] == [
-        None,
-        "no such dataset",
-        "KeyError('x')",
+    assert [Outcome.of(result) for result in (well, refused, broken, completed_job(0.5))] == [
+        Outcome(),
+        Outcome("no such dataset"),
+        Outcome("KeyError('x')"),
+        Outcome(objective=0.5),
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from errors import refuses
 
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.decision_files import DecisionFiles, read_lines, stamp
 from cyclegan_ad.detector.prediction import Prediction
 
@@ -16,8 +17,11 @@ IDENTITY = {"weights": "abc", "threshold": 2.0}
 
 
 def given(path: Path, score: float, reason: str = "") -> Prediction:
+    decision = Decision("mean", 2.0, "recalibrated", {}, upper=3.0)
     label = "normal" if score < 2 else "abnormal"
-    return Prediction(str(path), score, 2.0, label, reason)  # type: ignore[arg-type]
+    zone = decision.zone(score)
+    brightness = math.nan if reason else 0.25
+    return Prediction(str(path), score, 2.0, label, zone, reason, brightness)  # type: ignore[arg-type]
 
 
 def write(folder: Path, *predictions: Prediction, **changes: Any) -> DecisionFiles:
@@ -50,16 +54,22 @@ def test_both_files_hold_every_decision(tmp_path: Path, images: list[Path]) -> N
         for path, score in zip(images, scores, strict=True)
     ]
     files = write(out, *predictions)
-    assert files.count() == {"normal": 1, "abnormal": 3, "undecided": 1}
-    assert files.count(images[:2]) == {"normal": 1, "abnormal": 1, "undecided": 0}
+    zones = {"pass": 1, "review": 2, "reject": 1}
+    assert files.count() == {"normal": 1, "abnormal": 3, "undecided": 1} | zones
+    zones = {"pass": 1, "review": 1, "reject": 0}
+    assert files.count(images[:2]) == {"normal": 1, "abnormal": 1, "undecided": 0} | zones
     rows = table(out)
     assert [row["path"] for row in rows] == [str(path) for path in images]
     assert [row["score"] for row in rows] == ["0.30000000000000004", "2.0", "", "3.5"]
     assert [row["margin"] for row in rows] == ["-1.7", "0.0", "", "1.5"]
     assert [row["decision"] for row in rows] == ["normal", "abnormal", "abnormal", "abnormal"]
     assert [row["reason"] for row in rows] == ["", "", "damaged", ""]
+    assert [row["zone"] for row in rows] == ["pass", "review", "review", "reject"]
     lines = read_lines(out / "predictions.jsonl")
     assert [line["score"] for line in lines] == [0.1 + 0.2, 2.0, None, 3.5]
+    assert [row["brightness"] for row in rows] == ["0.25", "0.25", "", "0.25"]
+    assert [row["sharpness"] for row in rows] == [""] * 4
+    assert [line["brightness"] for line in lines] == [0.25, 0.25, None, 0.25]
     assert [line["path"] for line in lines] == [str(path) for path in images]
 
 
@@ -80,7 +90,8 @@ def test_a_later_command_continues(tmp_path: Path, images: list[Path]) -> None:
         file.write('{"path": "half of a li')  # as a killed process leaves it
     (out / "predictions.csv").write_text("path,sco")
     with DecisionFiles(out, IDENTITY, overwrite=False) as files:
-        assert files.count() == {"normal": 2, "abnormal": 0, "undecided": 0}
+        zones = {"pass": 2, "review": 0, "reject": 0}
+        assert files.count() == {"normal": 2, "abnormal": 0, "undecided": 0} | zones
         assert files.pending(images) == [images[1], images[3]]
         files.append([given(images[1], 1.0)], [stamp(images[1])])
     assert [row["path"] for row in table(out)] == [str(images[i]) for i in (0, 2, 1)]
@@ -123,4 +134,5 @@ def test_decisions_about_files_that_were_moved_away_are_kept(
     images[0].unlink()
     files = write(out, given(images[2], 1.0))
     assert [row["path"] for row in table(out)] == [str(images[i]) for i in range(3)]
-    assert files.count([images[2]]) == {"normal": 1, "abnormal": 0, "undecided": 0}
+    zones = {"pass": 1, "review": 0, "reject": 0}
+    assert files.count([images[2]]) == {"normal": 1, "abnormal": 0, "undecided": 0} | zones

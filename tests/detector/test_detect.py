@@ -49,6 +49,13 @@ def test_test_images_get_their_scores_and_none_of_the_abnormal_ones_passes(
     assert [p.label == "abnormal" for p in found] == [row["sse"] >= zfn for row in rows]
     assert all(p.label == "abnormal" for p, row in zip(found, rows, strict=True) if row["label"])
     assert all(p.margin == p.score - p.threshold and p.reason == "" for p in found)
+    assert all(p.zone == ("pass" if p.label == "normal" else "reject") for p in found)
+    # The reference of the detector are the normal ones, in the order of scores.csv.
+    normal = [p for p, row in zip(found, rows, strict=True) if row["label"] == 0]
+    reference = detector.description["reference"]
+    assert reference["brightness"] == [p.brightness for p in normal]
+    assert reference["sharpness"] == [p.sharpness for p in normal]
+    assert reference["scores"] == {"sse": [row["sse"] for row in rows if row["label"] == 0]}
 
 
 def test_the_score_is_that_of_the_map_and_of_the_reconstruction(
@@ -95,6 +102,8 @@ def test_what_cannot_be_decided_is_abnormal_and_says_why(
     assert [p.label for p in found] == ["abnormal"] * 3
     assert [math.isnan(p.score) for p in found] == [True, False, True]
     assert [bool(p.reason) for p in found] == [True, False, True]
+    assert [p.zone for p in found] == ["review", "reject", "review"]
+    assert [math.isnan(p.brightness) for p in found] == [True, False, True]
     assert found[0].anomaly_map is None
     with pytest.raises(ValueError, match="no overlay"):
         found[0].overlay()

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cyclegan_ad.data.parallel import map_in_order
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.decision_files import DecisionFiles, read_lines
-from cyclegan_ad.detector.description import Decision
 from cyclegan_ad.detector.detect import Detector, Scored
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.judge_files import Overlays, judge
@@ -71,7 +71,8 @@ def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool
         )
         peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert files.count() == {"normal": count - 3, "abnormal": 3, "undecided": 3}
+    zones = {"pass": count - 3, "review": 3, "reject": 0}
+    assert files.count() == {"normal": count - 3, "abnormal": 3, "undecided": 3} | zones
     assert seen == sorted(seen, reverse=True) and seen[-1] == 0
     records = read_lines(tmp_path / "out" / "predictions.jsonl")
     assert [record["path"] for record in records] == [str(path) for path in paths]

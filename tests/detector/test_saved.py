@@ -32,6 +32,7 @@ PREPROCESSING = {
 }
 SCORES = {"sse": [1.0, 2.0, 0.3, 3.0], "peak_2px": [0.5, 1.0, 2.0, 4.0]}
 LABELS = [0, 0, 1, 1]
+REFERENCE = {"brightness": [0.5, 0.25], "sharpness": [1.5, 0.0], "scores": SCORES}
 SPLIT = [
     SplitRow("a", "a", 0, "test"),
     SplitRow("b", "b", 0, "test"),
@@ -77,6 +78,7 @@ def save(folder: Path, generator: torch.nn.Module, **changes: Any) -> dict[str, 
         "trained_on": {"dataset": "parts", "images": 5},
         "map_scale": (0.5, 1.0),
         "scores": describe_scores(results(), SPLIT),
+        "reference": REFERENCE,
     }
     save_detector(folder, **arguments | changes)
     return json.loads((folder / "detector.json").read_text())
@@ -111,7 +113,8 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 3
+    assert found["format"] == 4
+    assert found["reference"] == REFERENCE
     assert (found["method"], found["network"]) == ("cyclegan", NETWORK)
     assert found["preprocessing"] == PREPROCESSING
     assert found["trained_on"] == {"dataset": "parts", "images": 5}
@@ -178,6 +181,27 @@ def test_later_scores_replace_the_earlier_ones(tmp_path: Path) -> None:
     assert (tmp_path / "weights.safetensors").read_bytes() == weights
 
 
+def test_calibrations_are_kept_with_the_same_weights_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    generator, path = Generator(**NETWORK), tmp_path / "detector.json"
+    found = save(tmp_path, generator)
+    found["calibrations"] = [{"score": "sse", "time": "2026", "escapes": [], "files": []}]
+    found["scores"]["sse"]["thresholds"]["recalibrated"] = {"value": 0.1, "set_on": "images"}
+    found["protocol"] = "recalibrated"
+    path.write_text(json.dumps(found))
+    # Also if others come beside them, under other names.
+    more = {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    again = save(tmp_path, generator, tensors=more | {"other": torch.ones(3)})
+    names = ("calibrations", "protocol", "scores")
+    assert {name: again[name] for name in names} == {name: found[name] for name in names}
+    assert capsys.readouterr().out == ""
+    other = save(tmp_path, Generator(**NETWORK))
+    assert other["calibrations"] == [] and other["protocol"] == "crossfit"
+    assert "1 calibration of the earlier" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("content", [None, "", "[]", "[" * 100_000, '{"a": \xff'])
 def test_scores_for_a_detector_that_is_gone_or_damaged(tmp_path: Path, content: str | None) -> None:
     if content is not None:
@@ -202,7 +226,7 @@ def test_scores_that_are_not_those_of_the_run(tmp_path: Path) -> None:
     assert len(differences_from_run(tmp_path, other, SPLIT)) == 2
 
 
-@pytest.mark.parametrize("changed", ["size_px", "base_channels", "weights"])
+@pytest.mark.parametrize("changed", ["size_px", "base_channels", "brightness", "weights"])
 def test_another_detector_than_the_one_written_with_the_metrics(
     tmp_path: Path, changed: str
 ) -> None:
@@ -213,7 +237,8 @@ def test_another_detector_than_the_one_written_with_the_metrics(
     else:
         path = tmp_path / "detector.json"
         described = json.loads(path.read_text())
-        described["network" if changed in NETWORK else "preprocessing"][changed] *= 2
+        part = next(p for p in ("network", "preprocessing", "reference") if changed in described[p])
+        described[part][changed] *= 2
         path.write_text(json.dumps(described))
     [difference] = differences_from_run(tmp_path, found, SPLIT)
     assert_error(difference, facts=("detector", "metrics.json"))
@@ -239,14 +264,17 @@ def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     path, weights = tmp_path / "detector.json", tmp_path / "weights.safetensors"
     whole = path.read_text()
-    path.write_text(whole.replace('"format": 3', '"format": 4'))
-    with refuses(file=path, facts=("4", "3"), remedy="newer"):
+    path.write_text(whole.replace('"format": 4', '"format": 5'))
+    with refuses(file=path, facts=("5", "4"), remedy="newer"):
         read_description(tmp_path)
-    path.write_text(whole.replace('"format": 3', '"format": 2'))
-    with refuses(file=path, facts=("2", "3"), remedy="evaluate run="):
+    path.write_text(whole.replace('"format": 4', '"format": 3'))
+    with refuses(file=path, facts=("3", "4"), remedy="evaluate run="):
         read_description(tmp_path)
     path.write_text(whole.replace('"window"', '"windows"').replace('"map_scale"', '"scale"'))
     with refuses(file=path, facts=("map_scale", "window"), remedy="evaluate run="):
+        read_description(tmp_path)
+    path.write_text(whole.replace('"reference"', '"references"'))
+    with refuses(file=path, facts="reference", remedy="evaluate run="):
         read_description(tmp_path)
     path.write_text(whole)
     content = bytearray(weights.read_bytes())

@@ -26,7 +26,8 @@ from cyclegan_ad.evaluation.apply_protocols import (
 )
 from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
 from cyclegan_ad.evaluation.evaluate_run import decide_again
-from cyclegan_ad.evaluation.test_set import Evaluation, Scored
+from cyclegan_ad.evaluation.score_images import Scored
+from cyclegan_ad.evaluation.test_set import Evaluation
 from cyclegan_ad.files import write_json
 from cyclegan_ad.metrics.thresholds import summarise
 from cyclegan_ad.runs.begin import write_start

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.evaluation import test_set
-from cyclegan_ad.evaluation.test_set import Evaluation, error_variance, evaluate
+from cyclegan_ad.evaluation.error_variance import error_variance
+from cyclegan_ad.evaluation.test_set import Evaluation, evaluate
 from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features

@@ -169,19 +169,22 @@ def test_figure4_draws_a_panel_a_dataset(tmp_path: Path, kept: list[Figure]) -> 
     missing = figure4(DEFAULTS4 | places(tmp_path))
     assert len(missing) == 4
     [figure] = kept
+    figure.draw_without_rendering()
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Screw", "Tile", "Wood", ""]
     assert not figure.axes[3].axison
     for axes in figure.axes[:3]:
         assert axes.get_title(loc="right") == "ZFN 87.5 %, ACC 87.5 %, AUROC 93.8 %"
-        assert [line.get_xdata()[0] for line in axes.lines] == [4.0, 4.0]
+        (key,) = axes.get_legend().get_texts()  # both have one value
+        assert key.get_text() == "ZFN = ACC 4: 0 missed, 1 false alarm"
+        signs = [line for line in axes.lines if line.get_marker() != "None"]
+        drawn = key.get_window_extent()
+        assert signs and not any(sign.get_window_extent().overlaps(drawn) for sign in signs)
     label = figure.get_supxlabel()
     assert label.startswith("sse (higher: more abnormal)\ncyclegan-256, seed 0.")
     assert "optimistic" in label
-    # Every image is in a bin: filled bars and outlines of both classes.
-    heights = sum(
-        patch.get_height() for patch in figure.axes[0].patches if hasattr(patch, "get_height")
-    )
-    assert heights == 8
+    # Every image is in a bin: normal ones upwards, abnormal ones downwards.
+    bars = [patch for patch in figure.axes[0].patches if patch.get_fill()]
+    assert [bar.get_data().values.sum() for bar in bars] == [4, -4]
 
 
 def test_figure4_writes_a_file_of_its_own_for_each_score(tmp_path: Path) -> None:

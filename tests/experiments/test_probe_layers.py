@@ -11,7 +11,8 @@ from probes import InMemory, odd_images, probe
 from tiny import draw_folder
 from torch import Tensor
 
-from cyclegan_ad.methods.probe_fit import assign_folds, out_of_fold
+from cyclegan_ad.methods.folds import assign_folds
+from cyclegan_ad.methods.probe_fit import out_of_fold
 from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.scoring.probe_features import describe_images
 from experiments import probe_layers

@@ -1,6 +1,8 @@
 """The graph, before it is exported, against what the detector computes."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +56,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trained_on={"dataset": "none"},
         map_scale=(0.0, 1.0),
         scores={"protocol": "paper", "score": "sse", "scores": scores},
+        reference=reference_of(scores),
     )
     return path
+
+
+def reference_of(columns: Iterable[str]) -> dict[str, Any]:
+    """The statistics of one normal image."""
+    return {
+        "brightness": [0.5],
+        "sharpness": [1.0],
+        "scores": {column: [0.5] for column in columns},
+    }
 
 
 def fusion_of(score: str) -> Fusion:
@@ -106,6 +118,7 @@ def folder_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for one in columns
             },
         },
+        reference=reference_of([one.column for one in columns]),
     )
     return path
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,12 +18,16 @@ from errors import refuses
 from PIL import Image
 from tiny import compose_settings, settings
 
+from cyclegan_ad.detector.description import read_description
 from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.exported import EXPORTED, ExportedBackend
+from cyclegan_ad.detector.history import add_calibration
 from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.export import export
 from cyclegan_ad.exporting import export_detector as exporting
-from cyclegan_ad.exporting.compare import compare
+from cyclegan_ad.exporting.compare import ZONES, compare
 from cyclegan_ad.exporting.find_test_images import find_test_images
+from cyclegan_ad.files import write_json
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.commands import ExportSettings
 from cyclegan_ad.settings.types import read_settings
@@ -61,7 +66,8 @@ def onnx(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Export
 @pytest.mark.slow
 def test_onnx_decides_as_the_detector_does(onnx: Exported) -> None:
     detector, exported = load_detector(onnx.run.path, device="cpu"), load_detector(onnx.path)
-    assert exported.decision == detector.decision
+    assert exported.decision == detector.decision and exported.identity == detector.identity
+    assert exported.description["reference"] == detector.description["reference"]
     paths = find_test_images(onnx.run.path, None)
     assert len(paths) == onnx.certificate["images"]["compared"] > 3
     for one, other in zip(detector(paths), exported(paths), strict=True):
@@ -150,6 +156,8 @@ def test_predict_without_torch(onnx: Exported, tmp_path: Path) -> None:
         one = expected[line["path"]]
         assert line["decision"] == one.label
         assert line["score"] == pytest.approx(one.score, rel=1e-5)
+        assert (line["brightness"], line["sharpness"]) == (one.brightness, one.sharpness)
+    assert (tmp_path / "decisions" / "drift.json").is_file()
     refused = subprocess.run(
         [*command, f"detector={onnx.run.path}", *words, "overwrite=true"],
         capture_output=True,
@@ -157,6 +165,41 @@ def test_predict_without_torch(onnx: Exported, tmp_path: Path) -> None:
         check=False,
     )
     assert refused.returncode == 1, "torch can be imported after all"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
+def test_a_recalibrated_detector(finished: Finished, tmp_path: Path, suffix: str) -> None:
+    """Its threshold, zones and escapes are in the file."""
+    root, run, _ = finished
+    folder = Path(shutil.copytree(run.detector, tmp_path / "detector"))
+    paths = find_test_images(run.path, None)
+    scores = sorted(found.score for found in load_detector(folder, device="cpu")(paths))
+    described = read_description(folder)
+    lower, upper = scores[2] - 1e-9, (scores[4] + scores[5]) / 2  # not at a score
+    facts = {"value": (scores[1] + scores[2]) / 2, "set_on": "images", "upper": upper}
+    escape = {"sha256": hashlib.sha256(paths[0].read_bytes()).hexdigest(), "score": lower}
+    entry = {"score": "sse", "time": "2026-11-26", "files": [escape], "escapes": [escape]}
+    write_json(folder / "detector.json", add_calibration(described, entry, facts))
+    path = tmp_path / f"file{suffix}"
+    form = EXPORTED[suffix]
+    words = (f"detector={folder}", f"format={form}", f"out={path}", f"images={root}")
+    certificate = export(export_settings(*words))
+    assert certificate["decisions"]["flipped"] == 0
+    detector, exported = load_detector(folder, device="cpu"), load_detector(path)
+    assert exported.decision == detector.decision and exported.decision.upper is not None
+    assert exported.description["calibrations"][0]["files"] == []
+    zones = [found.zone for found in exported(paths)]
+    assert zones == [found.zone for found in detector(paths)]
+    assert set(zones) == {"pass", "review", "reject"}
+    assert load_detector(path, threshold=1e9)(paths[0]).zone == "review"
+    backend = exported.backend
+    assert isinstance(backend, ExportedBackend)
+    random = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    found = backend.run(random)
+    assert [ZONES[number] for number in found["zone"]] == [
+        detector.decision.zone(score) for score in found["score"].tolist()
+    ]
 
 
 @pytest.mark.slow
@@ -246,7 +289,8 @@ def fake_export(
         scores = detector.backend.score(np.stack([resized]), detector.decision.column).scores
         score = np.array([change(scores[0])])
         abnormal = score >= detector.decision.threshold
-        return {"score": score, "abnormal": abnormal, "resized": resized[None]}
+        zone = 2 * abnormal.astype(np.int32)  # without a second threshold
+        return {"score": score, "abnormal": abnormal, "zone": zone, "resized": resized[None]}
 
     def write(program: object, path: Path, form: str, facts: object) -> None:
         path.write_bytes(b"a graph")

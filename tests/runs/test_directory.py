@@ -185,6 +185,7 @@ NO_TRAINING = {
     "trainer.log_every_n_steps": 1,
     "trainer.checkpoint_every_n_epochs": 5,
     "trainer.snapshot_every_n_epochs": 0,
+    "trainer.auroc_every_n_epochs": 0,
 }
 
 

@@ -15,8 +15,9 @@ from cyclegan_ad.methods.interface import EmbeddingResult
 from cyclegan_ad.pretrained.features import FeatureExtractor, Features
 from cyclegan_ad.scoring.extensions import peak, standardised
 from cyclegan_ad.scoring.frechet import single_image_frechet, spatial_frechet
+from cyclegan_ad.scoring.one_view import sse
 from cyclegan_ad.scoring.parts import anomaly_map
-from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores, build_scores, sse
+from cyclegan_ad.scoring.scores import NonFiniteScoreError, Scores, build_scores
 
 
 class Patches(FeatureExtractor):

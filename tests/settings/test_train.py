@@ -140,6 +140,7 @@ SMALLEST = {
     "trainer.log_every_n_steps": 1,
     "trainer.checkpoint_every_n_epochs": 1,
     "trainer.snapshot_every_n_epochs": 0,
+    "trainer.auroc_every_n_epochs": 0,
 }
 
 

@@ -16,14 +16,16 @@ from tiny import changed_all, check_settings, compose_settings
 
 from cyclegan_ad import optional_packages
 from cyclegan_ad.tracking.loggers import (
-    _image_table,
     build_loggers,
     finish_loggers,
     flatten_metrics,
+    log_decisions,
     log_final,
     log_images,
+    resume_wandb,
 )
 from cyclegan_ad.tracking.wandb_checks import RunLabels
+from cyclegan_ad.tracking.wandb_results import image_table
 
 L = TypeVar("L", bound=Logger)
 
@@ -87,6 +89,7 @@ def build(kind: str, run_dir: Path, **changes: Any) -> list[Logger]:
     group = {"logger.kind": kind}
     if kind == "wandb":
         group |= {"logger.project": "cyclegan_ad", "logger.entity": None, "logger.mode": "auto"}
+        group |= {"logger.log_detector": False}
         group |= {f"logger.{name}": changes.pop(name) for name in ("mode",) if name in changes}
     raw = compose_settings("train", [f"logger={kind}"])
     labels = RunLabels("cyclegan-64/demo", "seed1", ("cyclegan", "64"))
@@ -185,8 +188,50 @@ def test_final_results_reach_wandb(tmp_path: Path) -> None:
     assert list((files / "media" / "images").glob("reconstructions*.png"))
     assert list((files / "media" / "images" / "figures").glob("scores_sse*.png"))
     assert list((files / "media" / "table").glob("test_images*.table.json"))
+    assert list((files / "media" / "table" / "roc").glob("fid_table*.table.json"))
     assert (tmp_path / "wandb" / "artifacts").is_dir()
     assert "WANDB_DATA_DIR" not in os.environ
+
+
+def test_later_results_reach_the_same_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loggers = build("wandb", tmp_path)
+    first = the(WandbLogger, loggers).experiment.id
+    finish_loggers(loggers)
+
+    def again(kind: str, folder: Path, **changes: Any) -> Any:
+        group = {"project": "cyclegan_ad", "entity": None, "mode": "online", "log_detector": False}
+        raw = compose_settings("train", [f"logger={kind}"])
+        values = {f"logger.{name}": value for name, value in (group | changes).items()}
+        chosen = check_settings(changed_all(raw, values if kind == "wandb" else {})).logger
+        labels = RunLabels("cyclegan-64/demo", "seed1", ("cyclegan", "64"))
+        return resume_wandb(chosen, folder, config={"seed": 1}, labels=labels)
+
+    # What was online goes on as far as it can: WANDB_MODE=offline here.
+    with again("wandb", tmp_path) as found:
+        log_final(found, METRICS, ROWS, figures={}, read_image=black)
+        run = the(WandbLogger, found).experiment
+        assert (run.id, run.summary["sse/auroc"]) == (first, 0.9)
+    with again("wandb", tmp_path, mode="offline") as found:
+        log_decisions(found, METRICS)
+        run = the(WandbLogger, found).experiment
+        assert (run.id, run.summary["sse/crossfit/miss_rate"]) == (first, 0.5)
+    with again("csv", tmp_path) as found:
+        assert found == []
+    with again("wandb", tmp_path, mode="disabled") as found:
+        assert found == []
+    with again("wandb", tmp_path / "never logged") as found:
+        assert found == []
+    assert not (tmp_path / "never logged").exists() and not (tmp_path / "logs").exists()
+
+    capsys.readouterr()
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "none"))
+    with again("wandb", tmp_path) as found:
+        assert found == []
+    assert "the results are in" in capsys.readouterr().out
 
 
 def test_metrics_have_names_of_their_own() -> None:
@@ -230,7 +275,7 @@ def test_what_decided_is_in_the_summary() -> None:
 
 
 def test_what_decided_about_an_image_is_in_the_table() -> None:
-    table = _image_table(FUSED, FUSED_ROWS, black, CONTRIBUTIONS)
+    table = image_table(FUSED, FUSED_ROWS, black, CONTRIBUTIONS)
     assert table.columns[-2:] == ["fused_tta: change to normal", "fused_tta: linear probe"]
     for row in table.data:
         assert row[3] == row[-2] + row[-1] - 0.125
@@ -250,11 +295,11 @@ def test_contributions_reach_wandb(tmp_path: Path) -> None:
 
 def test_the_table_shows_names_that_are_not_utf_8() -> None:
     rows = [row | {"path": f"\udce8\r{row['path']}"} for row in ROWS]
-    assert _image_table(METRICS, rows, black).data[0][1] == r"\udce8\r4.png"
+    assert image_table(METRICS, rows, black).data[0][1] == r"\udce8\r4.png"
 
 
 def test_the_table_shows_scores_and_the_decision_at_zfn() -> None:
-    table = _image_table(METRICS, ROWS, black)
+    table = image_table(METRICS, ROWS, black)
     assert table.columns == [
         "image",
         "path",
@@ -278,14 +323,14 @@ def test_without_abnormal_images_the_decision_is_at_the_quantile() -> None:
         "protocols": {"quantile": {"sse": quantile}},
     }
     assert flatten_metrics(metrics) == {"sse/quantile/false_alarm_rate_bound": 0.2}
-    table = _image_table(metrics, ROWS[:3], black)
+    table = image_table(metrics, ROWS[:3], black)
     assert table.columns[-1] == "sse: decision at quantile"
     assert [row[-1] for row in table.data] == ["abnormal", "normal", "normal"]
 
 
 def test_a_large_test_set_is_thinned_evenly() -> None:
     rows = [{"path": str(i), "label": 0, "sse": float(i), "fid": 0.0} for i in range(1000)]
-    shown = [row[3] for row in _image_table(METRICS, rows, black).data]
+    shown = [row[3] for row in image_table(METRICS, rows, black).data]
     assert len(shown) == 200
     assert (shown[0], shown[-1]) == (999.0, 0.0)
     assert max(np.abs(np.diff(shown))) <= 6

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from cyclegan_ad.display import terminal
 from cyclegan_ad.display.terminal import Heartbeat
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 from cyclegan_ad.training.progress import TrainingProgress
 
 BATCHES, BATCH_SIZE = 5, 4
@@ -60,6 +61,8 @@ class Tiny(pl.LightningModule):
         optimizer.step()
         for name in self.logged:
             self.log(name, torch.tensor(0.25))
+        if self.current_epoch == 1 and "loss/latent" in self.logged:
+            self.log(TRAIN_AUROC, 0.75)
         if self.current_epoch == 1 and batch_idx == 0:
             self.print("a message")
         self.clock.now += 2.0
@@ -76,10 +79,11 @@ def train(
     ckpt: Path | None = None,
     method: str = "cyclegan",
     estimated: Callable[[float], list[str]] = lambda seconds: [],
+    shows_speed: bool = True,
 ) -> tuple[str, TrainingProgress]:
     clock, out = Clock(), io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80, highlight=False)
-    progress = TrainingProgress(console=console, clock=clock, estimated=estimated)
+    progress = TrainingProgress(console, clock, estimated, shows_speed)
     item = {"normal": torch.zeros(1)}
     if method == "cyclegan":
         item["abnormal"] = torch.zeros(1)
@@ -175,7 +179,17 @@ def test_a_method_of_one_class_counts_images_and_shows_its_own_losses(
     tmp_path: Path, method: str, losses: str
 ) -> None:
     text, _ = train(tmp_path, epochs=8, terminal=False, method=method)
-    assert text.splitlines()[4] == (f"epoch 4/8 (50%), {losses}2 images/s, 0:40 elapsed, 0:40 left")
+    auroc = "AUROC of training images 0.750, " if method == "ganomaly" else ""
+    assert text.splitlines()[0].startswith(f"epoch 1/8 (10%), {losses}2 images/s")
+    assert text.splitlines()[4] == (
+        f"epoch 4/8 (50%), {losses}{auroc}2 images/s, 0:40 elapsed, 0:40 left"
+    )
+
+
+def test_a_fit_without_batches_shows_no_speed(tmp_path: Path) -> None:
+    text, _ = train(tmp_path, epochs=8, terminal=False, method="padim", shows_speed=False)
+    assert text.splitlines()[4] == "epoch 4/8 (50%), 0:40 elapsed, 0:40 left"
+    assert "/s" not in train(tmp_path, epochs=2, terminal=True, shows_speed=False)[0]
 
 
 def test_a_continued_training_starts_at_its_epoch(tmp_path: Path) -> None:

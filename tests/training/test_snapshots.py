@@ -12,6 +12,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from cyclegan_ad.display.drawing import to_pixels
+from cyclegan_ad.display.overlay import overlay_scale
 from cyclegan_ad.training import snapshots
 from cyclegan_ad.training.snapshots import ReconstructionSnapshots
 
@@ -87,17 +89,18 @@ def test_the_picture_shows_what_was_reconstructed(
 ) -> None:
     drawn: list[tuple[Any, ...]] = []
 
-    def keep(*args: Any, masks: Any) -> Path:
-        drawn.append(args)
+    def keep(*args: Any, scale: tuple[float, float], **_: Any) -> Path:
+        drawn.append((*args, scale))
         return tmp_path / "a.png"
 
     monkeypatch.setattr(snapshots, "reconstruction_figure", keep)
     monkeypatch.setattr(snapshots, "log_images", lambda *_: None)
     train(tmp_path, Tiny(), callback(tmp_path, every=1), epochs=1)
-    images, reconstructions, maps, labels, captions, path = drawn[0]
-    torch.testing.assert_close(reconstructions, IMAGES / 2)
+    images, reconstructions, maps, labels, captions, path, scale = drawn[0]
+    np.testing.assert_array_equal(reconstructions, to_pixels(IMAGES / 2))
     np.testing.assert_allclose(maps, ((IMAGES / 2) ** 2)[:, 0])
-    assert torch.equal(images, IMAGES)
+    np.testing.assert_array_equal(images, to_pixels(IMAGES))
+    assert scale == overlay_scale(maps, [0, 1, 1])
     assert labels.tolist() == [0, 1, 1]
     assert captions == ["a", "b", "c"]
     assert path.name == "epoch_0001.png"

@@ -35,7 +35,7 @@ def list_table(table: Path, root: Path) -> Iterator[Sample]:
         UserError: Naming the table, the line and the value: a column or a file is missing, a label
             is unknown, a group is empty, or a path is listed twice.
     """
-    rows, columns = _read_rows(table)
+    rows, columns = read_rows(table, "dataset.table", EXPECTED)
     find = _finder(root)
     lines: dict[str, int] = {}
     for line, fields in rows:
@@ -49,7 +49,7 @@ def list_table(table: Path, root: Path) -> Iterator[Sample]:
             raise refuse("path", f"no such file in '{root}'; correct it or remove the line")
         if lines.setdefault(path, line) != line:
             raise refuse("path", f"it is in line {lines[path]} too; remove one of them")
-        label = _LABELS.get(fields["label"], class_of(fields["label"]))
+        label = label_of(fields["label"])
         if label is None:
             raise refuse("label", "expected 0 or normal, good, OK ..., 1 or abnormal, bad, NOK ...")
         mask = None
@@ -64,9 +64,28 @@ def list_table(table: Path, root: Path) -> Iterator[Sample]:
         yield Sample(path, label, kind, () if mask is None else (mask,), group)
 
 
-def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """Return the number and the fields of each line, and the names of the columns."""
-    text = read_text(table, "dataset.table", EXPECTED)
+def label_of(text: str) -> int | None:
+    """Return the label that a field means: 0, 1 or a usual name of a class; None for others."""
+    return _LABELS.get(text, class_of(text))
+
+
+def read_rows(
+    table: Path, setting: str, expected: str
+) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Read a table with the columns ``path`` and ``label``.
+
+    Args:
+        table: CSV file in UTF-8, or in UTF-16 with a byte order mark.
+        setting: Name of its setting, for messages.
+        expected: What it should hold, likewise.
+
+    Returns:
+        The number and the fields of each line, and the names of the columns.
+
+    Raises:
+        UserError: Naming the table and the line.
+    """
+    text = read_text(table, setting, expected)
     first = text.partition("\n")[0]
     headers = {mark: _columns(first, mark) for mark in ",;\t"}
     mark = max(headers, key=lambda mark: len(headers[mark]))
@@ -74,7 +93,7 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
     missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise UserError(
-            f"{table} has no column {' and '.join(missing)}: expected {EXPECTED}, found "
+            f"{table} has no column {' and '.join(missing)}: expected {expected}, found "
             f"{', '.join(map(shown_name, columns)) or 'none'}"
         )
     for name in columns:
@@ -102,7 +121,7 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
             rows.append((reader.line_num, dict(zip(columns, fields, strict=True))))
     except csv.Error as error:
         raise UserError(
-            f"{table}, line {reader.line_num} cannot be read ({error}); expected {EXPECTED}"
+            f"{table}, line {reader.line_num} cannot be read ({error}); expected {expected}"
         ) from error
     return rows, columns
 

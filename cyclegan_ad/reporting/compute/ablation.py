@@ -16,13 +16,16 @@ from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, dataset_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
-from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out
 from cyclegan_ad.runs.results import read_scores, read_split
 from cyclegan_ad.scoring.names import SCORE_NAMES, TERM_TITLES, ScoreColumn
 from cyclegan_ad.text import printable
 
 PREFIX = "ablation-"
-"""Begin of the names of the runs of an ablation, which are in no other table."""
+"""Begin of the names of the runs of an ablation, which are in no other table.
+
+Neither are those of a search, see :data:`cyclegan_ad.runs.directory.JUDGED_BY_KEPT_OUT`.
+"""
 PROBE = "probe"
 """The linear probe of ``fused`` beside the scores: it is a term, and no column of its own."""
 
@@ -60,11 +63,11 @@ class Ablation:
 
 
 def part_ablation(runs: Iterable[Run]) -> tuple[list[Run], list[Run]]:
-    """Return the ordinary runs and those of an ablation."""
+    """Return the ordinary runs and those of an ablation or a search."""
     ordinary: list[Run] = []
     ablation: list[Run] = []
     for run in runs:
-        (ablation if run.method.run.startswith(PREFIX) else ordinary).append(run)
+        (ablation if judged_by_kept_out(run.method.run) else ordinary).append(run)
     return ordinary, ablation
 
 

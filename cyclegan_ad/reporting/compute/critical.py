@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cyclegan_ad.display.thresholds import deciding_threshold
 from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES
 from cyclegan_ad.scoring.names import ScoreColumn
-
-# Protocols whose threshold, if it is a single one, was set on other images; the best first.
-_HELD_OUT = ("crossval", "calibrated", "quantile")
-ZFN = "ZFN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +26,6 @@ class Critical:
     position: int
     roles: tuple[str, ...]
     without: float | None
-
-
-def deciding_threshold(run: Run, column: ScoreColumn) -> tuple[str, float] | None:
-    """Return the threshold that the images of a run are judged at, with its name.
-
-    It is the one set on other images if there is a single one; else ZFN, set on the test images.
-    None if a run without abnormal images has none.
-    """
-    for protocol in _HELD_OUT:
-        found = run.metrics["protocols"].get(protocol, {}).get(column.column)
-        if found is not None and len(found["thresholds"]) == 1:
-            return protocol, float(found["thresholds"][0])
-    if not run.tested:
-        return None
-    return ZFN, float(run.metrics["scores"][column.column]["zfn_threshold"])
 
 
 def find_critical(run: Run, column: ScoreColumn) -> list[Critical]:
@@ -64,7 +46,10 @@ def find_critical(run: Run, column: ScoreColumn) -> list[Critical]:
     give(np.flatnonzero(abnormal & (scores == row["zfn_threshold"])), "sets the ZFN threshold")
     # A threshold between images of both classes is a score of one of them.
     give(np.flatnonzero(scores == row["max_accuracy_threshold"])[:1], "sets the ACC threshold")
-    name, threshold = deciding_threshold(run, column) or (ZFN, row["zfn_threshold"])
+    name, threshold = deciding_threshold(run.metrics, column.column) or (
+        "ZFN",
+        row["zfn_threshold"],
+    )
     ascending = np.argsort(scores, kind="stable")
     missed = [i for i in ascending if abnormal[i] and scores[i] < threshold]
     give(missed[:CRITICAL_IMAGES], f"missed at the {name} threshold")

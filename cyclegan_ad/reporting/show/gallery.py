@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from cyclegan_ad.display.curves import rates_figure, roc_figure
 from cyclegan_ad.display.drawing import CLASS_NAMES
-from cyclegan_ad.display.histogram import score_figure, set_thresholds
+from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.overlay import overlay_scale
 from cyclegan_ad.display.terminal import percent
+from cyclegan_ad.display.thresholds import deciding_threshold, drawn_thresholds
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.compute.aggregate import few_of
-from cyclegan_ad.reporting.compute.critical import Critical, deciding_threshold, find_critical
+from cyclegan_ad.reporting.compute.critical import Critical, find_critical
 from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
@@ -21,8 +24,6 @@ from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
 
 _THUMBNAIL_PX = 144
-# Of the pixels of normal and abnormal images, the share below the ends of the scale.
-_SCALE_PERCENTILE = 99.5
 
 # Values for the template of the page, by their names there.
 Shown = dict[str, Any]
@@ -71,8 +72,7 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
 class _Pictures:
     """Examples of a run as data URIs; all its maps share one scale.
 
-    The scale begins at what the pixels of normal images hardly exceed, so that these are dark, and
-    ends at what those of abnormal ones reach.
+    The scale begins where normal images lie, see `overlay_scale`.
 
     Args:
         examples: Saved examples.
@@ -81,14 +81,9 @@ class _Pictures:
     def __init__(self, examples: SavedExamples) -> None:
         self.examples = examples
         self._places = {path: i for i, path in enumerate(examples.paths)}
-        maps, abnormal = examples.maps, examples.labels == 1
-        low, high = (
-            float(np.percentile(maps[kind] if kind.any() else maps, _SCALE_PERCENTILE))
-            for kind in (~abnormal, abnormal)
-        )
-        if not high > low:
-            high = low + (abs(low) or 1.0)
-        self._scale = (low, high)
+        # As overlays: from the images that are not chosen by their scores.
+        even = ~examples.critical if not examples.critical.all() else examples.critical
+        self._scale = overlay_scale(examples.maps[even], examples.labels[even])
         self.scale_text = tuple(f"{value:.3g}" for value in self._scale)
 
     def of(self, path: str, with_maps: bool = True) -> Shown:
@@ -122,7 +117,7 @@ def _named(run: Run) -> Shown:
 
 def _judged(run: Run, column: ScoreColumn) -> str:
     """Name the threshold that the examples are judged at."""
-    found = deciding_threshold(run, column)
+    found = deciding_threshold(run.metrics, column.column)
     return "" if found is None else f"{found[0]} threshold {found[1]:.6g}"
 
 
@@ -134,7 +129,7 @@ def _tiles(run: Run, column: ScoreColumn, pictures: _Pictures) -> list[Shown]:
         int(i) for label in (0, 1) for i in spread[examples.labels[spread] == label][:FIGURE_IMAGES]
     ]
     scores = dict(zip(run.image_paths, run.scores[column].tolist(), strict=True))
-    threshold = deciding_threshold(run, column)
+    threshold = deciding_threshold(run.metrics, column.column)
     tiles = []
     for i in chosen:
         path, label = examples.paths[i], int(examples.labels[i])
@@ -157,13 +152,25 @@ _DECISIONS = (("passes", "false alarm"), ("missed", "found"))
 
 
 def _distribution(run: Run, column: ScoreColumn) -> Shown:
-    thresholds = set_thresholds(run.metrics, column.column)
+    """Show the histogram of a score, and its curves if there are abnormal images."""
+    thresholds = drawn_thresholds(run.metrics, column.column)
     values = ", ".join(f"{name} {value:.6g}" for name, value in thresholds.items())
     images = "normal and abnormal test images" if run.tested else "normal images"
+    given = run.scores[column], run.labels, thresholds, column.column
+    curves = {"ROC curve": roc_figure, "Misses and false alarms over the threshold": rates_figure}
     return {
         "score": column.title,
-        "uri": figure_uri(score_figure(run.scores[column], run.labels, thresholds, column.column)),
+        "uri": figure_uri(score_figure(*given)),
         "alt": f"Histograms of the {column.title} of {images}; thresholds {values}",
+        "curves": [
+            {
+                "title": title,
+                "uri": figure_uri(draw(*given)),
+                "alt": f"{title} by {column.title}; thresholds {values}",
+            }
+            for title, draw in curves.items()
+            if run.tested
+        ],
     }
 
 

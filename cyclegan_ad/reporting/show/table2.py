@@ -6,7 +6,7 @@ Cells hold text, ready for the page, Markdown, LaTeX and the terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.reference.table2 import PAPER_METRICS
@@ -131,13 +131,9 @@ def lay_out_extensions(study: Study) -> Table2 | None:
     return Table2(tuple(extended), tuple(rows))
 
 
-def lay_out_seeds(study: Study) -> Table2 | None:
-    """Lay out the scores that have several seeds; None if there are none."""
-    several = {key: entry for key, entry in study.entries.items() if len(entry.seeds) > 1}
-    if not several:
-        return None
-    study = replace(study, entries=several)
-    columns = sorted({column for _, _, column in several}, key=score_order)
+def lay_out_sweep(study: Study) -> Table2:
+    """Lay out all scores of the runs of a sweep, beside the paper's figures."""
+    columns = sorted({column for _, _, column in study.entries}, key=score_order)
     rows = _rows(study, lambda column, _: column, columns, study.methods, paper=True)
     return Table2(tuple(study.methods), tuple(rows))
 

@@ -28,7 +28,7 @@ def print_study(
     """Print a table, its notes and what was left out.
 
     Args:
-        table: Table of `lay_out_table2` or `lay_out_seeds`.
+        table: Table of `lay_out_table2` or `lay_out_sweep`.
         notes: Texts below the table.
         left_out: Runs and columns left out, listed below the notes.
         console: Destination; standard output by default.
@@ -84,9 +84,10 @@ def _encodable(words: str, console: Console) -> Text:
 
 def _table(table: Table2, text: Callable[[str], Text], ascii_only: bool, title: str) -> Table:
     drawn = Table(box=None if ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-    drawn.add_column(title, overflow="fold", max_width=29)
+    drawn.add_column(title, overflow="fold")  # the only one that may break over lines
     for title in METRIC_TITLES.values():
-        drawn.add_column(f"{title} %".replace(" accuracy", "\naccuracy"), justify="right")
+        heading = f"{title} %".replace(" accuracy", "\naccuracy")
+        drawn.add_column(heading, justify="right", no_wrap=True)
     drawn.add_column("n", justify="right", no_wrap=True)
     last = ""
     for row in table.rows:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from reporting.fake_runs import make_run
 
-from cyclegan_ad.reporting.compute.critical import deciding_threshold, find_critical
+from cyclegan_ad.display.thresholds import deciding_threshold
+from cyclegan_ad.reporting.compute.critical import find_critical
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -26,7 +27,7 @@ def test_thresholds_have_their_images(tmp_path: Path) -> None:
     run = read(tmp_path)
     scores, abnormal = run.scores[SSE], run.labels == 1
     row, roles = run.metrics["scores"]["sse"], roles_of(run)
-    assert deciding_threshold(run, SSE) == ("ZFN", row["zfn_threshold"])
+    assert deciding_threshold(run.metrics, "sse") == ("ZFN", row["zfn_threshold"])
     zfn = int(np.flatnonzero(abnormal & (scores == scores[abnormal].min()))[0])
     assert "sets the ZFN threshold" in roles[zfn]
     [acc] = np.flatnonzero(scores == row["max_accuracy_threshold"])
@@ -42,7 +43,7 @@ def test_misses_are_judged_by_other_images_where_there_is_such_a_threshold(tmp_p
              examples=False, per_class=30)  # fmt: skip
     run = read(tmp_path)
     decided = run.metrics["protocols"]["calibrated"]["sse"]
-    assert deciding_threshold(run, SSE) == ("calibrated", decided["thresholds"][0])
+    assert deciding_threshold(run.metrics, "sse") == ("calibrated", decided["thresholds"][0])
     missed = np.flatnonzero((run.labels == 1) & (run.scores[SSE] < decided["thresholds"][0]))
     assert len(missed) == decided["misses"] > 0
     roles = roles_of(run)

@@ -1,0 +1,173 @@
+"""Labelled images for a calibration: a folder with normal and abnormal images, or a table."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
+from cyclegan_ad.data.layouts.table import label_of, read_rows
+from cyclegan_ad.data.listing import file_name, list_folders, list_images
+from cyclegan_ad.data.parallel import Progress
+from cyclegan_ad.data.samples import list_samples
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.history import escaped_files
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import file_sha256
+from cyclegan_ad.text import shown_name
+
+EXPECTED = (
+    "a folder with normal/ and abnormal/, or a CSV file with the columns path and label (normal or "
+    "abnormal)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """A file and what a person says that it shows.
+
+    Attributes:
+        path: The file.
+        label: 0 normal, 1 abnormal.
+        sha256: Hash of its content.
+        counts: Whether a threshold may be set on it and a bound may count it.
+    """
+
+    path: Path
+    label: int
+    sha256: str
+    counts: bool = True
+
+    def record(self, score: float) -> dict[str, Any]:
+        """Return what ``detector.json`` keeps of the image."""
+        found = {"sha256": self.sha256, "label": CLASSES[self.label], "score": score}
+        return found if self.counts else found | {"trained": True}
+
+
+def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
+    """Find labelled images; files of equal content count once.
+
+    Args:
+        where: A folder with ``normal/`` or ``abnormal/`` or both (or other usual names), or a table
+            whose ``path`` is relative to its own folder or to the working directory, or absolute.
+
+    Returns:
+        The different images, normal ones first, and the number of copies that were left out.
+
+    Raises:
+        UserError: If there are no such images, a file cannot be read, or files of equal content
+            have both labels.
+    """
+    if where.is_dir():
+        listed = sorted(_in_folder(where), key=lambda found: (found[1], found[0]))
+    elif where.is_file():
+        listed = list(_in_table(where))
+    else:
+        raise UserError(f"invalid images={where}: there is no such file; expected {EXPECTED}")
+    if not listed:
+        raise UserError(f"{where} lists no images; expected {EXPECTED}")
+    known: dict[str, LabelledImage] = {}
+    for path, label in listed:
+        image = LabelledImage(path, label, _hash(path))
+        first = known.setdefault(image.sha256, image)
+        if first.label != label:
+            raise UserError(
+                f"{path} is {CLASSES[label]}, but {_same_file(first.path, path)} is "
+                f"{CLASSES[first.label]} in images={where}; remove one of them"
+            )
+    different = sorted(known.values(), key=lambda image: image.label)
+    return different, len(listed) - len(different)
+
+
+def hash_images(images: Sequence[LabelledImage]) -> str:
+    """Return the SHA-256 over the sorted hashes of the files, a line each."""
+    return hashlib.sha256("\n".join(sorted(one.sha256 for one in images)).encode()).hexdigest()
+
+
+def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[LabelledImage]:
+    """Mark the images that the detector was trained on, whose scores say nothing about new ones.
+
+    Args:
+        images: The labelled images.
+        trained: SHA-256 of the training images.
+    """
+    return [replace(image, counts=image.sha256 not in trained) for image in images]
+
+
+def score_labelled(
+    detector: Detector, images: Sequence[LabelledImage], progress: Progress | None = None
+) -> list[float]:
+    """Compute the scores of labelled images.
+
+    Raises:
+        UserError: If an image has no score, or normal is said of a reported escape.
+    """
+    escaped = escaped_files(detector.description)
+    for image in images:
+        if image.label == 0 and image.sha256 in escaped:
+            raise UserError(
+                f"{image.path} is labelled normal, but was reported as an escaped defect on "
+                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
+            )
+    scores = []
+    paths = [image.path for image in images]
+    for found in detector.stream(paths, maps=False, progress=progress):
+        if not math.isfinite(found.score):
+            raise UserError(
+                f"{found.path} has no score ({found.reason}); repair or remove it; the detector "
+                "is unchanged"
+            )
+        scores.append(found.score)
+    return scores
+
+
+def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
+    folders = [folder for folder in list_folders(root, "") if class_of(file_name(folder)) == NORMAL]
+    bad = [folder for folder in list_folders(root, "") if class_of(file_name(folder)) == ABNORMAL]
+    if not folders and not bad:
+        raise UserError(f"invalid images={root}: expected {EXPECTED}")
+    if not folders:  # escapes alone, which a dataset could not be
+        for folder in bad:
+            yield from ((root / path, ABNORMAL) for path in list_images(root, folder))
+        return
+    try:
+        samples = list_samples("folder", root)
+    except UserError as error:  # whose remedies are settings of a training
+        problem = str(error).rpartition("; ")[0]
+        raise UserError(f"invalid images={root}: {problem}; expected {EXPECTED}") from error
+    yield from ((root / sample.path, sample.label) for sample in samples)
+
+
+def _in_table(table: Path) -> Iterator[tuple[Path, int]]:
+    rows, _ = read_rows(table, "images", EXPECTED)
+    for line, fields in rows:
+        path, label = table.parent / fields["path"], label_of(fields["label"])
+        if not path.is_file():  # as predictions.csv has it
+            path = Path(fields["path"])
+        if label is None:
+            raise UserError(
+                f"{table}, line {line}: invalid label={shown_name(fields['label'])}: expected "
+                "normal or abnormal"
+            )
+        if not path.is_file():
+            raise UserError(
+                f"{table}, line {line}: {shown_name(fields['path'])} is no file; correct it or "
+                "remove the line"
+            )
+        yield Path(os.path.normpath(path)), label
+
+
+def _hash(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); repair or remove it") from error
+
+
+def _same_file(first: Path, other: Path) -> str:
+    return "the same file" if first == other else f"its copy {first}"

@@ -1,0 +1,251 @@
+"""Recalibrate a detector: a new threshold with its zones from the scores of labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
+from cyclegan_ad.detector.description import FILE, read_description
+from cyclegan_ad.detector.history import (
+    add_calibration,
+    escape_limit,
+    stored_normal_scores,
+)
+from cyclegan_ad.detector.labelled_images import LabelledImage, hash_images
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import write_json
+from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
+from cyclegan_ad.metrics.quantile import false_alarm_rank
+from cyclegan_ad.metrics.recalibration import Aim, choose_threshold, choose_upper, count_zones
+from cyclegan_ad.text import counted
+
+Entry = dict[str, Any]
+Scored = tuple[str, float]  # name and score of an image
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a calibration is asked for.
+
+    Attributes:
+        aim: What the threshold is chosen for.
+        reject_normal: Largest share of the normal images that may be rejected without review; None
+            for no zone ``review``.
+        allow_weaker_bound: Whether ``zero_misses`` may raise the threshold although the images
+            support a weaker bound than the present one has.
+    """
+
+    aim: Aim
+    reject_normal: float | None
+    allow_weaker_bound: bool
+
+
+def recalibrate(
+    described: Mapping[str, Any],
+    present: Decision,
+    images: Sequence[LabelledImage],
+    scores: Sequence[float],
+    request: Request,
+    *,
+    copies: int = 0,
+    time: datetime | None = None,
+) -> dict[str, Any]:
+    """Choose the new threshold and describe the detector that decides by it.
+
+    The threshold is that of :func:`.choose_threshold`, but never above the score of an escape: an
+    abnormal image that passed, now or in an earlier calibration. With ``zero_misses``, a threshold
+    with a stronger bound is lowered, if need be, and not raised: of so few images the lowest score
+    may be high by chance. Which of the bounds applies depends on the numbers of images alone.
+
+    Args:
+        described: Content of ``detector.json``; not changed.
+        present: What decides until now.
+        images: Different images. Those that do not count set no threshold and no bound, but may
+            be escapes.
+        scores: Their finite scores.
+        request: What is asked for.
+        copies: Number of files that were not counted, for the history.
+        time: Time of the calibration; None for now.
+
+    Returns:
+        The new content of ``detector.json``, whose last calibration is this one.
+
+    Raises:
+        ValueError: If there are too few images for the aim.
+    """
+    column, aim = present.column, request.aim
+    now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
+    normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
+    stored = stored_normal_scores(described, column)
+    files = [image.record(score) for image, score in zip(images, scores, strict=True)]
+    # Escapes count whether or not the detector was trained on them.
+    escapes = [
+        one for one in files if one["label"] == "abnormal" and one["score"] < present.threshold
+    ]
+    facts, limited_by, set_by = _choose(described, present, normal, abnormal, escapes, request, now)
+    scored = {
+        "normal": [score for _, score in normal],
+        "abnormal": [score for _, score in abnormal],
+    }
+    upper = _upper(scored["normal"] or stored, facts["value"], request.reject_normal)
+    facts["upper"] = upper
+    entry: Entry = {
+        "time": now,
+        "score": column,
+        "aim": {"name": aim.name, "rate": aim.rate},
+        "confidence": aim.confidence,
+        "before": present.threshold,
+        "before_protocol": present.name,
+        "limited_by": limited_by,
+        "set_by": set_by,
+        "reject_normal": request.reject_normal,
+        "images": {
+            "abnormal": len(abnormal),
+            "normal": len(normal),
+            "copies": copies,
+            "trained": sum(not one.counts for one in images),
+            "sha256": hash_images(images),
+        },
+        "files": files,
+        "escapes": escapes,
+    }
+    after = choose_decision(add_calibration(described, entry, facts))
+    alarms = _alarms(scored["normal"], present.threshold, after.threshold)
+    facts["alarm_bound"] = _alarm_bound(alarms["after"], len(normal), aim, limited_by)
+    zones = {**scored, "stored_normal": stored}
+    entry |= {
+        "after": after.threshold,
+        "upper": after.upper,
+        "bounds": {
+            "before": present.facts.get("miss_rate_bound"),
+            "before_confidence": present.facts.get("confidence"),
+            "after": facts["miss_rate_bound"],
+            "after_confidence": facts["confidence"],
+            "expected": facts["miss_rate_expected"],
+            "false_alarms": facts["alarm_bound"],
+            "set_on": facts["set_on"],
+        },
+        "misses": _misses(scored["abnormal"], present.threshold, after.threshold),
+        "false_alarms": alarms,
+        "cost": {"stored_normal": len(stored)}
+        | _alarms(stored, present.threshold, after.threshold),
+        "zones": {
+            name: count_zones(values, after.threshold, after.upper)
+            for name, values in zones.items()
+        },
+    }
+    return add_calibration(described, entry, facts)
+
+
+def _choose(
+    described: Mapping[str, Any],
+    present: Decision,
+    normal: Sequence[Scored],
+    abnormal: Sequence[Scored],
+    escapes: Sequence[Mapping[str, Any]],
+    request: Request,
+    now: str,
+) -> tuple[Entry, str, str | None]:
+    """Choose the threshold.
+
+    Returns:
+        Its entry in ``detector.json``; what limits it: ``aim``, ``present`` or ``escape``; and the
+        name of the image that sets it, if the aim does.
+    """
+    aim, computed_by = request.aim, described["scores"][present.column]["computed_by"]
+    good, defects = ([score for _, score in scored] for scored in (normal, abnormal))
+    choice = choose_threshold(defects, good, aim)
+    given = f"{counted(len(abnormal), 'abnormal image')} and {len(normal)} normal given {now[:10]}"
+    facts: Entry = {
+        "value": choice.threshold,
+        "set_on": given,
+        "aim": aim.name,
+        "rate": aim.rate,
+        "abnormal": len(abnormal),
+        "normal": len(normal),
+        "confidence": aim.confidence,
+        "miss_rate_bound": choice.miss_rate_bound,
+        "miss_rate_expected": choice.miss_rate_expected,
+    }
+    limited_by = "aim"
+    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
+        facts["value"] += 2 * rounding(choice.threshold, computed_by)
+    may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
+    if may_not_rise and _is_weaker(len(abnormal), present.facts):
+        kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
+        facts |= {name: present.facts.get(name) for name in kept}
+        if facts["value"] > present.facts["value"]:
+            facts["value"], limited_by = present.facts["value"], "present"
+        elif "lowered" not in facts["set_on"]:
+            facts["set_on"] += " and lowered since"
+    known = escape_limit(described, present.column)
+    limits = [one["score"] for one in escapes] + ([] if known is None else [known])
+    if limits and facts["value"] > min(limits):
+        facts["value"], limited_by = min(limits), "escape"
+    setting = normal if aim.name == "false_alarm_rate" else abnormal
+    return facts, limited_by, setting[choice.position][0] if limited_by == "aim" else None
+
+
+def _alarm_bound(alarms: int, normal: int, aim: Aim, limited_by: str) -> float | None:
+    """Bound the false alarms from those among the normal images; None without any."""
+    if not normal:
+        return None
+    if aim.name == "false_alarm_rate" and limited_by == "aim":  # the rank is fixed by their number
+        assert aim.rate is not None
+        alarms = max(alarms, false_alarm_rank(normal, aim.rate) - 1)
+    return miss_rate_upper_bound(alarms, normal, aim.confidence)
+
+
+def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: int) -> list[Scored]:
+    """Return name and score of the images of a class that count."""
+    found = zip(images, scores, strict=True)
+    return [(one.path.name, score) for one, score in found if one.label == label and one.counts]
+
+
+def write_calibration(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write the new ``detector.json``, whole or not at all.
+
+    Args:
+        folder: Folder of the detector.
+        before: Its content, which the calibration started from.
+        after: Result of :func:`recalibrate`.
+
+    Raises:
+        UserError: If it was changed since.
+    """
+    if read_description(folder) != before:
+        raise UserError(
+            f"{folder / FILE} was changed by another command meanwhile; run this one again"
+        )
+    write_json(folder / FILE, after)
+
+
+def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:
+    """Return whether so many images support a weaker bound than a threshold has."""
+    bound = facts.get("miss_rate_bound")
+    if bound is None:
+        return False
+    return calibration_bound(abnormal, facts["confidence"]) > bound * (1 + 1e-9)
+
+
+def _upper(normal: Sequence[float], threshold: float, share: float | None) -> float | None:
+    """Return where ``reject`` begins; None if there is nothing between it and the threshold."""
+    if share is None or not normal:
+        return None
+    upper, _ = choose_upper(normal, share)
+    return upper if upper > threshold else None
+
+
+def _misses(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
+    values = np.array(scores)
+    return {"before": int((values < before).sum()), "after": int((values < after).sum())}
+
+
+def _alarms(scores: Sequence[float], before: float, after: float) -> dict[str, int]:
+    return {name: len(scores) - n for name, n in _misses(scores, before, after).items()}

@@ -1,0 +1,219 @@
+"""What the inspector knows while it runs: detector, threshold, images, decisions and flags."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cyclegan_ad.detector.decision import Decision, rounding
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
+from cyclegan_ad.detector.history import escaped_files
+from cyclegan_ad.detector.prediction import Prediction
+from cyclegan_ad.errors import UserError
+from cyclegan_ad.inspection.decision_table import append, as_text, row_of
+from cyclegan_ad.inspection.flags import Flags
+from cyclegan_ad.inspection.images import InspectedImage, shown_as
+from cyclegan_ad.inspection.known_scores import stored_decisions
+from cyclegan_ad.inspection.uploads import RefusedUpload, Uploads
+
+StartMonitor: TypeAlias = Callable[["Reset | None"], DriftMonitor]
+_REMEMBERED = 48
+"""Predictions with maps that are kept; others are computed again when they are looked at."""
+
+
+class Session:
+    """A detector with the images that are looked at.
+
+    What computes (:meth:`judge`, :meth:`look`, :meth:`upload`) is called by one thread at a time.
+
+    Args:
+        detector: The detector.
+        images: Images to pick from.
+        flags: Where decisions that are wrong are written.
+        uploads: Where uploaded files are kept.
+        start_monitor: Starts what watches uploads for drift, with the way to begin anew (None: to
+            continue); None if nothing watches.
+
+    Attributes:
+        images: Id -> image.
+        saved: Score and thresholds that decided at the start.
+        stored: All thresholds of the detector for this score, the lowest first.
+        monitor: What watches uploads for drift; None if nothing does.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        images: Iterable[InspectedImage],
+        flags: Flags,
+        uploads: Uploads,
+        start_monitor: StartMonitor | None = None,
+    ) -> None:
+        self.detector, self.flags, self._uploads = detector, flags, uploads
+        self._start_monitor = start_monitor
+        self.monitor = None if start_monitor is None else start_monitor(None)
+        self.images = {image.id: image for image in images}
+        self.saved = detector.decision
+        self.stored = stored_decisions(detector.description, self.saved.column)
+        self._escaped = escaped_files(detector.description)
+        for image in self.images.values():
+            image.doubt = self._not_again(image)
+        self._predictions: OrderedDict[str, Prediction] = OrderedDict()
+        self._batches: dict[str, list[InspectedImage]] = {}
+        self._uploaded = 0
+
+    @property
+    def decision(self) -> Decision:
+        """Score and thresholds that decide now."""
+        return self.detector.decision
+
+    def apply(self, threshold: float | None, upper: float | None = None) -> None:
+        """Decide by other thresholds until the inspector stops.
+
+        Unless they are some of the detector, they are moved apart by what rounding may change in a
+        score, as those of the detector are.
+
+        Args:
+            threshold: Scores below it pass; None for the thresholds of the detector.
+            upper: Scores at or above it are rejected, those between are for review; None: there is
+                no review.
+        """
+        if threshold is None:
+            self.detector.decision = self.saved
+            return
+        for stored in self.stored:
+            if (stored.threshold, stored.upper) == (threshold, upper):
+                self.detector.decision = stored
+                return
+        column = self.saved.column
+        computed_by = self.detector.description["scores"][column]["computed_by"]
+        lower = threshold - rounding(threshold, computed_by)
+        if upper is not None:
+            upper = max(lower, upper + rounding(upper, computed_by))
+        self.detector.decision = Decision(column, lower, f"threshold={lower:g}", {}, upper)
+
+    def zone(self, image: InspectedImage) -> str:
+        """Return ``pass``, ``review`` or ``reject``; an image without a score is for review."""
+        zone = self.decision.zone(math.nan if image.score is None else image.score)
+        return "review" if zone == "pass" and image.doubt else zone
+
+    def _not_again(self, image: InspectedImage) -> str:
+        """Say that an image was reported as a defect that passed; empty if it was not."""
+        reported = self._escaped.get(image.sha256)
+        return "" if reported is None else f"reported as an escaped defect on {reported[:10]}"
+
+    def describe(self, image: InspectedImage) -> dict[str, Any]:
+        """What the page is told about an image."""
+        return image.as_dict() | {"zone": self.zone(image)}
+
+    def judge(self, images: Sequence[InspectedImage]) -> None:
+        """Decide about images to pick from."""
+        paths = [image.path for image in images]
+        for image, found in zip(images, self.detector.stream(paths, maps=False), strict=True):
+            image.hash()
+            self._take(image, found)
+
+    def look(self, image: InspectedImage) -> Prediction:
+        """Return the prediction of an image with its maps, computed if it is not remembered."""
+        if image.id not in self._predictions:
+            [found] = self.detector.stream([image.path], maps=True)
+            self._remember(image, found)
+        self._predictions.move_to_end(image.id)
+        return self._predictions[image.id]
+
+    def _take(self, image: InspectedImage, found: Prediction) -> None:
+        has_score = math.isfinite(found.score)
+        image.judged = True
+        image.score = found.score if has_score else None
+        image.reason = "" if has_score else found.reason
+        # Of an image with a score, the reason says why it does not pass in spite of it.
+        image.doubt = (found.reason if has_score else "") or self._not_again(image)
+
+    def _remember(self, image: InspectedImage, prediction: Prediction) -> None:
+        self._predictions[image.id] = prediction
+        while len(self._predictions) > _REMEMBERED:
+            self._predictions.popitem(last=False)
+
+    def upload(self, data: bytes, name: str, batch: str | None) -> InspectedImage:
+        """Decide about an uploaded file.
+
+        Args:
+            data: Its content.
+            name: What the browser calls it.
+            batch: Batch that it belongs to; None if it is looked at alone.
+
+        Raises:
+            RefusedUpload: If it is no image. In a batch it is noted, as an image for review.
+        """
+        image = InspectedImage(
+            id=f"u{self._uploaded}", name=shown_as(name), path=Path(), source="upload", judged=True
+        )
+        self._uploaded += 1
+        try:
+            image.path, image.sha256 = self._uploads.keep(data)
+        except RefusedUpload as error:
+            image.reason = str(error)
+            if batch is not None:
+                self._batches[batch].append(image)
+            raise
+        [found] = self.detector.stream([image.path])
+        if self.monitor is not None:
+            found = self.monitor.observe(found)
+        self._take(image, found)
+        self._remember(image, found)
+        self.images[image.id] = image
+        if batch is not None:
+            self._batches[batch].append(image)
+        append(self.flags.folder, self._row(image))
+        return image
+
+    def watch_anew(self, reset: Reset) -> None:
+        """Begin to watch for drift anew, after a warning."""
+        if self._start_monitor is not None:
+            self.monitor = self._start_monitor(reset)
+
+    def begin_batch(self) -> str:
+        """Begin a batch and return its id."""
+        batch = f"b{len(self._batches)}"
+        self._batches[batch] = []
+        return batch
+
+    def has_batch(self, batch: str) -> bool:
+        """Return whether there is such a batch."""
+        return batch in self._batches
+
+    def batch_table(self, batch: str) -> str:
+        """Return the decisions of a batch as CSV, by the threshold that decides now."""
+        return as_text(self._row(image) for image in self._batches[batch])
+
+    def _row(self, image: InspectedImage) -> list[str]:
+        return row_of(image, self.zone(image), self.decision)
+
+    def flag(self, image: InspectedImage, label: str, note: str) -> dict[str, str]:
+        """Write that the decision about an image is wrong.
+
+        Args:
+            image: The image.
+            label: What it is: ``normal`` or ``abnormal``.
+            note: Remark of the person.
+
+        Raises:
+            UserError: If its file cannot be read any more.
+        """
+        if not image.hash():
+            raise UserError(f"{image.name} cannot be read any more, so it cannot be flagged")
+        zone = self.zone(image)
+        values = {
+            "sha256": image.sha256,
+            "label": label,
+            "decision": "normal" if zone == "pass" else "abnormal",
+            "zone": zone,
+            "score": "" if image.score is None else repr(image.score),
+            "threshold": repr(self.decision.threshold),
+            "note": note,
+        }
+        return self.flags.add(image.path, values, keep=image.source == "upload")

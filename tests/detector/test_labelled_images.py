@@ -1,0 +1,59 @@
+"""Labelled images: of folders and tables, each once, with what a person says of them."""
+
+from pathlib import Path
+
+from errors import refuses
+from PIL import Image
+
+from cyclegan_ad.detector.labelled_images import LabelledImage, find_labelled, mark_trained
+
+
+def picture(path: Path, grey: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8), grey).save(path)
+    return path
+
+
+def test_labelled_images_of_a_folder_count_once(tmp_path: Path) -> None:
+    picture(tmp_path / "OK" / "a.png", 1)
+    picture(tmp_path / "NOK" / "scratch" / "b.png", 2)
+    picture(tmp_path / "NOK" / "c.png", 2)
+    found, copies = find_labelled(tmp_path)
+    assert [(one.path.name, one.label) for one in found] == [("a.png", 0), ("c.png", 1)]
+    assert copies == 1
+    assert [image.counts for image in mark_trained(found, {found[0].sha256})] == [False, True]
+    picture(tmp_path / "odd" / "OK" / "a.png", 1)
+    picture(tmp_path / "odd" / "scratch" / "b.png", 2)
+    with refuses(setting="images", value=tmp_path / "odd", facts="scratch", remedy="abnormal/"):
+        find_labelled(tmp_path / "odd")
+    picture(tmp_path / "OK" / "d.png", 2)
+    with refuses(file="c.png", facts=["d.png", "normal", "abnormal"], remedy="remove one"):
+        find_labelled(tmp_path)
+
+
+def test_escapes_alone_and_tables(tmp_path: Path) -> None:
+    path = picture(tmp_path / "escapes" / "abnormal" / "e.png", 5)
+    [only], copies = find_labelled(tmp_path / "escapes")
+    assert (only.path, only.label, copies) == (path, 1, 0)
+    table = tmp_path / "flags.csv"
+    header = "time,path,sha256,label,decision,zone,score,threshold,note\n"
+    row = f"{{}},{path},x,{{}},normal,pass,1,2,\n"
+    table.write_text(header + row.format("10:00", "abnormal") + row.format("11:00", "abnormal"))
+    [again], copies = find_labelled(table)
+    assert (again, copies) == (only, 1)
+    table.write_text("path;label\nescapes/abnormal/e.png;1\n")
+    assert find_labelled(table) == ([LabelledImage(path, 1, only.sha256)], 0)
+    for text, facts in (
+        ("path,label\nescapes/abnormal/e.png,perhaps\n", ["line 2", "perhaps"]),
+        ("path,label\ngone.png,normal\n", ["line 2", "gone.png"]),
+        ("file,label\n", ["path"]),
+        ("path,label\n", ["no images"]),
+        (header + row.format("10:00", "abnormal") + row.format("11:00", "normal"), ["same file"]),
+    ):
+        table.write_text(text)
+        with refuses(facts=facts, file=path if "same file" in facts else table):
+            find_labelled(table)
+    with refuses(setting="images", value=tmp_path / "gone", remedy="path and label"):
+        find_labelled(tmp_path / "gone")
+    with refuses(setting="images", value=tmp_path, remedy="normal/"):
+        find_labelled(tmp_path)

@@ -1,0 +1,317 @@
+"""The inspector over HTTP: what it shows, decides, writes and refuses."""
+
+import csv
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from errors import refuses
+from inspected import OWN, SAME, png, session_of
+from PIL import Image
+from starlette.testclient import TestClient
+
+from cyclegan_ad.detector.detect import Detector
+from cyclegan_ad.detector.labelled_images import find_labelled
+from cyclegan_ad.inspection.server import PAGE, address_of, build_app, listen, serving
+from cyclegan_ad.inspection.session import Session
+from cyclegan_ad.inspection.uploads import Uploads
+from cyclegan_ad.runs.directory import RunDirectory
+
+Finished = tuple[Path, RunDirectory, dict[str, Any]]
+LIMIT = 200_000
+
+
+@pytest.fixture
+def opened(finished: Finished, tmp_path: Path) -> Iterator[tuple[TestClient, Session]]:
+    session, facts = session_of(finished[1].path, tmp_path)
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with TestClient(app, base_url=OWN) as client:
+        yield client, session
+
+
+def upload(client: TestClient, data: bytes, name: str = "a.png", batch: str = "") -> Any:
+    place = f"/api/images?batch={batch}" if batch else "/api/images"
+    return client.post(place, content=data, headers=SAME | {"x-file-name": quote(name)})
+
+
+def test_the_page_is_told_all_that_it_shows(
+    opened: tuple[TestClient, Session], finished: Finished
+) -> None:
+    client, session = opened
+    state = client.get("/api/state").json()
+    assert {image["source"] for image in state["images"]} == {"test"}
+    assert len(state["images"]) == finished[2]["test_normal"] + finished[2]["test_abnormal"]
+    assert state["applied"] == {"lower": session.decision.threshold, "upper": None}
+    assert state["applied"] == state["saved"]
+    ids = {image["id"] for image in state["images"]}
+    for name in ("normal", "abnormal"):
+        scores = [score for score, _ in state["known"][name]]
+        assert scores == sorted(scores)
+        assert all(found in ids for _, found in state["known"][name])
+    values = [one["lower"] for one in state["thresholds"]]
+    assert values == sorted(values) and state["decides"] in {
+        one["name"] for one in state["thresholds"]
+    }
+    assert str(finished[0]) not in client.get("/api/now").text  # no path of an image
+
+
+def test_pictures(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    colours = "RGB" if session.detector.description["preprocessing"]["channels"] == 3 else "L"
+    for kind in ("thumb", "image", "reconstruction", "heat"):
+        answer = client.get(f"/api/images/t0/{kind}.png")
+        assert answer.headers["content-type"] == "image/png"
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            assert picture.size == (32, 32)
+            assert picture.mode == ("RGBA" if kind == "heat" else colours)
+    assert client.get("/api/images/t0/mask.png").status_code == 404
+    assert client.get("/api/images/t999/thumb.png").status_code == 404
+
+
+def test_an_upload_is_decided_about_as_predict_does(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    found = upload(client, png(square=True), "Ł <b>%.png").json()
+    assert found["name"] == "Ł <b>%.png"  # it is sent escaped
+    with Image.open(io.BytesIO(png(square=True))) as picture:
+        expected = session.detector(picture)
+    assert found["score"] == pytest.approx(expected.score, rel=1e-6)
+    assert found["zone"] == expected.zone
+    assert client.get(f"/api/images/{found['id']}/heat.png").status_code == 200
+    [row] = csv.DictReader((session.flags.folder / "decisions.csv").open(encoding="utf-8"))
+    assert (row["name"], row["zone"]) == (found["name"], found["zone"])
+    assert float(row["score"]) == found["score"]
+
+
+def test_what_is_no_image_is_refused_in_one_sentence(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    before = dict(session.images)
+    for data, words in ((b"text", "not a PNG"), (b"", "empty file"), (png()[:30], "damaged")):
+        answer = upload(client, data, "../../etc/notes.txt")
+        assert answer.status_code == 422
+        assert "../../etc/notes.txt was not judged" in answer.json()["error"]
+        assert words in answer.json()["error"]
+    assert session.images == before
+
+
+def test_a_damaged_image_is_for_review(opened: tuple[TestClient, Session]) -> None:
+    found = upload(opened[0], png()[:-40]).json()  # its header is sound
+    assert found["zone"] == "review" and found["score"] is None and "damaged" in found["reason"]
+
+
+def test_too_large_a_body_is_refused(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    assert upload(client, png() + bytes(LIMIT)).status_code == 413
+    chunks = (bytes(50_000) for _ in range(8))  # without a length
+    answer = client.post("/api/images", content=chunks, headers=SAME)
+    assert answer.status_code == 413 and "larger than" in answer.json()["error"]
+    assert not [image for image in session.images.values() if image.source == "upload"]
+
+
+def test_a_batch_and_its_table(opened: tuple[TestClient, Session]) -> None:
+    client, _ = opened
+    batch = client.post("/api/batches", headers=SAME).json()["id"]
+    sent = [("=1+1.png", png()), ("b.png", png(square=True)), ("c.txt", b"text")]
+    codes = [upload(client, data, name, batch).status_code for name, data in sent]
+    assert codes == [200, 200, 422]
+    answer = client.get(f"/api/batches/{batch}/decisions.csv")
+    assert "attachment" in answer.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["name"] for row in rows] == ["'=1+1.png", "b.png", "c.txt"]  # no formula
+    assert (rows[2]["zone"], rows[2]["decision"], rows[2]["score"]) == ("review", "abnormal", "")
+    assert "not a PNG" in rows[2]["reason"]
+    for row in rows[:2]:
+        passes = float(row["score"]) < float(row["threshold"])
+        assert (row["zone"] == "pass") == passes == (row["decision"] == "normal")
+    assert client.get("/api/batches/b9/decisions.csv").status_code == 404
+    assert upload(client, png(), batch="b9").status_code == 404
+
+
+def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    saved = session.decision
+    highest = max(image.score or 0 for image in session.images.values())
+
+    def apply(**given: Any) -> Any:
+        return client.post("/api/threshold", json=given, headers=SAME)
+
+    answer = apply(lower=2 * highest, upper=3 * highest).json()
+    assert answer["saved"] == {"lower": saved.threshold, "upper": None}
+    assert {image["zone"] for image in answer["images"]} == {"pass"}
+    answer = apply(lower=0, upper=2 * highest).json()
+    assert {image["zone"] for image in answer["images"]} == {"review"}
+    assert upload(client, png(square=True)).json()["zone"] == "review"
+    # The image that a threshold lies on is caught, whatever rounding does to its score.
+    exact = upload(client, png(square=True)).json()["score"]
+    assert apply(lower=exact).json()["applied"]["lower"] == pytest.approx(exact * (1 - 1e-5))
+    assert upload(client, png(square=True)).json()["zone"] == "reject"
+    best = next(one for one in session.stored if one.name == "best_accuracy")
+    apply(lower=best.threshold, upper=best.upper)
+    assert session.decision in session.stored  # as it is, with what it rests on
+    assert session.decision.threshold == best.threshold
+    apply(lower=None)
+    assert session.decision == saved
+    for wrong in ({"lower": "x"}, {"lower": True}, {"lower": 2, "upper": 1}):
+        assert apply(**wrong).status_code == 422
+    for text in ('{"lower": NaN}', "[]", "{"):
+        answer = client.post("/api/threshold", content=text, headers=SAME)
+        assert answer.status_code == 422 and answer.json()["error"]
+
+
+def test_a_reported_escape_never_passes(finished: Finished, tmp_path: Path) -> None:
+    session, _ = session_of(finished[1].path, tmp_path)
+    described = session.detector.description
+    image = next(image for image in session.images.values() if image.truth == "abnormal")
+    escape = {"sha256": image.sha256, "score": image.score, "label": "abnormal"}
+    entry = {"time": "2026-11-26T00:00:00+00:00", "score": "sse", "escapes": [escape]}
+    described = described | {"calibrations": [entry]}
+    session.detector.backend.description = described
+    detector = Detector(session.detector.backend, session.decision)
+    uploads = Uploads(tmp_path / "uploads", 10_000)
+    again = Session(detector, session.images.values(), session.flags, uploads)
+    again.apply(1e9)
+    assert {again.zone(one) for one in again.images.values() if one is not image} == {"pass"}
+    assert again.zone(image) == "review" and "escaped defect on 2026-11-26" in image.doubt
+    sent = again.upload(image.path.read_bytes(), "copy.png", None)
+    assert again.zone(sent) == "review" and "escaped defect" in sent.doubt
+
+
+def test_a_flag_is_written_and_taken_back(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    given = {"label": "abnormal", "note": "scratch,\nleft"}
+    found = client.post("/api/images/t0/flag", json=given, headers=SAME).json()
+    [row] = found["flags"]
+    image = session.images["t0"]
+    assert row["path"] == str(image.path) and row["sha256"] == image.sha256
+    assert (row["label"], row["note"]) == ("abnormal", "scratch,\\nleft")
+    assert (
+        float(row["score"]) == image.score and float(row["threshold"]) == session.decision.threshold
+    )
+    assert row["zone"] == session.zone(image)
+    assert client.get("/api/flags.csv").text == session.flags.table.read_text(encoding="utf-8")
+    sent = upload(client, png(seed=3)).json()
+    client.post(f"/api/images/{sent['id']}/flag", json={"label": "normal"}, headers=SAME)
+    copy = Path(session.flags.rows()[1]["path"])
+    assert copy.read_bytes() == png(seed=3) and copy.parent.name == "flagged"
+    assert client.delete(f"/api/flags/{sent['sha256']}", headers=SAME).status_code == 200
+    assert client.delete(f"/api/flags/{sent['sha256']}", headers=SAME).status_code == 404
+    assert [one["sha256"] for one in session.flags.rows()] == [image.sha256]
+    for wrong in ({"label": "odd"}, {}, {"label": "normal", "note": "x" * 1001}):
+        assert client.post("/api/images/t0/flag", json=wrong, headers=SAME).status_code == 422
+
+
+def test_calibrate_reads_the_flags(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    sent = upload(client, png(square=True), "a, b.png").json()
+    for name, label in (("t0", "normal"), (sent["id"], "abnormal")):
+        given = {"label": label, "note": "seen, twice"}
+        client.post(f"/api/images/{name}/flag", json=given, headers=SAME)
+    found, _ = find_labelled(session.flags.table)
+    assert {image.sha256: image.label for image in found} == {
+        session.images["t0"].sha256: 0,
+        sent["sha256"]: 1,
+    }
+    assert all(image.path.is_file() for image in found)
+
+
+def test_no_path_leads_outside(opened: tuple[TestClient, Session]) -> None:
+    client, _ = opened
+    assert client.get("/page/main.js").status_code == 200
+    for path in (
+        "/page/../server.py",
+        "/page/..%2fserver.py",
+        "/page/%2e%2e/server.py",
+        "/page//etc/passwd",
+        "/api/images/..%2f..%2fetc%2fpasswd/image.png",
+        "/api/batches/..%2fout/decisions.csv",
+    ):
+        assert client.get(path).status_code == 404, path
+
+
+def test_other_names_and_other_pages_are_refused(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8765"):
+        assert client.get("/api/state", headers={"host": host}).status_code == 400
+    assert client.get("/api/state", headers={"host": "localhost:1234"}).status_code == 200
+    before = session.decision.threshold
+    for headers in ({}, {"origin": "http://evil.example"}):
+        answer = client.post("/api/threshold", json={"lower": 0}, headers=headers)
+        assert answer.status_code == 403
+    assert session.decision.threshold == before
+
+
+def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Path) -> None:
+    drift = {"images_per_false_warning": 2}
+    session, facts = session_of(
+        finished[1].path, tmp_path, drift=drift, decide_by={"threshold": 1e9}
+    )
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with TestClient(app, base_url=OWN) as client:
+        for seed in range(60):
+            found = upload(client, png(value=170, seed=seed)).json()
+            if found["drift"]:
+                break
+        assert found["drift"].startswith("drift:") and found["zone"] == "review"
+        assert "would pass" in found["doubt"] and found["reason"] == ""
+        assert upload(client, png(seed=99)).json()["zone"] == "review"
+        assert client.post("/api/drift", json={"reset": "now"}, headers=SAME).status_code == 422
+        answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME).json()
+        assert answer["drift"] is None
+        assert upload(client, png(seed=99)).json()["zone"] == "pass"
+
+
+def test_images_of_a_folder_are_judged_while_the_page_is_open(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(6):
+        (folder / f"{seed}.png").write_bytes(png(seed=seed))
+    (folder / "broken.png").write_bytes(png()[:-40])
+    session, facts = session_of(finished[1].path, tmp_path, images=str(folder))
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with TestClient(app, base_url=OWN) as client:
+        deadline = time.monotonic() + 30
+        while not all(image.judged for image in session.images.values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        images = client.get("/api/now").json()["images"]
+        broken = next(image for image in images if image["name"] == "broken.png")
+        assert broken["zone"] == "review" and "damaged" in broken["reason"]
+        assert client.get(f"/api/images/{broken['id']}/thumb.png").status_code == 404
+        assert client.get(f"/api/images/{broken['id']}/heat.png").status_code == 404
+        assert sum(image["score"] is not None for image in images) == 6
+
+
+def test_it_serves_until_it_is_told_to_end(finished: Finished, tmp_path: Path) -> None:
+    session, facts = session_of(finished[1].path, tmp_path)
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with listen("127.0.0.1", 0) as opened:
+        address = address_of(opened, "127.0.0.1")
+        port = opened.getsockname()[1]
+        with refuses(setting="port", value=port, remedy="port=0"):
+            listen("127.0.0.1", port)
+        with serving(app, opened) as ended, socket.create_connection(("127.0.0.1", port)) as own:
+            own.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert own.recv(4096).startswith(b"HTTP/1.1 200") and address.endswith(f":{port}/")
+            assert not ended.is_set()
+        assert ended.is_set()
+    left = {one.name for one in threading.enumerate() if one.name.startswith("inspector")}
+    assert not left
+    with refuses(setting="host", value="no.such.host.invalid", remedy="host=127.0.0.1"):
+        listen("no.such.host.invalid", 0)
+
+
+def test_the_page_asks_for_nothing_outside() -> None:
+    known = {"http://www.w3.org/2000/svg"}
+    for file in PAGE.iterdir():
+        text = file.read_text(encoding="utf-8")
+        for name in known:
+            text = text.replace(name, "")
+        assert "http:" not in text and "https:" not in text and "//cdn" not in text, file.name
+        assert "style=" not in text and "innerHTML" not in text and 'onclick="' not in text
