@@ -6,11 +6,10 @@ from functools import cache
 from importlib import resources
 
 from cyclegan_ad.methods.names import METHODS
+from cyclegan_ad.reference.table2 import RESOLUTION_PX
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.settings.types import read_settings
 
-# Of all methods but CycleGAN, for which the paper has two resolutions.
-_RESOLUTION_PX = 256
 # Settings of the paper that are not the defaults here.
 _NOT_DEFAULT = ("trainer.precision=32-true", "dataset.embedding_images=null")
 
@@ -66,7 +65,7 @@ def paper_settings(method: str, dataset: str, resolution: int) -> Settings:
         dataset: Name of a dataset in `paper_table1`.
         resolution: Side of the images in pixels; used for CycleGAN only, the others have 256.
     """
-    size_px = resolution if METHODS[method].row_per_resolution else _RESOLUTION_PX
+    size_px = resolution if METHODS[method].row_per_resolution else RESOLUTION_PX
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 

@@ -7,6 +7,8 @@ from importlib import resources
 
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 
+# Of all methods but CycleGAN, for which the paper has two resolutions.
+RESOLUTION_PX = 256
 PAPER_METRICS = ("zfn_accuracy", "max_accuracy", "auroc")
 
 
@@ -53,6 +55,21 @@ def paper_method_name(method: str, resolution: int) -> str:
     """
     entry = METHODS.get(method)
     return f"{method}-{resolution}" if entry is not None and entry.row_per_resolution else method
+
+
+def has_paper_size(method: str, resolution: int) -> bool:
+    """Return whether the paper has figures of a method at a resolution.
+
+    >>> has_paper_size("cyclegan", 64), has_paper_size("padim", 64)
+    (True, False)
+    >>> has_paper_size("linear_probe", 256)
+    False
+    """
+    name = paper_method_name(method, resolution)
+    known = {row[1] for row in _paper_table2()}
+    entry = METHODS.get(method)
+    of_size = entry is not None and (entry.row_per_resolution or resolution == RESOLUTION_PX)
+    return name in known and of_size
 
 
 def paper_figure(dataset: str, method_name: str, score: str, metric: str) -> PaperFigure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cyclegan_ad.display.drawing import save_figure
@@ -12,11 +13,13 @@ from cyclegan_ad.reporting.compute.aggregate import Study, build_study, choose_p
 from cyclegan_ad.reporting.compute.decided import gather_decided
 from cyclegan_ad.reporting.compute.few_abnormal import gather_curves, part_limited, shown_curves
 from cyclegan_ad.reporting.compute.final import gather_final
+from cyclegan_ad.reporting.compute.headline import gather_headline
 from cyclegan_ad.reporting.compute.held_out import gather_held_out
 from cyclegan_ad.reporting.compute.normal_only import gather_normal_only
 from cyclegan_ad.reporting.compute.passed import gather_passed
 from cyclegan_ad.reporting.compute.provenance import origins, settings_of_methods
 from cyclegan_ad.reporting.compute.significance import compare_methods
+from cyclegan_ad.reporting.compute.table2_parts import part_study
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable, choose_consistent
 from cyclegan_ad.reporting.read.find_runs import collect
 from cyclegan_ad.reporting.read.read_run import LeftOut
@@ -30,26 +33,36 @@ from cyclegan_ad.reporting.show.data_uris import figure_uri
 from cyclegan_ad.reporting.show.decided_figure import gather_explained
 from cyclegan_ad.reporting.show.few_abnormal_figure import few_abnormal_figure
 from cyclegan_ad.reporting.show.gallery import gather_pictures
+from cyclegan_ad.reporting.show.headline import HEADER as HEADLINE_HEADER
+from cyclegan_ad.reporting.show.headline import (
+    headline_rows,
+    headline_sentences,
+    headline_text,
+)
+from cyclegan_ad.reporting.show.headline_plot import headline_plot
 from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
+from cyclegan_ad.reporting.show.significance_table import significance_text
 from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
 from cyclegan_ad.reporting.show.terminal_table import (
     print_left_out,
     print_normal_only,
+    print_sentences,
     print_study,
 )
 from cyclegan_ad.reporting.show.text_tables import (
+    TextTable,
     extension_text,
     held_out_text,
     normal_only_text,
     passed_text,
-    significance_text,
     table2_text,
 )
 from cyclegan_ad.reporting.show.write_tables import Numbers, write_documents, write_numbers
 from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
+TABLE2_TITLE = "Table 2: Methods and datasets of the paper, its figures beside ours"
 
 
 def write_report(source: Path, out: Path, protocol: str | None) -> Study:
@@ -105,24 +118,43 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     shown, critical, others = gather_pictures(runs)
     left_out += others
 
-    table2 = lay_out_table2(study)
-    notes = table2_notes(table2, study)
-    extensions = lay_out_extensions(study)
+    headline = gather_headline(study, results)
+    parts = part_study(study)
+    table2 = lay_out_table2(parts.paper)
+    notes = table2_notes(table2, parts.paper)
+    beside = [
+        (name, title, part, lay_out_table2(part, means_over_datasets=False))
+        for name, title, part in (
+            ("table2_other", "Beside Table 2: other methods, names and sizes", parts.other),
+            ("table2_own", "Own datasets", parts.own),
+        )
+    ]
     text_tables = [
-        table2_text("table2", "Table 2", table2, notes),
-        extension_text(extensions, study),
-        passed_text(passed),
-        held_out_text(held_out),
-        normal_only_text(normal_only),
+        headline_text(headline),
+        table2_text(
+            "table2",
+            "Table 2: Methods and datasets of the paper, its figures beside ours",
+            table2,
+            notes,
+        ),
+        *(
+            table2_text(name, title, table, table2_notes(table, part) if table.rows else ())
+            for name, title, part, table in beside
+        ),
         significance_text(comparisons, study),
-        few_abnormal_table.few_abnormal_text(first),
         final_table.final_text(results),
         final_table.without_copies_text(results),
         final_table.differences_text(results),
+        held_out_text(held_out),
+        passed_text(passed),
+        normal_only_text(normal_only),
         decided_table.decided_text(decided),
+        few_abnormal_table.few_abnormal_text(first),
         ablation_table.ablation_text(ablation),
+        extension_text(lay_out_extensions(study), study),
     ]
     numbers: dict[str, Numbers] = {
+        "headline": (HEADLINE_HEADER, headline_rows(headline)),
         "few_abnormal": (few_abnormal_table.HEADER, few_abnormal_table.few_abnormal_rows(curves)),
         "final": (final_table.HEADER, final_table.final_rows(results)),
         "final_differences": (
@@ -132,6 +164,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         "decided": (decided_table.HEADER, decided_table.decided_rows(decided)),
         "ablation": (ablation_table.HEADER, ablation_table.ablation_rows(ablation)),
     }
+    sentences = headline_sentences(headline)
     try:
         out.mkdir(parents=True, exist_ok=True)
         files = write_documents(out, text_tables)
@@ -144,12 +177,13 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         page = render_page(
             source=printable(str(source)),
             study=study,
-            table2=table2,
-            table2_notes=notes,
+            sentences=sentences,
+            plot=headline_plot(headline),
+            further=0 if headline is None else headline.further,
+            contents=_contents({table.name: table for table in text_tables}, left_out),
             held_out=held_out,
             normal_only=normal_only,
             text_tables={table.name: table for table in text_tables},
-            extensions=extensions,
             shown=shown,
             critical=critical,
             explained=gather_explained(runs),
@@ -164,7 +198,41 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
         raise UserError(
             f"{out} cannot be written ({error.strerror}); set another folder with out=PATH"
         ) from error
-    print_study(table2, notes, left_out)
+    print_sentences(sentences)
+    if table2.rows:
+        print_study(table2, notes, ())
+    for _, title, part, table in beside:
+        if table.rows:
+            print_study(table, table2_notes(table, part), (), title=title)
+    print_left_out(left_out)
     print_normal_only(normal_only)
     print(f"\n{counted(len(consistent), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study
+
+
+def _contents(
+    tables: Mapping[str, TextTable], left_out: Sequence[LeftOut]
+) -> list[tuple[str, str]]:
+    """List the sections of the page that there are: the name of the place, and a title."""
+    found = [
+        ("headline", "Result", True),
+        ("table2", "Table 2 of the paper", True),
+        ("table2-other", "Other methods, names and sizes", tables["table2_other"].rows),
+        ("table2-own", "Own datasets", tables["table2_own"].rows),
+        ("significance", "Significance", True),
+        ("final", "All methods and scores", True),
+        ("held-out", "Held-out thresholds", True),
+        ("passed", "Normal images passed", True),
+        ("normal-only", "Normal images only", tables["normal_only"].rows),
+        ("decided", "What decided", tables["decided"].rows),
+        ("few-abnormal", "How many defects", tables["few_abnormal"].rows),
+        ("ablation", "Ablation", tables["ablation"].rows),
+        ("extensions", "Extension scores", tables["extensions"].rows),
+        ("figure3", "Examples", True),
+        ("figure4", "Score distributions", True),
+        ("critical", "Critical images", True),
+        ("runs", "Runs and settings", True),
+        ("left-out", f"Left out ({len(left_out)})", True),
+        ("files", "Files", True),
+    ]
+    return [(name, title) for name, title, shown in found if shown]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cyclegan_ad.display.terminal import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.metrics.thresholds import PASSED
-from cyclegan_ad.reference.table2 import paper_method_name
+from cyclegan_ad.reference.table2 import has_paper_size, paper_method_name
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.settings.train import LinearProbe, PaDiM, PatchCore, Settings
 from cyclegan_ad.text import printable
@@ -84,11 +84,20 @@ class Method:
         return paper_method_name(self.name, self.resolution)
 
     @property
+    def renamed(self) -> bool:
+        """Whether the runs have another name than the usual one of method and resolution."""
+        return self.run != f"{self.name}-{self.resolution}"
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether it is a method of the paper at a size of the paper, under its usual name."""
+        return not (self.renamed or self.backbone) and has_paper_size(self.name, self.resolution)
+
+    @property
     def order(self) -> tuple[int, int, int, str, str]:
         """Sort key: the paper's order; runs named by the user come last."""
-        renamed = self.run != f"{self.name}-{self.resolution}"
         place = _index(list(METHOD_TITLES), self.name)
-        return (int(renamed), place, -self.resolution, self.run, self.backbone)
+        return (int(self.renamed), place, -self.resolution, self.run, self.backbone)
 
 
 def other_backbone(settings: Settings) -> str:

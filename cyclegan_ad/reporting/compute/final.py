@@ -52,6 +52,7 @@ class Result:
         held_out: Decisions at held-out thresholds, of the best supported protocol that there is.
         differences: Metric -> comparison with the linear probe; empty for the probe itself.
         few: What few abnormal test images support, see `few_of`; None if they are many.
+        first: Whether the column is the first score that the runs were asked for (``score.names``).
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Result:
     held_out: HeldOut | None
     differences: dict[str, Difference]
     few: str | None
+    first: bool
 
 
 def gather_final(study: Study, held_out: Sequence[HeldOut]) -> list[Result]:
@@ -138,6 +140,7 @@ def _result(
         held_out=held_out,
         differences={} if probe is None else _compare(runs, column, *probe),
         few=few_of(runs),
+        first=column == runs[0].first_score,
     )
 
 
@@ -211,4 +214,5 @@ def _better(sse: Result, fid: Result) -> Result:
         held_out=None,
         differences={},
         few=sse.few,
+        first=False,
     )

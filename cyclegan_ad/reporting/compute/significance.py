@@ -51,6 +51,11 @@ class Comparison:
     too_few: bool = False
 
 
+def is_shown(found: Comparison) -> bool:
+    """Return whether a difference is significant at `ALPHA`."""
+    return found.p_holm is not None and found.p_holm <= ALPHA
+
+
 def sign_flip_p_value(differences: ArrayLike) -> float:
     """Test whether paired differences are centred on zero, by flipping their signs.
 
@@ -102,7 +107,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
-    """Compare every two methods of Table 2, score by score, over the splits that both have.
+    """Compare every two methods over the splits that both have, by first score and Table 2's.
 
     Args:
         study: All cells.
@@ -113,7 +118,7 @@ def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
     table: dict[Scored, dict[tuple[str, int], Run]] = {}
     for run in study.runs:
         for column in run.scores:
-            if table2_row(column, run.method.name) is not None:
+            if column == run.first_score or table2_row(column, run.method.name) is not None:
                 table.setdefault((run.method, column), {})[run.dataset, run.seed] = run
     found: dict[str, list[Comparison]] = {metric: [] for metric in METRICS}
     keys = sorted(table, key=lambda key: (key[0].order, score_order(key[1])))
@@ -126,7 +131,7 @@ def compare_methods(study: Study) -> tuple[list[Comparison], list[LeftOut]]:
         if shared and first[0] != second[0]:
             for metric, comparisons in found.items():
                 comparisons.append(_compare(metric, first, second, shared))
-    corrected = [c for comparisons in found.values() for c in _correct(comparisons)]
+    corrected = [c for comparisons in found.values() for c in correct(comparisons)]
     return corrected, _other_splits(study.runs)
 
 
@@ -150,27 +155,45 @@ def _other_splits(runs: Sequence[Run]) -> list[LeftOut]:
 def _compare(
     metric: str, first: Scored, second: Scored, shared: list[tuple[Run, Run]]
 ) -> Comparison:
-    by_dataset: dict[str, list[float]] = {}
-    for one, other in shared:
-        difference = (
+    differences = [
+        (
+            one.dataset,
             one.metrics["scores"][first[1].column][metric]
-            - other.metrics["scores"][second[1].column][metric]
+            - other.metrics["scores"][second[1].column][metric],
         )
-        by_dataset.setdefault(one.dataset, []).append(difference)
-    differences = [value for values in by_dataset.values() for value in values]
+        for one, other in shared
+    ]
+    return compare_pairs(metric, first, second, differences)
+
+
+def compare_pairs(
+    metric: str, first: Scored, second: Scored, differences: Sequence[tuple[str, float]]
+) -> Comparison:
+    """Compare two methods by their paired differences.
+
+    Args:
+        metric: One of `METRICS`.
+        first: Method and score column.
+        second: Method and score column.
+        differences: Dataset, and first minus second on one of its splits; at least one.
+    """
+    by_dataset: dict[str, list[float]] = {}
+    for dataset, difference in differences:
+        by_dataset.setdefault(dataset, []).append(difference)
+    values = [difference for _, difference in differences]
     return Comparison(
         metric=metric,
         first=first,
         second=second,
-        difference=float(np.mean(differences)),
-        pairs=len(differences),
+        difference=float(np.mean(values)),
+        pairs=len(values),
         datasets=len(by_dataset),
-        datasets_ahead=sum(float(np.mean(values)) > 0 for values in by_dataset.values()),
-        p=sign_flip_p_value(differences),
+        datasets_ahead=sum(float(np.mean(each)) > 0 for each in by_dataset.values()),
+        p=sign_flip_p_value(values),
     )
 
 
-def _correct(comparisons: list[Comparison]) -> list[Comparison]:
+def correct(comparisons: list[Comparison]) -> list[Comparison]:
     """Correct for the comparisons that could turn out significant; mark the others."""
     testable = [i for i, c in enumerate(comparisons) if 2.0 ** (1 - c.pairs) <= ALPHA]
     result = [replace(c, too_few=True) for c in comparisons]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.stored_results import read_stored
 from cyclegan_ad.reference.differences import differences_from_paper
-from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone
+from cyclegan_ad.reporting.labels import Method, dataset_order, other_backbone, score_order
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import SUBSETS, SplitRow
 from cyclegan_ad.scoring.names import ScoreColumn
@@ -95,6 +95,12 @@ class Run:
             resolution=int(row["resolution"]),
             backbone=other_backbone(self.config),
         )
+
+    @property
+    def first_score(self) -> ScoreColumn:
+        """The first score that the run was asked for and has; it was set before its results."""
+        asked = (column for column in self.config.score.columns if column in self.scores)
+        return next(asked, min(self.scores, key=score_order))
 
     @property
     def order(self) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ def ablation_text(rows: Sequence[Ablation]) -> TextTable:
         lines.append(tuple(map(Text, (*named, *cells, images, str(len(row.seeds))))))
     title = "Ablation: signals and choices of training, judged by images kept out of it"
     notes = (*NOTES, *(("All scores are averaged over the 8 symmetries of the image.",) * averaged))
-    return TextTable("ablation", title, (), header, tuple(lines), notes, 2)
+    return TextTable("ablation", title, (), header, tuple(lines), notes, 2, 1)
 
 
 def ablation_rows(rows: Sequence[Ablation]) -> list[list[Any]]:

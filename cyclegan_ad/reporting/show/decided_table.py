@@ -58,7 +58,7 @@ def decided_text(rows: Sequence[Decided]) -> TextTable:
             )
             lines.append(tuple(Text(cell, bold=term.name == TOTAL) for cell in cells))
     title = "What decided: terms of the fused scores"
-    return TextTable("decided", title, (), header, tuple(lines), NOTES, 3)
+    return TextTable("decided", title, (), header, tuple(lines), NOTES, 3, 2)
 
 
 def decided_rows(rows: Sequence[Decided]) -> list[list[Any]]:

@@ -40,7 +40,7 @@ def few_abnormal_text(curves: Sequence[Curve]) -> TextTable:
     header = ("Dataset", "Method", "Score", "Metric", *map(str, limits), "all", "All are", "Seeds")
     notes = (*FEW_ABNORMAL_NOTES, *_uneven(curves), *few_notes(curves))
     title = "How many defects a method needs: abnormal training images"
-    return TextTable("few_abnormal", title, (), header, tuple(rows), notes, 4)
+    return TextTable("few_abnormal", title, (), header, tuple(rows), notes, 4, 1)
 
 
 def few_abnormal_rows(curves: Sequence[Curve]) -> list[list[Any]]:

@@ -61,7 +61,7 @@ def final_text(results: Sequence[Result]) -> TextTable:
                 rows.append(_texts(*cells, *_decided(one.held_out), str(len(one.seeds))))
         rows += [_of_paper(row, len(header)) for row in gather_paper(dataset)]
     notes = (*FINAL_NOTES, *few_notes(results))
-    return TextTable("final", "Final table: all methods", (), header, tuple(rows), notes, 3)
+    return TextTable("final", "Final table: all methods", (), header, tuple(rows), notes, 3, 1)
 
 
 def without_copies_text(results: Sequence[Result]) -> TextTable:
@@ -77,7 +77,7 @@ def without_copies_text(results: Sequence[Result]) -> TextTable:
         rows.append(_texts(*_named(one), *cells, _range(one.copies), str(len(one.seeds))))
     title = "Without test images that have a byte-identical copy in training"
     notes = (*COPIES_NOTES, *few_notes(results)) if rows else ()
-    return TextTable("final_without_copies", title, (), header, tuple(rows), notes, 3)
+    return TextTable("final_without_copies", title, (), header, tuple(rows), notes, 3, 1)
 
 
 def differences_text(results: Sequence[Result]) -> TextTable:
@@ -91,7 +91,7 @@ def differences_text(results: Sequence[Result]) -> TextTable:
             rows.append(_texts(*_named(one), *map(_against, each), splits))
     title = "Compared with the linear probe, split by split"
     notes = (*DIFFERENCE_NOTES, *few_notes(results)) if rows else ()
-    return TextTable("final_differences", title, (), header, tuple(rows), notes, 3)
+    return TextTable("final_differences", title, (), header, tuple(rows), notes, 3, 1)
 
 
 def final_rows(results: Sequence[Result]) -> list[list[Any]]:

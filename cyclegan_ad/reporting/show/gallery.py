@@ -1,4 +1,4 @@
-"""Single images on the page: Figure 3, Figure 4, and the critical images of each run."""
+"""Single images on the page: examples, distributions, and the critical images of each run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.display.curves import rates_figure, roc_figure
-from cyclegan_ad.display.drawing import CLASS_NAMES, map_scale
+from cyclegan_ad.display.drawing import CLASS_NAMES
 from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.overlay import overlay_scale
 from cyclegan_ad.display.terminal import percent
-from cyclegan_ad.display.thresholds import drawn_thresholds
+from cyclegan_ad.display.thresholds import deciding_threshold, drawn_thresholds
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.metrics.thresholds import critical_images, zfn_accuracy_without
 from cyclegan_ad.reporting.compute.aggregate import few_of
+from cyclegan_ad.reporting.compute.critical import Critical, find_critical
 from cyclegan_ad.reporting.labels import dataset_title, score_order, signed, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.reporting.show.data_uris import figure_uri, image_uri, map_uri
-from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, SavedExamples, read_examples
+from cyclegan_ad.runs.examples import FIGURE_IMAGES, SavedExamples, read_examples
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.text import printable
 
-_THUMBNAIL_PX = 96
+_THUMBNAIL_PX = 144
 
 # Values for the template of the page, by their names there.
 Shown = dict[str, Any]
@@ -32,11 +33,13 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
     """Prepare the pictures of all runs as data URIs.
 
     Returns:
-        Figures 3 and 4 for each dataset and method, from its run with the lowest seed; the critical
-        images of each run by the scores of Table 2; and the runs without readable examples.
+        Examples and distributions for each dataset and method, from its run with the lowest seed;
+        the critical images of each run, by its first score and those of Table 2; and the runs
+        without readable examples.
     """
     shown: dict[tuple[str, object], Shown] = {}
     critical: list[Shown] = []
+    lowest: set[str] = set()  # runs with the lowest seed
     left_out: list[LeftOut] = []
     for run in sorted(runs, key=lambda run: run.order):
         examples: SavedExamples | None = None
@@ -45,18 +48,62 @@ def gather_pictures(runs: Sequence[Run]) -> tuple[list[Shown], list[Shown], list
         except UserError as error:
             reason = str(error).replace(f"{run.path}/", "")
             left_out.append(LeftOut(f"{run.shown}, pictures", printable(reason)))
+        pictures = None if examples is None else _Pictures(examples)
+        first = run.first_score
         columns = [
             name
             for name in sorted(run.scores, key=score_order)
-            if table2_row(name, run.method.name) is not None
+            if name == first or table2_row(name, run.method.name) is not None
         ]
         if (run.dataset, run.method) not in shown:
             shown[run.dataset, run.method] = _named(run) | {
-                "tiles": [] if examples is None else _tiles(examples),
+                "tiles": [] if pictures is None else _tiles(run, first, pictures),
+                "scale": None if pictures is None else pictures.scale_text,
+                "score": first.title,
+                "judged": _judged(run, first),
                 "distributions": [_distribution(run, name) for name in columns],
             }
-        critical += [_critical(run, name, examples) for name in columns if run.tested]
+            lowest.add(run.shown)
+        with_maps = run.shown in lowest
+        critical += [_critical(run, name, pictures, with_maps) for name in columns if run.tested]
     return list(shown.values()), critical, left_out
+
+
+class _Pictures:
+    """Examples of a run as data URIs; all its maps share one scale.
+
+    The scale begins where normal images lie, see `overlay_scale`.
+
+    Args:
+        examples: Saved examples.
+    """
+
+    def __init__(self, examples: SavedExamples) -> None:
+        self.examples = examples
+        self._places = {path: i for i, path in enumerate(examples.paths)}
+        # As overlays: from the images that are not chosen by their scores.
+        even = ~examples.critical if not examples.critical.all() else examples.critical
+        self._scale = overlay_scale(examples.maps[even], examples.labels[even])
+        self.scale_text = tuple(f"{value:.3g}" for value in self._scale)
+
+    def of(self, path: str, with_maps: bool = True) -> Shown:
+        """Return ``image``, ``reconstruction`` and ``map`` of a path, None where there is none."""
+        place = self._places.get(path)
+        if place is None:
+            return _NOT_SAVED
+        mask, made = self.examples.masks[place], self.examples.reconstructions
+        found = _NOT_SAVED | {
+            "image": image_uri(self.examples.images[place], _THUMBNAIL_PX, mask),
+            "outlined": bool(mask.any()),
+        }
+        if with_maps:
+            found["map"] = map_uri(self.examples.maps[place], self._scale, _THUMBNAIL_PX, mask)
+            if made is not None:
+                found["reconstruction"] = image_uri(made[place], _THUMBNAIL_PX)
+        return found
+
+
+_NOT_SAVED: Shown = {"image": None, "reconstruction": None, "map": None, "outlined": False}
 
 
 def _named(run: Run) -> Shown:
@@ -68,24 +115,40 @@ def _named(run: Run) -> Shown:
     }
 
 
-def _tiles(examples: SavedExamples) -> list[Shown]:
-    """Show examples spread over the test set, normal ones first; maps share one scale."""
+def _judged(run: Run, column: ScoreColumn) -> str:
+    """Name the threshold that the examples are judged at."""
+    found = deciding_threshold(run.metrics, column.column)
+    return "" if found is None else f"{found[0]} threshold {found[1]:.6g}"
+
+
+def _tiles(run: Run, column: ScoreColumn, pictures: _Pictures) -> list[Shown]:
+    """Show examples spread over the test set, normal ones first."""
+    examples = pictures.examples
     spread = np.flatnonzero(~examples.critical)
     chosen = [
         int(i) for label in (0, 1) for i in spread[examples.labels[spread] == label][:FIGURE_IMAGES]
     ]
-    scale = map_scale(examples.maps[chosen])
-    made = examples.reconstructions
-    return [
-        {
-            "path": printable(examples.paths[i]),
-            "label": CLASS_NAMES[int(examples.labels[i])],
-            "image": image_uri(examples.images[i]),
-            "reconstruction": None if made is None else image_uri(made[i]),
-            "difference": map_uri(examples.maps[i], scale),
-        }
-        for i in chosen
-    ]
+    scores = dict(zip(run.image_paths, run.scores[column].tolist(), strict=True))
+    threshold = deciding_threshold(run.metrics, column.column)
+    tiles = []
+    for i in chosen:
+        path, label = examples.paths[i], int(examples.labels[i])
+        score = scores.get(path)
+        held = None if score is None or threshold is None else score >= threshold[1]
+        tiles.append(
+            pictures.of(path)
+            | {
+                "path": printable(path),
+                "label": CLASS_NAMES[label],
+                "score": "" if score is None else f"{score:.6g}",
+                "decision": "" if held is None else _DECISIONS[label][held],
+            }
+        )
+    return tiles
+
+
+# By label, and whether the score reaches the threshold.
+_DECISIONS = (("passes", "false alarm"), ("missed", "found"))
 
 
 def _distribution(run: Run, column: ScoreColumn) -> Shown:
@@ -111,37 +174,27 @@ def _distribution(run: Run, column: ScoreColumn) -> Shown:
     }
 
 
-def _critical(run: Run, column: ScoreColumn, examples: SavedExamples | None) -> Shown:
-    """Show the images that the ZFN accuracy of a run depends on under one score."""
-    scores, row = run.scores[column], run.metrics["scores"][column.column]
-    saved = {} if examples is None else {path: i for i, path in enumerate(examples.paths)}
-    images = []
-    for position in critical_images(scores, run.labels, CRITICAL_IMAGES):
-        path = run.image_paths[position]
-        try:
-            without: float | None = zfn_accuracy_without(scores, run.labels, position)
-        except ValueError:  # the only image of its class
-            without = None
-        image = reconstruction = None
-        if examples is not None and (i := saved.get(path)) is not None:
-            image = image_uri(examples.images[i], _THUMBNAIL_PX)
-            if examples.reconstructions is not None:
-                reconstruction = image_uri(examples.reconstructions[i], _THUMBNAIL_PX)
-        images.append(
-            {
-                "path": printable(path),
-                "label": CLASS_NAMES[int(run.labels[position])],
-                "score": f"{scores[position]:.6g}",
-                "without": percent(without),
-                "change": signed(None if without is None else without - row["zfn_accuracy"]),
-                "image": image,
-                "reconstruction": reconstruction,
-            }
-        )
+def _critical(run: Run, column: ScoreColumn, pictures: _Pictures | None, with_maps: bool) -> Shown:
+    """Show the images that the results of a run depend on under one score."""
+    row = run.metrics["scores"][column.column]
+
+    def image(one: Critical) -> Shown:
+        path = run.image_paths[one.position]
+        change = None if one.without is None else one.without - row["zfn_accuracy"]
+        return (_NOT_SAVED if pictures is None else pictures.of(path, with_maps)) | {
+            "path": printable(path),
+            "label": CLASS_NAMES[int(run.labels[one.position])],
+            "score": f"{run.scores[column][one.position]:.6g}",
+            "roles": one.roles,
+            "without": percent(one.without),
+            "change": signed(change),
+        }
+
     return _named(run) | {
         "score": column.title,
         "threshold": f"{row['zfn_threshold']:.6g}",
+        "judged": _judged(run, column),
         "zfn_accuracy": percent(row["zfn_accuracy"]),
         "few": few_of([run]),
-        "images": images,
+        "images": [image(one) for one in find_critical(run, column)],
     }

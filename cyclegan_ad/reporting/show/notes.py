@@ -88,9 +88,8 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
     ]
     if any(cell.paper for cell in cells):
         notes.append(
-            "Paper: mean ± standard deviation over 5 splits, and our mean minus the paper's in "
-            "percentage points. The paper divides by n, so for the same 5 values our standard "
-            "deviation would be 12 % larger."
+            "Paper: mean ± standard deviation over 5 splits. The paper divides by n, so for the "
+            "same 5 values our standard deviation would be 12 % larger."
         )
     if any(cell.flagged for cell in cells):
         notes.append(
@@ -112,7 +111,8 @@ def table2_notes(table: Table2, study: Study) -> list[str]:
     if any(row.substitute for row in table.rows):
         notes.append(
             f"({SUBSTITUTE_MARK}) FID on the features of another network than the paper's "
-            "Inception, without a figure of the paper. MEAN uses it only where there is no FID."
+            "Inception, EfficientNet-Lite0, without a figure of the paper."
+            + (" MEAN uses it only where there is no FID." if table.means else "")
         )
     notes += [*few_notes(study.entries.values()), *_mean_notes(table)]
     if mixed := mixed_versions(study.runs):
@@ -145,8 +145,8 @@ def _mean_notes(table: Table2) -> list[str]:
     if len({mean.datasets for mean in table.means}) > 1:
         notes.append(
             "The methods were not run on the same datasets. Means over different datasets are not "
-            "comparable, so MEAN, own datasets, has no bold figure. MEAN, common datasets, "
-            "averages over the datasets that all methods have, if there are any."
+            "comparable, so MEAN, all datasets of each method, has no bold figure. MEAN, common "
+            "datasets, averages over the datasets that all methods have, if there are any."
         )
     substituted = {name for mean in table.means for name in mean.substituted}
     if substituted:
@@ -164,6 +164,8 @@ def _list(datasets: Iterable[str]) -> str:
 
 
 SIGNIFICANCE_NOTES = [
+    "Mean of the row minus the column, in percentage points. * and bold: significant at 5 % after "
+    "the correction. -: no shared split, or too few. All p-values are in significance.csv.",
     "Two methods are compared on the splits that both were tested on: one pair a dataset and seed, "
     "only where their test images are identical. Test: exact sign flips of the paired differences "
     "(beyond 16 pairs, 65 536 random ones), two-sided; Holm's correction over all comparisons of a "

@@ -92,10 +92,17 @@ class Table2:
     means: tuple[Mean, ...] = field(default=())
 
 
-def lay_out_table2(study: Study) -> Table2:
-    """Lay out the paper's table: SSE and FID; an embedding distance is in the row of SSE."""
+def lay_out_table2(study: Study, *, means_over_datasets: bool = True) -> Table2:
+    """Lay out the paper's table: SSE and FID; an embedding distance is in the row of SSE.
+
+    Args:
+        study: Cells of one of the parts of `part_study`, or all.
+        means_over_datasets: Whether the rows of MEAN follow.
+    """
     rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
     means: list[Mean] = []
+    if not means_over_datasets or not rows:
+        return Table2(tuple(study.methods), tuple(rows))
     own = {
         method: mean_of_best(study, method, "zfn_accuracy", study.datasets)
         or mean_of_best(study, method, "auroc", study.datasets)
@@ -103,9 +110,8 @@ def lay_out_table2(study: Study) -> Table2:
     }
     common = common_datasets(study)
     same_datasets = len({mean.datasets for mean in own.values() if mean is not None}) <= 1
-    which = "" if same_datasets else ", own datasets"
-    if study.methods:  # else all runs are without abnormal images
-        rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
+    which = "" if same_datasets else ", all datasets of each method"
+    rows.append(_mean_row(study, which, study.datasets, same_datasets, means))
     if not same_datasets and common:
         rows.append(_mean_row(study, ", common datasets", common, True, means))
     return Table2(tuple(study.methods), tuple(rows), tuple(means))

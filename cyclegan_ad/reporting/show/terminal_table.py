@@ -51,6 +51,14 @@ def print_study(
     print_left_out(left_out, console)
 
 
+def print_sentences(sentences: Sequence[str], console: Console | None = None) -> None:
+    """Print the headline."""
+    console = console or standard_output()
+    ascii_only = says_ascii_only(console)
+    for sentence in sentences:
+        console.print(_encodable(in_ascii(sentence) if ascii_only else sentence, console))
+
+
 def print_normal_only(rows: Sequence[NormalOnly], console: Console | None = None) -> None:
     """Print the thresholds of runs without abnormal images in words; nothing for an empty list."""
     console = console or standard_output()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -12,14 +13,11 @@ from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.passed import METRICS, Passed
-from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison
 from cyclegan_ad.reporting.labels import (
     METRIC_TITLES,
     PASSED_TITLES,
     dataset_title,
     mean_and_std,
-    probability,
-    signed,
 )
 from cyclegan_ad.reporting.show.notes import (
     EMBEDDING_MARK,
@@ -29,7 +27,6 @@ from cyclegan_ad.reporting.show.notes import (
     HELD_OUT_NOTES,
     NORMAL_ONLY_NOTES,
     PASSED_NOTES,
-    SIGNIFICANCE_NOTES,
     SUBSTITUTE_MARK,
     UNLIKE,
     few_notes,
@@ -60,6 +57,8 @@ class TextTable:
         rows: One text a column.
         notes: Texts below the table.
         text_columns: Number of columns, from the left, that hold words; the others hold numbers.
+        sections: Number of these, from the left, that become headings above their rows where the
+            format has such; rows with the same words follow each other.
     """
 
     name: str
@@ -69,33 +68,68 @@ class TextTable:
     rows: tuple[tuple[Text, ...], ...]
     notes: tuple[str, ...]
     text_columns: int = 2
+    sections: int = 0
+
+    @property
+    def caption(self) -> str:
+        """The title without a number of its own, which a document gives."""
+        return self.title.removeprefix("Table 2: ")
+
+
+def sections_of(table: TextTable) -> list[tuple[str, list[tuple[Text, ...]]]]:
+    """Divide the rows of a table by the cells of `TextTable.sections`.
+
+    Returns:
+        Heading, and its rows without these cells; without sections one with an empty heading.
+    """
+
+    def heading(row: tuple[Text, ...]) -> str:
+        return ", ".join(cell.text for cell in row[: table.sections])
+
+    found = groupby(table.rows, heading)
+    return [(name, [row[table.sections :] for row in rows]) for name, rows in found]
 
 
 def table2_text(name: str, title: str, table: Table2, notes: Sequence[str]) -> TextTable:
-    """Lay out methods side by side, with the paper's figures and the differences as rows."""
-    width = len(METRIC_TITLES) + 1
-    groups = [("", 3)] + [(method.title, width) for method in table.methods]
-    header = ["Dataset", "Score", ""]
-    header += [*METRIC_TITLES.values(), "Behind"] * len(table.methods)
+    """Lay out a table with a row a method and score, and the paper's figures beside ours."""
+    with_paper = any(
+        cell.paper for row in table.rows for block in row.blocks if block for cell in block.cells
+    )
+    metrics = [f"{metric} %" for metric in METRIC_TITLES.values()]
+    width = 2 if with_paper else 1
+    groups = (("", 3), *((metric, width) for metric in metrics), ("", 1)) if with_paper else ()
+    header = [*("Dataset", "Method", "Score"), *(["ours", "paper"] * 3 if with_paper else metrics)]
     rows = []
-    for row in table.rows:
-        mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
-        line = [Text(row.dataset), Text(row.score + mark), Text("ours")]
-        for block in row.blocks:
-            if block is None:
-                line += [Text(NOTHING)] * width
-                continue
-            added = marks(block)
-            line += [Text(cell.ours + added, cell.best) for cell in block.cells]
-            line.append(Text(block.behind))
-        rows.append(tuple(line))
-        for what, text_of in (("paper", marked), ("difference", attrgetter("difference"))):
-            texts = ["", "", what]
-            for block in row.blocks:
-                texts += [""] * width if block is None else [*map(text_of, block.cells), ""]
-            if any(texts[3:]):
-                rows.append(tuple(map(Text, texts)))
-    return TextTable(name, title, tuple(groups), tuple(header), tuple(rows), tuple(notes), 3)
+    # Rows of one dataset and name of a mean follow each other.
+    for dataset, members in groupby(table.rows, attrgetter("dataset")):
+        beside = list(members)
+        for number, method in enumerate(table.methods):
+            for row in beside:
+                if (block := row.blocks[number]) is None:
+                    continue
+                unlike = f" {UNLIKE}" if any(cell.unlike for cell in block.cells) else ""
+                # The note of the mark names the network.
+                score = f"FID ({SUBSTITUTE_MARK})" if row.substitute else row.score
+                score = "the better" if row.mean else score
+                score += f" ({EMBEDDING_MARK})" if block.embedding else ""
+                line = [Text(dataset), Text(method.title + unlike), Text(score)]
+                for cell in block.cells:
+                    few = f" ({FEW_MARK})" if block.few and cell.ours != NOTHING else ""
+                    line.append(Text(cell.ours + few, cell.best))
+                    if with_paper:
+                        flag = FLAG if cell.flagged else ""
+                        line.append(Text(cell.paper + flag if cell.paper else NOTHING))
+                rows.append((*line, Text(block.behind)))
+    return TextTable(
+        name=name,
+        title=title,
+        groups=groups,
+        header=(*header, "Mean over"),
+        rows=tuple(rows),
+        notes=tuple(notes),
+        text_columns=3,
+        sections=1,
+    )
 
 
 def marks(block: Block) -> str:
@@ -140,7 +174,7 @@ def held_out_text(rows: Sequence[HeldOut]) -> TextTable:
         )
     title = "Held-out thresholds: set on other images than those they are judged on"
     notes = [*HELD_OUT_NOTES, *few_notes(rows)]
-    return _plain_table("protocols", title, header, lines, notes, 4)
+    return plain_table("protocols", title, header, lines, notes, 4, 2)
 
 
 def passed_text(rows: Sequence[Passed]) -> TextTable:
@@ -159,7 +193,7 @@ def passed_text(rows: Sequence[Passed]) -> TextTable:
         )
     title = "Normal images passed while few defects are missed"
     notes = (*PASSED_NOTES, *few_notes(rows))
-    return TextTable("passed", title, (), header, tuple(lines), notes, 3)
+    return TextTable("passed", title, (), header, tuple(lines), notes, 3, 1)
 
 
 def _set_on(decisions: Mapping[str, Any]) -> str:
@@ -185,49 +219,21 @@ def normal_only_text(rows: Sequence[NormalOnly]) -> TextTable:
         for row in rows
     ]
     title = "Normal images only: thresholds without a test"
-    return _plain_table("normal_only", title, header, lines, NORMAL_ONLY_NOTES, 3)
+    return plain_table("normal_only", title, header, lines, NORMAL_ONLY_NOTES, 3, 1)
 
 
-def significance_text(comparisons: Sequence[Comparison], study: Study) -> TextTable:
-    """Lay out the comparisons of methods of a study."""
-    header = (
-        *("Metric", "First", "Second", "First minus second", "Pairs", "Datasets ahead"),
-        *("p", "p (Holm)", "Result"),
-    )
-    lines = [
-        (
-            METRIC_TITLES[c.metric],
-            *(f"{method.title}, {column.title}" for method, column in (c.first, c.second)),
-            signed(c.difference),
-            str(c.pairs),
-            f"{c.datasets_ahead} of {c.datasets}",
-            probability(c.p),
-            probability(c.p_holm),
-            _verdict(c),
-        )
-        for c in comparisons
-    ]
-    title = "Methods compared on the splits they share"
-    notes = [*SIGNIFICANCE_NOTES, *few_notes(study.entries.values())]
-    return _plain_table("significance", title, header, lines, notes, 3)
-
-
-def _plain_table(
+def plain_table(
     name: str,
     title: str,
     header: tuple[str, ...],
     lines: Iterable[tuple[str, ...]],
     notes: Sequence[str],
     text_columns: int,
+    sections: int,
 ) -> TextTable:
+    """Make a table of plain cells."""
     rows = tuple(tuple(map(Text, line)) for line in lines)
-    return TextTable(name, title, (), header, rows, tuple(notes), text_columns)
-
-
-def _verdict(comparison: Comparison) -> str:
-    if comparison.p_holm is not None and comparison.p_holm <= ALPHA:
-        return "first is better" if comparison.difference > 0 else "second is better"
-    return "too few pairs for 5 %" if comparison.too_few else "no difference shown"
+    return TextTable(name, title, (), header, rows, tuple(notes), text_columns, sections)
 
 
 def extension_text(table: Table2 | None, study: Study) -> TextTable:

@@ -13,24 +13,13 @@ from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.compute.passed import Passed
 from cyclegan_ad.reporting.compute.significance import Comparison
+from cyclegan_ad.reporting.compute.table2_parts import part_of
 from cyclegan_ad.reporting.labels import Method, table2_row
 from cyclegan_ad.reporting.read.read_run import LeftOut
+from cyclegan_ad.reporting.show.latex_table import to_latex
 from cyclegan_ad.reporting.show.text_tables import TextTable
 from cyclegan_ad.text import printable
 
-_LATEX = str.maketrans(
-    {character: rf"\{character}" for character in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "±": r"$\pm$",
-        "†": r"$^\dagger$",
-        "‡": r"$^\ddagger$",
-    }
-)
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>$~"} | {"&": "&amp;"})
 
 Numbers = tuple[list[str], list[list[Any]]]
@@ -40,7 +29,7 @@ STUDY_HEADER = [
     *("dataset", "run", "method", "resolution", "score", "in_table2", "metric", "protocol"),
     *("seeds", "mean_percent", "std_percent"),
     *("paper_mean_percent", "paper_std_percent", "paper_artefact", "difference_points"),
-    "unlike_paper",
+    *("unlike_paper", "part"),
 ]
 _DECIDED = (
     *("misses", "abnormal", "miss_rate", "miss_rate_bound", "calibration_abnormal"),
@@ -76,33 +65,6 @@ def to_markdown(table: TextTable) -> str:
     body = [f"| {' | '.join(cells)} |" for cells in lines]
     notes = [f"- {_markdown(note)}" for note in table.notes]
     return "\n".join([f"## {_markdown(table.title)}", "", *body, "", *notes, ""])
-
-
-def to_latex(table: TextTable) -> str:
-    """Format a table as a LaTeX ``tabular`` that needs no packages."""
-    columns = "l" * table.text_columns + "r" * (len(table.header) - table.text_columns)
-    title = table.title.encode("ascii", "replace").decode()
-    heads = [rf"\multicolumn{{{n}}}{{l}}{{{latex(head)}}}" for head, n in table.groups]
-    rows = [
-        [rf"\textbf{{{latex(c.text)}}}" if c.bold else latex(c.text) for c in row]
-        for row in table.rows
-    ]
-    lines = [f"% {title}", rf"\begin{{tabular}}{{{columns}}}", r"\hline"]
-    lines += [" & ".join(cells) + r" \\" for cells in ([heads] if heads else [])]
-    lines += [" & ".join(map(latex, table.header)) + r" \\", r"\hline"]
-    lines += [" & ".join(cells) + r" \\" for cells in rows]
-    lines += [r"\hline", r"\end{tabular}", ""]
-    lines += [r"\par\noindent " + latex(note) for note in table.notes]
-    return "\n".join(lines) + "\n"
-
-
-def latex(text: str) -> str:
-    r"""Escape the special characters of LaTeX.
-
-    >>> latex("a_b & 5 %")
-    'a\\_b \\& 5 \\%'
-    """
-    return text.translate(_LATEX)
 
 
 def _markdown(text: str) -> str:
@@ -196,6 +158,7 @@ def _study_rows(study: Study, *, in_table2: bool) -> list[list[Any]]:
                     *published,
                     _100(entry.difference(metric)),
                     None if paper is None else "; ".join(entry.unlike_paper),
+                    part_of(entry),
                 ]
             )
     return rows

@@ -165,7 +165,10 @@ def test_means_over_different_datasets_are_not_compared(tmp_path: Path) -> None:
     study = study_of(tmp_path)
     assert common_datasets(study) == ["screw"]
     own, common = lay_out_table2(study).rows[-2:]
-    assert (own.dataset, common.dataset) == ("MEAN, own datasets", "MEAN, common datasets")
+    assert (own.dataset, common.dataset) == (
+        "MEAN, all datasets of each method",
+        "MEAN, common datasets",
+    )
     assert [block.behind for block in own.blocks if block] == ["2 datasets", "1 dataset"]
     assert not any(cell.best for block in own.blocks if block for cell in block.cells)
     assert [block.cells[2].best for block in common.blocks if block] == [False, True]

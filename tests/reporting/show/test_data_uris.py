@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 from reporting.fake_runs import make_run
 
-from cyclegan_ad.display.drawing import map_scale
 from cyclegan_ad.reporting.read.find_runs import collect
-from cyclegan_ad.reporting.show.data_uris import image_uri, map_uri
+from cyclegan_ad.reporting.show.data_uris import image_uri, map_uri, scale_uri
 from cyclegan_ad.reporting.show.gallery import gather_pictures
 from cyclegan_ad.scoring.names import ScoreColumn
 
@@ -33,15 +32,26 @@ def test_an_image_keeps_its_pixels_and_is_made_smaller_if_need_be() -> None:
 
 
 def test_maps_share_a_scale_from_black_to_bright() -> None:
-    maps = np.zeros((2, 32, 32), np.float32)
+    maps = np.full((2, 32, 32), 1.0, np.float32)
     maps[1, :16] = 4.0
-    scale = map_scale(maps)
-    assert scale == 4.0
-    assert np.asarray(opened(map_uri(maps[0], scale))).max() < 12
-    bright = np.asarray(opened(map_uri(maps[1], scale)))
+    assert np.asarray(opened(map_uri(maps[0], (1.0, 4.0)))).max() < 12
+    bright = np.asarray(opened(map_uri(maps[1], (1.0, 4.0))))
     assert bright[4, 4].min() > 100
     assert bright[28, 28].max() < 12
-    assert map_scale(np.zeros((1, 2, 2), np.float32)) == 1.0
+    bar = np.asarray(opened(scale_uri())).astype(int).sum(2)[4]
+    assert bar[0] < 30 and bar[-1] > 500
+
+
+@pytest.mark.parametrize("place", [(slice(8, 16), slice(8, 16)), (slice(8, 16), slice(3, 4))])
+@pytest.mark.parametrize("side_px", [32, 256])
+def test_a_defect_is_outlined_at_any_size(side_px: int, place: tuple[slice, slice]) -> None:
+    image, mask = np.full((side_px, side_px, 1), 60, np.uint8), np.zeros((side_px, side_px), bool)
+    assert opened(image_uri(image, 96, mask)).mode == "L"  # without a defect as it was
+    mask[place] = True
+    drawn = np.asarray(opened(image_uri(image, 96, mask))).astype(int)
+    assert drawn.shape == (96, 96, 3)
+    lines = (drawn[:, :, 1] - drawn[:, :, 0] > 100).sum()  # of OUTLINE_COLOUR, cyan
+    assert 20 < lines < 400
 
 
 def test_critical_images_have_their_thumbnails_where_kept(tmp_path: Path) -> None:
@@ -56,8 +66,25 @@ def test_critical_images_have_their_thumbnails_where_kept(tmp_path: Path) -> Non
     first = critical["images"][0]
     assert first["path"] == runs[0].image_paths[lowest]
     assert critical["threshold"] == f"{scores[lowest]:.6g}"
-    assert [image["label"] for image in critical["images"]] == ["abnormal"] * 3 + ["normal"] * 3
+    labels = [image["label"] for image in critical["images"]]
+    assert labels == sorted(labels) and set(labels) == {"abnormal", "normal"}
+    assert first["roles"][0] == "sets the ZFN threshold"
     assert {image["image"] is None for image in critical["images"]} == {True, False}
+    for image in critical["images"]:
+        assert (image["image"] is None) is (image["map"] is None)
+    tile = shown["tiles"][-1]
+    assert tile["decision"] == "found" and float(tile["score"]) >= scores[lowest] - 1e-4
+    low, high = map(float, shown["scale"])
+    assert 0 < low < high
+
+
+def test_maps_are_shown_for_the_lowest_seed(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, seed=seed, columns=["sse"])
+    _, critical, _ = gather_pictures(collect(tmp_path)[0])
+    with_maps = {part["seed"]: any(image["map"] for image in part["images"]) for part in critical}
+    assert with_maps == {0: True, 1: False}
+    assert all(any(image["image"] for image in part["images"]) for part in critical)
 
 
 def test_damaged_examples_are_said_and_the_figures_stay(tmp_path: Path) -> None:
