@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -162,7 +163,9 @@ class Session:
             raise
         [found] = self.detector.stream([image.path])
         if self.monitor is not None:
-            found = self.monitor.observe(found)
+            # A warning names the image as the person knows it, not the temporary file.
+            watched = self.monitor.observe(replace(found, path=image.name))
+            found = replace(watched, path=found.path)
         self._take(image, found)
         self._remember(image, found)
         self.images[image.id] = image

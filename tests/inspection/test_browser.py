@@ -223,6 +223,8 @@ def test_a_wrong_decision_is_flagged_and_undone(open_page: Any) -> None:
         seen.page.click("#tab-flags")
         assert "only dust" in seen.text("#flag-rows") and seen.text("#flag-count") == "1"
         assert str(seen.session.flags.table) in seen.text("#calibrate-flags")
+        seen.page.set_viewport_size({"width": 390, "height": 844})
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
         seen.page.click("#flag-rows button")
         seen.wait("#flag-count", "0")
         assert seen.session.flags.rows() == []
@@ -315,11 +317,12 @@ def test_a_detector_that_saw_no_defect(open_page: Any) -> None:
 
 
 def test_a_warning_of_drift_is_shown_until_it_is_answered(open_page: Any) -> None:
-    with open_page() as seen:
+    with open_page(viewport={"width": 390, "height": 844}) as seen:
         assert not seen.page.is_visible("#drift")
         seen.session.monitor.warning = "drift: the images that pass are darker; check the light"
         seen.page.set_input_files("#file-one", [file("a.png", png())])
         seen.wait("#drift", "are darker")
+        assert seen.page.locator("#drift-text").bounding_box()["width"] > 200  # not squeezed
         seen.page.click("#drift-removed")
         seen.wait("#message", "Watching anew")
         assert not seen.page.is_visible("#drift") and seen.session.monitor.warning is None

@@ -253,10 +253,11 @@ def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Pat
     app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
     with TestClient(app, base_url=OWN) as client:
         for seed in range(60):
-            found = upload(client, png(value=170, seed=seed)).json()
+            found = upload(client, png(value=170, seed=seed), f"part_{seed}.png").json()
             if found["drift"]:
                 break
         assert found["drift"].startswith("drift:") and found["zone"] == "review"
+        assert "since about part_" in found["drift"]  # not the name of a temporary file
         assert "would pass" in found["doubt"] and found["reason"] == ""
         assert upload(client, png(seed=99)).json()["zone"] == "review"
         assert client.post("/api/drift", json={"reset": "now"}, headers=SAME).status_code == 422

@@ -1,6 +1,6 @@
 // Many images: one request after the other, so that the bar moves and Stop works at once.
 
-import { ask, byId, count, el, icon, number, say } from "./dom.js";
+import { ask, byId, count, el, icon, number, say, vanish } from "./dom.js";
 import { model, on, tell, WORDS, ZONES, zoneOf } from "./model.js";
 import { show, upload } from "./viewer.js";
 
@@ -17,7 +17,7 @@ function line(row) {
     : el("span", { text: name });
   // Made once, so that a new row loads no picture again.
   row.picture ??= image
-    ? el("img", { class: "mini", src: `/api/images/${image.id}/thumb.png`, alt: "", loading: "lazy" })
+    ? el("img", { class: "mini", src: `/api/images/${image.id}/thumb.png`, alt: "", loading: "lazy", onerror: vanish })
     : el("span", { class: "mini" });
   return el("tr", { class: zone },
     el("td", {}, icon(zone), WORDS[zone]),

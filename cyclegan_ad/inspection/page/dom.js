@@ -30,12 +30,15 @@ export function icon(name) {
     svg("use", { href: `#icon-${name}` }));
 }
 
+// Hide a picture that cannot be shown, and keep its place.
+export const vanish = (event) => { event.target.style.visibility = "hidden"; };
+
 export function number(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "none";
   const size = Math.abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-4)) return value.toExponential(1);
   if (size < 1e-2) return String(Number(value.toPrecision(2)));
-  return String(Number(value.toPrecision(4)));
+  return String(size < 1e4 ? Number(value.toPrecision(4)) : Math.round(value));
 }
 
 export function percent(share) {

@@ -1,7 +1,7 @@
 // The images to pick from, nearest the threshold first. Cards are made once and moved, so that a
 // moving threshold loads no picture again.
 
-import { byId, count, el, icon, number } from "./dom.js";
+import { byId, el, icon, number, vanish } from "./dom.js";
 import { model, on, verdict, WORDS, zoneOf } from "./model.js";
 import { show } from "./viewer.js";
 
@@ -27,12 +27,18 @@ function keeps(image, filter) {
   return image.judged && zoneOf(image) === filter;
 }
 
+function nameOf({ name }) {
+  const cut = name.search(/[^\\/]*$/);
+  return el("span", { class: "name", title: name },
+    el("span", { class: "folder", text: name.slice(0, cut) }), el("span", { text: name.slice(cut) }));
+}
+
 function card(image) {
   const known = cards.get(image.id);
   if (known) return known;
   const made = el("button", { class: "image-card", "data-id": image.id, tabindex: "-1", onclick: () => choose(image.id) },
-    el("img", { src: `/api/images/${image.id}/thumb.png`, alt: "", loading: "lazy", width: 88, height: 88 }),
-    el("span", { class: "zone-line" }), el("span", { class: "name", text: image.name }), el("span", { class: "marks" }));
+    el("img", { src: `/api/images/${image.id}/thumb.png`, alt: "", loading: "lazy", width: 88, height: 88, onerror: vanish }),
+    el("span", { class: "zone-line" }), nameOf(image), el("span", { class: "marks" }));
   cards.set(image.id, made);
   return made;
 }

@@ -19,6 +19,8 @@ function fillNumber(id, figure, lines) {
   box.querySelector(".soft").replaceChildren(...lines.flatMap((line, i) => (i ? [el("br"), line] : [line])));
 }
 
+const whole = (value) => Math.round(value).toLocaleString("en");
+
 const level = () => `${Math.round(100 * model.facts.known.confidence)} %`;
 
 function showNumbers() {
@@ -31,12 +33,12 @@ function showNumbers() {
   if (found.work) {
     const look = found.work.review + found.work.reject;
     const zones = model.upper === null
-      ? `to look at; ${Math.round(found.work.pass)} pass`
-      : `${Math.round(found.work.pass)} pass, ${Math.round(found.work.review)} review, ${Math.round(found.work.reject)} reject`;
+      ? `to look at; ${whole(found.work.pass)} pass`
+      : `${whole(found.work.pass)} pass, ${whole(found.work.review)} review, ${whole(found.work.reject)} reject`;
     const escapes = found.abnormal
       ? `at most ${count(Number((1e6 * model.prevalence * found.missBound).toPrecision(2)), "escape")} per million`
       : "";
-    fillNumber("work", `${Math.round(look)} of 1,000`, escapes ? [zones, escapes] : [zones]);
+    fillNumber("work", `${whole(look)} of 1,000`, escapes ? [zones, escapes] : [zones]);
   } else {
     fillNumber("work", "not known", [""]);
   }

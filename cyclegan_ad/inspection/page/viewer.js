@@ -51,6 +51,7 @@ function picture(id, image, kind, alt, done = () => {}) {
   const end = (found) => () => {
     frame.removeAttribute("aria-busy");
     node.hidden = !found;
+    if (kind === "image") frame.classList.toggle("none", !found);
     done(found);
   };
   node.onload = end(true);
