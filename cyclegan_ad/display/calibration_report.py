@@ -121,10 +121,11 @@ def _explain_escapes(entry: Mapping[str, Any]) -> str:
     if not escapes:
         return ""
     lowest = min(escape["score"] for escape in escapes)
+    one = len(escapes) == 1
     text = (
-        f"{counted(len(escapes), 'escape')}: abnormal images that passed until now. No later "
-        f"threshold of score {entry['score']} goes above {lowest:.6g}, and these files never pass "
-        "again."
+        f"{counted(len(escapes), 'escape')}: {'an abnormal image' if one else 'abnormal images'} "
+        f"that passed until now. No later threshold of score {entry['score']} goes above "
+        f"{lowest:.6g}, and {'this file never passes' if one else 'these files never pass'} again."
     )
     if of := cost["stored_normal"]:
         more = cost["after"] - cost["before"]

@@ -152,6 +152,8 @@ def _how_surely(found: Headline) -> str:
     over = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
     over += " seed" if seeds == {1} else " seeds"
     leader = next(iter(found.wins))
+    if found.names == 1 and seeds == {1}:
+        return "One seed: what another random split would give is not known."
     if found.names == 1:
         return f"Each mean is over {over}, each with another random split."
     if not found.comparisons:
