@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,6 +85,8 @@ def _onnx_bytes(program: ExportedProgram, facts: str) -> bytes:
             f"invalid format=onnx: the weights take {size / 2**30:.1f} GB, and a file of this "
             "format (from which OpenVINO's is made) holds 2 GB; use format=torch_export"
         )
+    for library in ("onnx_ir", "onnxscript"):  # a line for each node that they simplify
+        logging.getLogger(library).setLevel(logging.WARNING)
     names = OUTPUTS[: len(program.graph_signature.user_outputs)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code

@@ -70,6 +70,7 @@ def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
             "miss_bound": one.facts.get("miss_rate_bound"),
             "alarm_bound": one.facts.get("false_alarm_rate_bound"),
             "picked": one.name == "best_accuracy",
+            "by_escape": one.facts.get("lowered_to_escape", False),
         }
         for one in stored_decisions(described, column)
     ]

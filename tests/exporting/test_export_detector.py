@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -113,11 +114,15 @@ def test_certificate(onnx: Exported) -> None:
 
 
 @pytest.mark.slow
-def test_the_order_of_exports_does_not_matter(onnx: Exported, tmp_path: Path) -> None:
+def test_the_order_of_exports_does_not_matter(
+    onnx: Exported, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert onnx.unchanged
     before = onnx.path.read_bytes()
     words = (f"detector={onnx.run.path}", f"out={tmp_path}/again.onnx")
-    export(export_settings(*words))
+    with caplog.at_level(logging.INFO):  # as in the command
+        export(export_settings(*words))
+    assert not [one for one in caplog.records if one.name.startswith("onnx")]
     assert (tmp_path / "again.onnx").read_bytes() == before
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"again.onnx{end}" for end in ("", ".certificate.json", ".certificate.html")}

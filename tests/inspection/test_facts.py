@@ -38,6 +38,7 @@ def test_thresholds_say_what_they_are(finished: Finished, tmp_path: Path) -> Non
     session, facts = session_of(finished[1].path, tmp_path)
     by_name = {one["name"]: one for one in facts["thresholds"]}
     assert by_name["best_accuracy"]["picked"] and not by_name["paper"]["picked"]
+    assert not by_name["paper"]["by_escape"]
     assert by_name["paper"]["miss_bound"] == session.saved.facts["miss_rate_bound"]
     assert by_name["paper"]["words"] == session.saved.describe()
     assert facts["decides"] == "paper"

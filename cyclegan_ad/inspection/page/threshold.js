@@ -72,6 +72,7 @@ function showCritical(found) {
   let words;
   if (!found.first) words = "Every known defect would pass. Highest of them:";
   else if (sets) words = found.missed ? "Set by this defect:" : "Set by the defect that scores lowest:";
+  else if (named()?.by_escape) words = "Set by a reported escape. Lowest known defect that is caught:";
   else words = "Lowest defect that is caught:";
   const name = image ? image.name : "its image is not here";
   const text = el("span", {}, el("span", { class: "soft", text: words }), el("br"),
