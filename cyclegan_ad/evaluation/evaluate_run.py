@@ -204,7 +204,7 @@ def write_evaluation(
         The results as written.
     """
     method, results = scored.method, combine(run, settings, data, scored.found)
-    pictures = make_pictures(method, data, results.rows, scored.device)
+    pictures = make_pictures(method, data, results, scored.device)
     metrics = results.metrics
     write_scores(run.path, results.rows)
     if results.kept:
