@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.detector.decision import Decision as Decision  # of which others speak most
-from cyclegan_ad.detector.decision import choose_decision as choose_decision
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256, write_json
 from cyclegan_ad.metrics.bounds import calibration_bound

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from errors import assert_error, refuses
 
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.drift_monitor import DriftMonitor
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
