@@ -42,7 +42,16 @@ def test_each_image_is_judged_by_the_probe_that_did_not_see_it() -> None:
         method.model, images, range(N), device=torch.device("cpu"), batch_size=1
     )
     folds = assign_folds(LABELS, groups, 2, method.seed)
-    expected = out_of_fold(features, LABELS, groups, folds, strengths=(0.1,), folds=2, seed=0)
+    expected = out_of_fold(
+        features,
+        LABELS,
+        groups,
+        folds,
+        strengths=(0.1,),
+        folds=2,
+        seed=0,
+        parts=method.model.parts(),
+    )
     np.testing.assert_allclose(found.probe, expected, rtol=1e-4, atol=1e-5)
     assert auroc(found.probe, LABELS) > 0.9
     # The highest responses are above the mean.
