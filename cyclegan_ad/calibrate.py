@@ -23,10 +23,10 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     """
     with importing():
         from cyclegan_ad.detector.decision import choose_decision
-        from cyclegan_ad.detector.description import FILE, read_description
+        from cyclegan_ad.detector.description import FILE, read_description, write_calibration
         from cyclegan_ad.detector.labelled_images import find_labelled, mark_trained, score_labelled
         from cyclegan_ad.detector.load import find_folder, load_detector
-        from cyclegan_ad.detector.recalibrate import Request, recalibrate, write_calibration
+        from cyclegan_ad.detector.recalibrate import Request, recalibrate
         from cyclegan_ad.display.calibration_report import report_calibration
         from cyclegan_ad.display.terminal import decoding_progress
         from cyclegan_ad.metrics.recalibration import explain_too_few

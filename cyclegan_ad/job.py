@@ -14,16 +14,16 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from cyclegan_ad.build import ensure_method
-from cyclegan_ad.data.checks import collect_notes
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.notes import collect_notes
 from cyclegan_ad.device import choose_device, describe_device
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import check_protocol, protocol_settings
+from cyclegan_ad.evaluation.complete import is_complete
 from cyclegan_ad.evaluation.evaluate_run import (
     decide_again,
     evaluate_run,
-    is_complete,
     prepare_data,
     print_outcome,
     print_results,

@@ -13,8 +13,8 @@ import numpy as np
 import PIL
 
 from cyclegan_ad.data.cache_files import ImageCache, hash_pixels, read_cache, write_cache
+from cyclegan_ad.data.decoded_files import decode_in_order, hash_in_order
 from cyclegan_ad.data.formats.deep_pixels import ValueSpan, Window
-from cyclegan_ad.data.images import decode_in_order, hash_in_order
 from cyclegan_ad.data.parallel import Progress, map_in_order
 from cyclegan_ad.errors import UserError
 

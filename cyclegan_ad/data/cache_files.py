@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclegan_ad.data.decoded_files import Decoded
 from cyclegan_ad.data.formats.deep_pixels import ValueSpan
-from cyclegan_ad.data.images import Decoded
 from cyclegan_ad.files import replacing, write_json
 
 

@@ -16,11 +16,11 @@ from cyclegan_ad.data.affine import transform
 from cyclegan_ad.data.augment import dihedral
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.checks import checked_split, require_classes, require_readable
+from cyclegan_ad.data.decoded_files import hash_in_order
 from cyclegan_ad.data.depth import require_window
 from cyclegan_ad.data.device_batches import Batch, make_batches
 from cyclegan_ad.data.formats.deep_pixels import Window
 from cyclegan_ad.data.groups import group_images, groups_to_split, require_one_class
-from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.layouts.names import OWN_LAYOUTS
 from cyclegan_ad.data.layouts.sample import BY_THE_USUAL_NAMES, Labelling
 from cyclegan_ad.data.layouts.unread import count_ignored_files

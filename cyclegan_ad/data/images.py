@@ -1,10 +1,7 @@
-"""Decoding of image and mask files at the size of the network's input, on all cores."""
+"""Decoding of images and masks at the size of the network's input."""
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +11,10 @@ from cyclegan_ad.data.formats import opening
 from cyclegan_ad.data.formats.deep_pixels import (
     EIGHT_BITS,
     DeepPixels,
-    ValueSpan,
     Window,
     row_blocks,
 )
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
-from cyclegan_ad.data.parallel import Progress, map_in_order
 from cyclegan_ad.data.shrinking import shrink_mask
 
 _GREY = frozenset({"1", "L", "LA"})
@@ -160,81 +155,6 @@ def upright_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         UnreadableImage: The file cannot be read or is not an image of a known format.
     """
     return opening.upright_size(read_bytes(path))
-
-
-@dataclass(slots=True)
-class Decoded:
-    """A decoded file, or why it is unreadable.
-
-    Attributes:
-        sha256: SHA-256 of its contents, hexadecimal; empty if it could not be read at all.
-        pixels: (S, S, C) uint8, 0 to 255; None if the file holds no usable image.
-        reason: Short reason if there is none.
-        span: Stored values that it uses, if it has more than 8 bits that a window applies to.
-    """
-
-    sha256: str
-    pixels: NDArray[np.uint8] | None
-    reason: str = ""
-    span: ValueSpan | None = None
-
-
-def decode_in_order(
-    paths: Sequence[Path],
-    size_px: int,
-    channels: int,
-    window: Window | None,
-    progress: Progress | None = None,
-) -> Iterator[Decoded]:
-    """Read, hash and decode files on all cores, in order, with a few files per core in memory.
-
-    Args:
-        paths: Image files.
-        size_px: See :func:`decode_image`.
-        channels: Likewise.
-        window: Likewise.
-        progress: Called in this thread after each file with (files done, total).
-    """
-    return map_in_order(
-        lambda path: decode_file(path, size_px, channels, window),
-        paths,
-        name="decode",
-        progress=progress,
-    )
-
-
-def decode_file(path: Path, size_px: int, channels: int, window: Window | None) -> Decoded:
-    """Read, hash and decode one file as :func:`decode_image` does; errors become a reason."""
-    sha256, span = "", None
-    try:
-        data = read_bytes(path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        image = opening.open_image(data, as_stored=window is not None)
-        if isinstance(image, DeepPixels):
-            span = image.span()
-        return Decoded(sha256, shrink_image(image, size_px, channels, window), span=span)
-    except UnreadableImage as error:
-        return Decoded(sha256, None, str(error), span)
-
-
-def hash_in_order(paths: Sequence[Path], progress: Progress | None = None) -> Iterator[str]:
-    """Hash files of any kind on all cores, in order.
-
-    Args:
-        paths: The files.
-        progress: Called in this thread after each file with (files done, total).
-
-    Yields:
-        SHA-256 of the contents of each file, hexadecimal; empty if it cannot be read.
-    """
-    return map_in_order(_hash_file, paths, name="hash", progress=progress)
-
-
-def _hash_file(path: Path) -> str:
-    try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
-    except UnreadableImage:
-        return ""
 
 
 def _flatten(image: Image.Image, mode: str) -> Image.Image:

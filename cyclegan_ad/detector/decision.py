@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from cyclegan_ad.detector.history import RECALIBRATED, escape_limit, escaped_files
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.metrics.recalibration import Zone
 from cyclegan_ad.scoring.names import AROUND_ZERO
 from cyclegan_ad.text import shown_name
-
-Zone = Literal["pass", "review", "reject"]
 
 # Scores of an image differ by rounding between batches, processors and runtimes, relative to the
 # score, or to 1 for those of any sign. A threshold is lowered by as much, so that the image that it

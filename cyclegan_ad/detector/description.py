@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cyclegan_ad.detector.decision import Decision as Decision  # of which others speak most
-from cyclegan_ad.detector.decision import choose_decision as choose_decision
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import file_sha256
+from cyclegan_ad.files import file_sha256, write_json
 from cyclegan_ad.metrics.bounds import calibration_bound
 from cyclegan_ad.runs.results import Results, SplitRow
 from cyclegan_ad.text import shown
@@ -138,3 +136,21 @@ def read_description(folder: Path) -> dict[str, Any]:
     if file_sha256(weights) != described.get("sha256", {}).get(WEIGHTS):
         raise UserError(f"{weights} is damaged: its hash is not the one in {FILE}; {again}")
     return dict(described)
+
+
+def write_calibration(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write the new ``detector.json``, whole or not at all.
+
+    Args:
+        folder: Folder of the detector.
+        before: Its content, which the calibration started from.
+        after: Result of :func:`cyclegan_ad.detector.recalibrate.recalibrate`.
+
+    Raises:
+        UserError: If it was changed since.
+    """
+    if read_description(folder) != before:
+        raise UserError(
+            f"{folder / FILE} was changed by another command meanwhile; run this one again"
+        )
+    write_json(folder / FILE, after)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cyclegan_ad.data.decoded_files import decode_file
 from cyclegan_ad.data.depth import is_dark
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
-from cyclegan_ad.data.images import decode_file, shrink_image
+from cyclegan_ad.data.images import shrink_image
 from cyclegan_ad.data.in_memory import as_image
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision import Decision, identify

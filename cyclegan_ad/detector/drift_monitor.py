@@ -47,6 +47,10 @@ class DriftMonitor:
     training that pass as well. After a warning no image passes: what would, is to be reviewed,
     until a reset. May be used by several threads.
 
+    Which images are watched depends on ``decision`` alone: a prediction by another threshold, as
+    the inspector tries them, is watched if it passes by this one. Else the choice of a threshold
+    would look like a change of the images.
+
     Args:
         description: Content of ``detector.json``, with a reference (:func:`is_watchable`).
         state_file: File of the state, by which a later command continues; written atomically.
@@ -75,7 +79,7 @@ class DriftMonitor:
     ) -> None:
         self.warning: str | None = None
         self._file, self._lock = state_file, Lock()
-        self._identity = identify(description, decision)
+        self._decision, self._identity = decision, identify(description, decision)
         self._allowed = images_per_false_warning
         self._recent: deque[list[Any]] = deque(maxlen=_RECENT)
         references = _passing(description["reference"], decision)
@@ -114,17 +118,17 @@ class DriftMonitor:
         Returns:
             The prediction; if it would pass after a warning, one that is to be reviewed.
         """
-        if prediction.zone != "pass":
-            return prediction
+        # One that does not pass in spite of its score, a reported escape, has a reason.
+        watched = self._decision.zone(prediction.score) == "pass" and not prediction.reason
         with self._lock:
-            if self.warning is None:
+            if self.warning is None and watched:
                 values = [float(getattr(prediction, name)) for name in STATISTICS]
                 self._recent.append([prediction.path, *values])
                 if changes := self._test.observe(dict(zip(STATISTICS, values, strict=True))):
                     self.warning = self._describe(changes)
                 if save:
                     self._write()
-            if self.warning is None:
+            if self.warning is None or prediction.zone != "pass":
                 return prediction
         reason = f"it would pass, but {self.warning.partition(';')[0]}"
         return replace(prediction, label="abnormal", zone="review", reason=reason)

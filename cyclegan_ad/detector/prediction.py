@@ -13,8 +13,8 @@ from PIL import Image
 
 from cyclegan_ad.data.images import full_size
 from cyclegan_ad.data.in_memory import as_image
-from cyclegan_ad.detector.decision import Zone
 from cyclegan_ad.display.overlay import OPACITY, blend, heat, share_of_scale
+from cyclegan_ad.metrics.recalibration import Zone
 
 Label = Literal["normal", "abnormal"]
 

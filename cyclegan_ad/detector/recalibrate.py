@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
-from cyclegan_ad.detector.description import FILE, read_description
 from cyclegan_ad.detector.history import (
     add_calibration,
     escape_limit,
     stored_normal_scores,
 )
 from cyclegan_ad.detector.labelled_images import LabelledImage, hash_images
-from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import write_json
 from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
 from cyclegan_ad.metrics.quantile import false_alarm_rank
 from cyclegan_ad.metrics.recalibration import Aim, choose_threshold, choose_upper, count_zones
@@ -160,6 +156,8 @@ def _choose(
     """
     aim, computed_by = request.aim, described["scores"][present.column]["computed_by"]
     good, defects = ([score for _, score in scored] for scored in (normal, abnormal))
+    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
+        good = [score + 2 * rounding(score, computed_by) for score in good]
     choice = choose_threshold(defects, good, aim)
     given = f"{counted(len(abnormal), 'abnormal image')} and {len(normal)} normal given {now[:10]}"
     facts: Entry = {
@@ -174,8 +172,6 @@ def _choose(
         "miss_rate_expected": choice.miss_rate_expected,
     }
     limited_by = "aim"
-    if aim.name == "false_alarm_rate":  # lowered again when it decides, and then still above it
-        facts["value"] += 2 * rounding(choice.threshold, computed_by)
     may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
     if may_not_rise and _is_weaker(len(abnormal), present.facts):
         kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
@@ -187,7 +183,8 @@ def _choose(
     known = escape_limit(described, present.column)
     limits = [one["score"] for one in escapes] + ([] if known is None else [known])
     if limits and facts["value"] > min(limits):
-        facts["value"], limited_by = min(limits), "escape"
+        facts |= {"value": min(limits), "lowered_to_escape": True}
+        limited_by = "escape"
     setting = normal if aim.name == "false_alarm_rate" else abnormal
     return facts, limited_by, setting[choice.position][0] if limited_by == "aim" else None
 
@@ -206,24 +203,6 @@ def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: i
     """Return name and score of the images of a class that count."""
     found = zip(images, scores, strict=True)
     return [(one.path.name, score) for one, score in found if one.label == label and one.counts]
-
-
-def write_calibration(folder: Path, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    """Write the new ``detector.json``, whole or not at all.
-
-    Args:
-        folder: Folder of the detector.
-        before: Its content, which the calibration started from.
-        after: Result of :func:`recalibrate`.
-
-    Raises:
-        UserError: If it was changed since.
-    """
-    if read_description(folder) != before:
-        raise UserError(
-            f"{folder / FILE} was changed by another command meanwhile; run this one again"
-        )
-    write_json(folder / FILE, after)
 
 
 def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:

@@ -8,15 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.display.terminal import (
-    FLAG,
-    NOTHING,
-    UNLIKE,
-    in_ascii,
-    percent,
-    says_ascii_only,
-    standard_output,
-)
+from cyclegan_ad.display.numbers import FLAG, NOTHING, UNLIKE, in_ascii, percent
+from cyclegan_ad.display.terminal import says_ascii_only, standard_output
 from cyclegan_ad.display.thresholds import set_thresholds
 from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.metrics.wording import (

@@ -1,4 +1,4 @@
-"""Progress and number formats in the terminal.
+"""Consoles and progress in the terminal.
 
 Progress goes to standard error: a bar, or plain lines where there is no terminal (a pipe, the log
 of a CI job). A line is printed for every tenth of the work, the first within 10 s and then at
@@ -16,10 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
-# Marks of the paper's figures: does not describe the method; ours has other settings.
-FLAG, UNLIKE = "†", "‡"
-
-NOTHING = "-"  # written for a missing number
+from cyclegan_ad.display.numbers import duration
 
 REFRESH_S = 0.5
 
@@ -52,35 +49,6 @@ def standard_output() -> Console:
 def says_ascii_only(console: Console) -> bool:
     """Return whether a console may lack the signs of a table: its frame, plus-minus, the marks."""
     return not console.encoding.lower().startswith("utf")
-
-
-def in_ascii(text: str) -> str:
-    """Spell plus-minus and the marks of the paper's figures in ASCII.
-
-    >>> in_ascii("97.14 ± 0.52†‡")
-    '97.14 +- 0.52*#'
-    """
-    return text.replace("±", "+-").replace(FLAG, "*").replace(UNLIKE, "#")
-
-
-def duration(seconds: float) -> str:
-    """Write a number of seconds as h:mm:ss or m:ss.
-
-    >>> duration(75), duration(3 * 3600 + 62)
-    ('1:15', '3:01:02')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def percent(fraction: float | None, digits: int = 2) -> str:
-    """Write a fraction in percent, without the sign.
-
-    >>> percent(0.97143), percent(None)
-    ('97.14', '-')
-    """
-    return NOTHING if fraction is None else f"{100 * fraction:.{digits}f}"
 
 
 class Heartbeat:

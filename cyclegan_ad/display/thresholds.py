@@ -47,7 +47,7 @@ def set_thresholds(metrics: Mapping[str, Any], column: str) -> dict[str, float]:
 
 
 def deciding_threshold(metrics: Mapping[str, Any], column: str) -> tuple[str, float] | None:
-    """Return name and value of the threshold that the saved detector decides by.
+    """Return name and value of the threshold that decides, until the detector is recalibrated.
 
     It is that of the protocol; of several, as of ``crossfit``, the smallest. Of a score that the
     protocol has not judged, and with ``protocol=paper``, it is ZFN. None if there is neither.

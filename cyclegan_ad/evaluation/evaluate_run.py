@@ -16,8 +16,8 @@ from cyclegan_ad.display.result_table import print_result
 from cyclegan_ad.display.terminal import decoding_progress
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
-from cyclegan_ad.evaluation.combine import all_scored, combine, find_unsupported
-from cyclegan_ad.evaluation.figures import draw_figures, figure_names
+from cyclegan_ad.evaluation.combine import combine, find_unsupported
+from cyclegan_ad.evaluation.figures import draw_figures
 from cyclegan_ad.evaluation.fit_fusions import PROBE_BACKBONE, check_tuning_images
 from cyclegan_ad.evaluation.kept_out import describe_kept_out
 from cyclegan_ad.evaluation.pictures import make_pictures, write_examples
@@ -37,7 +37,6 @@ from cyclegan_ad.runs.examples import FILE as EXAMPLES
 from cyclegan_ad.runs.examples import examples_fingerprint
 from cyclegan_ad.runs.results import (
     Results,
-    read_metrics,
     read_results,
     read_split,
     write_metrics,
@@ -70,37 +69,6 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
     if any(name in FUSED for name in settings.score.names):
         check_tuning_images(data)
     return data
-
-
-def is_complete(run: RunDirectory, settings: Settings) -> bool:
-    """Return whether a trained run has the requested scores and all files of an evaluation."""
-    score = settings.score
-    if not all_scored(run, score) or not _has_folds(run, settings):
-        return False
-    config = run.read_config()
-    examples = examples_fingerprint(run.path)
-    written = read_metrics(run.path)["fingerprints"].get(EXAMPLES)
-    if not examples or examples != written:
-        return False
-    named = figure_names([c.column for c in score.columns], not config.protocol.normal_only)
-    files = [run.figures / name for name in named]
-    if config.protocol.calibration_fraction > 0 and not config.protocol.normal_only:
-        files.append(run.calibration)
-    return run.detector.is_dir() and all(file.is_file() for file in files)
-
-
-def _has_folds(run: RunDirectory, settings: Settings) -> bool:
-    """Return whether a run has what ``protocol=crossval`` needs, if that is asked for."""
-    protocol, decided = settings.protocol, read_metrics(run.path)["protocols"]
-    if protocol.name != "crossval":
-        return True
-    found = [decided.get("crossval", {}).get(column.column) for column in settings.score.columns]
-    if not settings.entry.refits:
-        return all(row is not None for row in found)
-    name, asked = "folds", protocol.crossval_folds
-    if asked == "leave_one_out":
-        name, asked = "largest_fold", 1
-    return all(row is not None and row[name] == asked for row in found)
 
 
 def print_results(run: RunDirectory, metrics: dict[str, Any]) -> None:
@@ -204,7 +172,7 @@ def write_evaluation(
         The results as written.
     """
     method, results = scored.method, combine(run, settings, data, scored.found)
-    pictures = make_pictures(method, data, results.rows, scored.device)
+    pictures = make_pictures(method, data, results, scored.device)
     metrics = results.metrics
     write_scores(run.path, results.rows)
     if results.kept:

@@ -13,11 +13,11 @@ from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.examples import Examples, examples_at, spread_evenly
 from cyclegan_ad.display.drawing import to_pixels
 from cyclegan_ad.display.overlay import overlay_scale
+from cyclegan_ad.evaluation.critical_images import critical_roles
 from cyclegan_ad.files import replacing
 from cyclegan_ad.methods.interface import Reconstructs, TrainedMethod
-from cyclegan_ad.metrics.thresholds import critical_images
-from cyclegan_ad.runs.examples import CRITICAL_IMAGES, FIGURE_IMAGES, FILE
-from cyclegan_ad.runs.results import Rows
+from cyclegan_ad.runs.examples import FIGURE_IMAGES, FILE
+from cyclegan_ad.runs.results import Results
 from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.parts import View
 
@@ -61,8 +61,8 @@ class Pictures:
         shown: The images.
         reconstructions: (N, C, H, W) float32 in [-1, 1]; None if the method has none.
         maps: (N, H, W) float32, anomaly maps.
-        critical: (N,) bool, True for images that determine thresholds, False for those spread
-            evenly over the test set.
+        critical: (N,) bool, True for images that decide by a score (`critical_roles`), False for
+            those spread evenly over the test set.
     """
 
     shown: Examples
@@ -78,31 +78,30 @@ class Pictures:
 
 
 def make_pictures(
-    method: TrainedMethod, data: AnomalyDataModule, rows: Rows, device: torch.device
+    method: TrainedMethod, data: AnomalyDataModule, results: Results, device: torch.device
 ) -> Pictures:
     """Choose test images for display and compute their reconstructions and maps.
 
     Args:
         method: A trained method on ``device``, in eval mode.
         data: Its data module after ``setup``.
-        rows: Rows of ``scores.csv``.
+        results: Results of the run, with the thresholds of all scores.
         device: Device of the computation.
     """
     even = spread_evenly(data, FIGURE_IMAGES)
-    shown = examples_at(data, [*even, *_critical(rows, data)])
+    shown = examples_at(data, [*even, *_critical(results, data)])
     reconstructions, maps = reconstruct_with_maps(method, shown.images, device)
     critical = np.arange(len(shown.images)) >= len(even)
     return Pictures(shown, reconstructions, maps, critical)
 
 
-def _critical(rows: Rows, data: AnomalyDataModule) -> list[int]:
-    """Return the indices of the samples that determine the thresholds of any score."""
+def _critical(results: Results, data: AnomalyDataModule) -> list[int]:
+    """Return the indices of the samples that decide by any score, each once."""
+    rows, positions = results.rows, dict[int, None]()
     labels = [row["label"] for row in rows]
-    positions: dict[int, None] = {}
-    for name in rows[0]:
-        if name not in ("path", "label"):
-            found = critical_images([row[name] for row in rows], labels, CRITICAL_IMAGES)
-            positions |= dict.fromkeys(found)
+    for name in results.metrics["scores"]:
+        scores = [row[name] for row in rows]
+        positions |= dict.fromkeys(critical_roles(results.metrics, name, scores, labels))
     index = {data.samples[i].path: i for i in data.split.test}
     return [index[rows[position]["path"]] for position in positions]
 

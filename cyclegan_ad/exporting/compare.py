@@ -15,14 +15,13 @@ import numpy as np
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import full_size, shrink_image
 from cyclegan_ad.data.parallel import Progress
-from cyclegan_ad.detector.decision import Decision, Zone
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.detect import Backend, Pixels
 from cyclegan_ad.detector.exported import ExportedBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import cpu_count
+from cyclegan_ad.metrics.recalibration import ZONES, Zone
 
-ZONES: tuple[Zone, ...] = ("pass", "review", "reject")
-"""Meaning of the numbers of a graph's output ``zone``."""
 _ROUNDS = 5
 _SECONDS_PER_ROUND = 2.0
 
@@ -118,7 +117,7 @@ def compare(
                 threshold=decision.threshold,
                 abnormal=bool(found["abnormal"][0]),
                 zone=decision.zone(float(expected.scores[0])),
-                exported_zone=ZONES[int(found["zone"][0])],
+                exported_zone=ZONES[int(found["zone"][0])],  # by their order
                 values=apart.size,
                 differing=int((apart > 0).sum()),
                 largest=int(apart.max()),

@@ -26,11 +26,9 @@ def row_of(image: InspectedImage, zone: str, decision: Decision) -> list[str]:
         decision: Score and thresholds that decide.
     """
     score = image.score
-    # A name that a spreadsheet would take for a formula is not one.
-    name = f"'{image.name}" if image.name.startswith(_FORMULA) else image.name
     return [
         datetime.now(UTC).isoformat(timespec="seconds"),
-        name,
+        no_formula(image.name),
         image.sha256,
         "" if score is None else repr(score),
         repr(decision.threshold),
@@ -39,6 +37,15 @@ def row_of(image: InspectedImage, zone: str, decision: Decision) -> list[str]:
         "" if score is None else repr(score - decision.threshold),
         image.reason or image.doubt,
     ]
+
+
+def no_formula(text: str) -> str:
+    """Return a text of a person or a file as a spreadsheet does not take it for a formula.
+
+    >>> no_formula("=1+1"), no_formula("dust")
+    ("'=1+1", 'dust')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def as_text(rows: Iterable[list[str]]) -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_start
 from cyclegan_ad.data.formats.kinds import kind_of
@@ -25,6 +26,8 @@ _START_BYTES = 4096
 class Flags:
     """The flags of a folder; at most one for each image, by its SHA-256.
 
+    May be used by several threads.
+
     Args:
         folder: Setting ``out``.
 
@@ -35,6 +38,7 @@ class Flags:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.table = folder / TABLE
+        self._lock = Lock()
         self._rows: list[dict[str, str]] = self._read()
 
     def rows(self) -> list[dict[str, str]]:
@@ -52,27 +56,29 @@ class Flags:
         Raises:
             OSError: If the folder cannot be written.
         """
-        if keep:
-            path = self._keep(path, values["sha256"])
-        row = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "path": str(path.absolute()),
-            **values,
-        }
-        others = [old for old in self._rows if old["sha256"] != values["sha256"]]
-        self._write([*others, row])
+        with self._lock:
+            if keep:
+                path = self._keep(path, values["sha256"])
+            row = {
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "path": str(path.absolute()),
+                **values,
+            }
+            others = [old for old in self._rows if old["sha256"] != values["sha256"]]
+            self._write([*others, row])
         return dict(row)
 
     def remove(self, sha256: str) -> bool:
         """Take a flag back, with the copy of its image; return whether there was one."""
-        removed = [row for row in self._rows if row["sha256"] == sha256]
-        if not removed:
-            return False
-        self._write([row for row in self._rows if row["sha256"] != sha256])
-        copies = (self.folder / _COPIES).absolute()
-        for row in removed:
-            if Path(row["path"]).parent == copies:
-                Path(row["path"]).unlink(missing_ok=True)
+        with self._lock:
+            removed = [row for row in self._rows if row["sha256"] == sha256]
+            if not removed:
+                return False
+            self._write([row for row in self._rows if row["sha256"] != sha256])
+            copies = (self.folder / _COPIES).absolute()
+            for row in removed:
+                if Path(row["path"]).parent == copies:
+                    Path(row["path"]).unlink(missing_ok=True)
         return True
 
     def _keep(self, path: Path, sha256: str) -> Path:

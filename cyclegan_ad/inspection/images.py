@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_bytes
+from cyclegan_ad.data.decoded_files import hash_file
 from cyclegan_ad.data.layouts.sample import CLASSES, class_of
 from cyclegan_ad.data.locate import find_dataset_folder
 from cyclegan_ad.detector.find_images import find_images
@@ -58,10 +57,7 @@ class InspectedImage:
     def hash(self) -> str:
         """Return the SHA-256 of the file, computed once; empty if it cannot be read."""
         if not self.sha256:
-            try:
-                self.sha256 = hashlib.sha256(read_bytes(self.path)).hexdigest()
-            except UnreadableImage:
-                return ""
+            self.sha256 = hash_file(self.path)
         return self.sha256
 
 

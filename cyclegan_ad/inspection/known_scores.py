@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from cyclegan_ad.detector.decision import Decision, choose_decision
 from cyclegan_ad.detector.history import stored_normal_scores
+from cyclegan_ad.display.score_axis import choose_axis
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.metrics.bounds import rate_bounds
 from cyclegan_ad.metrics.recalibration import choose_upper
-
-# Up to here the scores are drawn on a linear axis: above, one image would empty it.
-_SPREAD = 12.0
 
 
 def known_scores(
@@ -104,9 +104,8 @@ def _different_abnormal(thresholds: Mapping[str, Mapping[str, Any]], abnormal: i
 
 
 def _axis(scores: list[float]) -> str:
-    """Choose a logarithmic axis if a few large scores would push all others together."""
-    if len(scores) < 2 or min(scores) <= 0:
+    """Choose the axis as the histograms of a run do, but a linear one for scores of both signs."""
+    if not scores:
         return "linear"
-    ordered = sorted(scores)
-    median = ordered[len(ordered) // 2]
-    return "log" if ordered[-1] > _SPREAD * median else "linear"
+    chosen = choose_axis(np.array(scores), ()).scale["value"]
+    return "log" if chosen == "log" else "linear"

@@ -83,12 +83,16 @@ class Pages:
             "saved": _thresholds(session.saved),
             "images": [
                 session.describe(image)
-                for image in session.images.values()
+                for image in list(session.images.values())  # another thread adds uploads
                 if image.source != "upload"
             ],
-            "flags": session.flags.rows(),
+            "flags": self._flags(),
             "drift": None if session.monitor is None else session.monitor.warning,
         }
+
+    def _flags(self) -> list[dict[str, str]]:
+        """Return the flags; bytes of a path that are not UTF-8 are escaped."""
+        return [row | {"path": printable(row["path"])} for row in self.session.flags.rows()]
 
     async def state(self, request: Request) -> Response:
         """Answer with all that the page shows but pictures."""
@@ -177,7 +181,7 @@ class Pages:
             await self._draw(self.session.flag, image, label, printable(note))
         except (UserError, OSError) as error:
             raise HTTPException(500, f"The flag was not written: {error}.") from error
-        return JSONResponse(self.session.describe(image) | {"flags": self.session.flags.rows()})
+        return JSONResponse(self.session.describe(image) | {"flags": self._flags()})
 
     async def unflag(self, request: Request) -> Response:
         """Take a flag back."""
@@ -188,8 +192,7 @@ class Pages:
     async def flags_table(self, request: Request) -> Response:
         """Answer with ``flags.csv``, as a file to download."""
         table = self.session.flags.table
-        text = table.read_text(encoding="utf-8") if table.is_file() else ""
-        return _download(text, "flags.csv")
+        return _download(table.read_bytes() if table.is_file() else b"", "flags.csv")
 
 
 def _is_number(value: object) -> bool:
@@ -210,6 +213,6 @@ async def _json(request: Request) -> dict[str, Any]:
     return given
 
 
-def _download(text: str, name: str) -> Response:
+def _download(text: str | bytes, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)

@@ -15,7 +15,7 @@ from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
 from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.inspection.decision_table import append, as_text, row_of
+from cyclegan_ad.inspection.decision_table import append, as_text, no_formula, row_of
 from cyclegan_ad.inspection.flags import Flags
 from cyclegan_ad.inspection.images import InspectedImage, shown_as
 from cyclegan_ad.inspection.known_scores import stored_decisions
@@ -167,6 +167,9 @@ class Session:
             watched = self.monitor.observe(replace(found, path=image.name))
             found = replace(watched, path=found.path)
         self._take(image, found)
+        if self.monitor is not None and self.monitor.warning is not None and not image.doubt:
+            # It may pass by another threshold, which the page tries and the session may apply.
+            image.doubt = self.monitor.warning.partition(";")[0]
         self._remember(image, found)
         self.images[image.id] = image
         if batch is not None:
@@ -217,6 +220,6 @@ class Session:
             "zone": zone,
             "score": "" if image.score is None else repr(image.score),
             "threshold": repr(self.decision.threshold),
-            "note": note,
+            "note": no_formula(note),
         }
         return self.flags.add(image.path, values, keep=image.source == "upload")

@@ -27,7 +27,8 @@ from cyclegan_ad.metrics.quantile import false_alarm_rank, least_images
 from cyclegan_ad.text import counted
 
 Floats = NDArray[np.float64]
-ZONES = ("pass", "review", "reject")
+Zone = Literal["pass", "review", "reject"]
+ZONES: tuple[Zone, ...] = ("pass", "review", "reject")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.display.numbers import NOTHING, percent
 from cyclegan_ad.methods.names import EMBEDDING, METHODS
 from cyclegan_ad.metrics.thresholds import PASSED
 from cyclegan_ad.reference.table2 import has_paper_size, paper_method_name

@@ -13,8 +13,8 @@ import yaml
 
 from cyclegan_ad import __version__
 from cyclegan_ad.data.datamodule import AnomalyDataModule
+from cyclegan_ad.data.decoded_files import hash_in_order
 from cyclegan_ad.data.groups import group_images
-from cyclegan_ad.data.images import hash_in_order
 from cyclegan_ad.data.locate import find_dataset_folder, labelling_of, read_exclude_list
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples

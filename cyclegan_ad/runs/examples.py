@@ -14,7 +14,7 @@ from cyclegan_ad.text import shown_name
 
 FILE = "examples.npz"
 FIGURE_IMAGES = 5  # of each class, spread evenly over the test set
-CRITICAL_IMAGES = 3  # of each class and score
+CRITICAL_IMAGES = 3  # of each kind and score
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class SavedExamples:
         masks: (N, H, W) bool, True where an image is known to be abnormal.
         labels: (N,) int64, 0 normal, 1 abnormal.
         paths: N paths.
-        critical: (N,) bool. False: spread evenly over the test set; True: among the lowest-scoring
-            abnormal or highest-scoring normal images of a score.
+        critical: (N,) bool. False: spread evenly over the test set; True: what a score's thresholds
+            depend on, with its lowest abnormal and highest normal images and nearest false alarms.
     """
 
     images: NDArray[np.uint8]

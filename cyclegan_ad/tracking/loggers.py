@@ -44,7 +44,7 @@ def build_loggers(
     kind = logger.kind
     if kind == "none":
         return []
-    run_dir, shown = Path(run_dir), {name: _printable(part) for name, part in config.items()}
+    run_dir, shown = Path(run_dir), {name: printable_config(part) for name, part in config.items()}
     loggers: list[Logger] = [CSVLogger(save_dir=run_dir, name="logs")]
     if kind == "tensorboard":
         ensure_tensorboard()
@@ -69,12 +69,12 @@ def build_loggers(
     return loggers
 
 
-def _printable(part: Any) -> Any:
+def printable_config(part: Any) -> Any:
     """Escape paths in the settings that are not valid UTF-8, which servers reject."""
     if isinstance(part, Mapping):
-        return {name: _printable(value) for name, value in part.items()}
+        return {name: printable_config(value) for name, value in part.items()}
     if isinstance(part, list):
-        return [_printable(value) for value in part]
+        return [printable_config(value) for value in part]
     return printable(part) if isinstance(part, str) else part
 
 

@@ -9,7 +9,7 @@ from cyclegan_ad.files import write_text
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_metrics
 from cyclegan_ad.settings.train import Settings, WandbLogger
-from cyclegan_ad.tracking.loggers import flatten_metrics
+from cyclegan_ad.tracking.loggers import flatten_metrics, printable_config
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
 from cyclegan_ad.tracking.wandb_results import means_over_seeds
 from cyclegan_ad.tracking.wandb_run import choose_mode, start_wandb_run
@@ -53,7 +53,7 @@ def _log_group(folder: Path, jobs: Sequence[Settings], means: dict[str, float]) 
     if mode == "disabled" or same:
         return
     labels = labels_of_run(first)
-    config = {name: value for name, value in first.as_dict().items() if name != "seed"}
+    config = {k: printable_config(v) for k, v in first.as_dict().items() if k != "seed"}
     run = start_wandb_run(
         place,
         mode=mode,

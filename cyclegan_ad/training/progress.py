@@ -11,7 +11,8 @@ from rich.progress import BarColumn, ProgressColumn, Task, TimeElapsedColumn, Ti
 from rich.text import Text
 from torch import Tensor
 
-from cyclegan_ad.display.terminal import TaskProgress, duration
+from cyclegan_ad.display.numbers import duration
+from cyclegan_ad.display.terminal import TaskProgress
 from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 
 # Name on the terminal -> keys of logged losses, of which those that the method has are summed.

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from cyclegan_ad.display.terminal import duration
+from cyclegan_ad.display.numbers import duration
 from experiments.benchmarks.plan import Case
 
 Answer = dict[str, Any]

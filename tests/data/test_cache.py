@@ -10,7 +10,7 @@ import pytest
 from errors import refuses
 from PIL import Image
 
-from cyclegan_ad.data import cache, images
+from cyclegan_ad.data import cache, decoded_files, images
 from cyclegan_ad.data.cache import load_images
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.data.images import decode_image
@@ -158,15 +158,15 @@ def test_changed_pixels_in_the_cache_are_decoded_again(paths, tmp_path, decodes)
 
 def test_a_file_that_became_readable_is_read(paths, tmp_path, monkeypatch):
     good = paths[:4]
-    decode_file = images.decode_file
+    decode_file = decoded_files.decode_file
 
     def refuse(path, *args):
         if path == good[1]:
-            return images.Decoded("", None, "cannot be read (Permission denied)")
+            return decoded_files.Decoded("", None, "cannot be read (Permission denied)")
         return decode_file(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(images, "decode_file", refuse)
+        patch.setattr(decoded_files, "decode_file", refuse)
         assert list(load(good, tmp_path).unreadable) == [1]
         assert list(load(good, tmp_path).unreadable) == [1]
     mended = load(good, tmp_path)
@@ -356,14 +356,14 @@ def test_only_a_few_files_are_in_flight(tmp_path, monkeypatch):
         nonlocal started
         with lock:
             started += 1
-        return images.Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
+        return decoded_files.Decoded("0" * 64, np.zeros((size_px, size_px, channels), np.uint8))
 
     def watch(done, total):
         nonlocal most_ahead
         with lock:
             most_ahead = max(most_ahead, started - done)
 
-    monkeypatch.setattr(images, "decode_file", decode_file)
+    monkeypatch.setattr(decoded_files, "decode_file", decode_file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     files = [tmp_path / f"{index}.png" for index in range(500)]
     load(files, tmp_path, size_px=4, progress=watch)

@@ -21,11 +21,11 @@ from torch import Tensor
 from cyclegan_ad.data import datamodule, device_batches
 from cyclegan_ad.data.affine import transform
 from cyclegan_ad.data.augment import dihedral
-from cyclegan_ad.data.checks import collect_notes, leaked_images
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.device_batches import CopiedBatches, ResidentBatches
 from cyclegan_ad.data.images import decode_image, read_mask
 from cyclegan_ad.data.layouts.sample import Labelling
+from cyclegan_ad.data.notes import collect_notes, leaked_images
 from cyclegan_ad.data.unpaired_batches import PairSampler
 
 pytestmark = [

@@ -5,14 +5,7 @@ import pytest
 from image_files import png_file
 from PIL import Image
 
-from cyclegan_ad.data.images import (
-    UnreadableImage,
-    decode_file,
-    decode_image,
-    decode_in_order,
-    read_mask,
-    upright_size,
-)
+from cyclegan_ad.data.images import UnreadableImage, decode_image, read_mask, upright_size
 
 
 def random_pixels(*shape, high=256, dtype=np.uint8, seed=0):
@@ -177,21 +170,6 @@ def test_a_mask_is_never_windowed(tmp_path):
     assert read_mask(tmp_path / "mask.png", 2).tolist() == [[False, True], [False, True]]
 
 
-def test_a_file_tells_the_values_that_it_uses(tmp_path):
-    path = tmp_path / "a.png"
-
-    def span(image, window=None):
-        path.write_bytes(image if isinstance(image, bytes) else encode(image))
-        return decode_file(path, 4, 1, window).span
-
-    grey = np.array([[7, 4095], [9, 100]], dtype=np.uint16)
-    assert span(Image.fromarray(grey)) == (7, 4095, 16) == span(Image.fromarray(grey), WINDOW)
-    assert span(Image.new("L", (4, 4), 200)) is None
-    # Without a window, only the high bytes of colour are read: 4 stands for at most 1279.
-    assert span(png_file(np.full((2, 2, 3), 1026), 16, 2)).high == 1279
-    assert span(png_file(np.full((2, 2, 3), 1026), 16, 2), WINDOW) == (1026, 1026, 16)
-
-
 def test_1_bit_and_cmyk():
     bits = Image.fromarray(np.array([[0, 255], [255, 0]], dtype=np.uint8)).convert("1")
     assert decode_image(encode(bits), 2, 1)[..., 0].tolist() == [[0, 255], [255, 0]]
@@ -261,15 +239,6 @@ def test_truncated_files(file_format, fraction):
 def test_unreadable_data(data, reason):
     with pytest.raises(UnreadableImage, match=reason):
         decode_image(data, 4, 1)
-
-
-def test_missing_file_and_folder(tmp_path):
-    found = list(decode_in_order([tmp_path / "absent.png", tmp_path], 4, 1, None))
-    assert [one.reason for one in found] == [
-        "cannot be read (No such file or directory)",
-        "cannot be read (Is a directory)",
-    ]
-    assert all(one.pixels is None for one in found)
 
 
 def test_wrong_channels():

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny import draw_folder, settings
 
 from cyclegan_ad import load_detector
-from cyclegan_ad.detector.description import choose_decision
+from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_scores

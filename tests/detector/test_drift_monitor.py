@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from errors import assert_error, refuses
 
-from cyclegan_ad.detector.description import Decision
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.drift_monitor import DriftMonitor
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
@@ -185,3 +185,21 @@ def test_the_state_of_another_detector(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         open_monitor(file, decision=Decision("sse", 2.0, "paper", {}))
     assert_error(caught.value, file=file, facts="another detector", remedy=["out=", "drift.reset"])
+
+
+def test_another_threshold_is_no_drift(tmp_path: Path) -> None:
+    stream = images(400)
+    usual = open_monitor(tmp_path / "usual.json")
+    for one in stream:
+        usual.observe(one, save=False)
+    usual.save()
+    for lower in (1.5, 4.5):  # as the inspector tries them
+        monitor = open_monitor(tmp_path / f"{lower}.json")
+        for one in stream:
+            zone = "pass" if one.score < lower else "reject"
+            assert (
+                monitor.observe(replace(one, threshold=lower, zone=zone), save=False).zone == zone
+            )
+        monitor.save()
+        assert monitor.warning is None
+        assert (tmp_path / f"{lower}.json").read_text() == (tmp_path / "usual.json").read_text()

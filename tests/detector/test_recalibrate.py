@@ -362,3 +362,23 @@ def test_images_without_a_score_are_refused(tmp_path: Path) -> None:
     detector = Detector(Brightness(described()), choose_decision(described()))
     with refuses(file=damaged, remedy="repair or remove", facts="unchanged"):
         score_labelled(detector, [LabelledImage(damaged, 1, "x")])
+
+
+def test_misses_are_counted_at_the_threshold_that_rounding_raises() -> None:
+    before = described(value=3.5)
+    before["scores"]["sse"]["computed_by"]["precision"] = "bf16"  # of which scores differ by 1 %
+    normal = [1.0 + i / 100 for i in range(18)] + [4.0]
+    after = calibrated(before, normal, [4.02, 9.0], Aim("false_alarm_rate", 0.05, 0.95))
+    [entry], decision = after["calibrations"], choose_decision(after)
+    assert 4.02 < decision.threshold < 4.1 and entry["misses"]["after"] == 1
+    assert decision.facts["miss_rate_bound"] == miss_rate_upper_bound(1, 2)
+
+
+def test_a_threshold_lowered_to_an_escape_says_so() -> None:
+    normal = [1.0 + i / 10 for i in range(60)]
+    after = calibrated(described(), normal, [4.5], Aim("false_alarm_rate", 0.05, 0.95))
+    decision = choose_decision(after)
+    assert decision.threshold < 4.5 and after["calibrations"][0]["limited_by"] == "escape"
+    assert "lowered to the score of a reported escape" in decision.describe()
+    usual = choose_decision(calibrated(described(), normal, [9.5]))
+    assert "escape" not in usual.describe()

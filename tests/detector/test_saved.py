@@ -11,7 +11,8 @@ from errors import assert_error, refuses
 from safetensors.torch import load_file
 
 from cyclegan_ad import __version__
-from cyclegan_ad.detector.description import choose_decision, describe_scores, read_description
+from cyclegan_ad.detector.decision import choose_decision
+from cyclegan_ad.detector.description import describe_scores, read_description
 from cyclegan_ad.detector.saved import (
     detector_fingerprint,
     differences_from_run,

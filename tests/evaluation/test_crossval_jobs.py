@@ -11,7 +11,7 @@ from tiny import draw_folder, settings
 
 from cyclegan_ad import load_detector
 from cyclegan_ad.evaluation.combine import find_unsupported
-from cyclegan_ad.evaluation.evaluate_run import is_complete
+from cyclegan_ad.evaluation.complete import is_complete
 from cyclegan_ad.reporting.build import write_report
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_split

@@ -26,9 +26,10 @@ from cyclegan_ad.detector.history import add_calibration
 from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.export import export
 from cyclegan_ad.exporting import export_detector as exporting
-from cyclegan_ad.exporting.compare import ZONES, compare
+from cyclegan_ad.exporting.compare import compare
 from cyclegan_ad.exporting.find_test_images import find_test_images
 from cyclegan_ad.files import write_json
+from cyclegan_ad.metrics.recalibration import ZONES
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.commands import ExportSettings
 from cyclegan_ad.settings.types import read_settings

@@ -1,6 +1,7 @@
 """Flags: written as calibrate reads them, one for each image, and taken back."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,10 @@ def test_a_damaged_table_is_refused_at_the_start(tmp_path: Path, text: str) -> N
     (tmp_path / TABLE).write_text(text)
     with refuses(file=tmp_path / TABLE, remedy="out=PATH"):
         Flags(tmp_path)
+
+
+def test_flags_of_two_threads_are_all_kept(tmp_path: Path) -> None:
+    flags, names = Flags(tmp_path), [f"{i:02}" for i in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: flags.add(tmp_path / name, values(name), keep=False), names))
+    assert sorted(row["sha256"] for row in read(tmp_path)) == names

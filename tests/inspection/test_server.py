@@ -205,6 +205,17 @@ def test_a_flag_is_written_and_taken_back(opened: tuple[TestClient, Session]) ->
         assert client.post("/api/images/t0/flag", json=wrong, headers=SAME).status_code == 422
 
 
+def test_flags_of_paths_that_are_not_utf8_are_shown(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    image = session.images["t0"]
+    image.path = Path(f"/images/{chr(0xDCFF)}.png")
+    given = {"label": "normal", "note": "=1+1"}
+    [row] = client.post("/api/images/t0/flag", json=given, headers=SAME).json()["flags"]
+    assert row["path"] == "/images/\\udcff.png" and row["note"] == "'=1+1"
+    assert client.get("/api/state").json()["flags"] == [row]
+    assert b"/images/\xff.png" in client.get("/api/flags.csv").content
+
+
 def test_calibrate_reads_the_flags(opened: tuple[TestClient, Session]) -> None:
     client, session = opened
     sent = upload(client, png(square=True), "a, b.png").json()
@@ -260,6 +271,11 @@ def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Pat
         assert "since about part_" in found["drift"]  # not the name of a temporary file
         assert "would pass" in found["doubt"] and found["reason"] == ""
         assert upload(client, png(seed=99)).json()["zone"] == "review"
+        client.post("/api/threshold", json={"lower": 1e-9}, headers=SAME)
+        rejected = upload(client, png(seed=98)).json()
+        assert rejected["zone"] == "reject" and rejected["doubt"].startswith("drift:")
+        client.post("/api/threshold", json={"lower": 1e9}, headers=SAME)
+        assert session.zone(session.images[rejected["id"]]) == "review"
         assert client.post("/api/drift", json={"reset": "now"}, headers=SAME).status_code == 422
         answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME).json()
         assert answer["drift"] is None

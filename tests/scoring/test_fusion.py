@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -43,7 +44,7 @@ def drawn(n: int = 40, seed: int = 1) -> tuple[Any, list[int], list[str]]:
     random = np.random.default_rng(seed)
     labels = [int(i % 3 == 0) for i in range(n)]
     terms = random.normal(size=(n, 3)) + 1.2 * np.array(labels)[:, None]
-    return terms * [0.01, 1.0, 30.0] + [5.0, 0.0, -70.0], labels, [f"image{i}" for i in range(n)]
+    return terms * [0.01, 1.0, 2.0] + [5.0, 0.0, -4.0], labels, [f"image{i}" for i in range(n)]
 
 
 def fit(terms: Any, labels: list[int], groups: list[str]) -> tuple[Fusion, Any]:
@@ -132,7 +133,7 @@ def test_what_is_no_fused_score_is_refused(change: Any) -> None:
 def test_the_fit_is_scikit_learns() -> None:
     """Of terms that each speak for abnormal, so that no weight of the optimum is negative."""
     terms, labels, groups = drawn()
-    found, _ = fit(terms, labels, groups)
+    found, _ = fit_fusion(terms, labels, groups, SIGNAL_TERMS[:3], seed=3)
 
     def model(strength: float) -> Any:
         return make_pipeline(
@@ -157,6 +158,43 @@ def test_the_fit_is_scikit_learns() -> None:
         loss = np.log1p(np.exp(np.where(targets == 1, -outside, outside)))
         losses[strength] = np.mean([loss[targets == label].mean() for label in (0, 1)])
     assert found.strength == min(losses, key=lambda strength: losses[strength])
+
+
+def test_the_penalty_pulls_to_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    terms, labels, groups = drawn()
+    monkeypatch.setattr(fusion, "_STRENGTHS", (1e-9,))
+    found, outside = fit(terms, labels, groups)
+    np.testing.assert_allclose(found.weights, [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(outside - terms[:, 2], np.mean(outside - terms[:, 2]), atol=5)
+    assert found.auroc["fused"] == pytest.approx(found.auroc["probe"], abs=0.02)
+    # With noise as signals, the probe is hardly changed; useful ones count.
+    monkeypatch.undo()
+    noise = np.random.default_rng(4).normal(size=(400, 2))
+    probe = np.array([3.0 * (i % 2) - 1.5 for i in range(400)]) + noise[::-1, 0] * 1.6
+    targets, names = [i % 2 for i in range(400)], [f"image{i}" for i in range(400)]
+    first, _ = fit(np.column_stack([noise, probe]), targets, names)
+    noise[:, 1] += 2.0 * np.array(targets)
+    second, _ = fit(np.column_stack([noise, probe]), targets, names)
+    assert max(first.weights[:2]) < 0.25 < 1.0 < second.weights[1]
+
+
+def test_the_fit_with_a_prior_is_the_optimum() -> None:
+    """Against another minimiser, without bounds: no weight of the optimum is at its bound."""
+    terms, labels, _ = drawn()
+    prior = np.array([0.0, 0.0, 0.02])
+    weights, intercept = fusion._fit(terms, np.array(labels), prior, 0.3)
+    mean, scale = terms.mean(axis=0), terms.std(axis=0)
+    z, sign = (terms - mean) / scale, np.where(labels, 1.0, -1.0)
+    counted_as = len(labels) / (2 * np.bincount(labels)[labels])
+
+    def loss(p: Any) -> float:
+        losses = np.log1p(np.exp(-sign * (z @ p[:3] + p[3])))
+        away = p[:3] - prior * scale
+        return float(0.3 * (counted_as * losses).sum() + 0.5 * (away**2).sum())
+
+    best = minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-7}).x
+    np.testing.assert_allclose(weights * scale, best[:3], atol=1e-3)
+    np.testing.assert_allclose(intercept, best[3] - mean @ (best[:3] / scale), atol=1e-2)
 
 
 def test_a_term_that_points_the_other_way_does_not_count() -> None:
@@ -190,9 +228,10 @@ def test_what_is_stored_beside_the_weights() -> None:
 
 def test_units_of_terms_do_not_matter() -> None:
     terms, labels, groups = drawn()
-    found, outside = fit(terms, labels, groups)
+    names = SIGNAL_TERMS[:3]  # the probe has a unit
+    found, outside = fit_fusion(terms, labels, groups, names, seed=3)
     scale, shift = np.array([1e3, 7.0, 1e-3]), np.array([0.0, 3.0, -1.0])
-    other, outside_other = fit(terms * scale + shift, labels, groups)
+    other, outside_other = fit_fusion(terms * scale + shift, labels, groups, names, seed=3)
     assert other.strength == found.strength
     np.testing.assert_allclose(outside_other, outside, atol=1e-3)
     np.testing.assert_allclose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cyclegan_ad.display.terminal import duration
+from cyclegan_ad.display.numbers import duration
 from cyclegan_ad.reporting.labels import NOTHING, Method, dataset_title
 from cyclegan_ad.reporting.read.read_run import Run
 from cyclegan_ad.text import as_typed, printable

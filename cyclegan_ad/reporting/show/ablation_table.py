@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cyclegan_ad.display.terminal import NOTHING
+from cyclegan_ad.display.numbers import NOTHING
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.reporting.compute.ablation import PROBE, Ablation
 from cyclegan_ad.reporting.compute.aggregate import Statistic

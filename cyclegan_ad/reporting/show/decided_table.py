@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cyclegan_ad.display.terminal import NOTHING
+from cyclegan_ad.display.numbers import NOTHING
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.compute.decided import CONSTANT, TOTAL, Decided, Term
 from cyclegan_ad.reporting.labels import dataset_title, mean_and_std

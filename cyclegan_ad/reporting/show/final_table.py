@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cyclegan_ad.display.terminal import FLAG, NOTHING, percent
+from cyclegan_ad.display.numbers import FLAG, NOTHING, percent
 from cyclegan_ad.reference.table2 import PaperFigure
 from cyclegan_ad.reporting.compute.final import (
     BASELINE,

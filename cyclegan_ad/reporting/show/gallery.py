@@ -10,8 +10,8 @@ import numpy as np
 from cyclegan_ad.display.curves import rates_figure, roc_figure
 from cyclegan_ad.display.drawing import CLASS_NAMES
 from cyclegan_ad.display.histogram import score_figure
+from cyclegan_ad.display.numbers import percent
 from cyclegan_ad.display.overlay import overlay_scale
-from cyclegan_ad.display.terminal import percent
 from cyclegan_ad.display.thresholds import deciding_threshold, drawn_thresholds
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.reporting.compute.aggregate import few_of

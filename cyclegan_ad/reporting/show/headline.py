@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.display.numbers import NOTHING, percent
 from cyclegan_ad.reporting.compute.headline import RANKED_BY, Headline, Standing
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison, is_shown

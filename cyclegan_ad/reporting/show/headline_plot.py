@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cyclegan_ad.display.terminal import percent
+from cyclegan_ad.display.numbers import percent
 from cyclegan_ad.reporting.compute.final import Result
 from cyclegan_ad.reporting.compute.headline import RANKED_BY, Headline, Standing
 from cyclegan_ad.reporting.labels import dataset_title

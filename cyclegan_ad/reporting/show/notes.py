@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cyclegan_ad.display.terminal import FLAG, UNLIKE
+from cyclegan_ad.display.numbers import FLAG, UNLIKE
 from cyclegan_ad.metrics.wording import CHOOSE_BEFOREHAND, FEW_IMAGES, NO_TEST
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study
 from cyclegan_ad.reporting.compute.few_abnormal import Curve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cyclegan_ad.display.terminal import NOTHING
+from cyclegan_ad.display.numbers import NOTHING
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.significance import ALPHA, Comparison, Scored, is_shown
 from cyclegan_ad.reporting.labels import METRIC_TITLES, score_order, signed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.display.numbers import NOTHING, percent
 from cyclegan_ad.reference.table2 import PAPER_METRICS
 from cyclegan_ad.reporting.compute.aggregate import Entry, Study, best_of
 from cyclegan_ad.reporting.compute.means import Mean, common_datasets, mean_of_best

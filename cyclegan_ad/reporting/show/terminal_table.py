@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cyclegan_ad.display.terminal import in_ascii, says_ascii_only, standard_output
+from cyclegan_ad.display.numbers import in_ascii
+from cyclegan_ad.display.terminal import says_ascii_only, standard_output
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly
 from cyclegan_ad.reporting.labels import METRIC_TITLES
 from cyclegan_ad.reporting.read.read_run import LeftOut

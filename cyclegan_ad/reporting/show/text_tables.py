@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from cyclegan_ad.display.terminal import NOTHING, percent
+from cyclegan_ad.display.numbers import NOTHING, percent
 from cyclegan_ad.reporting.compute.aggregate import Study
 from cyclegan_ad.reporting.compute.held_out import HeldOut
 from cyclegan_ad.reporting.compute.normal_only import NormalOnly

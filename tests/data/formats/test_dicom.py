@@ -21,8 +21,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cyclegan_ad.data.decoded_files import decode_file
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
-from cyclegan_ad.data.images import decode_file, decode_image, read_mask, upright_size
+from cyclegan_ad.data.images import decode_image, read_mask, upright_size
 
 SIDE = 8
 RAMP = np.linspace(0, 4095, SIDE * SIDE).round().astype(np.uint16).reshape(SIDE, SIDE)

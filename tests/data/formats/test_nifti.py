@@ -9,8 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 
+from cyclegan_ad.data.decoded_files import decode_file
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
-from cyclegan_ad.data.images import decode_file, decode_image, read_mask, upright_size
+from cyclegan_ad.data.images import decode_image, read_mask, upright_size
 
 VALUES = np.arange(24, dtype=np.int16).reshape(6, 4) * 100 - 1000  # 6 to the right, 4 down
 
