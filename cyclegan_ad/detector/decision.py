@@ -140,7 +140,7 @@ def choose_decision(
     facts = thresholds[name]
     value, limit = facts["value"], escape_limit(described, column)
     raised = name == "quantile"
-    if limit is not None and value >= limit:
+    if limit is not None and value > limit:
         value, raised = limit, False
         facts = facts | {"lowered_to_escape": True, "false_alarm_rate_bound": None}
     computed_by = scores[column]["computed_by"]

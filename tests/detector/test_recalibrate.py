@@ -150,7 +150,6 @@ def test_an_escape_lowers_the_threshold_and_says_what_it_costs() -> None:
     assert [one["score"] for one in entry["escapes"]] == [2.5]
     assert entry["cost"] == {"stored_normal": 4, "before": 0, "after": 2}
     assert choose_decision(after).threshold == pytest.approx(2.5 * (1 - 1e-5), rel=1e-12)
-    assert "lowered to the score of a reported escape" in choose_decision(after).describe()
     # The bound of the present threshold still holds: a lower one misses less.
     assert entry["bounds"]["after"] == calibration_bound(35)
     # Neither many images nor another aim nor the thresholds of the run go above it.
