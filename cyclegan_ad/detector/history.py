@@ -37,6 +37,22 @@ def escaped_files(described: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def accepted_misses(described: Mapping[str, Any], column: str) -> set[str]:
+    """Return the SHA-256 of the abnormal images that calibrations to a target let pass.
+
+    Args:
+        described: Content of ``detector.json``.
+        column: Score column.
+    """
+    return {
+        one["sha256"]
+        for calibration in described.get("calibrations", [])
+        if calibration["score"] == column and calibration["aim"]["name"] != "zero_misses"
+        for one in calibration["files"]
+        if one["label"] == "abnormal" and one["score"] < calibration["after"]
+    } - set(escaped_files(described))
+
+
 def add_calibration(
     described: Mapping[str, Any], entry: Mapping[str, Any], threshold: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
 from cyclegan_ad.detector.history import (
+    accepted_misses,
     add_calibration,
     escape_limit,
     stored_normal_scores,
@@ -80,9 +81,15 @@ def recalibrate(
     normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
     stored = stored_normal_scores(described, column)
     files = [image.record(score) for image, score in zip(images, scores, strict=True)]
-    # Escapes count whether or not the detector was trained on them.
+    # Escapes count whether or not the detector was trained on them. What an earlier target let pass
+    # with its knowledge is none under another target, so that a calibration can be repeated.
+    accepted = set() if aim.name == "zero_misses" else accepted_misses(described, column)
     escapes = [
-        one for one in files if one["label"] == "abnormal" and one["score"] < present.threshold
+        one
+        for one in files
+        if one["label"] == "abnormal"
+        and one["score"] < present.threshold
+        and one["sha256"] not in accepted
     ]
     facts, limited_by, set_by = _choose(described, present, normal, abnormal, escapes, request, now)
     scored = {
