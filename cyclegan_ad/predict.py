@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SOME_ABNORMAL = 2
 """Exit status if an image is abnormal."""
+_MANY = 20  # images that are all abnormal: unlikely but for a folder of defects, or after a change
 
 
 def predict(settings: PredictSettings) -> int:
@@ -80,6 +81,16 @@ def predict(settings: PredictSettings) -> int:
     )
     if counts["review"]:
         print(", ".join(f"{zone} {counts[zone]}" for zone in ("pass", "review", "reject")))
+    if (
+        monitor is not None
+        and monitor.warning is None
+        and counts["abnormal"] >= _MANY
+        and (not counts["normal"])
+    ):
+        print(
+            "no image passed, so there was nothing to watch for drift: if most of these images are "
+            "known to be normal, camera or light may have changed"
+        )
     return SOME_ABNORMAL if counts["abnormal"] else 0
 
 

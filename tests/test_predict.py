@@ -254,6 +254,15 @@ def test_drift_that_is_not_watched(
     assert "drift" in line and "export" in line
 
 
+def test_when_no_image_passes_it_says_that_nothing_was_watched(
+    finished: Finished, stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(finished[1].path, stream, tmp_path / "out", threshold=-1e9) == 2
+    assert "no image passed" in capsys.readouterr().out
+    run(finished[1].path, stream, tmp_path / "all", threshold=1e9)
+    assert "no image passed" not in capsys.readouterr().out
+
+
 def test_drift_while_a_folder_is_followed_and_after_a_crash(
     finished: Finished, stream: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
