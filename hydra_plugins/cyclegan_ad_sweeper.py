@@ -134,6 +134,9 @@ else:
             Raises:
                 UserError: If trials cannot be judged, nothing is searched, or all trials failed.
             """
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.WARNING)  # it announces each trial
             parser = OverridesParser.create(config_loader=self.context.config_loader)
             words = [*self.sweeper._parse_sweeper_params_config(), *arguments]
             parsed = parser.parse_overrides(words)

@@ -28,7 +28,13 @@ def command(*words: str) -> list[str]:
 def test_it_serves_and_ends_cleanly(finished: Finished, tmp_path: Path) -> None:
     words = (f"detector={finished[1].path}", f"out={tmp_path / 'out'}", "port=0", "accelerator=cpu")
     process = subprocess.Popen(
-        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        command(*words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        # Tests that run in the background of a shell would hand it an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None
