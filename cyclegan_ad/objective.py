@@ -5,11 +5,13 @@ from __future__ import annotations
 from cyclegan_ad.build import build_method
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.evaluate_run import prepare_data
-from cyclegan_ad.evaluation.kept_out import kept_out_aurocs
+from cyclegan_ad.evaluation.kept_out import read_kept_out
+from cyclegan_ad.methods.folds import assign_folds, smallest_class
 from cyclegan_ad.methods.linear_probe import LinearProbe
-from cyclegan_ad.methods.probe_fit import assign_folds, out_of_fold, smallest_class
+from cyclegan_ad.methods.probe_fit import out_of_fold
 from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import read_metrics
 from cyclegan_ad.settings.train import Settings
 from cyclegan_ad.training.describe_images import describe_training_images
 
@@ -17,9 +19,9 @@ from cyclegan_ad.training.describe_images import describe_training_images
 def objective_of_run(settings: Settings) -> float:
     """Compute the objective of a finished run.
 
-    It is the AUROC of the first score of ``score.names``: of a CycleGAN on its tuning images
-    (``method.tuning_fraction``), of a linear probe on its training images, each judged by a fit
-    without its fold.
+    Of a CycleGAN it is the AUROC of the first score of ``score.names`` on its tuning images
+    (``method.tuning_fraction``), of a linear probe that of ``probe``, over the 8 symmetries, on its
+    training images, each judged by a fit without its fold.
 
     Args:
         settings: Settings of the run, checked with :func:`cyclegan_ad.cli.search.check_search`.
@@ -28,17 +30,17 @@ def objective_of_run(settings: Settings) -> float:
         AUROC in [0, 1].
 
     Raises:
-        UserError: If there are too few images.
+        UserError: If there are too few images, or the score is missing.
     """
     if settings.method.name == "linear_probe":
         return _of_probe(settings)
     run = RunDirectory.of(settings)
-    found, _ = kept_out_aurocs(run)
+    found = read_kept_out(run, read_metrics(run.path)).auroc
     column = settings.score.columns[0].column
     if column not in found:
         raise UserError(
-            f"{run.tuning} has no images of both classes with the score {column}; raise "
-            "method.tuning_fraction or score the run again with python -m cyclegan_ad.evaluate"
+            f"{run.tuning} has no score {column}; score the run again with "
+            "python -m cyclegan_ad.evaluate"
         )
     return found[column]
 

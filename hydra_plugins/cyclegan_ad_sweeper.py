@@ -182,7 +182,7 @@ else:
                 settings = _compose(self.context, self.composed, words)
             except UserError:
                 return list(words)  # the job reports it
-            check_search(settings)
+            check_search(settings, self.searched)
             return with_run_name(words, name_trial(settings, self.searched))
 
         def _values(self, words: Sequence[str]) -> list[str]:

@@ -10,20 +10,35 @@ from sklearn.metrics import roc_auc_score
 from tiny import draw_folder, settings
 
 from cyclegan_ad import objective
+from cyclegan_ad.evaluation.fingerprints import fingerprints
 from cyclegan_ad.evaluation.kept_out import describe_kept_out
-from cyclegan_ad.files import write_rows
-from cyclegan_ad.methods.probe_fit import assign_folds, fit_probe
+from cyclegan_ad.files import write_json, write_rows
+from cyclegan_ad.methods.folds import assign_folds
+from cyclegan_ad.methods.probe_fit import fit_probe
 from cyclegan_ad.objective import objective_of_run
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.results import METRICS_FORMAT, read_metrics, read_scores
 from cyclegan_ad.settings.train import Settings
 
 
-def cyclegan(tmp_path: Path, rows: list[tuple[str, int, float]]) -> Settings:
-    """Settings of a run with these tuning images: path, label, sse."""
+def cyclegan(
+    tmp_path: Path, rows: list[tuple[str, int, float]], fused: float | None = None
+) -> Settings:
+    """Settings of a run with these tuning images: path, label, score; it may be a fused one."""
     job = settings(tmp_path, tmp_path / "runs", "method.tuning_fraction=0.3")
     run = RunDirectory.of(job)
     run.path.mkdir(parents=True)
-    write_rows(run.tuning, ["path", "label", "sse"], [list(row) for row in rows])
+    column = "sse" if fused is None else "fused"
+    write_rows(run.tuning, ["path", "label", column], [list(row) for row in rows])
+    tuned = read_scores(run.path, run.tuning.name)
+    metrics = {
+        "format": METRICS_FORMAT,
+        "run": "search-a",
+        "scores": {column: {}},
+        "fusions": {} if fused is None else {column: {"auroc": {"fused": fused, "sse": 0.5}}},
+        "fingerprints": {run.tuning.name: fingerprints(tuned)},
+    }
+    write_json(run.metrics, metrics)
     return job
 
 
@@ -32,8 +47,21 @@ def test_a_cyclegan_is_judged_by_its_tuning_images(tmp_path: Path) -> None:
     rows = [("a", 0, 1.0), ("b", 0, 3.0), ("c", 1, 2.0), ("d", 1, 4.0)]
     job = cyclegan(tmp_path, rows)
     assert objective_of_run(job) == 0.75
-    line = describe_kept_out(RunDirectory.of(job))
+    run = RunDirectory.of(job)
+    line = describe_kept_out(run, read_metrics(run.path))
     assert "4 images kept out of training: sse 75.00 %" in line
+    # A table that was edited is no evidence.
+    run.tuning.write_text(run.tuning.read_text().replace("3.0", "1.5"))
+    with refuses(facts=("sse", "tuning.csv"), remedy="evaluate"):
+        objective_of_run(job)
+    assert "sse was changed" in describe_kept_out(run, read_metrics(run.path))
+
+
+def test_a_fused_score_is_judged_within_its_folds(tmp_path: Path) -> None:
+    """Its scores in tuning.csv are of several fits, whose scales differ."""
+    job = cyclegan(tmp_path, [("a", 0, 1.0), ("b", 0, 3.0), ("c", 1, 2.0)], fused=0.875)
+    run = RunDirectory.of(job)
+    assert "fused 87.50 %" in describe_kept_out(run, read_metrics(run.path))
 
 
 @pytest.mark.parametrize("rows", [[("a", 0, 1.0)], [("c", 1, 2.0), ("d", 1, 4.0)]])
@@ -88,7 +116,7 @@ def test_runs_of_a_choice_do_not_show_their_test_figures(
     job = cyclegan(tmp_path, [("a", 0, 1.0), ("c", 1, 2.0)])
     run = RunDirectory.of(job)
     for name in ("ablation-no_ema", "search-cyclegan-32-lambda_cyc-5"):
-        print_outcome(run, {"run": name})
+        print_outcome(run, read_metrics(run.path) | {"run": name})
         out = capsys.readouterr().out
         assert "AUROC on 2 images kept out of training: sse 100.00 %" in out
         assert "ZFN" not in out and str(run.path) in out

@@ -23,12 +23,29 @@ def objective_of_job(settings: Settings) -> float:
     return found
 
 
-def check_search(settings: Settings) -> None:
+def check_search(settings: Settings, searched: Sequence[str]) -> None:
     """Check that a trial can be judged by images kept out of its training.
 
+    Args:
+        settings: Settings of the trial.
+        searched: Names of the settings that the search varies.
+
     Raises:
-        UserError: If its method keeps none.
+        UserError: If its method keeps none, or the objective does not depend on what is searched.
     """
+    if settings.method.name == "linear_probe":
+        first = settings.score.columns[0].name
+        if first != "probe":
+            raise UserError(
+                f"invalid score.names=[{first},...] with hydra/sweeper=optuna: a linear probe is "
+                "judged by its score probe; name it first"
+            )
+        without = [s for s in searched if s.startswith("score.") or s == "method.peak_fraction"]
+        if without:
+            raise UserError(
+                f"hydra/sweeper=optuna cannot search {', '.join(without)}: a linear probe is "
+                "judged by its score probe over the 8 symmetries, which does not depend on it"
+            )
     if settings.method.name != "linear_probe" and settings.tuning_fraction == 0:
         remedy = (
             "add method.tuning_fraction=0.25"

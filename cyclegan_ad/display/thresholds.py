@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 OPTIMISTIC = "ZFN and ACC were set on these test images: optimistic."
 NORMAL_ONLY = "Set on these normal images, kept out of training."
 
-# Of these protocols there are several thresholds, each for a part of the images.
-_SEVERAL = ("crossfit", "crossval")
+SEVERAL = ("crossfit", "crossval")
+"""Protocols with several thresholds, each for a part of the images."""
 
 # Characters of a line of the key.
 _KEY_LENGTH = 44
@@ -168,9 +168,7 @@ def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool
     """Write below a figure what its thresholds were set on; return the lines."""
     lines = [OPTIMISTIC if tested else NORMAL_ONLY] if thresholds else []
     lines += [
-        f"{name}: its lowest; the detector decides by it."
-        for name in thresholds
-        if name in _SEVERAL
+        f"{name}: its lowest; the detector decides by it." for name in thresholds if name in SEVERAL
     ]
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=TEXT_PT, color=SOFT_COLOUR)

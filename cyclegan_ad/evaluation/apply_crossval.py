@@ -18,7 +18,7 @@ from cyclegan_ad.text import counted
 if TYPE_CHECKING:  # it imports torch, which the report does not need
     from cyclegan_ad.data.datamodule import AnomalyDataModule
 
-# Of a fit without one abnormal image, at least two others remain to choose its strength by.
+# With leave_one_out at least two other abnormal images remain to choose the strength of a fit by.
 LEAST_REFITTED = 3
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cyclegan_ad.display.thresholds import deciding_threshold
+from cyclegan_ad.display.thresholds import SEVERAL, deciding_threshold
 from cyclegan_ad.metrics.thresholds import critical_images
 from cyclegan_ad.runs.examples import CRITICAL_IMAGES
 
@@ -43,6 +43,8 @@ def critical_roles(
         acc = np.flatnonzero(values == row["max_accuracy_threshold"])
         give(acc[:1], "sets the ACC threshold")
         name, threshold = deciding_threshold(metrics, column) or ("ZFN", row["zfn_threshold"])
+        if name in SEVERAL:  # of which the detector has the lowest
+            name = f"lowest {name}"
         ascending = np.argsort(values, kind="stable")
         missed = ascending[abnormal[ascending] & (values[ascending] < threshold)]
         give(missed[:CRITICAL_IMAGES], f"missed at the {name} threshold")

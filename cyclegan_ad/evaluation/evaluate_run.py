@@ -74,7 +74,7 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
 def print_results(run: RunDirectory, metrics: dict[str, Any]) -> None:
     """Print the result table of a run; of a run of a choice, what the choice may be made by."""
     if judged_by_kept_out(metrics["run"]):
-        print(describe_kept_out(run))
+        print(describe_kept_out(run, metrics))
     else:
         print_result(metrics, differences_of_run(run.path, metrics))
 

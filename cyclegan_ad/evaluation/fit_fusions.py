@@ -15,14 +15,13 @@ from cyclegan_ad.methods.linear_probe import LinearProbe
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.methods.probe_fit import Probe, decide, fit_probe
 from cyclegan_ad.pretrained.names import PROBE_DEFAULT_LAYERS
-from cyclegan_ad.scoring.fusion import (
+from cyclegan_ad.scoring.fit_fusion import (
     LEAST_TUNING_IMAGES,
-    PROBE_TERM,
     enough_to_fuse,
     fit_fusion,
-    fused_terms,
     tuning_folds,
 )
+from cyclegan_ad.scoring.fusion import PROBE_TERM, fused_terms
 from cyclegan_ad.scoring.map_batches import map_batches
 from cyclegan_ad.scoring.probe_features import describe_images
 from cyclegan_ad.scoring.scores import Scores
@@ -176,12 +175,14 @@ def fit_probe_term(
     first = len(chosen) - len(tuning)
     dealt = tuning_folds(labels[first:].tolist(), groups[first:].tolist(), data.seed)
     fold_of = np.concatenate([np.full(first, -1), dealt])
+    # As the test images will be: each in its 8 symmetries, or alone.
+    views = features if scores.tta == "dihedral" else features[:, :1]
     # A copy of a tuning image is never among the images that its probe is fitted to.
     values = np.zeros(len(chosen))
     for fold in range(int(dealt.max()) + 1):
         held_out = fold_of == fold
         kept = ~held_out & ~np.isin(groups, groups[held_out])
-        values[held_out] = decide(fit(kept), features[held_out])
+        values[held_out] = decide(fit(kept), views[held_out])
     whole = fit(np.ones(len(chosen), bool))
     module.take(whole, features.mean(axis=(0, 1), dtype=np.float64))
     scores.probe, scores.probe_arguments = scorer, module.network

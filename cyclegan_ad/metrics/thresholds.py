@@ -118,6 +118,38 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     return (rank_sum - n_abnormal * (n_abnormal + 1) / 2) / (n_abnormal * n_normal)
 
 
+def auroc_within(scores: ArrayLike, labels: ArrayLike, folds: ArrayLike) -> float:
+    """Compute the AUROC of the pairs of a normal and an abnormal image within one fold, in [0, 1].
+
+    For scores whose scale differs between folds. Folds with images of one class have no pairs.
+
+    Args:
+        scores: (N,) finite.
+        labels: (N,) 0 normal, 1 abnormal.
+        folds: (N,) fold of each image.
+
+    Raises:
+        ValueError: If no fold has images of both classes.
+
+    Example:
+        >>> auroc_within([1.0, 2.0, 11.0, 12.0], [0, 1, 0, 1], [0, 0, 1, 1])
+        1.0
+        >>> auroc([1.0, 2.0, 11.0, 12.0], [0, 1, 0, 1])
+        0.75
+    """
+    scores_, abnormal = check_scores(scores, labels)
+    in_order, pairs = 0.0, 0
+    for fold in np.unique(folds):
+        here = np.asarray(folds) == fold
+        count = int(np.count_nonzero(abnormal[here])) * int(np.count_nonzero(~abnormal[here]))
+        if count:
+            in_order += auroc(scores_[here], abnormal[here]) * count
+            pairs += count
+    if not pairs:
+        raise ValueError("no fold has images of both classes")
+    return in_order / pairs
+
+
 def summarise(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """Compute thresholds, accuracies, shares passed and the AUROC of one set of images.
 

@@ -49,22 +49,26 @@ def test_a_value_has_the_same_name_in_another_sweep(tmp_path: Path) -> None:
 def test_a_trial_is_named_after_what_is_searched(tmp_path: Path) -> None:
     words = ("method.lambda_cyc=7.123456789", "method.tuning_fraction=0.3")
     trial = settings(tmp_path, tmp_path, *words)
-    check_search(trial)
+    check_search(trial, ["method.lambda_cyc"])
     assert name_trial(trial, ["method.lambda_cyc"]) == "search-cyclegan-32-lambda_cyc-7.12346"
     again = trial.replaced({"run_name": "search-mine"})
     assert name_trial(again, ["method.lambda_cyc"]) == "search-mine-lambda_cyc-7.12346"
 
 
 @pytest.mark.parametrize(
-    ("words", "method", "remedy"),
+    ("words", "method", "searched", "remedy"),
     [
-        ((), "cyclegan", "method.tuning_fraction=0.25"),
-        ((), "ganomaly", "method=linear_probe"),
-        (("method.tuning_fraction=0.3", "overwrite=true"), "cyclegan", "remove it"),
+        ((), "cyclegan", "method.lambda_cyc", "method.tuning_fraction=0.25"),
+        ((), "ganomaly", "method.lambda_adv", "method=linear_probe"),
+        (("method.tuning_fraction=0.3", "overwrite=true"), "cyclegan", "seed", "remove it"),
+        # The objective of a probe is that of `probe` over the 8 symmetries.
+        (("score.names=[probe_peak]",), "linear_probe", "method.strengths", "name it first"),
+        ((), "linear_probe", "method.peak_fraction", "score probe"),
+        ((), "linear_probe", "score.tta", "score probe"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(
-    tmp_path: Path, words: tuple[str, ...], method: str, remedy: str
+    tmp_path: Path, words: tuple[str, ...], method: str, searched: str, remedy: str
 ) -> None:
     with refuses(facts="hydra/sweeper=optuna", remedy=remedy):
-        check_search(settings(tmp_path, tmp_path, *words, method=method))
+        check_search(settings(tmp_path, tmp_path, *words, method=method), [searched])

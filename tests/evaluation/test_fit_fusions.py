@@ -20,7 +20,8 @@ from cyclegan_ad.methods.probe_fit import decide, fit_probe
 from cyclegan_ad.networks.probe import ProbeScorer
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_scores, read_split
-from cyclegan_ad.scoring.fusion import SIGNAL_TERMS, fit_fusion, tuning_folds
+from cyclegan_ad.scoring.fit_fusion import fit_fusion, tuning_folds
+from cyclegan_ad.scoring.fusion import SIGNAL_TERMS
 from cyclegan_ad.scoring.names import ScoreColumn
 from cyclegan_ad.scoring.scores import build_scores
 from cyclegan_ad.train import run_training as train
@@ -57,23 +58,27 @@ def drawn_features() -> Any:
 def probe_term(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Gives the values of the tuning images for the features of all images."""
 
-    def values(features: Any) -> tuple[Any, Any]:
+    def values(features: Any, tta: Any = "dihedral") -> tuple[Any, Any]:
         monkeypatch.setattr(fitting, "probe_defaults", lambda: (STRENGTHS, 5, 0.05))
         monkeypatch.setattr(LinearProbe, "load_backbone", lambda self: None)
         monkeypatch.setattr(ProbeScorer, "parts", lambda self: PARTS)
         monkeypatch.setattr(
             fitting, "describe_images", lambda scorer, data, chosen, **_: features[list(chosen)]
         )
-        scores = build_scores([ScoreColumn("fused")])
+        scores = build_scores([ScoreColumn("fused", tta=tta)])
         found = fit_probe_term(drawn_data(), scores, device=CPU, batch_size=4)
         return found, scores.probe
 
     return values
 
 
-def test_each_tuning_image_is_judged_by_a_probe_without_its_fold(probe_term: Any) -> None:
+@pytest.mark.parametrize(("tta", "views"), [("dihedral", 8), ("none", 1)])
+def test_each_tuning_image_is_judged_by_a_probe_without_its_fold(
+    probe_term: Any, tta: str, views: int
+) -> None:
+    """In the symmetries in which test images are scored."""
     features = drawn_features()
-    found, probe = probe_term(features)
+    found, probe = probe_term(features, tta)
     folds = tuning_folds([LABELS[i] for i in TUNING], [GROUPS[i] for i in TUNING], 5)
     labels, groups = np.array(LABELS), np.array(GROUPS)
     for number, image in enumerate(TUNING):
@@ -89,7 +94,8 @@ def test_each_tuning_image_is_judged_by_a_probe_without_its_fold(probe_term: Any
             seed=5,
             parts=PARTS,
         )
-        assert found[number] == pytest.approx(decide(fitted, features[[image]])[0], rel=1e-12)
+        seen = features[[image], :views]
+        assert found[number] == pytest.approx(decide(fitted, seen)[0], rel=1e-12)
     # The probe that scores test images is fitted to all.
     every = fit_probe(features, LABELS, GROUPS, strengths=STRENGTHS, folds=5, seed=5, parts=PARTS)
     np.testing.assert_allclose(probe.probe.weight.numpy(), every.weight, rtol=1e-5)

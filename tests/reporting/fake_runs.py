@@ -16,7 +16,7 @@ from cyclegan_ad.evaluation.apply_protocols import apply_protocols, score_column
 from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.methods.names import FUSED
-from cyclegan_ad.metrics.thresholds import auroc, summarise
+from cyclegan_ad.metrics.thresholds import auroc_within, summarise
 from cyclegan_ad.reference.paper import paper_table1
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.runs.examples import examples_fingerprint
@@ -113,7 +113,10 @@ def make_run(
         fusions[column], added = draw_fusion(column, [labels[i] for i in chosen], tuned, random)
         drawn[column] = fusions[column]["intercept"] + sum(added.values())
         drawn |= {f"{column}:{term}": values for term, values in added.items()}
-        fusions[column]["auroc"]["fused"] = auroc(tuned[column], [labels[i] for i in split.tuning])
+        within = auroc_within(
+            tuned[column], [labels[i] for i in split.tuning], np.arange(len(split.tuning)) % 2
+        )
+        fusions[column]["auroc"]["fused"] = within
         fusions[column] |= {
             name: sum(labels[i] == label for i in split.tuning)
             for label, name in enumerate(("normal", "abnormal"))

@@ -13,18 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cyclegan_ad.methods.names import FUSED, SIGNALS
-from cyclegan_ad.metrics.thresholds import auroc
-from cyclegan_ad.scoring import fusion
-from cyclegan_ad.scoring.fusion import (
-    PROBE_TERM,
-    SIGNAL_TERMS,
-    Fusion,
-    as_term,
-    enough_to_fuse,
-    fit_fusion,
-    fused_terms,
-    tuning_folds,
-)
+from cyclegan_ad.metrics.thresholds import auroc, auroc_within
+from cyclegan_ad.scoring import fit_fusion as fitting
+from cyclegan_ad.scoring.fit_fusion import enough_to_fuse, fit_fusion, tuning_folds
+from cyclegan_ad.scoring.fusion import PROBE_TERM, SIGNAL_TERMS, Fusion, as_term, fused_terms
 
 NAMES = ("sse", "critic_abnormal", "probe")
 BY_HAND = Fusion(
@@ -149,7 +141,7 @@ def test_the_fit_is_scikit_learns() -> None:
     # The strength is that of the smallest log loss of images outside the fit.
     folds, targets = tuning_folds(labels, groups, 3), np.array(labels)
     losses = {}
-    for strength in fusion._STRENGTHS:
+    for strength in fitting._STRENGTHS:
         outside = np.zeros(len(labels))
         for fold in np.unique(folds):
             kept = folds != fold
@@ -162,7 +154,7 @@ def test_the_fit_is_scikit_learns() -> None:
 
 def test_the_penalty_pulls_to_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     terms, labels, groups = drawn()
-    monkeypatch.setattr(fusion, "_STRENGTHS", (1e-9,))
+    monkeypatch.setattr(fitting, "_STRENGTHS", (1e-9,))
     found, outside = fit(terms, labels, groups)
     np.testing.assert_allclose(found.weights, [0, 0, 1], atol=1e-6)
     np.testing.assert_allclose(outside - terms[:, 2], np.mean(outside - terms[:, 2]), atol=5)
@@ -182,7 +174,7 @@ def test_the_fit_with_a_prior_is_the_optimum() -> None:
     """Against another minimiser, without bounds: no weight of the optimum is at its bound."""
     terms, labels, _ = drawn()
     prior = np.array([0.0, 0.0, 0.02])
-    weights, intercept = fusion._fit(terms, np.array(labels), prior, 0.3)
+    weights, intercept = fitting._fit(terms, np.array(labels), prior, 0.3)
     mean, scale = terms.mean(axis=0), terms.std(axis=0)
     z, sign = (terms - mean) / scale, np.where(labels, 1.0, -1.0)
     counted_as = len(labels) / (2 * np.bincount(labels)[labels])
@@ -220,10 +212,34 @@ def test_what_is_stored_beside_the_weights() -> None:
     np.testing.assert_allclose(found.centres, np.mean(means, axis=0))
     assert found.auroc == {
         **{name: auroc(terms[:, i], labels) for i, name in enumerate(NAMES)},
-        "fused": auroc(outside, labels),
+        "fused": auroc_within(outside, labels, tuning_folds(labels, groups, 3)),
     }
     # Between the classes no term contributes.
     assert decide(found, np.array([found.centres])) == pytest.approx(found.intercept)
+
+
+def test_folds_of_another_scale_do_not_change_the_auroc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fit without a fold chooses its penalty, by which its scores are larger or smaller."""
+    terms, labels, groups = drawn()
+    expected = fit(terms, labels, groups)[0].auroc["fused"]
+    fit_best, calls = fitting._fit_best, []
+
+    def scaled(*given: Any) -> Any:
+        weights, intercept, strength = fit_best(*given)
+        calls.append(strength)
+        factor = 10.0 ** len(calls)
+        return weights * factor, (intercept - 3) * factor, strength
+
+    monkeypatch.setattr(fitting, "_fit_best", scaled)
+    found, outside = fit(terms, labels, groups)
+    assert len(calls) == 6 and auroc(outside, labels) != pytest.approx(expected, abs=0.05)
+    assert found.auroc["fused"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_fit_that_does_not_converge_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_OPTIONS", {"maxiter": 1})
+    with pytest.raises(RuntimeError, match="did not converge"):
+        fit(*drawn())
 
 
 def test_units_of_terms_do_not_matter() -> None:
@@ -248,9 +264,9 @@ def test_a_value_outside_the_fit_does_not_depend_on_the_label(
     own = np.flatnonzero(folds == 2)
     changed = [1 - label if i in own else label for i, label in enumerate(labels)]
     # The same folds, though they would be assigned otherwise; those within the fits are their own.
-    assign = fusion.tuning_folds
+    assign = fitting.tuning_folds
     monkeypatch.setattr(
-        fusion,
+        fitting,
         "tuning_folds",
         lambda labels, *rest: folds if len(labels) == 40 else assign(labels, *rest),
     )

@@ -6,18 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.fingerprints import is_changed
-from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
+from cyclegan_ad.evaluation.kept_out import read_kept_out
+from cyclegan_ad.evaluation.score_rows import groups_of
 from cyclegan_ad.methods.names import FUSED
-from cyclegan_ad.metrics.thresholds import auroc
 from cyclegan_ad.reporting.compute.aggregate import Statistic
 from cyclegan_ad.reporting.labels import Method, dataset_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
 from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out
-from cyclegan_ad.runs.results import read_scores, read_split
+from cyclegan_ad.runs.results import read_split
 from cyclegan_ad.scoring.names import SCORE_NAMES, TERM_TITLES, ScoreColumn
 from cyclegan_ad.text import printable
 
@@ -123,33 +120,16 @@ class _Tuned:
 
 def _read_tuned(run: Run) -> _Tuned:
     """Read the tuning images of a run; raise a UserError if there are none, or other ones."""
-    file = RunDirectory(run.path).tuning
-    if not file.is_file():
-        raise UserError(
-            f"{file.name} is missing: no images were kept out of the training for tuning; train "
-            "with method.tuning_fraction > 0"
-        )
-    rows = read_scores(run.path, file.name)
-    groups_of(rows, read_split(run.path), "tuning", file.name)
-    labels = np.array([row["label"] for row in rows])
-    if len(set(labels.tolist())) < 2:
-        raise UserError(f"{file.name} has images of one class only; raise method.tuning_fraction")
-    columns = {
-        name: ScoreColumn.parse(run.metrics["columns"][name])
-        for name in score_columns(rows)
-        if name in run.metrics["scores"]
-    }
-    if changed := [n for n in columns if is_changed(run.metrics, file.name, n, rows)]:
-        raise UserError(
-            f"{', '.join(changed)} was changed in {file.name} after it was computed; evaluate the "
-            "run again"
-        )
-    found = {name: auroc(column_of(rows, name), labels) for name in sorted(columns, key=_place)}
-    titles = {name: column.title for name, column in columns.items()}
+    directory = RunDirectory(run.path)
+    kept = read_kept_out(directory, run.metrics)
+    groups_of(kept.rows, read_split(run.path), "tuning", directory.tuning.name)
+    parsed = {name: ScoreColumn.parse(run.metrics["columns"][name]) for name in kept.auroc}
+    found = {name: kept.auroc[name] for name in sorted(kept.auroc, key=_place)}
+    titles = {name: column.title for name, column in parsed.items()}
     for fusion in run.metrics["fusions"].values():
         if PROBE in fusion["auroc"]:
             found[PROBE], titles[PROBE] = float(fusion["auroc"][PROBE]), TERM_TITLES[PROBE]
-    return _Tuned(int((labels == 0).sum()), int((labels == 1).sum()), found, titles)
+    return _Tuned(kept.normal, kept.abnormal, found, titles)
 
 
 def _place(column: str) -> tuple[bool, int, str]:

@@ -9,9 +9,19 @@ from reporting.fake_runs import make_run
 from scipy import stats
 
 from cyclegan_ad.reporting.compute.aggregate import build_study
-from cyclegan_ad.reporting.compute.significance import compare_methods, holm, sign_flip_p_value
+from cyclegan_ad.reporting.compute.significance import (
+    Comparison,
+    compare_methods,
+    compare_pairs,
+    correct,
+    holm,
+    is_shown,
+    sign_flip_p_value,
+)
+from cyclegan_ad.reporting.labels import Method
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable
 from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 def test_few_pairs_worked_out_by_hand() -> None:
@@ -104,3 +114,20 @@ def test_five_pairs_are_too_few_and_do_not_count_for_holm(tmp_path: Path) -> Non
     assert (padim.pairs, padim.p, padim.p_holm, padim.too_few) == (5, 0.0625, None, True)
     patchcore = of_auroc["cyclegan", "patchcore"]
     assert (patchcore.p, patchcore.p_holm, patchcore.too_few) == (0.03125, 0.03125, False)
+
+
+def test_a_significant_difference_of_fewer_pairs_is_not_called_too_few() -> None:
+    """Of three comparisons, the two that are significant leave the third a factor of one."""
+    method = Method("cyclegan-64", "cyclegan", 64)
+    sse, fid = (method, ScoreColumn("sse")), (method, ScoreColumn("fid"))
+
+    def compared(ahead: int, behind: int = 0) -> Comparison:
+        signs = [1] * ahead + [-1] * behind
+        return compare_pairs("auroc", sse, fid, [("screw", 0.1 * sign) for sign in signs])
+
+    many, other, six = correct([compared(20), compared(20), compared(6)])
+    assert (six.p, six.p_holm, six.too_few) == (0.03125, 0.03125, False)
+    assert is_shown(six) and not many.too_few and not other.too_few
+    # Beside a comparison that is not significant, six pairs cannot be.
+    *_, six = correct([compared(20), compared(10, 10), compared(6)])
+    assert six.too_few and not is_shown(six)
