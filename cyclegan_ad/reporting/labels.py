@@ -55,7 +55,7 @@ class Method:
 
     Attributes:
         run: Name of the runs and of their folder.
-        name: ``cyclegan``, ``ganomaly``, ``padim``, ``patchcore`` or ``linear_probe``.
+        name: One of `METHODS`, such as ``cyclegan_plus``.
         resolution: Side of the images in pixels.
         backbone: Title of the network if it is not the default of the method, else empty.
     """

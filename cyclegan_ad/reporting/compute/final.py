@@ -189,7 +189,8 @@ def _with_better(results: list[Result]) -> list[Result]:
             continue
         of_score = {one.column: one for one in results if (one.dataset, one.method) == here}
         fid = of_score.get(FID) or of_score.get(FID_SUBSTITUTE)
-        if (sse := of_score.get(_SSE)) is not None and fid is not None:
+        sse = of_score.get(_SSE)
+        if sse is not None and fid is not None and sse.seeds == fid.seeds:
             found.append(_better(sse, fid))
     return found
 
@@ -199,7 +200,7 @@ def _better(sse: Result, fid: Result) -> Result:
         name: max((sse.statistics[name], fid.statistics[name]), key=lambda one: one.mean)
         for name in METRICS
     }
-    without = None
+    without: dict[str, Statistic] | None = None if sse.without_copies is None else {}
     if sse.without_copies and fid.without_copies:
         pairs = {name: (sse.without_copies[name], fid.without_copies[name]) for name in METRICS}
         without = {name: max(pair, key=lambda one: one.mean) for name, pair in pairs.items()}

@@ -102,7 +102,9 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     names = ("abnormal", "normal", "misses", "false_alarms")
     counts = {name: sum(row[name] for row in each) for name in names}
     judged = counts["abnormal"] + counts["normal"]
-    return dict(each[0]) | {
+    # With the bound goes what proves it.
+    largest_bound = max(each, key=lambda row: row.get("miss_rate_guaranteed", 0.0))
+    return dict(largest_bound) | {
         **counts,
         "thresholds": [threshold for row in each for threshold in row["thresholds"]],
         "miss_rate": counts["misses"] / counts["abnormal"],

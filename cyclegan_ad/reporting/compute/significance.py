@@ -197,8 +197,10 @@ def correct(comparisons: list[Comparison]) -> list[Comparison]:
     """Correct for the comparisons that could turn out significant; mark the others."""
     testable = [i for i, c in enumerate(comparisons) if 2.0 ** (1 - c.pairs) <= ALPHA]
     result = [replace(c, too_few=True) for c in comparisons]
-    for i, p in zip(testable, holm([comparisons[i].p for i in testable]), strict=True):
-        # Holm's first step multiplies by the number of comparisons.
-        out_of_reach = 2.0 ** (1 - comparisons[i].pairs) * len(testable) > ALPHA
+    corrected = holm([comparisons[i].p for i in testable])
+    # Holm's method multiplies a p-value by the number of comparisons that are not yet significant.
+    left = max(1, sum(p > ALPHA for p in corrected))
+    for i, p in zip(testable, corrected, strict=True):
+        out_of_reach = p > ALPHA and 2.0 ** (1 - comparisons[i].pairs) * left > ALPHA
         result[i] = replace(comparisons[i], p_holm=p, too_few=out_of_reach)
     return result

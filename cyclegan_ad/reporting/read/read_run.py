@@ -52,8 +52,9 @@ class Run:
         unlike_paper: Differences from the paper's settings and images.
         test_set: Fingerprint of the test images: paths, contents and labels.
         images: Fingerprint of all images of the dataset.
-        abnormal_used: Abnormal images outside the test set that the run used.
-        copied: (N,) bool, whether an image that the run used has the same bytes as the test image.
+        abnormal_used: Abnormal images of the split outside the test set; not all methods use them.
+        copied: (N,) bool, whether an image of the split outside the test set has the same bytes as
+            the test image.
     """
 
     path: Path
@@ -172,7 +173,7 @@ def read_run(path: Path, shown: str) -> tuple[Run, list[LeftOut]]:
 
 
 def _find_copied(paths: Sequence[str], split: Sequence[SplitRow]) -> NDArray[np.bool_]:
-    """Find the test images with the same bytes as an image outside the test set that was used."""
+    """Find the test images with the same bytes as an image of the split outside the test set."""
     used = {row.sha256 for row in split if row.subset in SUBSETS and row.subset != "test"}
     sha256 = {row.path: row.sha256 for row in split}
     return np.array([sha256.get(path) in used for path in paths], dtype=bool)
