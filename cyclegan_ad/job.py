@@ -28,9 +28,10 @@ from cyclegan_ad.evaluation.evaluate_run import (
     print_outcome,
     print_results,
 )
+from cyclegan_ad.evaluation.kept_out import read_kept_out
 from cyclegan_ad.processes.launch import run_in_processes
 from cyclegan_ad.runs.begin import check_images, check_split, write_start
-from cyclegan_ad.runs.directory import RunDirectory, State
+from cyclegan_ad.runs.directory import RunDirectory, State, judged_by_kept_out
 from cyclegan_ad.runs.results import Results, read_metrics, read_results
 from cyclegan_ad.settings.train import Settings, WandbLogger
 from cyclegan_ad.text import counted, printable
@@ -84,8 +85,9 @@ def _reuse_results(
     if asked != (metrics["protocol"], metrics["protocol_settings"]):
         with lock:
             metrics = decide_again(run, settings)
-            with _wandb_again(run, settings) as loggers:
-                log_decisions(loggers, metrics, _detector_to_log(run, settings))
+            if not judged_by_kept_out(metrics["run"]):
+                with _wandb_again(run, settings) as loggers:
+                    log_decisions(loggers, metrics, _detector_to_log(run, settings))
         print(f"{run.path} is already scored; thresholds recomputed with protocol={asked[0]}")
     else:
         print(f"{run.path} is already complete; to train it again use overwrite=true")
@@ -136,7 +138,18 @@ def _log_results(
         read_image=data.test_image_of_path,
         contributions=results.contributions,
         detector=_detector_to_log(run, settings),
+        kept_out=_kept_out(run, results.metrics),
     )
+
+
+def _kept_out(run: RunDirectory, metrics: dict[str, Any]) -> dict[str, float] | None:
+    """Return what a run of a choice is judged by; None for any other run."""
+    if not judged_by_kept_out(metrics["run"]):
+        return None
+    try:
+        return read_kept_out(run, metrics).auroc
+    except UserError:  # of a probe, which is judged by its training images
+        return {}
 
 
 def _wandb_again(run: RunDirectory, settings: Settings) -> AbstractContextManager[Sequence[Logger]]:
@@ -160,8 +173,7 @@ def evaluate_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         UserError: If the images, or the weights of a network that a score needs, are missing.
     """
     data = prepare_data(settings)
-    if settings.protocol.name == "crossval":
-        check_protocol(settings.protocol, data, refits=settings.entry.refits)
+    check_protocol(settings.protocol, data, refits=settings.entry.refits)
     with run.locked():
         check_split(run, data)
         results = _evaluate(run, settings, data)

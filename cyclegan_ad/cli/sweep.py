@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
 from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.hardware import JOB_CPUS, cpu_count
-from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out, run_name
 from cyclegan_ad.settings.train import Settings
 
 RESUME = "run the same command again to resume"
@@ -111,7 +111,13 @@ def print_sweep(jobs: Sequence[Settings]) -> None:
 
 def log_means(jobs: Sequence[Settings]) -> None:
     """Log mean and deviation over the seeds of a sweep with W&B, if its runs were logged there."""
-    logged = [job for job in jobs if job.logger.kind == "wandb" and _is_finished(job)]
+    logged = [
+        job
+        for job in jobs
+        if job.logger.kind == "wandb"
+        and _is_finished(job)
+        and not judged_by_kept_out(run_name(job))
+    ]
     if len({RunDirectory.of(job).path for job in logged}) < 2:
         return
     from cyclegan_ad.tracking.wandb_groups import log_groups  # imports Lightning, slow

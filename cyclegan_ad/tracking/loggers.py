@@ -102,6 +102,7 @@ def log_final(
     read_image: Callable[[str], Any],
     contributions: Sequence[Mapping[str, Any]] = (),
     detector: Path | None = None,
+    kept_out: Mapping[str, float] | None = None,
 ) -> None:
     """Log the results of a run: metrics, figures, and for W&B ROC curves and a table of images.
 
@@ -119,8 +120,15 @@ def log_final(
         read_image: Returns the image of a path in a row, (C, H, W) in [-1, 1].
         contributions: Rows of ``contributions.csv``; none without a fused score.
         detector: Folder of the detector, which W&B gets as an artifact; None: not.
+        kept_out: For a run that a choice is made among: score column -> AUROC on images kept out of
+            training. These are logged in place of all that follows from test images.
     """
-    flat = flatten_metrics(metrics)
+    if kept_out is not None:
+        metrics = dict(metrics) | {"scores": {}, "localisation": None, "protocols": {}}
+        score_rows, figures = (), {}
+    flat = flatten_metrics(metrics) | {
+        f"{column}/tuning_auroc": value for column, value in (kept_out or {}).items()
+    }
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             import wandb
@@ -129,9 +137,10 @@ def log_final(
             run.summary.update(flat)
             with _staged_beside(logger):
                 pictures = {f"figures/{key}": wandb.Image(str(p)) for key, p in figures.items()}
-                table = image_table(metrics, score_rows, read_image, contributions)
-                charts = roc_charts(metrics, score_rows)
-                run.log({**pictures, **charts, "test_images": table})
+                if score_rows:
+                    table = image_table(metrics, score_rows, read_image, contributions)
+                    charts = roc_charts(metrics, score_rows)
+                    run.log({**pictures, **charts, "test_images": table})
                 if detector is not None:
                     log_detector(run, detector, metrics)
         elif isinstance(logger, TensorBoardLogger):
@@ -144,7 +153,7 @@ def log_final(
 def log_decisions(
     loggers: Sequence[Logger], metrics: Mapping[str, Any], detector: Path | None = None
 ) -> None:
-    """Log metrics whose thresholds were set anew to W&B, as `log_final` does; the scores stay.
+    """Log metrics to W&B after the thresholds were recomputed, as `log_final` does; not scores.
 
     Args:
         loggers: As returned by `resume_wandb`.

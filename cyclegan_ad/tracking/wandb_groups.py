@@ -8,7 +8,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import write_text
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.results import read_metrics
-from cyclegan_ad.settings.train import Settings, WandbLogger
+from cyclegan_ad.settings.train import Settings, WandbLogger, training_differences
 from cyclegan_ad.tracking.loggers import flatten_metrics, printable_config
 from cyclegan_ad.tracking.wandb_checks import labels_of_run
 from cyclegan_ad.tracking.wandb_results import means_over_seeds
@@ -21,8 +21,9 @@ _LOGGED = "logged.json"
 def log_groups(jobs: Sequence[Settings]) -> None:
     """Log mean and deviation over the seeds of each group of finished runs with W&B.
 
-    Each group, the runs of one name and dataset, has one such run, which a repeated sweep
-    continues; nothing is logged if nothing has changed.
+    Each group, the runs of one name and dataset, has one such run, which any sweep of them
+    continues: it is over all finished runs of that training, those of earlier sweeps as well.
+    Nothing is logged if nothing has changed.
 
     Args:
         jobs: Settings of the finished jobs of a sweep.
@@ -32,6 +33,7 @@ def log_groups(jobs: Sequence[Settings]) -> None:
         if isinstance(job.logger, WandbLogger):
             groups.setdefault(RunDirectory.of(job).path.parent, {})[job.seed] = job
     for folder, members in groups.items():
+        members |= _earlier(folder, next(iter(members.values())))
         if len(members) < 2:
             continue
         ordered = [members[seed] for seed in sorted(members)]
@@ -40,6 +42,21 @@ def log_groups(jobs: Sequence[Settings]) -> None:
             _log_group(folder, ordered, means_over_seeds(found))
         except UserError as error:
             print(f"W&B: no means over seeds of {folder}: {error}", flush=True)
+
+
+def _earlier(folder: Path, like: Settings) -> dict[int, Settings]:
+    """Read the settings of the finished runs of a folder that were trained like one of them."""
+    found = {}
+    for place in folder.glob("seed*"):
+        run = RunDirectory(place)
+        try:
+            settings = run.read_config()
+        except UserError:
+            continue
+        expected = like.training() | {"seed": settings.seed}
+        if run.metrics.is_file() and not training_differences(settings.training(), expected):
+            found[settings.seed] = like.replaced({"seed": settings.seed})
+    return found
 
 
 def _log_group(folder: Path, jobs: Sequence[Settings], means: dict[str, float]) -> None:
