@@ -63,9 +63,10 @@ def deploy(population: Population, rule: Rule, confidence: float, seed: Sequence
 
     Returns:
         Result of `calibrated` or `crossval` on the rest of the population, and
-        ``population_miss_rate``: the missed share of all its abnormal images. Those drawn are not
-        missed; the share of a population without them would be exceeded more often than that of the
-        distribution they stand for.
+        ``population_miss_rate``: the missed share of the abnormal images that the bound is about.
+        These are all that its model, the one without the largest fold, was not fitted to. The
+        threshold was set on some of them, which are drawn from all of these at random and not
+        missed.
     """
     rng = np.random.default_rng(seed)
     drawn = _draw(population, rule.images, rng)
@@ -73,8 +74,16 @@ def deploy(population: Population, rule: Rule, confidence: float, seed: Sequence
         found = _calibrate(drawn, rule, confidence) if rule.folds is None else None
         if found is None:
             found = _cross_validate(drawn, rule, confidence, int(rng.integers(2**31)))
-    missed = found["misses"] / len(population.abnormal)
-    return found | {"population_miss_rate": missed}
+    judged = len(population.abnormal) - _fitted(rule, found)
+    return found | {"population_miss_rate": found["misses"] / judged}
+
+
+def _fitted(rule: Rule, found: dict[str, Any]) -> int:
+    """Return the number of abnormal images that the model of the bound was fitted to."""
+    if rule.folds == 1:
+        return 0
+    held_out = found["calibration_abnormal"] if rule.folds is None else found["largest_fold"]
+    return rule.images - int(held_out)
 
 
 def _draw(population: Population, images: int, rng: np.random.Generator) -> Drawn:
@@ -144,7 +153,7 @@ def _ridge(normal: Features, abnormal: Features) -> Score:
 
 
 def _logistic(normal: Features, abnormal: Features) -> Score:
-    """Fit the probe of ``method=linear_probe``; its strength is chosen each time."""
+    """Fit a smaller form of the probe of ``method=linear_probe``; its strength is chosen too."""
     features = np.concatenate([normal, abnormal])[:, None]
     # Small fits: checks of their input would take as long as they do.
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):

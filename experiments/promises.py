@@ -12,8 +12,8 @@ Settings (change with name=value):
   dataset=gaussian,heavy_tails,ties   populations; or elpv: photographs of solar cells
   deployments=1000                    for each row of the table
   images=50                           abnormal images of a deployment; as many normal ones
-  fit=ridge                           of the probes; or logistic: that of method=linear_probe, 20
-                                      times as long
+  fit=ridge                           of the probes; or logistic: a smaller form of
+                                      method=linear_probe, 20 times as long
   folds=5                             folds of crossval
   confidence=0.95                     of the bound
   seed=0
@@ -61,9 +61,10 @@ HEADER = (
 NOTES = """\
 In percent. n: abnormal images that the threshold is set on. Guaranteed: bound on the mean miss
 rate; mean missed: measured on the images that were not drawn, with its standard error. Bound: at
-the confidence asked for; exceeded: deployments that miss a larger share of the population, at most
-{percent:g} if the bound is kept, with the standard error. Approximate: the bound if leaving out a
-fold changed no score; it is not proved. calibrated keeps a fifth of the abnormal images out of
+the confidence asked for; exceeded: deployments that miss a larger share of the abnormal images
+that the model of the bound was not fitted to, at most {percent:g} if the bound is kept, with the
+standard error. Approximate: the bound if leaving out a fold changed no score; it is not proved.
+calibrated keeps a fifth of the abnormal images out of
 training; "normal only" is a method that trains without abnormal images, by its distance from normal
 ones; the others are linear probes."""
 
@@ -143,7 +144,11 @@ def to_markdown(rows: Sequence[dict[str, Any]], confidence: float) -> str:
         cells += [_percent(row[name]) for name in ("approximate", "exceeded_approximate")]
         lines.append(f"| {' | '.join([*cells, _percent(row['false_alarms'])])} |")
     broken = [f"{row['population']}, {row['rule']}" for row in rows if not kept(row, confidence)]
-    verdict = f"**Broken: {'; '.join(broken)}.**" if broken else "All promises are kept."
+    verdict = (
+        f"**Contradicted by more than three standard errors: {'; '.join(broken)}.**"
+        if broken
+        else "No promise is contradicted by more than three standard errors."
+    )
     notes = NOTES.format(percent=100 * (1 - confidence))
     return "\n".join([*lines, "", verdict, "", notes, ""])
 
@@ -151,11 +156,14 @@ def to_markdown(rows: Sequence[dict[str, Any]], confidence: float) -> str:
 def promises(settings: Settings) -> list[UserError]:
     """Run the deployments, print the table and write the record."""
     count, seed = whole_number(settings, "deployments", 2), whole_number(settings, "seed", 0)
+    out = Path(settings["out"])
+    out.mkdir(parents=True, exist_ok=True)
     workers, confidence = whole_number(settings, "workers", 1), _confidence(settings)
     rules, rows = plan_rules(settings), []
     with ProcessPoolExecutor(workers) as pool:
         for name in choose_datasets(settings, (*SIMULATED, ELPV)):
             population = _population(name, seed)
+            _check_size(population, whole_number(settings, "images", 4))
             for number, rule in enumerate(rules):
                 seeds = [(seed, number, i) for i in range(count)]
                 run = partial(deploy, population, rule, confidence)
@@ -165,7 +173,7 @@ def promises(settings: Settings) -> list[UserError]:
     table = to_markdown(rows, confidence)
     print_markdown(table)
     day = datetime.datetime.now(datetime.UTC).date()
-    path = Path(settings["out"]) / f"{day}_promises_{settings['dataset'].replace(',', '_')}.md"
+    path = out / f"{day}_promises_{settings['dataset'].replace(',', '_')}.md"
     write_text(path, f"{_heading(count)}\n{table}")
     print(f"Written to {path}")
     return []
@@ -186,6 +194,15 @@ def _heading(count: int) -> str:
         f"`{made_with['commit']}`, {versions}, scikit-learn {sklearn.__version__}, "
         f"{made_with['platform']}.\n"
     )
+
+
+def _check_size(population: Population, images: int) -> None:
+    most = min(len(population.normal), len(population.abnormal)) - 1
+    if images > most:
+        raise UserError(
+            f"invalid images={images} with dataset={population.name}: expected at most {most}, as "
+            "others of each class must remain to judge; use fewer images"
+        )
 
 
 def _population(name: str, seed: int) -> Population:

@@ -19,13 +19,14 @@ def small() -> Population:
     return Population("small", normal.astype(np.float32), abnormal.astype(np.float32))
 
 
-@pytest.mark.parametrize("folds", [None, 1, 4, LEAVE_ONE_OUT])
+@pytest.mark.parametrize(("folds", "fitted"), [(None, 10), (1, 0), (4, 9), (LEAVE_ONE_OUT, 11)])
 @pytest.mark.parametrize("fit", FITS)
-def test_a_deployment(small: Population, folds: int | str | None, fit: str) -> None:
+def test_a_deployment(small: Population, folds: int | str | None, fitted: int, fit: str) -> None:
     found = deploy(small, Rule("rule", 12, folds, fit), 0.9, [1, 2])
     assert (found["abnormal"], found["normal"]) == (68, 48)  # not drawn
     assert found["calibration_abnormal"] == (2 if folds is None else 12)
-    assert found["population_miss_rate"] == found["misses"] / 80
+    # The images that the model was fitted to are none that it judges.
+    assert found["population_miss_rate"] == found["misses"] / (80 - fitted)
     assert found == deploy(small, Rule("rule", 12, folds, fit), 0.9, [1, 2])
     fits = 12 if folds == LEAVE_ONE_OUT else folds or 1
     assert len(found["thresholds"]) == fits
@@ -112,6 +113,13 @@ def test_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_bad_settings(name: str, value: str, remedy: str) -> None:
     with refuses(setting=name, value=value, remedy=remedy):
         plan_rules(DEFAULTS | {name: value})
+
+
+@pytest.mark.parametrize("images", ["5000", "100000"])
+def test_too_many_images(tmp_path: Path, images: str) -> None:
+    words = {"dataset": "ties", "images": images, "workers": "1", "out": str(tmp_path)}
+    with refuses(setting="images", value=images, remedy="use fewer"):
+        promises(DEFAULTS | words)
 
 
 @pytest.mark.parametrize("value", ["1", "0", "x"])
