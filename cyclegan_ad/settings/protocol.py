@@ -10,8 +10,8 @@ from cyclegan_ad.text import as_typed
 
 ProtocolName = Literal["paper", "crossfit", "calibrated", "crossval", "quantile"]
 TestedProtocol = Literal["paper", "crossfit", "calibrated", "crossval"]
-TrainingFolds = Folds | Literal["leave_one_out"]
 """Protocols with abnormal test images, which have accuracies."""
+TrainingFolds = Folds | Literal["leave_one_out"]
 
 # Why protocol.calibration_fraction may not be 0.
 _HELD_OUT = {
