@@ -293,6 +293,34 @@ def test_contributions_reach_wandb(tmp_path: Path) -> None:
     assert "fused_tta: linear probe" in table.read_text()
 
 
+def test_of_a_run_of_a_choice_no_test_figure_is_logged(tmp_path: Path) -> None:
+    """As the choice among such runs is made by images kept out of training."""
+    loggers = build("wandb", tmp_path)
+    figure = picture(tmp_path / "figures" / "scores_sse.png")
+    log_final(
+        loggers,
+        FUSED,
+        FUSED_ROWS,
+        figures={"scores_sse": figure},
+        read_image=black,
+        contributions=CONTRIBUTIONS,
+        kept_out={"fused_tta": 0.95, "sse_tta": 0.625},
+    )
+    run = the(WandbLogger, loggers).experiment
+    files, logged = Path(run.dir), dict(run.summary)
+    finish_loggers(loggers)
+    assert logged == {
+        "fused_tta/tuning_auroc": 0.95,
+        "sse_tta/tuning_auroc": 0.625,
+        "fused_tta/constant": -0.125,
+        "fused_tta/sse/weight": 0.5,
+        "fused_tta/sse/tuning_auroc": 0.8,
+        "fused_tta/probe/weight": 0.25,
+        "fused_tta/probe/tuning_auroc": 0.9,
+    }
+    assert not (files / "media").exists()
+
+
 def test_the_table_shows_names_that_are_not_utf_8() -> None:
     rows = [row | {"path": f"\udce8\r{row['path']}"} for row in ROWS]
     assert image_table(METRICS, rows, black).data[0][1] == r"\udce8\r4.png"

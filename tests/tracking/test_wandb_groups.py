@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import wandb
+import yaml
 from tiny import settings
 
 from cyclegan_ad.reporting.read.find_runs import find_runs
@@ -56,6 +57,7 @@ def job(tmp_path: Path, seed: int, auroc: float, *words: str) -> Settings:
     run.path.mkdir(parents=True, exist_ok=True)
     metrics = {"scores": {"sse": {"auroc": auroc}}, "localisation": None, "protocols": {}}
     write_metrics(run.path, metrics | {"format": METRICS_FORMAT})
+    run.config.write_text(yaml.safe_dump(chosen.as_dict()))
     return chosen
 
 
@@ -88,6 +90,16 @@ def test_each_group_has_one_run_that_a_repeated_sweep_continues(
     # It is no run for a report.
     places, _ = find_runs(tmp_path / "runs" / "cyclegan-32")
     assert {place.name for place in places} == {"seed0", "seed1", "seed2"}
+
+
+def test_runs_of_earlier_sweeps_count(tmp_path: Path, summaries: list[dict[str, Any]]) -> None:
+    earlier = [job(tmp_path, seed, auroc) for seed, auroc in ((0, 0.25), (1, 0.5))]
+    other = job(tmp_path, 7, 1.0, "method.lambda_cyc=3")  # another training
+    assert RunDirectory.of(other).path.parent == RunDirectory.of(earlier[0]).path.parent
+    log_groups([job(tmp_path, 2, 0.75)])
+    [found] = summaries
+    assert found["config"]["seeds"] == [0, 1, 2]
+    assert found["summary"]["mean/sse/auroc"] == 0.5
 
 
 def test_other_loggers_and_a_disabled_one_start_nothing(
