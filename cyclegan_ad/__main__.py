@@ -7,7 +7,7 @@ COMMANDS = {  # command -> function, and what it does
     "train": ("run_training", "train on one dataset, score its test set and set the thresholds"),
     "evaluate": ("evaluate", "score the test set of a trained run again, also with other scores"),
     "predict": ("predict", "decide about new images with a saved detector"),
-    "calibrate": ("calibrate", "set a detector's threshold anew on labelled images"),
+    "calibrate": ("calibrate", "recompute a detector's threshold on labelled images"),
     "export": ("export", "write a detector as one file of ONNX, OpenVINO or torch.export"),
     "inspector": ("run_inspector", "a page on which people look at the decisions of a detector"),
     "report": ("report", "tables, figures and a page from the runs in a folder"),

@@ -1,4 +1,4 @@
-"""Set the threshold of a detector anew: ``python -m cyclegan_ad.calibrate --help``."""
+"""Recompute the threshold of a detector: ``python -m cyclegan_ad.calibrate --help``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from cyclegan_ad.text import counted, printable
 def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     """Choose a threshold on labelled images, print what it changes, and write it.
 
+    With ``withdraw``, take back the report of an escape instead.
+
     Returns:
-        The calibration, as it is in ``detector.json`` then.
+        The calibration or the withdrawal, as it is in ``detector.json`` then.
 
     Raises:
         UserError: If the detector or the images are not usable, or too few for the aim. The
@@ -33,10 +35,13 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
 
     folder = find_folder(settings.detector)
     described = read_description(folder)
+    if settings.withdraw is not None:
+        return _withdraw(settings, settings.withdraw, folder, described)
+    assert settings.images is not None
     decide_by = settings.decide_by.as_dict()
     present = choose_decision(described, **decide_by)
     images, copies = find_labelled(settings.images)
-    images = mark_trained(images, _trained(folder))
+    images = mark_trained(images, set(described["trained_files"]))
     request = Request(_aim(settings), settings.reject_normal, settings.allow_weaker_bound)
     labels = [image.label for image in images if image.counts]
     if few := explain_too_few(request.aim, sum(labels), len(labels) - sum(labels)):
@@ -75,14 +80,28 @@ def _aim(settings: CalibrateSettings) -> Any:
     return Aim("zero_misses", None, settings.confidence)
 
 
-def _trained(folder: Path) -> set[str]:
-    """Return the hashes of the images that a detector in its run was trained on."""
-    from cyclegan_ad.runs.results import read_split
+def _withdraw(
+    settings: CalibrateSettings, withdraw: str, folder: Path, described: dict[str, Any]
+) -> dict[str, Any]:
+    """Take back the report of an escape; the threshold stays."""
+    from cyclegan_ad.detector.description import FILE, write_calibration
+    from cyclegan_ad.detector.history import withdraw_escape
+    from cyclegan_ad.detector.labelled_images import find_withdrawn
 
-    if not (folder.parent / "split.csv").is_file():
-        return set()
-    rows = read_split(folder.parent)
-    return {row.sha256 for row in rows if row.subset in ("train", "tuning")} - {""}
+    after = withdraw_escape(described, find_withdrawn(withdraw, described))
+    entry: dict[str, Any] = after["calibrations"][-1]
+    if settings.dry_run:
+        print(printable(f"dry_run=true: {folder / FILE} is unchanged"))
+        return entry
+    write_calibration(folder, described, after)
+    print(
+        printable(
+            f"The escape {entry['withdrawn']} was withdrawn in {folder / FILE}, and may pass "
+            "again. The recalibrated threshold stays until the next calibration, which may start "
+            "from a threshold of the run: protocol=NAME"
+        )
+    )
+    return entry
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ def test_a_calibration_from_beginning_to_end(
         *("missed of the images given", "0 of 12 (0 %)", "zone", "below"),
         *("With 95 % confidence", "to bound misses by", "0.1 %", "2995", "2983"),
         *("escapes per million", "Workload with 1 % abnormal images: pass ", "Calibration 1"),
+        "normal images: 20 given",
     ):
         assert words in said, words
     assert max(map(len, said.replace(str(tmp_path), "").splitlines())) <= 120
@@ -125,6 +126,39 @@ def test_an_escape_is_caught_from_now_on(
     assert len(read_description(detector)["calibrations"]) == 4
 
 
+def test_an_escape_reported_by_mistake_is_withdrawn(
+    detector: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mistake = images / "normal" / "11.png"
+    table = images / "flags.csv"
+    table.write_text(f"path,label\n{mistake},abnormal\n")
+    before = load_detector(detector, device="cpu")(mistake)
+    assert before.zone == "pass"
+    run(detector, table)
+    with refuses(file=mistake, remedy=f"withdraw={mistake}"):
+        run(detector, images)
+    told = read_description(detector)
+
+    def withdraw(*words: str) -> dict[str, Any]:
+        given = compose_settings("calibrate", ["detector=x", "accelerator=cpu", *words])
+        places = {"detector": str(detector), "withdraw": str(mistake)}
+        return calibrate(read_settings(CalibrateSettings, given | places))
+
+    withdraw("dry_run=true")
+    assert read_description(detector) == told
+    entry = withdraw()
+    assert "protocol=NAME" in capsys.readouterr().out
+    assert read_description(detector)["calibrations"] == [*told["calibrations"], entry]
+    run(detector, images, "decide_by.protocol=paper")
+    assert load_detector(detector, device="cpu")(mistake).zone == "pass"
+    with refuses(setting="withdraw", value=mistake, facts="reported escape"):
+        withdraw()
+    with refuses(setting="withdraw", value=mistake, facts="images=y"):
+        withdraw("images=y")
+    with refuses(setting="images", value="null", remedy="withdraw=FILE"):
+        read_settings(CalibrateSettings, compose_settings("calibrate", ["detector=x"]))
+
+
 @pytest.mark.parametrize(
     ("words", "facts"),
     [
@@ -165,8 +199,10 @@ def test_what_is_refused(finished: Finished, detector: Path, images: Path, tmp_p
     table = tmp_path / "trained.csv"
     lines = [f"{root / row.path},{row.label}" for row in rows]
     table.write_text("path,label\n" + "\n".join(lines))
-    with refuses(setting="images", facts=["0 different abnormal", f"{len(rows)} images used"]):
-        run(of_run.path, table, "dry_run=true")
+    # Also where it was copied alone.
+    for one in (of_run.path, detector):
+        with refuses(setting="images", facts=["0 different abnormal", f"{len(rows)} images used"]):
+            run(one, table, "dry_run=true")
 
 
 def test_nothing_is_half_written(

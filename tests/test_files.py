@@ -212,6 +212,7 @@ def test_weights_that_a_disk_refuses_are_told_like_any_other_file(tmp_path: Path
             preprocessing={},
             extractors={},
             trained_on={},
+            trained_files=[],
             map_scale=(0.0, 1.0),
             scores={},
             reference={},

@@ -83,7 +83,7 @@ class Decision:
         if self.upper is not None:
             text += f"; from {self.upper:.6g} on reject, between them review"
         alarms = self.facts.get("false_alarm_rate_bound")
-        if alarms is not None:
+        if alarms is not None and self.name == "quantile":
             text += (
                 f": {confidence}, at most {100 * alarms:.3g} % of normal "
                 "images like those raise a false alarm; misses are not bounded"

@@ -36,7 +36,7 @@ class DecisionFiles:
     Args:
         folder: Folder of the files; created if absent.
         identity: What determines the decisions, see :attr:`Detector.identity`.
-        overwrite: Whether to start anew.
+        overwrite: Whether to start again.
 
     Raises:
         UserError: If the folder holds decisions of another detector or threshold.

@@ -14,11 +14,11 @@ from cyclegan_ad.runs.results import Results, SplitRow
 from cyclegan_ad.text import shown
 
 FILE = "detector.json"
-FORMAT = 4
+FORMAT = 5
 WEIGHTS = "weights.safetensors"
 _REQUIRED = (
-    *("method", "network", "preprocessing", "extractors", "trained_on", "map_scale"),
-    *("protocol", "score", "scores", "calibrations", "reference", "sha256"),
+    *("method", "network", "preprocessing", "extractors", "trained_on", "trained_files"),
+    *("map_scale", "protocol", "score", "scores", "calibrations", "reference", "sha256"),
 )
 _PREPROCESSING = ("channels", "window", "size_px")
 
@@ -35,23 +35,28 @@ def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, An
 
     Returns:
         ``protocol`` (the one that decides by default), ``score`` (likewise) and ``scores``: column
-        -> ``computed_by``, ``fusion`` (of a fused score), ``thresholds`` and the scores of the
-        images, sorted.
+        -> ``computed_by``, ``fusion`` (of a fused score), ``thresholds``, the scores of the test
+        images, sorted (of a run without abnormal images: those kept out of training), and how many
+        of them are ``different``: of equal content or group, one counts.
     """
     metrics = results.metrics
-    tested = [row for row in split if row.subset == "test" and row.label == 1]
-    different = len({row.group or row.sha256 for row in tested})
+    different = {
+        name: len(
+            {row.group or row.sha256 for row in split if (row.subset, row.label) == ("test", label)}
+        )
+        for name, label in (("normal", 0), ("abnormal", 1))
+    }
     fusions = metrics.get("fusions", {})
     scores = {
         column: {
             "computed_by": metrics["columns"][column],
             **({"fusion": fusions[column]} if column in fusions else {}),
-            "thresholds": _thresholds(metrics, column, different),
+            "thresholds": _thresholds(metrics, column, different["abnormal"]),
             "test_scores": {
                 name: sorted(row[column] for row in results.rows if row["label"] == label)
                 for name, label in (("normal", 0), ("abnormal", 1))
             },
-            "calibration_scores": sorted(row[column] for row in results.kept if column in row),
+            "different": different,
         }
         for column in metrics["scores"]
     }
@@ -72,7 +77,6 @@ def _thresholds(
     on_test: dict[str, Any] = {"set_on": "test images"}
     if different_abnormal:
         on_test |= {
-            "different_abnormal": different_abnormal,
             "abnormal": metrics["test_abnormal"],
             "normal": metrics["test_normal"],
             "confidence": confidence,
@@ -111,7 +115,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         UserError: If a file is missing or damaged, or the format is not known.
     """
     path = folder / FILE
-    again = "score its run again (python -m cyclegan_ad.evaluate run=RUN), which writes it anew"
+    again = "score its run again (python -m cyclegan_ad.evaluate run=RUN), which writes it again"
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
         found = described["format"]

@@ -44,8 +44,8 @@ class DriftMonitor:
 
     Brightness, sharpness and score of each image that passes go through a
     :class:`cyclegan_ad.metrics.drift.DriftTest`, whose reference are the normal images kept out of
-    training that pass as well. After a warning no image passes: what would, is to be reviewed,
-    until a reset. May be used by several threads.
+    training that pass as well. After a warning no image passes: images that would pass are
+    sent to review until a reset. May be used by several threads.
 
     Which images are watched depends on ``decision`` alone: a prediction by another threshold, as
     the inspector tries them, is watched if it passes by this one. Else the choice of a threshold
@@ -116,7 +116,7 @@ class DriftMonitor:
             save: Whether to write the state now; else :meth:`save` does, later.
 
         Returns:
-            The prediction; if it would pass after a warning, one that is to be reviewed.
+            The prediction; if it would pass after a warning, one that is sent to review.
         """
         # One that does not pass in spite of its score, a reported escape, has a reason.
         watched = self._decision.zone(prediction.score) == "pass" and not prediction.reason
@@ -162,13 +162,13 @@ class DriftMonitor:
                 raise ValueError("other statistics")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
-                f"{self._file} is damaged ({type(error).__name__}); restore it, or watch anew with "
-                "drift.reset=reference"
+                f"{self._file} is damaged ({type(error).__name__}); restore it, or restart "
+                "drift monitoring with drift.reset=reference"
             ) from error
         if identity != self._identity:
             raise UserError(
                 f"{self._file} is of another detector, score or threshold; use another out=PATH, "
-                "or watch anew with drift.reset=reference"
+                "or restart drift monitoring with drift.reset=reference"
             )
 
     def _begin_without_reference(self) -> None:
@@ -188,8 +188,8 @@ class DriftMonitor:
             at = f"{Path(recent[0][0]).name}, {at}"
         return printable(
             f"drift: the images that pass {what} since about {at}; check camera, light and parts, "
-            "and look again at the images passed since then; from here on none passes, what would "
-            "is to be reviewed, until drift.reset=reference (cause removed) or drift.reset=images "
+            "and look again at the images passed since then; from here on images that would pass "
+            "are sent to review, until drift.reset=reference (cause removed) or drift.reset=images "
             "(the change stays: the next images are the new reference)"
         )
 

@@ -24,7 +24,7 @@ EXPORTED = {suffix: name for name, suffix in EXPORT_SUFFIXES.items()}
 """Suffix of an exported file -> its format."""
 FACTS = "cyclegan_ad"
 """Name under which the facts about the detector travel with a graph, as JSON."""
-FORMAT = 1
+FORMAT = 2
 
 Outputs: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Pixels], Outputs]

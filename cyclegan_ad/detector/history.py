@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 RECALIBRATED = "recalibrated"
@@ -17,24 +18,36 @@ def escape_limit(described: Mapping[str, Any], column: str) -> float | None:
         column: Score column.
 
     Returns:
-        None if no escape was reported with this score.
+        None if no escape was reported with this score, or all of them were withdrawn.
     """
-    scores = [
-        escape["score"]
-        for calibration in described.get("calibrations", [])
-        for escape in calibration["escapes"]
-        if calibration["score"] == column
-    ]
-    return min(scores, default=None)
+    found = [one["score"] for entry, one in _escapes(described) if entry["score"] == column]
+    return min(found, default=None)
 
 
 def escaped_files(described: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SHA-256 of each file that was reported as an escape -> when it was."""
-    return {
-        escape["sha256"]: calibration["time"]
-        for calibration in reversed(described.get("calibrations", []))
-        for escape in calibration["escapes"]
-    }
+    """Return the SHA-256 of each file that was reported as an escape -> when it first was."""
+    return {one["sha256"]: entry["time"] for entry, one in reversed(_escapes(described))}
+
+
+def _escapes(described: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return the escapes that were not withdrawn since, each after the calibration it is of."""
+    found: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = []
+    for entry in described.get("calibrations", []):
+        found = [(of, one) for of, one in found if one["sha256"] != entry.get("withdrawn")]
+        found += [(entry, one) for one in entry["escapes"]]
+    return found
+
+
+def withdraw_escape(described: Mapping[str, Any], sha256: str) -> dict[str, Any]:
+    """Return the description of a detector without a reported escape; thresholds stay.
+
+    Args:
+        described: Content of ``detector.json``; not changed.
+        sha256: Of the file that was reported.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = {"time": now, "withdrawn": sha256, "files": [], "escapes": []}
+    return dict(described) | {"calibrations": [*described["calibrations"], entry]}
 
 
 def accepted_misses(described: Mapping[str, Any], column: str) -> set[str]:
@@ -47,7 +60,7 @@ def accepted_misses(described: Mapping[str, Any], column: str) -> set[str]:
     return {
         one["sha256"]
         for calibration in described.get("calibrations", [])
-        if calibration["score"] == column and calibration["aim"]["name"] != "zero_misses"
+        if calibration.get("score") == column and calibration["aim"]["name"] != "zero_misses"
         for one in calibration["files"]
         if one["label"] == "abnormal" and one["score"] < calibration["after"]
     } - set(escaped_files(described))
@@ -75,33 +88,33 @@ def add_calibration(
 
 
 def keep_calibrations(scores: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """Return newly described scores with the calibrations of the same weights.
+    """Return newly described scores with the calibrations of those computed as before.
 
     Args:
         scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
-        earlier: Content of ``detector.json`` before.
+        earlier: Content of ``detector.json`` before, with the same weights.
 
     Returns:
         The scores with ``calibrations`` and their thresholds. A detector that decided by one
         still does, whatever its run was evaluated with since.
     """
-    kept = dict(scores) | {"calibrations": list(earlier.get("calibrations", []))}
     columns = {name: dict(score) for name, score in scores["scores"].items()}
-    for name, score in columns.items():
-        thresholds = earlier.get("scores", {}).get(name, {}).get("thresholds", {})
+    before = earlier.get("scores", {})
+    changed = {name for name in columns if not _same_score(columns[name], before.get(name, {}))}
+    calibrations = [
+        one for one in earlier.get("calibrations", []) if one.get("score") not in changed
+    ]
+    kept = dict(scores) | {"calibrations": calibrations}
+    for name in columns.keys() - changed:
+        thresholds = before[name].get("thresholds", {})
         if RECALIBRATED in thresholds:
             recalibrated = {RECALIBRATED: thresholds[RECALIBRATED]}
-            score["thresholds"] = score["thresholds"] | recalibrated
-    if earlier.get("protocol") == RECALIBRATED and earlier.get("score") in columns:
+            columns[name]["thresholds"] = columns[name]["thresholds"] | recalibrated
+    if earlier.get("protocol") == RECALIBRATED and earlier.get("score") in columns.keys() - changed:
         kept |= {"protocol": RECALIBRATED, "score": earlier["score"]}
     return kept | {"scores": columns}
 
 
-def stored_normal_scores(described: Mapping[str, Any], column: str) -> list[float]:
-    """Return the scores of the normal images that the model did not train on, sorted.
-
-    They are those of the test set; of a run without abnormal images, those kept out of training.
-    """
-    score = described["scores"][column]
-    kept = score["calibration_scores"] if "quantile" in score["thresholds"] else []
-    return sorted([*score["test_scores"]["normal"], *kept])
+def _same_score(score: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Return whether two descriptions of a score give equal scores, with equal weights."""
+    return all(score.get(name) == earlier.get(name) for name in ("computed_by", "fusion"))

@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
-from cyclegan_ad.data.layouts.table import label_of, read_rows
+from cyclegan_ad.data.layouts.table import label_of, read_rows, spellings
 from cyclegan_ad.data.listing import file_name, list_folders, list_images
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.history import escaped_files
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import file_sha256
+from cyclegan_ad.files import PATH_TEXT, file_sha256
 from cyclegan_ad.text import shown_name
 
 EXPECTED = (
@@ -112,7 +112,8 @@ def score_labelled(
         if image.label == 0 and image.sha256 in escaped:
             raise UserError(
                 f"{image.path} is labelled normal, but was reported as an escaped defect on "
-                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out"
+                f"{escaped[image.sha256][:10]}; label it abnormal or leave it out, or "
+                f"take that report back with withdraw={image.path}"
             )
     scores = []
     paths = [image.path for image in images]
@@ -124,6 +125,26 @@ def score_labelled(
             )
         scores.append(found.score)
     return scores
+
+
+def find_withdrawn(named: str, described: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a reported escape.
+
+    Args:
+        named: Its file, or the SHA-256.
+        described: Content of ``detector.json``.
+
+    Raises:
+        UserError: If it was not reported as an escape.
+    """
+    path = Path(named).expanduser()
+    sha256 = _hash(path) if path.is_file() else named.lower()
+    if sha256 not in escaped_files(described):
+        raise UserError(
+            f"invalid withdraw={named}: expected the file or the SHA-256 of a reported escape, as "
+            "detector.json lists them under calibrations"
+        )
+    return sha256
 
 
 def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
@@ -144,19 +165,22 @@ def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _in_table(table: Path) -> Iterator[tuple[Path, int]]:
-    rows, _ = read_rows(table, "images", EXPECTED)
+    rows, _ = read_rows(table, "images", EXPECTED, errors=PATH_TEXT["errors"])
     for line, fields in rows:
-        path, label = table.parent / fields["path"], label_of(fields["label"])
-        if not path.is_file():  # as predictions.csv has it
-            path = Path(fields["path"])
+        label = label_of(fields["label"])
+        # Relative to the table, or to the working directory, as predictions.csv has it.
+        places = [
+            place / path for path in spellings(fields["path"]) for place in (table.parent, Path())
+        ]
         if label is None:
             raise UserError(
                 f"{table}, line {line}: invalid label={shown_name(fields['label'])}: expected "
                 "normal or abnormal"
             )
-        if not path.is_file():
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
             raise UserError(
-                f"{table}, line {line}: {shown_name(fields['path'])} is no file; correct it or "
+                f"{table}, line {line}: {shown_name(fields['path'])} does not exist; correct it or "
                 "remove the line"
             )
         yield Path(os.path.normpath(path)), label

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from cyclegan_ad.detector.decision import Decision, choose_decision, rounding
-from cyclegan_ad.detector.history import (
-    accepted_misses,
-    add_calibration,
-    escape_limit,
-    stored_normal_scores,
-)
+from cyclegan_ad.detector.history import accepted_misses, add_calibration, escape_limit
 from cyclegan_ad.detector.labelled_images import LabelledImage, hash_images
 from cyclegan_ad.metrics.bounds import calibration_bound, miss_rate_upper_bound
 from cyclegan_ad.metrics.quantile import false_alarm_rank
@@ -79,7 +75,7 @@ def recalibrate(
     column, aim = present.column, request.aim
     now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
     normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
-    stored = stored_normal_scores(described, column)
+    stored = described["scores"][column]["test_scores"]["normal"]
     files = [image.record(score) for image, score in zip(images, scores, strict=True)]
     # Escapes count whether or not the detector was trained on them. What an earlier target let pass
     # with its knowledge is none under another target, so that a calibration can be repeated.
@@ -96,7 +92,7 @@ def recalibrate(
         "normal": [score for _, score in normal],
         "abnormal": [score for _, score in abnormal],
     }
-    upper = _upper(scored["normal"] or stored, facts["value"], request.reject_normal)
+    upper = _upper((scored["normal"], stored), facts["value"], request.reject_normal)
     facts["upper"] = upper
     entry: Entry = {
         "time": now,
@@ -120,8 +116,15 @@ def recalibrate(
     }
     after = choose_decision(add_calibration(described, entry, facts))
     alarms = _alarms(scored["normal"], present.threshold, after.threshold)
-    facts["alarm_bound"] = _alarm_bound(alarms["after"], len(normal), aim, limited_by)
-    zones = {**scored, "stored_normal": stored}
+    cost = _alarms(stored, present.threshold, after.threshold)
+    rank = None  # of the normal image that sets the threshold
+    if aim.rate is not None and aim.name == "false_alarm_rate" and limited_by == "aim":
+        rank = false_alarm_rank(len(normal), aim.rate)
+    different = described["scores"][column]["different"]["normal"]
+    alarm_bound, bound_of = _alarm_bound(
+        (alarms["after"], len(normal)), (cost["after"], different), rank, facts["confidence"]
+    )
+    facts["false_alarm_rate_bound"] = alarm_bound
     entry |= {
         "after": after.threshold,
         "upper": after.upper,
@@ -131,16 +134,16 @@ def recalibrate(
             "after": facts["miss_rate_bound"],
             "after_confidence": facts["confidence"],
             "expected": facts["miss_rate_expected"],
-            "false_alarms": facts["alarm_bound"],
+            "false_alarms": alarm_bound,
+            "false_alarms_of": bound_of,
             "set_on": facts["set_on"],
         },
         "misses": _misses(scored["abnormal"], present.threshold, after.threshold),
         "false_alarms": alarms,
-        "cost": {"stored_normal": len(stored)}
-        | _alarms(stored, present.threshold, after.threshold),
+        "cost": {"stored_normal": len(stored)} | cost,
         "zones": {
             name: count_zones(values, after.threshold, after.upper)
-            for name, values in zones.items()
+            for name, values in (scored | {"stored_normal": stored}).items()
         },
     }
     return add_calibration(described, entry, facts)
@@ -188,22 +191,28 @@ def _choose(
         elif "lowered" not in facts["set_on"]:
             facts["set_on"] += " and lowered since"
     known = escape_limit(described, present.column)
-    limits = [one["score"] for one in escapes] + ([] if known is None else [known])
-    if limits and facts["value"] > min(limits):
-        facts |= {"value": min(limits), "lowered_to_escape": True}
+    limit = min([one["score"] for one in escapes] + ([] if known is None else [known]), default=inf)
+    if choice.threshold > limit and facts["value"] >= limit:
+        facts |= {"value": limit, "lowered_to_escape": True}
         limited_by = "escape"
     setting = normal if aim.name == "false_alarm_rate" else abnormal
     return facts, limited_by, setting[choice.position][0] if limited_by == "aim" else None
 
 
-def _alarm_bound(alarms: int, normal: int, aim: Aim, limited_by: str) -> float | None:
-    """Bound the false alarms from those among the normal images; None without any."""
-    if not normal:
-        return None
-    if aim.name == "false_alarm_rate" and limited_by == "aim":  # the rank is fixed by their number
-        assert aim.rate is not None
-        alarms = max(alarms, false_alarm_rank(normal, aim.rate) - 1)
-    return miss_rate_upper_bound(alarms, normal, aim.confidence)
+def _alarm_bound(
+    given: tuple[int, int], stored: tuple[int, int], rank: int | None, confidence: float
+) -> tuple[float | None, str]:
+    """Bound the false alarms from those among the normal images; None without any.
+
+    Of the stored scores if they are more, as those given may be a few that were flagged; of those
+    given if the threshold is a rank of them, which is fixed by their number.
+    """
+    (alarms, images), of = given, "given"
+    if rank is not None:
+        alarms = max(alarms, rank - 1)
+    elif images < stored[1]:
+        alarms, images, of = min(stored), stored[1], "stored"
+    return (miss_rate_upper_bound(alarms, images, confidence) if images else None), of
 
 
 def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: int) -> list[Scored]:
@@ -220,11 +229,14 @@ def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:
     return calibration_bound(abnormal, facts["confidence"]) > bound * (1 + 1e-9)
 
 
-def _upper(normal: Sequence[float], threshold: float, share: float | None) -> float | None:
-    """Return where ``reject`` begins; None if there is nothing between it and the threshold."""
-    if share is None or not normal:
+def _upper(lists: Sequence[Sequence[float]], threshold: float, share: float | None) -> float | None:
+    """Return where ``reject`` begins; None if there is nothing between it and the threshold.
+
+    It is the highest of those of the lists of normal scores, so that a few images do not lower it.
+    """
+    if share is None:
         return None
-    upper, _ = choose_upper(normal, share)
+    upper = max((choose_upper(normal, share)[0] for normal in lists if normal), default=threshold)
     return upper if upper > threshold else None
 
 

@@ -38,6 +38,7 @@ def save_detector(
     preprocessing: Mapping[str, Any],
     extractors: Mapping[str, str],
     trained_on: Mapping[str, Any],
+    trained_files: Sequence[str],
     map_scale: tuple[float, float],
     scores: Mapping[str, Any],
     reference: Mapping[str, Any],
@@ -45,7 +46,8 @@ def save_detector(
 ) -> None:
     """Write ``weights.safetensors`` and ``detector.json``.
 
-    Calibrations of a detector with these weights, or a part of them, are kept.
+    Calibrations of a detector with these weights, or a part of them, are kept for the scores that
+    are computed as before.
 
     Args:
         folder: Folder of the detector; created if absent.
@@ -57,6 +59,7 @@ def save_detector(
             and ``range``.
         extractors: Feature extractor of a score -> SHA-256 of its weights.
         trained_on: Dataset, number of training images and their hash.
+        trained_files: SHA-256 of each file of which calibrations must not count the score.
         map_scale: Anomaly-map values at which overlays become visible and opaque.
         scores: Result of :func:`cyclegan_ad.detector.description.describe_scores`.
         reference: ``brightness`` and ``sharpness`` of the normal images kept out of training, and
@@ -66,8 +69,7 @@ def save_detector(
     weights = folder / WEIGHTS
     earlier = read_unverified(folder) or {}
     if earlier.get("calibrations") and not _holds_weights(weights, tensors):
-        dropped = counted(len(earlier["calibrations"]), "calibration")
-        print(f"{folder} has new weights: {dropped} of the earlier ones dropped; calibrate again")
+        _tell_dropped(folder, "has new weights", len(earlier["calibrations"]))
         earlier = {}
     with replacing(weights) as temporary:
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -82,8 +84,9 @@ def save_detector(
             "preprocessing": preprocessing,
             "extractors": extractors,
             "trained_on": trained_on,
+            "trained_files": list(trained_files),
             "map_scale": map_scale,
-            **keep_calibrations(scores, earlier),
+            **_keep(folder, scores, earlier),
             "reference": reference,
             "sha256": {WEIGHTS: file_sha256(weights)},
             "versions": {
@@ -157,7 +160,9 @@ def read_fused_probe(
 
 
 def write_scores(folder: Path, scores: Mapping[str, Any]) -> None:
-    """Update the scores and thresholds in ``detector.json``, and keep its calibrations.
+    """Update the scores and thresholds in ``detector.json``.
+
+    Calibrations are kept for the scores that are computed as before.
 
     Args:
         folder: Folder of the detector.
@@ -172,7 +177,22 @@ def write_scores(folder: Path, scores: Mapping[str, Any]) -> None:
             f"{folder / FILE} is missing or damaged; score the run again: "
             f"python -m cyclegan_ad.evaluate run={folder.parent}"
         )
-    write_json(folder / FILE, detector | keep_calibrations(scores, detector))
+    write_json(folder / FILE, detector | _keep(folder, scores, detector))
+
+
+def _keep(folder: Path, scores: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the calibrations of the scores that are computed as before; say if others were not."""
+    kept = keep_calibrations(scores, earlier)
+    dropped = [one for one in earlier.get("calibrations", []) if one not in kept["calibrations"]]
+    if dropped:
+        changed = " and ".join(sorted({one["score"] for one in dropped}))
+        _tell_dropped(folder, f"computes {changed} in another way", len(dropped))
+    return kept
+
+
+def _tell_dropped(folder: Path, why: str, calibrations: int) -> None:
+    dropped = counted(calibrations, "calibration")
+    print(f"{folder} {why}: {dropped} of the earlier ones dropped; calibrate again")
 
 
 def differences_from_run(folder: Path, results: Results, split: Sequence[SplitRow]) -> list[str]:

@@ -87,7 +87,7 @@ def _explain_threshold(entry: Mapping[str, Any]) -> str:
 
 
 def _explain_bound(entry: Mapping[str, Any]) -> str:
-    bounds, images = entry["bounds"], entry["images"]
+    bounds = entry["bounds"]
     confident = f"With {100 * bounds['after_confidence']:g} % confidence"
     lines = []
     if entry["aim"]["name"] == "false_alarm_rate":
@@ -103,11 +103,11 @@ def _explain_bound(entry: Mapping[str, Any]) -> str:
             "was set on are missed"
             + ("." if expected is None else f"; {_percent(expected)} are expected.")
         )
-    if images["normal"]:
+    if bounds["false_alarms"] is not None:
+        of = {"given": "those given", "stored": "those of the stored scores, as fewer were given,"}
         lines.append(
-            f"With {100 * entry['confidence']:g} % confidence, at most "
-            f"{_percent(bounds['false_alarms'])} of normal images like those given raise a false "
-            "alarm."
+            f"{confident}, at most {_percent(bounds['false_alarms'])} of normal images like "
+            f"{of[bounds['false_alarms_of']]} raise a false alarm."
         )
     lines.append(
         "This holds for images that were taken as they come, not for ones that were picked because "
@@ -158,7 +158,8 @@ def _zones(entry: Mapping[str, Any], prevalence: float | None) -> str:
             "\nThere is no zone review: from the threshold on, no more than reject_normal="
             f"{entry['reject_normal']:g} of the normal images are rejected."
         )
-    normal = zones["normal"] if sum(zones["normal"].values()) else zones["stored_normal"]
+    given, stored = (sum(zones[name].values()) for name in ("normal", "stored_normal"))
+    normal = zones["normal" if given >= stored else "stored_normal"]
     if prevalence is not None and sum(normal.values()) and sum(zones["abnormal"].values()):
         each = ((prevalence, zones["abnormal"]), (1 - prevalence, normal))
         workload = {
@@ -166,7 +167,9 @@ def _zones(entry: Mapping[str, Any], prevalence: float | None) -> str:
             for zone in spans
         }
         words = ", ".join(f"{zone} {_percent(workload[zone])}" for zone in ZONES if zone in spans)
+        of = f"{given} given" if given >= stored else f"{stored} stored scores"
         text += f"\nWorkload with {_percent(prevalence)} abnormal images: {words}"
+        text += f" (normal images: {of})"
     return text
 
 

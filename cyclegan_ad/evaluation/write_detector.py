@@ -94,6 +94,9 @@ def write_detector(
         },
         extractors=_extractors(run.detector, scored, results),
         trained_on=trained_on,
+        trained_files=sorted(
+            {row.sha256 for row in split if row.subset in ("train", "tuning")} - {""}
+        ),
         map_scale=pictures.map_scale,
         scores=describe_scores(results, split),
         reference=_reference(data, results),

@@ -56,7 +56,8 @@ def export_detector(
         file = Path(folder) / out.name
         graph = DecisionGraph(backend, decision)
         scores = {decision.column: backend.description["scores"][decision.column]}
-        # Of the calibrations what decides; which other images they were made with stays here.
+        # Of the calibrations what decides; which other images they were made with stays here, as
+        # do the files of the training.
         calibrations = [one | {"files": []} for one in backend.description["calibrations"]]
         reference = backend.description["reference"]
         of_score = {decision.column: reference["scores"][decision.column]}
@@ -64,7 +65,7 @@ def export_detector(
             "format": FORMAT,
             "description": backend.description
             | {"score": decision.column, "scores": scores, "calibrations": calibrations}
-            | {"reference": reference | {"scores": of_score}},
+            | {"trained_files": [], "reference": reference | {"scores": of_score}},
             "decision": asdict(decision),
         }
         channels = backend.description["preprocessing"]["channels"]

@@ -13,7 +13,7 @@ from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.exported import EXPORTED
 from cyclegan_ad.inspection.flags import TABLE
 from cyclegan_ad.inspection.images import InspectedImage
-from cyclegan_ad.inspection.known_scores import known_scores, stored_decisions
+from cyclegan_ad.inspection.known_scores import known_scores, state_bounds, stored_decisions
 from cyclegan_ad.settings.commands import InspectorSettings
 from cyclegan_ad.text import printable
 
@@ -65,10 +65,7 @@ def _thresholds(described: dict[str, Any], column: str) -> list[dict[str, Any]]:
             "lower": one.threshold,
             "upper": one.upper,
             "words": one.describe(),
-            # What the detector states; a count of errors bounds the other rate of a threshold that
-            # was not set on the scores of this class.
-            "miss_bound": one.facts.get("miss_rate_bound"),
-            "alarm_bound": one.facts.get("false_alarm_rate_bound"),
+            **state_bounds(described, one),
             "picked": one.name == "best_accuracy",
             "by_escape": one.facts.get("lowered_to_escape", False),
         }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cyclegan_ad.detector.decision import Decision, choose_decision
-from cyclegan_ad.detector.history import stored_normal_scores
+from cyclegan_ad.detector.history import RECALIBRATED
 from cyclegan_ad.display.score_axis import choose_axis
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.metrics.bounds import rate_bounds
@@ -32,19 +32,17 @@ def known_scores(
         threshold that rejects none of these normal images, None without any.
     """
     stored = described["scores"][column]
-    normal = stored_normal_scores(described, column)
-    scores = {"normal": normal, "abnormal": list(stored["test_scores"]["abnormal"])}
+    scores = stored["test_scores"]
     confidence = _confidence(stored["thresholds"])
-    different = _different_abnormal(stored["thresholds"], len(scores["abnormal"]))
     return {
         **_with_ids(scores, images),
         "axis": _axis([value for values in scores.values() for value in values]),
         "bounds": {
-            "miss": _bounds(len(scores["abnormal"]), different, confidence),
-            "alarm": _bounds(len(normal), len(normal), confidence),
+            "miss": _bounds(stored, "abnormal", confidence),
+            "alarm": _bounds(stored, "normal", confidence),
         },
         "confidence": confidence,
-        "upper": choose_upper(normal, 0.0)[0] if normal else None,
+        "upper": choose_upper(scores["normal"], 0.0)[0] if scores["normal"] else None,
     }
 
 
@@ -55,6 +53,34 @@ def stored_decisions(described: Mapping[str, Any], column: str) -> list[Decision
         for name in described["scores"][column]["thresholds"]
     ]
     return sorted(found, key=lambda one: one.threshold)
+
+
+def state_bounds(described: Mapping[str, Any], decision: Decision) -> dict[str, float | None]:
+    """Return the bounds of a threshold of the detector, with their confidence.
+
+    Those that it states; else, from the errors among the known scores, the one of misses that holds
+    for all thresholds at once, and the one of false alarms of a threshold that was not set on them.
+
+    Args:
+        described: Content of ``detector.json``.
+        decision: The threshold.
+
+    Returns:
+        ``miss_bound`` and ``alarm_bound``, None without known scores, and ``confidence`` of both.
+    """
+    stored, facts = described["scores"][decision.column], decision.facts
+    confidence = facts.get("confidence", _confidence(stored["thresholds"]))
+    scores = {name: np.array(values) for name, values in stored["test_scores"].items()}
+    missed = int((scores["abnormal"] < decision.threshold).sum())
+    alarms = int((scores["normal"] >= decision.threshold).sum())
+    miss = _bounds(stored, "abnormal", confidence)["any"]
+    alarm = _bounds(stored, "normal", confidence)["fixed"]
+    stated = facts.get("miss_rate_bound"), facts.get("false_alarm_rate_bound")
+    return {
+        "miss_bound": miss[missed] if stated[0] is None and miss else stated[0],
+        "alarm_bound": alarm[alarms] if stated[1] is None and alarm else stated[1],
+        "confidence": confidence,
+    }
 
 
 def _with_ids(
@@ -75,32 +101,30 @@ def _with_ids(
     return found
 
 
-def _bounds(images: int, different: int, confidence: float) -> dict[str, list[float]]:
-    """Bound the rate for each number of errors: copies of one file count as one image.
+def _bounds(stored: Mapping[str, Any], name: str, confidence: float) -> dict[str, list[float]]:
+    """Bound the rate of a class for each number of errors: copies of a file count as one image.
 
     All errors are taken to be different images, so the bounds are conservative. ``fixed`` holds for
     a rule that was fixed before the scores were seen, ``any`` for a threshold picked by looking.
     """
+    images, different = len(stored["test_scores"][name]), stored["different"][name]
     found: dict[str, list[float]] = {"fixed": [], "any": []}
     if images:
-        for name, picked in (("fixed", False), ("any", True)):
+        for kind, picked in (("fixed", False), ("any", True)):
             bounds = rate_bounds(different, confidence, any_threshold=picked)
-            found[name] = [float(bounds[min(errors, different)]) for errors in range(images + 1)]
+            found[kind] = [float(bounds[min(errors, different)]) for errors in range(images + 1)]
     return found
 
 
 def _confidence(thresholds: Mapping[str, Mapping[str, Any]]) -> float:
-    """Return the confidence level of the stored thresholds, which share one."""
+    """Return the confidence level of the thresholds of the run, which share one."""
     return float(
-        next(facts["confidence"] for facts in thresholds.values() if "confidence" in facts)
+        next(
+            facts["confidence"]
+            for name, facts in thresholds.items()
+            if name != RECALIBRATED and "confidence" in facts
+        )
     )
-
-
-def _different_abnormal(thresholds: Mapping[str, Mapping[str, Any]], abnormal: int) -> int:
-    for facts in thresholds.values():
-        if facts["set_on"] == "test images" and facts.get("different_abnormal"):
-            return min(int(facts["different_abnormal"]), abnormal)
-    return abnormal
 
 
 def _axis(scores: list[float]) -> str:

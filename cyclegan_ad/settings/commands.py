@@ -143,7 +143,8 @@ class CalibrateSettings(Group):
     """All settings of ``conf/calibrate.yaml``."""
 
     detector: PathSetting
-    images: PathSetting
+    images: PathSetting | None
+    withdraw: Annotated[str, Field(min_length=1)] | None
     miss_rate: ShareAboveZero | None
     false_alarm_rate: ShareAboveZero | None
     confidence: ShareAboveZero
@@ -156,6 +157,16 @@ class CalibrateSettings(Group):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.images is None and self.withdraw is None:
+            raise UserError(
+                "invalid images=null: expected labelled images, images=PATH; or withdraw an escape "
+                "that was reported by mistake, withdraw=FILE"
+            )
+        if self.images is not None and self.withdraw is not None:
+            raise UserError(
+                f"invalid withdraw={self.withdraw} with images={as_typed(str(self.images))}: use "
+                "one of the two; withdraw first"
+            )
         if self.miss_rate is not None and self.false_alarm_rate is not None:
             raise UserError(
                 f"invalid miss_rate={as_typed(self.miss_rate)} with false_alarm_rate="

@@ -91,6 +91,7 @@ def write_untrained_detector(folder: Path, size_px: int, timer: Timer) -> None:
         preprocessing={"channels": 3, "window": None, "size_px": size_px},
         extractors={},
         trained_on={"dataset": "random weights"},
+        trained_files=[],
         map_scale=(0.0, 1.0),
         scores=describe_scores(Results(metrics, rows, ()), split),
         reference={"brightness": [0.5], "sharpness": [1.0], "scores": {"sse": [0.0]}},

@@ -1,11 +1,18 @@
 """Labelled images: of folders and tables, each once, with what a person says of them."""
 
+import os
 from pathlib import Path
 
 from errors import refuses
 from PIL import Image
 
-from cyclegan_ad.detector.labelled_images import LabelledImage, find_labelled, mark_trained
+from cyclegan_ad.detector.labelled_images import (
+    LabelledImage,
+    find_labelled,
+    find_withdrawn,
+    mark_trained,
+)
+from cyclegan_ad.files import file_sha256, write_rows
 
 
 def picture(path: Path, grey: int) -> Path:
@@ -57,3 +64,28 @@ def test_escapes_alone_and_tables(tmp_path: Path) -> None:
         find_labelled(tmp_path / "gone")
     with refuses(setting="images", value=tmp_path, remedy="normal/"):
         find_labelled(tmp_path)
+
+
+def test_paths_of_a_table_as_a_program_writes_them(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, and spaces at the ends of a name."""
+    names = [os.fsdecode(b"part\xff.png"), " spaced.png"]
+    paths = [picture(tmp_path / name, grey) for grey, name in enumerate(names)]
+    table = tmp_path / "flags.csv"
+    write_rows(table, ["path", "label"], [[str(path), "abnormal"] for path in paths])
+    found, _ = find_labelled(table)
+    assert [one.path for one in found] == paths
+    table.write_bytes(b"path, label\npart\xff.png , abnormal\n spaced.png,abnormal\n")
+    assert [one.path for one in find_labelled(table)[0]] == paths
+
+
+def test_an_escape_is_named_by_its_file_or_its_hash(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a, b.png", 1)
+    sha256 = file_sha256(path)
+    escapes = [{"sha256": sha256, "score": 1.0}]
+    described = {"calibrations": [{"time": "2026-11-26", "score": "sse", "escapes": escapes}]}
+    assert find_withdrawn(str(path), described) == sha256
+    assert find_withdrawn(sha256.upper(), described) == sha256
+    other = picture(tmp_path / "other.png", 2)
+    for named in (str(other), "gone.png"):
+        with refuses(setting="withdraw", value=named, facts="detector.json"):
+            find_withdrawn(named, described)

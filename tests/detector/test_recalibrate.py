@@ -16,9 +16,16 @@ from PIL import Image
 
 from cyclegan_ad.detector.decision import choose_decision
 from cyclegan_ad.detector.detect import Detector, Scored
-from cyclegan_ad.detector.history import accepted_misses, escape_limit, keep_calibrations
+from cyclegan_ad.detector.history import (
+    accepted_misses,
+    escape_limit,
+    escaped_files,
+    keep_calibrations,
+    withdraw_escape,
+)
 from cyclegan_ad.detector.labelled_images import (
     LabelledImage,
+    find_withdrawn,
     mark_trained,
     score_labelled,
 )
@@ -52,7 +59,7 @@ def described(bound_of: int = 35, value: float = 5.0) -> dict[str, Any]:
         "computed_by": computed_by,
         "thresholds": {"paper": paper, "best_accuracy": paper | {"miss_rate_bound": None}},
         "test_scores": {"normal": STORED, "abnormal": [value, 9.0]},
-        "calibration_scores": [],
+        "different": {"normal": 4, "abnormal": 2},
     }
     return {
         "preprocessing": {"channels": 1, "window": None, "size_px": 8},
@@ -115,7 +122,10 @@ def test_zero_misses_on_many_images_moves_the_threshold() -> None:
     assert entry["misses"] == {"before": 0, "after": 0}
     assert entry["false_alarms"] == {"before": 1, "after": 1}
     assert entry["cost"] == {"stored_normal": 4, "before": 0, "after": 0}
-    assert entry["bounds"]["false_alarms"] == miss_rate_upper_bound(1, 3)
+    # Of the stored scores, which are more.
+    assert entry["bounds"]["false_alarms"] == miss_rate_upper_bound(0, 4)
+    assert entry["bounds"]["false_alarms_of"] == "stored"
+    assert decision.facts["false_alarm_rate_bound"] == miss_rate_upper_bound(0, 4)
     assert entry["zones"]["abnormal"] == {"pass": 0, "review": 2, "reject": 38}
     assert entry["zones"]["normal"] == {"pass": 2, "review": 1, "reject": 0}
     assert entry["escapes"] == []
@@ -162,6 +172,69 @@ def test_an_escape_lowers_the_threshold_and_says_what_it_costs() -> None:
     # It is a score of its own.
     assert choose_decision(after, score="other", protocol="paper").threshold > 4.9
     assert choose_decision(after, threshold=7.0).threshold == 7.0  # typed
+
+
+def test_a_threshold_at_an_escape_is_not_said_to_be_limited_by_the_number_of_images() -> None:
+    once = calibrated(described(), [], [2.5])
+    again = calibrated(once, [], [7.0, 8.0])
+    entry, facts = again["calibrations"][-1], choose_decision(again).facts
+    assert (entry["limited_by"], facts["value"]) == ("escape", 2.5)
+    assert facts["lowered_to_escape"] and facts["miss_rate_bound"] == calibration_bound(35)
+    # Which more images do not change.
+    assert calibrated(once, [], [7.0] * 60)["calibrations"][-1]["limited_by"] == "escape"
+    # Below the escape it is the number of images.
+    low = calibrated(described(value=2.0), [], [7.0], protocol="best_accuracy")
+    low["calibrations"][0]["escapes"] = [{"sha256": "x", "score": 4.0, "label": "abnormal"}]
+    kept = calibrated(low, [], [7.0], protocol="paper")["calibrations"][-1]
+    assert kept["limited_by"] == "present"
+
+
+def test_an_escape_that_was_reported_by_mistake_is_withdrawn() -> None:
+    reported = calibrated(calibrated(described(), [], [2.5]), [], [1.5])
+    first, second = (sha256(f"{score}".encode()) for score in (2.5, 1.5))
+    assert set(escaped_files(reported)) == {first, second}
+    after = withdraw_escape(reported, find_withdrawn(second, reported))
+    assert after["calibrations"][:2] == reported["calibrations"]
+    assert escape_limit(after, "sse") == 2.5 and set(escaped_files(after)) == {first}
+    # The threshold stays until the next calibration, which is limited by the other escape alone.
+    assert choose_decision(after).facts["value"] == 1.5
+    later = calibrated(after, [], [7.0, 8.0], protocol="paper")
+    assert choose_decision(later).facts["value"] == 2.5
+    free = calibrated(withdraw_escape(after, first), [], [7.0, 8.0], protocol="paper")
+    assert choose_decision(free).facts["value"] == 5.0
+    assert escape_limit(free, "sse") is None
+    # It can be reported again, and is withdrawn once.
+    assert escape_limit(calibrated(after, [], [1.2], protocol="paper"), "sse") == 1.2
+    with refuses(setting="withdraw", value=second):
+        find_withdrawn(second, after)
+
+
+def test_a_few_flagged_false_alarms_do_not_stand_for_all_normal_images() -> None:
+    before = described(value=70.0)
+    score = before["scores"]["sse"]
+    score["test_scores"]["normal"] = [float(i) for i in range(1, 101)]
+    score["different"]["normal"] = 90  # ten of them are copies
+    after = calibrated(before, [91.0], [60.0])
+    [entry], decision = after["calibrations"], choose_decision(after)
+    assert decision.upper == pytest.approx(100.0, rel=2e-5) and decision.upper > 100.0
+    assert entry["zones"]["stored_normal"]["reject"] == 0
+    # 60 to 100 are false alarms.
+    assert entry["bounds"]["false_alarms"] == miss_rate_upper_bound(41, 90)
+    assert entry["bounds"]["false_alarms_of"] == "stored"
+    # Higher scores of new images raise it.
+    assert choose_decision(calibrated(before, [120.0], [60.0])).upper > 120.0
+    # As many are a sample of their own.
+    many = [90.5 - i for i in range(90)]
+    [entry] = calibrated(before, many, [60.0])["calibrations"]
+    assert entry["bounds"]["false_alarms"] == miss_rate_upper_bound(31, 90)
+    assert entry["bounds"]["false_alarms_of"] == "given"
+
+
+def test_both_bounds_of_a_threshold_have_its_confidence() -> None:
+    kept = calibrated(described(), [], [7.0, 8.0], Aim("zero_misses", None, 0.8))
+    [entry] = kept["calibrations"]
+    assert entry["limited_by"] == "present" and entry["bounds"]["after_confidence"] == 0.95
+    assert entry["bounds"]["false_alarms"] == miss_rate_upper_bound(0, 4, 0.95)
 
 
 def test_images_of_the_training_do_not_count_but_may_be_escapes() -> None:
@@ -282,6 +355,23 @@ def test_a_run_that_is_evaluated_again_keeps_its_calibrations() -> None:
     assert keep_calibrations(fresh, {})["protocol"] == "paper"
 
 
+@pytest.mark.parametrize("changed", ["computed_by", "fusion"])
+def test_calibrations_of_a_score_that_is_computed_in_another_way_are_dropped(changed: str) -> None:
+    before = described()
+    before["scores"]["sse"]["fusion"] = {"weights": [1.0, 2.0]}
+    paper = {"score": "sse", "protocol": "paper"}
+    after = calibrated(calibrated(before, [], [3.5], score="other"), [], [2.5], **paper)
+    fresh = {name: value for name, value in before.items() if name != "calibrations"}
+    assert len(keep_calibrations(fresh, after)["calibrations"]) == 2
+    other = {"precision": "bf16"} if changed == "computed_by" else {"weights": [1.0, 2.5]}
+    fresh["scores"]["sse"][changed] = fresh["scores"]["sse"][changed] | other
+    kept = keep_calibrations(fresh, after)
+    assert [one["score"] for one in kept["calibrations"]] == ["other"]
+    assert "recalibrated" not in kept["scores"]["sse"]["thresholds"]
+    assert "recalibrated" in kept["scores"]["other"]["thresholds"]
+    assert (kept["protocol"], escape_limit(kept, "sse")) == ("paper", None)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_reported_escape_never_passes_again(seed: int) -> None:
     """Whatever calibrations, evaluations and changes of the score follow."""
@@ -375,7 +465,7 @@ def test_the_file_of_an_escape_is_known_by_its_content(tmp_path: Path) -> None:
     assert "escape" in one.reason
     assert (two.label, two.zone, two.reason) == ("normal", "pass", "")
     assert array.zone == "pass"  # without a file nothing is known of it
-    with refuses(file=renamed, facts="normal", remedy="abnormal"):
+    with refuses(file=renamed, facts="normal", remedy=f"withdraw={renamed}"):
         wrong = [LabelledImage(renamed, 0, found[0].sha256)]
         score_labelled(detector, wrong)
     assert detector.identity != Detector(Brightness(before), choose_decision(before)).identity

@@ -77,6 +77,7 @@ def save(folder: Path, generator: torch.nn.Module, **changes: Any) -> dict[str, 
         "preprocessing": PREPROCESSING,
         "extractors": {},
         "trained_on": {"dataset": "parts", "images": 5},
+        "trained_files": ["e"],
         "map_scale": (0.5, 1.0),
         "scores": describe_scores(results(), SPLIT),
         "reference": REFERENCE,
@@ -114,10 +115,11 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 4
+    assert found["format"] == 5
     assert found["reference"] == REFERENCE
     assert (found["method"], found["network"]) == ("cyclegan", NETWORK)
     assert found["preprocessing"] == PREPROCESSING
+    assert found["trained_files"] == ["e"]
     assert found["trained_on"] == {"dataset": "parts", "images": 5}
     assert found["versions"]["cyclegan_ad"] == __version__
     assert found["versions"]["torch"] == torch.__version__
@@ -135,8 +137,7 @@ def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
     sse = described["scores"]["sse"]
     assert sse["computed_by"]["name"] == "sse"
     assert sse["test_scores"] == {"normal": [1.0, 2.0], "abnormal": [0.3, 3.0]}
-    assert sse["calibration_scores"] == [0.2]
-    assert described["scores"]["peak_2px"]["calibration_scores"] == []
+    assert sse["different"] == {"normal": 2, "abnormal": 1}  # c and d are of equal content
     found = sse["thresholds"]
     assert {name: entry["value"] for name, entry in found.items()} == {
         "paper": 0.1 + 0.2,  # every digit
@@ -148,7 +149,7 @@ def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
     assert [found[name]["miss_rate_bound"] for name in ("paper", "crossfit")] == [0.9, 0.9]
     assert found["best_accuracy"]["miss_rate_bound"] is None
     assert found["calibrated"]["miss_rate_bound"] == 0.4
-    assert found["paper"]["different_abnormal"] == 1 and found["paper"]["abnormal"] == 2
+    assert found["paper"]["abnormal"] == 2
     assert "test" in found["crossfit"]["set_on"] and "kept out" in found["calibrated"]["set_on"]
 
 
@@ -201,6 +202,34 @@ def test_calibrations_are_kept_with_the_same_weights_only(
     other = save(tmp_path, Generator(**NETWORK))
     assert other["calibrations"] == [] and other["protocol"] == "crossfit"
     assert "1 calibration of the earlier" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by", ["save_detector", "write_scores"])
+def test_calibrations_are_dropped_if_their_score_is_computed_in_another_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    torch.manual_seed(0)
+    generator = Generator(**NETWORK)
+    fusions = {"sse": {"terms": ["a", "b"], "weights": [1.0, 2.0]}}
+    scores = describe_scores(results(fusions=fusions), SPLIT)
+    found = save(tmp_path, generator, scores=scores)
+    found["calibrations"] = [{"score": "sse", "time": "2026", "escapes": [], "files": []}]
+    found["scores"]["sse"]["thresholds"]["recalibrated"] = {"value": 0.1, "set_on": "images"}
+    (tmp_path / "detector.json").write_text(json.dumps(found | {"protocol": "recalibrated"}))
+    write_scores(tmp_path, scores)
+    kept = json.loads((tmp_path / "detector.json").read_text())
+    assert kept == found | {"protocol": "recalibrated"} and capsys.readouterr().out == ""
+    fusions = {"sse": {"terms": ["a", "b"], "weights": [1.0, 2.5]}}
+    scores = describe_scores(results(fusions=fusions), SPLIT)
+    if by == "write_scores":
+        write_scores(tmp_path, scores)
+    else:
+        save(tmp_path, generator, scores=scores)
+    after = json.loads((tmp_path / "detector.json").read_text())
+    assert after["calibrations"] == [] and after["protocol"] == "crossfit"
+    assert "recalibrated" not in after["scores"]["sse"]["thresholds"]
+    said = capsys.readouterr().out
+    assert "sse" in said and "1 calibration of the earlier" in said and "calibrate again" in said
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "[" * 100_000, '{"a": \xff'])
@@ -265,11 +294,11 @@ def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     path, weights = tmp_path / "detector.json", tmp_path / "weights.safetensors"
     whole = path.read_text()
-    path.write_text(whole.replace('"format": 4', '"format": 5'))
-    with refuses(file=path, facts=("5", "4"), remedy="newer"):
+    path.write_text(whole.replace('"format": 5', '"format": 6'))
+    with refuses(file=path, facts=("6", "5"), remedy="newer"):
         read_description(tmp_path)
-    path.write_text(whole.replace('"format": 4', '"format": 3'))
-    with refuses(file=path, facts=("3", "4"), remedy="evaluate run="):
+    path.write_text(whole.replace('"format": 5', '"format": 4'))
+    with refuses(file=path, facts=("4", "5"), remedy="evaluate run="):
         read_description(tmp_path)
     path.write_text(whole.replace('"window"', '"windows"').replace('"map_scale"', '"scale"'))
     with refuses(file=path, facts=("map_scale", "window"), remedy="evaluate run="):

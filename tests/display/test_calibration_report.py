@@ -30,6 +30,7 @@ ENTRY: dict[str, Any] = {
         "after_confidence": 0.95,
         "expected": 1 / 41,
         "false_alarms": 0.4556,
+        "false_alarms_of": "given",
     },
     "zones": {
         "abnormal": {"pass": 0, "review": 10, "reject": 30},
@@ -63,6 +64,15 @@ def test_before_and_after() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_the_bound_on_false_alarms_says_of_which_images_it_is() -> None:
+    assert "normal images like those given raise" in " ".join(report().split())
+    of = ENTRY["bounds"] | {"false_alarms_of": "stored", "after_confidence": 0.8}
+    words = " ".join(report(bounds=of).split())
+    assert "With 80 % confidence, at most 45.6 % of normal images like those of the stored" in words
+    none = " ".join(report(bounds=of | {"false_alarms": None}).split())
+    assert "raise a false alarm" not in none
+
+
 def test_the_price_of_escapes() -> None:
     words = " ".join(report().split())
     assert "2 escapes" in words and "goes above 98.25" in words
@@ -76,8 +86,15 @@ def test_zones_and_workload() -> None:
     assert row(text, "pass") == "pass below 98.25 0 of 40 (0 %) 15 of 20 (75 %) 37 of 50 (74 %)"
     assert row(text, "review").startswith("review 98.25 to 150 10 of 40 (25 %) 4 of 20 (20 %)")
     assert row(text, "reject").startswith("reject 150 and above")
+    # 0.9 * 0.74; 0.1 * 0.25 + 0.9 * 0.26; 0.1 * 0.75
+    workload = row(text, "Workload with 10 %")
+    assert "pass 66.6 %, review 25.9 %, reject 7.5 %" in workload
+    assert "normal images: 50 stored scores" in workload  # of which there are more
+    given = {"normal": {"pass": 45, "review": 12, "reject": 3}}
+    workload = row(report(0.1, zones=ENTRY["zones"] | given), "Workload with 10 %")
     # 0.9 * 0.75; 0.1 * 0.25 + 0.9 * 0.2; 0.1 * 0.75 + 0.9 * 0.05
-    assert "pass 67.5 %, review 20.5 %, reject 12 %" in row(text, "Workload with 10 %")
+    assert "pass 67.5 %, review 20.5 %, reject 12 %" in workload
+    assert "normal images: 60 given" in workload
     assert "Workload" not in report()
     two = report(upper=None)
     assert "no zone review" in two and row(two, "reject").startswith("reject 98.25 and above")

@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
         extractors={EXTRACTOR: build_extractor(EXTRACTOR).weights_sha256},
         trained_on={"dataset": "none"},
+        trained_files=[],
         map_scale=(0.0, 1.0),
         scores={"protocol": "paper", "score": "sse", "scores": scores},
         reference=reference_of(scores),
@@ -108,6 +109,7 @@ def folder_of_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocessing={"channels": 3, "window": None, "size_px": 32, "resize": "bicubic"},
         extractors={},
         trained_on={"dataset": "none"},
+        trained_files=[],
         map_scale=(0.0, 1.0),
         scores={
             "protocol": "paper",

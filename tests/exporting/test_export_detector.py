@@ -195,6 +195,7 @@ def test_a_recalibrated_detector(finished: Finished, tmp_path: Path, suffix: str
     detector, exported = load_detector(folder, device="cpu"), load_detector(path)
     assert exported.decision == detector.decision and exported.decision.upper is not None
     assert exported.description["calibrations"][0]["files"] == []
+    assert exported.description["trained_files"] == []
     zones = [found.zone for found in exported(paths)]
     assert zones == [found.zone for found in detector(paths)]
     assert set(zones) == {"pass", "review", "reject"}

@@ -194,6 +194,18 @@ def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
         assert "images=LABELLED" in command and "prevalence=0.01" in command
 
 
+def test_a_threshold_is_shown_with_its_own_confidence(open_page: Any) -> None:
+    known, [*_, last] = open_page.facts["known"], open_page.facts["thresholds"]
+    last |= {"confidence": 0.8, "miss_bound": 0.03, "alarm_bound": 0.07, "picked": False}
+    open_page.facts["thresholds"].remove(last)
+    open_page.facts["thresholds"].append(last | {"lower": last["lower"] * 1.5, "name": "new"})
+    with open_page() as seen:
+        seen.wait("#missed", f"({100 * known['confidence']:g} % sure)")
+        seen.page.click("#named button:has-text('new')")
+        seen.wait("#missed", "at most 3 % (80 % sure)")
+        seen.wait("#alarms", "at most 7 % (80 % sure)")
+
+
 def test_the_gallery_is_sorted_by_nearness_and_filtered(open_page: Any) -> None:
     with open_page() as seen:
         threshold = seen.session.decision.threshold

@@ -16,6 +16,7 @@ from cyclegan_ad.text import shown_name
 
 _NEEDED = ("path", "label")
 _OPTIONAL = ("mask", "group", "type")
+_PATHS = ("path", "mask")
 _LABELS = {"0": 0, "1": 1}
 EXPECTED = f"a CSV file with the columns path, label and optionally {', '.join(_OPTIONAL)}"
 
@@ -70,7 +71,7 @@ def label_of(text: str) -> int | None:
 
 
 def read_rows(
-    table: Path, setting: str, expected: str
+    table: Path, setting: str, expected: str, *, errors: str = "strict"
 ) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """Read a table with the columns ``path`` and ``label``.
 
@@ -78,14 +79,16 @@ def read_rows(
         table: CSV file in UTF-8, or in UTF-16 with a byte order mark.
         setting: Name of its setting, for messages.
         expected: What it should hold, likewise.
+        errors: What to do about bytes that are not UTF-8, as for :func:`.text_file.read_text`.
 
     Returns:
-        The number and the fields of each line, and the names of the columns.
+        The number and the fields of each line, and the names of the columns. Fields are without the
+        spaces around them, but for paths, to which these may belong (:func:`spellings`).
 
     Raises:
         UserError: Naming the table and the line.
     """
-    text = read_text(table, setting, expected)
+    text = read_text(table, setting, expected, errors=errors)
     first = text.partition("\n")[0]
     headers = {mark: _columns(first, mark) for mark in ",;\t"}
     mark = max(headers, key=lambda mark: len(headers[mark]))
@@ -110,20 +113,28 @@ def read_rows(
     try:
         next(reader)
         for row in reader:
-            fields = [field.strip() for field in row]
-            if not any(fields):
+            if not any(field.strip() for field in row):
                 continue
-            if len(fields) != len(columns):
+            if len(row) != len(columns):
                 raise UserError(
-                    f"{table}, line {reader.line_num} has {len(fields)} fields, expected "
+                    f"{table}, line {reader.line_num} has {len(row)} fields, expected "
                     f"{len(columns)}; put a value with {mark!r} into double quotes"
                 )
-            rows.append((reader.line_num, dict(zip(columns, fields, strict=True))))
+            fields = {
+                name: field if name in _PATHS and field.strip() else field.strip()
+                for name, field in zip(columns, row, strict=True)
+            }
+            rows.append((reader.line_num, fields))
     except csv.Error as error:
         raise UserError(
             f"{table}, line {reader.line_num} cannot be read ({error}); expected {expected}"
         ) from error
     return rows, columns
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """Return what a path in a table may mean: as it stands, and without spaces around it."""
+    return (path, path.strip()) if path != path.strip() else (path,)
 
 
 def _columns(header: str, mark: str) -> list[str]:
@@ -136,7 +147,7 @@ def _finder(root: Path) -> Callable[[str], str | None]:
     in_nfc: dict[str, str] = {}
 
     def find(typed: str) -> str | None:
-        for spelled in (typed, typed.replace("\\", "/")):
+        for spelled in (*spellings(typed), typed.strip().replace("\\", "/")):
             path = posixpath.normpath(spelled)
             if posixpath.isabs(path) or path.split("/")[0] == "..":
                 continue

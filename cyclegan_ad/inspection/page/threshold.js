@@ -21,7 +21,7 @@ function fillNumber(id, figure, lines) {
 
 const whole = (value) => Math.round(value).toLocaleString("en");
 
-const level = () => `${Math.round(100 * model.facts.known.confidence)} %`;
+const level = () => `${Number((100 * (named() ?? model.facts.known).confidence).toPrecision(4))} %`;
 
 function showNumbers() {
   const found = outcome();

@@ -51,6 +51,13 @@ def test_as_spreadsheets_save_it(root: Path, encoding: str, mark: str, end: str)
     ]
 
 
+def test_spaces_around_a_path_may_belong_to_it(root: Path) -> None:
+    touch(root, " a.png", "m/b.png ")
+    found = read(root, "path, label, mask\n a.png, 0, \n img/b.png , 1,m/b.png \n")
+    assert [sample.path for sample in found] == [" a.png", "img/b.png"]
+    assert [sample.mask for sample in found] == [(), ("m/b.png ",)]
+
+
 def test_names_in_another_unicode_form(root: Path) -> None:
     touch(root, unicodedata.normalize("NFD", "Größe.png"), "b.png")
     found = read(root, "path,label\nGröße.png,0\nb.png,1\n")
