@@ -32,10 +32,12 @@ def run_inspector(settings: InspectorSettings) -> None:
         raise UserError(f"invalid out={settings.out}: it is a file; name a folder")
     from cyclegan_ad.inspection.guard import check_host, is_loopback
     from cyclegan_ad.inspection.server import address_of, build_app, listen, open_browser, serving
+    from cyclegan_ad.runs.lock import locked_folder
 
     check_host(settings.host, settings.allow_network)
     with (
         listen(settings.host, settings.port) as opened,
+        locked_folder(settings.out, "out"),  # flags.csv is read once, and then only written
         tempfile.TemporaryDirectory(prefix="cyclegan_ad_inspector_") as uploads,
     ):
         session, facts = open_session(settings, Path(uploads))
@@ -77,6 +79,7 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
     from cyclegan_ad.inspection.images import find_known_images
     from cyclegan_ad.inspection.session import Session
     from cyclegan_ad.inspection.uploads import Uploads
+    from cyclegan_ad.methods.names import METHODS
 
     flags = Flags(settings.out)
     with importing():
@@ -93,7 +96,8 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
         Uploads(uploads, settings.max_pixels),
         _monitor(settings, detector),
     )
-    return session, describe_facts(settings, detector, images, remark)
+    facts = describe_facts(settings, detector, images, remark)
+    return session, facts | {"reconstructs": METHODS[facts["detector"]["method"]].reconstructs}
 
 
 def _monitor(settings: InspectorSettings, detector: Detector) -> StartMonitor | None:

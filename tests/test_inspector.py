@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from errors import assert_error, refuses
 from inspected import inspector_settings
 
 from cyclegan_ad import inspector, optional_packages
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.lock import locked_folder
 
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
 
@@ -73,9 +76,31 @@ def test_other_machines_and_wrong_places_are_refused(finished: Finished, tmp_pat
     with refuses(file=tmp_path / "empty"):
         (tmp_path / "empty").mkdir()
         run(images=str(tmp_path / "empty"), port=0)
+    with (
+        locked_folder(tmp_path / "out", "out"),
+        refuses(setting="out", value=tmp_path / "out", remedy="out=PATH"),
+    ):
+        run(port=0)
+    shutil.rmtree(tmp_path / "out")
     (tmp_path / "out").write_text("")
     with refuses(setting="out", value=tmp_path / "out", remedy="folder"):
         run(port=0)
+
+
+def test_a_server_that_ends_by_itself_is_an_error(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = inspector_settings(finished[1].path, tmp_path / "out", port=0)
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no event loop")
+
+    for run in (fail, lambda *_: None):
+        monkeypatch.setattr(uvicorn.Server, "run", run)
+        with refuses(facts="server of the inspector has ended", remedy="again") as caught:
+            inspector.run_inspector(settings)
+        if run is fail:
+            assert_error(caught.value, facts="RuntimeError: no event loop")
 
 
 def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,10 @@
-"""Decisions about uploaded images: the table of a batch, and ``decisions.csv`` of all uploads."""
+"""Decisions about uploads, refused ones too: the table of a batch, and ``decisions.csv`` of all."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cyclegan_ad.detector.decision import Decision
@@ -27,7 +26,7 @@ def row_of(image: InspectedImage, zone: str, decision: Decision) -> list[str]:
     """
     score = image.score
     return [
-        datetime.now(UTC).isoformat(timespec="seconds"),
+        image.time,
         no_formula(image.name),
         image.sha256,
         "" if score is None else repr(score),
@@ -35,7 +34,7 @@ def row_of(image: InspectedImage, zone: str, decision: Decision) -> list[str]:
         "normal" if zone == "pass" else "abnormal",
         zone,
         "" if score is None else repr(score - decision.threshold),
-        image.reason or image.doubt,
+        no_formula(image.reason or image.doubt),
     ]
 
 

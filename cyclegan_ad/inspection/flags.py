@@ -12,7 +12,7 @@ from threading import Lock
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage, read_start
 from cyclegan_ad.data.formats.kinds import kind_of
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.files import PATH_TEXT, write_rows
+from cyclegan_ad.files import PATH_TEXT, replacing, write_rows
 
 TABLE = "flags.csv"
 COLUMNS = (*("time", "path", "sha256", "label", "decision", "zone", "score", "threshold", "note"),)
@@ -87,8 +87,8 @@ class Flags:
         except UnreadableImage:
             suffix = ""
         kept = self.folder / _COPIES / f"{sha256}{suffix}"
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, kept)
+        with replacing(kept) as temporary:
+            shutil.copyfile(path, temporary)
         return kept
 
     def _read(self) -> list[dict[str, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,21 +52,58 @@ def check_host(host: str, allow_network: bool) -> None:
 
 
 def served_names(host: str) -> list[str]:
-    """Return the names that a browser may ask for the page by.
+    """Return the names that a browser may ask for the page by, beside the address it has reached.
 
     Every other name is refused: the page of an attacker, whose name was made to point at this
     machine, could otherwise read what is shown here (DNS rebinding).
     """
     names = [*_LOCAL, f"[{host}]" if ":" in host else host]
     if host in ("0.0.0.0", "::"):
-        own = socket.gethostname()
-        names += [own, socket.getfqdn()]
-        try:
-            found = {str(info[4][0]) for info in socket.getaddrinfo(own, None)}
-        except OSError:
-            found = set()
-        names += sorted(f"[{address}]" if ":" in address else address for address in found)
+        names += [socket.gethostname(), socket.getfqdn()]
     return list(dict.fromkeys(name.lower() for name in names))
+
+
+class KnownHost:
+    """Refuses requests for other names than those served, and for addresses other than reached.
+
+    The address by which a connection came in is no name that an attacker could choose.
+
+    Args:
+        app: The application.
+        names: Names that are served.
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self.app = app
+        self._known = TrustedHostMiddleware(app, allowed_hosts=names, www_redirect=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        own = scope["type"] == "http" and _asks_for_reached(scope)
+        await (self.app if own else self._known)(scope, receive, send)
+
+
+def _asks_for_reached(scope: Scope) -> bool:
+    reached = _address((scope.get("server") or ("",))[0])
+    return reached is not None and reached == _address(
+        _without_port(Headers(scope=scope).get("host", ""))
+    )
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an IP address, IPv4 also if it is written as IPv6; None for a name."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return found if mapped is None else mapped
 
 
 class Guard:

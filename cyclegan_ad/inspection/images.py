@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -36,6 +37,8 @@ class InspectedImage:
         reason: Why there is no score.
         doubt: Why the image does not pass, whatever its score: it was reported as a defect that
             passed, or came after a warning that the images have changed.
+        time: When it was judged or refused, UTC, ISO 8601; empty if not by this session.
+        revision: Number of the change that made it what it is; 0 at the start.
     """
 
     id: str
@@ -48,11 +51,24 @@ class InspectedImage:
     score: float | None = None
     reason: str = ""
     doubt: str = ""
+    time: str = ""
+    revision: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """What the page is told about it; neither path nor folder."""
         names = ("id", "name", "source", "sha256", "truth", "judged", "score", "reason", "doubt")
         return {name: getattr(self, name) for name in names}
+
+    def decide(self, score: float | None, reason: str) -> None:
+        """Take over a decision that was made now.
+
+        Args:
+            score: Anomaly score, raw units; None without one.
+            reason: Why there is none, or why the image does not pass in spite of it.
+        """
+        self.reason, self.doubt = (reason, "") if score is None else ("", reason)
+        self.time = datetime.now(UTC).isoformat(timespec="seconds")
+        self.score, self.judged = score, True
 
     def hash(self) -> str:
         """Return the SHA-256 of the file, computed once; empty if it cannot be read."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.detector.decision import Decision
-from cyclegan_ad.errors import UserError
+from cyclegan_ad.inspection.answers import as_download, is_number, name_buttons, read_json
 from cyclegan_ad.inspection.flags import LABELS
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.inspection.pictures import (
@@ -76,19 +75,28 @@ class Pages:
         return image
 
     def _now(self) -> dict[str, Any]:
-        """What changes while the page is open."""
+        """What changes while the page is open, but images."""
         session = self.session
         return {
             "applied": _thresholds(session.decision),
             "saved": _thresholds(session.saved),
-            "images": [
-                session.describe(image)
-                for image in list(session.images.values())  # another thread adds uploads
-                if image.source != "upload"
-            ],
             "flags": self._flags(),
-            "drift": None if session.monitor is None else session.monitor.warning,
+            "drift": self._drift(),
+            "trouble": session.trouble,
         }
+
+    def _images(self, since: int = -1) -> dict[str, Any]:
+        """The images that changed after a revision, and the revision that they are of."""
+        revision = self.session.revision  # read first: what changes meanwhile is sent again
+        images = list(self.session.images.values())  # another thread adds uploads
+        changed = [self.session.describe(image) for image in images if image.revision > since]
+        return {"revision": revision, "images": changed}
+
+    def _drift(self) -> str | None:
+        monitor = self.session.monitor
+        if monitor is None or monitor.warning is None:
+            return None
+        return name_buttons(monitor.warning)
 
     def _flags(self) -> list[dict[str, str]]:
         """Return the flags; bytes of a path that are not UTF-8 are escaped."""
@@ -96,11 +104,13 @@ class Pages:
 
     async def state(self, request: Request) -> Response:
         """Answer with all that the page shows but pictures."""
-        return JSONResponse(self._facts | self._now())
+        return JSONResponse(self._facts | self._now() | self._images())
 
     async def now(self, request: Request) -> Response:
-        """Answer with what changes."""
-        return JSONResponse(self._now())
+        """Answer with what changes, and the images that changed since a revision."""
+        since = request.query_params.get("since", "")[:18]
+        images = self._images(int(since) if since.isdecimal() else -1)
+        return JSONResponse(self._now() | images)
 
     async def picture(self, request: Request) -> Response:
         """Answer with a picture of an image: thumb, image, reconstruction or heat."""
@@ -132,15 +142,34 @@ class Pages:
         data = await request.body()
         try:
             image = await self._compute(self.session.upload, data, name, batch)
-        except RefusedUpload as error:
-            raise HTTPException(422, f"{printable(name)} was not judged: {error}.") from error
-        monitor = self.session.monitor
-        drift = None if monitor is None else monitor.warning
-        return JSONResponse(self.session.describe(image) | {"drift": drift})
+        except (RefusedUpload, OSError) as error:
+            reason = printable(str(error))
+            said = {"error": f"{printable(name)} was not judged: {reason}."}
+            said |= await self._refuse(name, reason, batch)
+            return JSONResponse(said, 422 if isinstance(error, RefusedUpload) else 500)
+        return JSONResponse(self.session.describe(image) | {"drift": self._drift()})
+
+    async def _refuse(self, name: str, reason: str, batch: str | None) -> dict[str, Any]:
+        """Note a file that was not judged; return whether the tables have it."""
+        try:
+            await self._compute(self.session.refuse, name, reason, batch)
+        except (RefusedUpload, OSError) as error:
+            return {"noted": isinstance(error, OSError) and batch is not None}
+        return {"noted": True}
+
+    async def refused(self, request: Request) -> Response:
+        """Note a file that could not be sent: too large, or the connection was lost."""
+        given = await read_json(request)
+        name, reason, batch = (given.get(key) for key in ("name", "reason", "batch"))
+        if not isinstance(name, str) or not isinstance(reason, str):
+            raise HTTPException(422, "A refused file has a name and a reason.")
+        if batch is not None and not (isinstance(batch, str) and self.session.has_batch(batch)):
+            raise HTTPException(404, "This batch is not known any more. Load the page again.")
+        return JSONResponse(await self._refuse(name or "image", reason, batch))
 
     async def watch_anew(self, request: Request) -> Response:
         """Begin to watch for drift anew."""
-        reset = (await _json(request)).get("reset")
+        reset = (await read_json(request)).get("reset")
         if reset not in ("reference", "images"):
             raise HTTPException(422, "Say whether the cause was removed or the change stays.")
         await self._compute(self.session.watch_anew, reset)
@@ -155,15 +184,15 @@ class Pages:
         batch = request.path_params["id"]
         if not self.session.has_batch(batch):
             raise HTTPException(404, "This batch is not known any more. Load the page again.")
-        return _download(self.session.batch_table(batch), "decisions.csv")
+        return as_download(self.session.batch_table(batch), "decisions.csv")
 
     async def apply(self, request: Request) -> Response:
         """Decide by another threshold, or by that of the detector again."""
-        given = await _json(request)
+        given = await read_json(request)
         lower, upper = given.get("lower"), given.get("upper")
         if lower is None:
             self.session.apply(None)
-        elif not _is_number(lower) or not (upper is None or (_is_number(upper) and upper >= lower)):
+        elif not is_number(lower) or not (upper is None or (is_number(upper) and upper >= lower)):
             raise HTTPException(422, "The threshold is not a number, or above the upper one.")
         else:
             self.session.apply(float(lower), None if upper is None else float(upper))
@@ -171,16 +200,13 @@ class Pages:
 
     async def flag(self, request: Request) -> Response:
         """Write that a decision is wrong."""
-        image, given = self._image(request), await _json(request)
+        image, given = self._image(request), await read_json(request)
         label, note = given.get("label"), given.get("note", "")
         if label not in LABELS or not isinstance(note, str) or len(note) > _LONGEST_NOTE:
             raise HTTPException(
                 422, f"A flag says normal or abnormal, with a note of {_LONGEST_NOTE} characters."
             )
-        try:
-            await self._draw(self.session.flag, image, label, printable(note))
-        except (UserError, OSError) as error:
-            raise HTTPException(500, f"The flag was not written: {error}.") from error
+        await self._draw(self.session.flag, image, label, printable(note))
         return JSONResponse(self.session.describe(image) | {"flags": self._flags()})
 
     async def unflag(self, request: Request) -> Response:
@@ -192,27 +218,8 @@ class Pages:
     async def flags_table(self, request: Request) -> Response:
         """Answer with ``flags.csv``, as a file to download."""
         table = self.session.flags.table
-        return _download(table.read_bytes() if table.is_file() else b"", "flags.csv")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return as_download(table.read_bytes() if table.is_file() else b"", "flags.csv")
 
 
 def _thresholds(decision: Decision) -> dict[str, float | None]:
     return {"lower": decision.threshold, "upper": decision.upper}
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        given = await request.json()
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        raise HTTPException(422, "The request is not an object of JSON.")
-    return given
-
-
-def _download(text: str | bytes, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)

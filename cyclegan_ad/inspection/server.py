@@ -18,16 +18,16 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.inspection.guard import Guard, served_names
+from cyclegan_ad.inspection.guard import Guard, KnownHost, served_names
 from cyclegan_ad.inspection.pages import Pages
 from cyclegan_ad.inspection.session import Session
+from cyclegan_ad.text import printable
 
 PAGE = Path(__file__).with_name("page")
 _GRACE_S = 3
@@ -62,6 +62,9 @@ def build_app(
             message = f"The file is larger than {max_upload_bytes / 2**20:g} MiB."
         return JSONResponse({"error": message}, status_code=error.status_code)
 
+    async def fail(_: Request, error: Exception) -> Response:
+        return JSONResponse({"error": printable(f"Not done: {error}.")}, status_code=500)
+
     async def index(_: Request) -> Response:
         return FileResponse(PAGE / "index.html")
 
@@ -73,6 +76,7 @@ def build_app(
             Route("/api/images", pages.upload, methods=["POST"]),
             Route("/api/images/{id}/flag", pages.flag, methods=["POST"]),
             Route("/api/images/{id}/{kind}.png", pages.picture),
+            Route("/api/refused", pages.refused, methods=["POST"]),
             Route("/api/batches", pages.begin_batch, methods=["POST"]),
             Route("/api/batches/{id}/decisions.csv", pages.batch_table),
             Route("/api/threshold", pages.apply, methods=["POST"]),
@@ -83,9 +87,9 @@ def build_app(
         ],
         middleware=[
             Middleware(Guard),
-            Middleware(TrustedHostMiddleware, allowed_hosts=served_names(host), www_redirect=False),
+            Middleware(KnownHost, names=served_names(host)),
         ],
-        exception_handlers={HTTPException: refuse},
+        exception_handlers={HTTPException: refuse, OSError: fail, UserError: fail},
         lifespan=lifespan,
         max_body_size=max_upload_bytes,
     )
@@ -132,6 +136,9 @@ def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Event]:
         Set when the server has ended, which it does early only after an error. To be waited for
         in place of its thread: Python before 3.13 takes a thread for ended if a signal interrupts
         ``join``.
+
+    Raises:
+        UserError: If the server has ended before the block.
     """
     config = uvicorn.Config(
         app,
@@ -143,10 +150,13 @@ def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Event]:
     )
     server = uvicorn.Server(config)
     ended = threading.Event()
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             server.run([opened])
+        except BaseException as error:  # a thread would only print it
+            errors.append(error)
         finally:
             ended.set()
 
@@ -155,6 +165,11 @@ def serving(app: Starlette, opened: socket.socket) -> Iterator[threading.Event]:
     thread.start()
     try:
         yield ended
+        if ended.is_set():
+            why = "".join(f" ({type(error).__name__}: {error})" for error in errors)
+            raise UserError(
+                printable(f"the server of the inspector has ended{why}; run the command again")
+            ) from (errors[0] if errors else None)
     finally:
         server.should_exit = True
         ended.wait(2 * _GRACE_S)

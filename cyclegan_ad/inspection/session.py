@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cyclegan_ad.detector.decision import Decision, rounding
+from cyclegan_ad.detector.decision import Decision
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.drift_monitor import DriftMonitor, Reset
 from cyclegan_ad.detector.history import escaped_files
@@ -19,17 +21,21 @@ from cyclegan_ad.inspection.decision_table import append, as_text, no_formula, r
 from cyclegan_ad.inspection.flags import Flags
 from cyclegan_ad.inspection.images import InspectedImage, shown_as
 from cyclegan_ad.inspection.known_scores import stored_decisions
-from cyclegan_ad.inspection.uploads import RefusedUpload, Uploads
+from cyclegan_ad.inspection.trial import picked_decision
+from cyclegan_ad.inspection.uploads import Uploads
+from cyclegan_ad.text import printable
 
 StartMonitor: TypeAlias = Callable[["Reset | None"], DriftMonitor]
 _REMEMBERED = 48
 """Predictions with maps that are kept; others are computed again when they are looked at."""
+_LONGEST_REASON = 300
 
 
 class Session:
     """A detector with the images that are looked at.
 
-    What computes (:meth:`judge`, :meth:`look`, :meth:`upload`) is called by one thread at a time.
+    What computes or notes (:meth:`judge`, :meth:`look`, :meth:`upload`, :meth:`refuse`) is called
+    by one thread at a time.
 
     Args:
         detector: The detector.
@@ -44,6 +50,8 @@ class Session:
         saved: Score and thresholds that decided at the start.
         stored: All thresholds of the detector for this score, the lowest first.
         monitor: What watches uploads for drift; None if nothing does.
+        revision: Number of changes of images so far.
+        trouble: The first error by which images could not be judged; empty if none.
     """
 
     def __init__(
@@ -65,7 +73,8 @@ class Session:
             image.doubt = self._not_again(image)
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
         self._batches: dict[str, list[InspectedImage]] = {}
-        self._uploaded = 0
+        self._numbers = count()
+        self.revision, self.trouble = 0, ""
 
     @property
     def decision(self) -> Decision:
@@ -75,27 +84,17 @@ class Session:
     def apply(self, threshold: float | None, upper: float | None = None) -> None:
         """Decide by other thresholds until the inspector stops.
 
-        Unless they are some of the detector, they are moved apart by what rounding may change in a
-        score, as those of the detector are.
-
         Args:
-            threshold: Scores below it pass; None for the thresholds of the detector.
-            upper: Scores at or above it are rejected, those between are for review; None: there is
-                no review.
+            threshold: Lower threshold; None for the thresholds of the detector.
+            upper: Upper threshold; see :func:`.trial.picked_decision`.
         """
-        if threshold is None:
-            self.detector.decision = self.saved
-            return
-        for stored in self.stored:
-            if (stored.threshold, stored.upper) == (threshold, upper):
-                self.detector.decision = stored
-                return
-        column = self.saved.column
-        computed_by = self.detector.description["scores"][column]["computed_by"]
-        lower = threshold - rounding(threshold, computed_by)
-        if upper is not None:
-            upper = max(lower, upper + rounding(upper, computed_by))
-        self.detector.decision = Decision(column, lower, f"threshold={lower:g}", {}, upper)
+        self.detector.decision = (
+            self.saved
+            if threshold is None
+            else picked_decision(
+                self.detector.description, self.saved, self.stored, threshold, upper
+            )
+        )
 
     def zone(self, image: InspectedImage) -> str:
         """Return ``pass``, ``review`` or ``reject``; an image without a score is for review."""
@@ -112,11 +111,22 @@ class Session:
         return image.as_dict() | {"zone": self.zone(image)}
 
     def judge(self, images: Sequence[InspectedImage]) -> None:
-        """Decide about images to pick from."""
+        """Decide about images to pick from; after an error they are for review."""
         paths = [image.path for image in images]
-        for image, found in zip(images, self.detector.stream(paths, maps=False), strict=True):
-            image.hash()
-            self._take(image, found)
+        try:
+            for image, found in zip(images, self.detector.stream(paths, maps=False), strict=True):
+                image.hash()
+                self._take(image, found.score, found.reason)
+                self._show(image)
+        except Exception as error:  # else these images and later ones would wait for ever
+            why = printable(f"{type(error).__name__}: {error}")[:_LONGEST_REASON]
+            for image in images:
+                if not image.judged:
+                    self._take(image, math.nan, f"it could not be judged ({why})")
+                    self._show(image)
+            if not self.trouble:
+                self.trouble = f"Some images could not be judged: {why}"
+                traceback.print_exc()
 
     def look(self, image: InspectedImage) -> Prediction:
         """Return the prediction of an image with its maps, computed if it is not remembered."""
@@ -126,13 +136,17 @@ class Session:
         self._predictions.move_to_end(image.id)
         return self._predictions[image.id]
 
-    def _take(self, image: InspectedImage, found: Prediction) -> None:
-        has_score = math.isfinite(found.score)
-        image.judged = True
-        image.score = found.score if has_score else None
-        image.reason = "" if has_score else found.reason
-        # Of an image with a score, the reason says why it does not pass in spite of it.
-        image.doubt = (found.reason if has_score else "") or self._not_again(image)
+    def _take(self, image: InspectedImage, score: float, reason: str) -> None:
+        if math.isfinite(score):
+            image.decide(score, reason or self._not_again(image))
+        else:
+            image.decide(None, reason)
+
+    def _show(self, image: InspectedImage) -> None:
+        # The number of all last: a page that reads it in between asks for the image again.
+        image.revision = self.revision + 1
+        self.images[image.id] = image
+        self.revision = image.revision
 
     def _remember(self, image: InspectedImage, prediction: Prediction) -> None:
         self._predictions[image.id] = prediction
@@ -148,34 +162,45 @@ class Session:
             batch: Batch that it belongs to; None if it is looked at alone.
 
         Raises:
-            RefusedUpload: If it is no image. In a batch it is noted, as an image for review.
+            RefusedUpload: If it is no image. It is not noted: :meth:`refuse` does that.
+            OSError: If it cannot be written; likewise.
         """
-        image = InspectedImage(
-            id=f"u{self._uploaded}", name=shown_as(name), path=Path(), source="upload", judged=True
-        )
-        self._uploaded += 1
-        try:
-            image.path, image.sha256 = self._uploads.keep(data)
-        except RefusedUpload as error:
-            image.reason = str(error)
-            if batch is not None:
-                self._batches[batch].append(image)
-            raise
+        image = InspectedImage(f"u{next(self._numbers)}", shown_as(name), Path(), "upload")
+        image.path, image.sha256 = self._uploads.keep(data)
         [found] = self.detector.stream([image.path])
         if self.monitor is not None:
             # A warning names the image as the person knows it, not the temporary file.
             watched = self.monitor.observe(replace(found, path=image.name))
             found = replace(watched, path=found.path)
-        self._take(image, found)
+        self._take(image, found.score, found.reason)
         if self.monitor is not None and self.monitor.warning is not None and not image.doubt:
             # It may pass by another threshold, which the page tries and the session may apply.
             image.doubt = self.monitor.warning.partition(";")[0]
+        append(self.flags.folder, self._row(image))
         self._remember(image, found)
-        self.images[image.id] = image
+        self._show(image)
+        if batch is not None:
+            self._batches[batch].append(image)
+        return image
+
+    def refuse(self, name: str, reason: str, batch: str | None) -> None:
+        """Note a file that was not judged, for review in the table of its batch and of all uploads.
+
+        Args:
+            name: What the browser calls it.
+            reason: Why it was not judged.
+            batch: As for :meth:`upload`.
+
+        Raises:
+            RefusedUpload: If the session has noted too many.
+            OSError: If the table of all uploads cannot be written; that of the batch has it then.
+        """
+        self._uploads.count_refused()
+        image = InspectedImage("", shown_as(name), Path(), "upload")
+        self._take(image, math.nan, printable(reason)[:_LONGEST_REASON])
         if batch is not None:
             self._batches[batch].append(image)
         append(self.flags.folder, self._row(image))
-        return image
 
     def watch_anew(self, reset: Reset) -> None:
         """Begin to watch for drift anew, after a warning."""

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from cyclegan_ad.data.formats import opening
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
+from cyclegan_ad.files import replacing
 
 MOST_UPLOADED = 5000
 """Uploads that one session takes: the page lists each of them."""
 MOST_UPLOADED_BYTES = 4 * 2**30
 """Bytes of all uploads of a session, which lie in the folder of temporary files."""
+MOST_REFUSED = 100_000
+"""Refused files that one session notes."""
 
 _GZIP = b"\x1f\x8b"
 _DEFLATED_DICOM = b"1.2.840.10008.1.2.1.99"
@@ -40,7 +43,7 @@ class Uploads:
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self.folder, self._max_pixels = folder, max_pixels
-        self._count = self._bytes = 0
+        self._count = self._bytes = self._refused = 0
 
     def keep(self, data: bytes) -> tuple[Path, str]:
         """Check a file by its content and store it.
@@ -54,6 +57,7 @@ class Uploads:
         Raises:
             RefusedUpload: If it is no image of a known format, has too many pixels, or the session
                 has taken too many files.
+            OSError: If it cannot be written.
         """
         if self._count >= MOST_UPLOADED or self._bytes + len(data) > MOST_UPLOADED_BYTES:
             raise RefusedUpload(
@@ -73,10 +77,21 @@ class Uploads:
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.folder / sha256
         if not path.exists():
-            path.write_bytes(data)
+            with replacing(path, durable=False) as temporary:  # a full disk leaves no part of it
+                temporary.write_bytes(data)
             self._bytes += len(data)
         self._count += 1
         return path, sha256
+
+    def count_refused(self) -> None:
+        """Count a file that was not taken.
+
+        Raises:
+            RefusedUpload: If the session has noted too many.
+        """
+        if self._refused >= MOST_REFUSED:
+            raise RefusedUpload(f"{MOST_REFUSED} refused files are noted, and no more")
+        self._refused += 1
 
     def _require_short(self, data: bytes) -> None:
         """Check what compressed data (NIfTI) expand to, before anything expands them in memory."""

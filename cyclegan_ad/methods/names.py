@@ -53,6 +53,11 @@ class Method:
     row_per_resolution: bool = False
     map_shows: str = SQUARED_DIFFERENCE
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it reconstructs images, beside scoring them."""
+        return not set(self.scores).isdisjoint(RECONSTRUCTION_SCORES)
+
 
 _CYCLEGAN = Method(
     title="CycleGAN",

@@ -1,4 +1,4 @@
-"""Locks of a run: one command at a time, and the processes of its training."""
+"""Locks: one command at a time in a folder, and the processes of a training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,8 @@ def locked_by_command(run: Path) -> Iterator[None]:
     Raises:
         UserError: If another command holds the lock, or the folder is not writable.
     """
-    with _open_lock(run) as file:
+    # Next to the run directory, which may be deleted.
+    with _open_lock(run.with_name(f".{run.name}.lock"), "runs=PATH") as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,6 +41,29 @@ def locked_by_command(run: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             _wait_for_processes(run)
             remove_abandoned(run)
+        yield
+
+
+@contextmanager
+def locked_folder(folder: Path, setting: str) -> Iterator[None]:
+    """Lock a folder, created if absent, against other commands until the block ends.
+
+    Args:
+        folder: The folder.
+        setting: Setting that names it.
+
+    Raises:
+        UserError: If another process holds the lock, or the folder is not writable.
+    """
+    with _open_lock(folder / ".lock", f"{setting}=PATH") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"invalid {setting}={folder}: it is in use by another process; end that one or "
+                    f"use another {setting}=PATH"
+                ) from None
         yield
 
 
@@ -71,12 +95,11 @@ def _processes_file(run: Path) -> Path:
     return run.with_name(f".{run.name}.processes.lock")
 
 
-def _open_lock(run: Path) -> TextIO:
-    lock = run.with_name(f".{run.name}.lock")  # next to the run directory, which may be deleted
+def _open_lock(lock: Path, setting: str) -> TextIO:
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         return lock.open("w")
     except OSError as error:
         raise UserError(
-            f"{lock.parent} is not writable ({error.strerror}); use another folder with runs=PATH"
+            f"{lock.parent} is not writable ({error.strerror}); use another folder with {setting}"
         ) from error

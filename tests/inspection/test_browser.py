@@ -89,7 +89,7 @@ def open_page(browser: Any, finished: Finished, tmp_path: Path) -> Iterator[Any]
 
     with listen("127.0.0.1", 0) as opened:
         address = address_of(opened, "127.0.0.1")
-        opening.facts = facts  # type: ignore[attr-defined]
+        opening.facts, opening.session = facts, session  # type: ignore[attr-defined]
         with serving(app, opened):
             yield opening
 
@@ -139,18 +139,46 @@ def test_what_is_no_image_is_refused_in_one_sentence(open_page: Any) -> None:
         assert seen.text("#facts") == before
 
 
-def test_a_method_without_reconstructions_has_two_pictures(
-    open_page: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cyclegan_ad.inspection.pages.draw_reconstruction", lambda found: None)
+def test_a_method_without_reconstructions_has_two_pictures(open_page: Any) -> None:
+    open_page.facts["reconstructs"] = False
     with open_page() as seen:
         seen.page.wait_for_selector(".image-card[aria-current]")
         seen.page.wait_for_selector("#pane-made", state="hidden")
         seen.page.keyboard.press("ArrowRight")
         seen.until("document.getElementById('overlay-heat').naturalWidth > 0")
         assert not seen.page.is_visible("#pane-made")
-        asked = [url for url in seen.requests if "reconstruction" in url]
-        assert len(asked) == 1  # not again for each image
+        assert not [url for url in seen.requests if "reconstruction" in url]
+
+
+def test_no_picture_of_the_image_before_stands_beside_another(open_page: Any) -> None:
+    made = ("#overlay-heat", "#pane-reconstruction")
+    with open_page() as seen:
+        for selector in made:
+            seen.page.wait_for_selector(selector, state="visible")
+        held: list[Any] = []
+        pattern = re.compile(r"/(heat|reconstruction)\.png$")
+        seen.page.route(pattern, lambda route: held.append(route))
+        seen.page.keyboard.press("ArrowRight")
+        seen.page.wait_for_selector("#overlay-image", state="visible")
+        while len(held) < 2:
+            seen.page.wait_for_timeout(20)
+        for selector in made:
+            assert not seen.page.is_visible(selector)
+            frame = seen.page.locator(selector).locator("..")
+            assert frame.get_attribute("aria-busy") == "true"
+        for route in held:
+            route.continue_()
+        for selector in made:
+            seen.page.wait_for_selector(selector, state="visible")
+        seen.until("!document.querySelector('.frame[aria-busy]')")
+        # An error of one image takes the reconstruction from no other.
+        seen.page.unroute(pattern)
+        seen.page.route(pattern, lambda route: route.fulfill(status=500))
+        seen.page.keyboard.press("ArrowRight")
+        seen.page.wait_for_selector("#pane-made", state="hidden")
+        seen.page.unroute(pattern)
+        seen.page.keyboard.press("ArrowRight")
+        seen.page.wait_for_selector("#pane-reconstruction", state="visible")
 
 
 def test_the_slider_shows_at_once_what_it_costs(open_page: Any) -> None:
@@ -242,24 +270,83 @@ def test_a_wrong_decision_is_flagged_and_undone(open_page: Any) -> None:
         assert seen.session.flags.rows() == []
 
 
+def test_a_flag_is_about_the_image_and_the_decision_that_its_dialog_shows(open_page: Any) -> None:
+    with open_page() as seen:
+        seen.page.wait_for_selector(".image-card[aria-current]")
+        images = sorted(seen.session.images.values(), key=lambda image: image.score)
+        first, other = images[-1], images[0]
+        show = "(id) => import('/page/viewer.js').then((viewer) => viewer.show(id))"
+        seen.page.evaluate(show, first.id)
+        assert seen.session.zone(first) == "reject"
+        seen.page.locator("#slider").fill("1000")  # on trial
+        seen.page.click("#wrong")
+        assert f"{first.name}: Reject by the applied threshold" in seen.text("#flag-about")
+        assert seen.page.is_checked("#flag-form input[value=normal]")
+        seen.page.evaluate(show, other.id)  # as the end of an upload does
+        seen.page.click("#flag-save")
+        seen.wait("#message", f"{first.name} is normal")
+        [row] = seen.session.flags.rows()
+        assert (row["sha256"], row["zone"]) == (first.sha256, "reject")
+        # Without an answer the dialog itself asks for one: what is behind it cannot be seen.
+        seen.page.click("#message-close")
+        seen.page.click("#wrong")
+        radios = "document.querySelectorAll('#flag-form input')"
+        seen.page.evaluate(f"{radios}.forEach((one) => {{ one.checked = false; }})")
+        seen.page.click("#flag-save")
+        assert seen.page.is_visible("#flag-dialog") and not seen.page.is_visible("#message")
+
+
+def test_the_page_goes_on_asking_after_a_lost_connection(
+    open_page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, judge = open_page.session, open_page.session.judge
+    monkeypatch.setattr(session, "judge", lambda images: None)
+    image = next(iter(session.images.values()))
+    image.judged, image.score = False, None
+    with open_page() as seen:
+        seen.page.route("**/api/now*", lambda route: route.abort())
+        seen.wait("#message", "does not answer")
+        session.trouble = "Some images could not be judged: out of memory"
+        judge([image])
+        seen.page.unroute("**/api/now*")
+        seen.wait("#message", "out of memory")
+        seen.until("!document.querySelector('.image-card.waiting')")
+        asked = sum("/api/now" in url for url in seen.requests)
+        seen.page.wait_for_timeout(2000)
+        assert sum("/api/now" in url for url in seen.requests) == asked  # nothing waits any more
+
+
 def test_a_batch_with_its_table_to_download(open_page: Any) -> None:
     with open_page() as seen:
         seen.page.click("#tab-batch")
         sent = [file(f"{i}.png", png(seed=i, square=i % 2 == 0)) for i in range(4)]
-        seen.page.set_input_files("#file-many", [*sent, file("notes.txt", b"text")])
-        seen.wait("#batch-text", "5 images done")
-        assert seen.page.locator("#batch-rows tr").count() == 5
+        sent += [file("notes.txt", b"text"), file("big.png", bytes(LIMIT + 1))]
+        seen.page.set_input_files("#file-many", sent)
+        seen.wait("#batch-text", "6 images done")
+        assert seen.text("#batch-text") == "6 images done"  # and the CSV has all
+        assert seen.page.locator("#batch-rows tr").count() == 6
         assert "notes.txt was not judged" in seen.text("#batch-rows")
         with seen.page.expect_download() as waiting:
             seen.page.click("#batch-download")
         assert waiting.value.suggested_filename == "decisions.csv"
         rows = list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_text())))
-        assert [row["name"] for row in rows] == ["0.png", "1.png", "2.png", "3.png", "notes.txt"]
+        assert [row["name"] for row in rows] == [one["name"] for one in sent]
+        assert rows[-1]["reason"].startswith("it has") and rows[-1]["zone"] == "review"
         shown = seen.page.locator("#batch-rows td:first-child").all_inner_texts()
         assert [word.strip().lower() for word in shown] == [row["zone"] for row in rows]
         seen.page.click("#batch-rows tr:nth-child(2) button")
         seen.wait("#facts", "1.png")
         assert seen.page.is_visible("#view-inspect")
+        # The table follows the threshold, but not while it is hidden.
+        first = "document.querySelector('#batch-rows tr')"
+        seen.page.evaluate(f"() => {{ {first}.id = 'kept'; }}")
+        seen.page.locator("#slider").fill("0")
+        seen.page.wait_for_timeout(200)
+        assert seen.page.evaluate(f"{first}.id") == "kept"
+        seen.page.click("#tab-batch")
+        assert seen.page.evaluate(f"{first}.id") == ""
+        words = seen.page.locator("#batch-rows td:first-child").all_inner_texts()
+        assert [word.strip() for word in words] == ["Reject"] * 4 + ["Review"] * 2
 
 
 def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
@@ -293,6 +380,10 @@ def test_everything_is_reached_by_the_keyboard(open_page: Any) -> None:
         before = seen.text("#value")
         press("ArrowRight")
         assert seen.text("#value") != before  # on the slider, arrows move the threshold
+        for focus, after in (("#slider", "0"), ("#two", "70"), ("#prevalence", "70")):
+            seen.page.focus(focus)
+            press("h")
+            assert seen.page.input_value("#opacity") == after, focus
         seen.page.focus("#main")
         press("?")
         assert seen.page.is_visible("#help")
@@ -413,3 +504,11 @@ def test_names_and_roles_are_there_for_screen_readers(open_page: Any) -> None:
             assert seen.page.locator(f"[role={role}]{f', {implied}' if implied else ''}").count()
         label = seen.page.get_attribute("#slider", "aria-valuetext")
         assert "defects missed" in label and "false alarms" in label
+        seen.page.check("#two")
+        seen.page.locator("#slider-upper").fill("1000")
+        label = seen.page.get_attribute("#slider-upper", "aria-valuetext")
+        known = open_page.facts["known"]
+        assert label.endswith(
+            f": 0 of {len(known['abnormal'])} defects and 0 of {len(known['normal'])} normal "
+            "images rejected"
+        )

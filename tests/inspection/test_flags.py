@@ -1,6 +1,8 @@
 """Flags: written as calibrate reads them, one for each image, and taken back."""
 
 import csv
+import errno
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,3 +71,21 @@ def test_flags_of_two_threads_are_all_kept(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda name: flags.add(tmp_path / name, values(name), keep=False), names))
     assert sorted(row["sha256"] for row in read(tmp_path)) == names
+
+
+def test_a_full_disk_leaves_the_copy_of_an_earlier_flag_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = tmp_path / "upload"
+    upload.write_bytes(png())
+    flags = Flags(tmp_path / "out")
+    row = flags.add(upload, values("cc"), keep=True)
+
+    def fill(_: Path, copy: Path) -> None:
+        copy.write_bytes(png()[:40])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with pytest.raises(OSError, match="No space left"):
+        flags.add(upload, values("cc", "normal"), keep=True)
+    assert Path(row["path"]).read_bytes() == png() and flags.rows() == [row]

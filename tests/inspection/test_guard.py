@@ -1,5 +1,7 @@
 """Who may ask for the page: no name but its own, no other page, no other machine unasked."""
 
+from collections.abc import Sequence
+
 import pytest
 from errors import refuses
 from starlette.applications import Starlette
@@ -8,15 +10,24 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from cyclegan_ad.inspection.guard import Guard, check_host, is_loopback, served_names
+from cyclegan_ad.inspection.guard import (
+    Guard,
+    KnownHost,
+    check_host,
+    is_loopback,
+    served_names,
+)
 
 
-def client() -> TestClient:
+def application() -> Starlette:
     async def answer(_: Request) -> PlainTextResponse:
         return PlainTextResponse("done")
 
-    app = Starlette(routes=[Route("/", answer, methods=["GET", "POST", "DELETE"])])
-    return TestClient(Guard(app), base_url="http://127.0.0.1:8765")
+    return Starlette(routes=[Route("/", answer, methods=["GET", "POST", "DELETE"])])
+
+
+def client() -> TestClient:
+    return TestClient(Guard(application()), base_url="http://127.0.0.1:8765")
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
@@ -57,3 +68,21 @@ def test_names_that_the_page_is_asked_for_by() -> None:
     assert served_names("::2")[-1] == "[::2]"
     assert served_names("Line7")[-1] == "line7"
     assert "*" not in "".join(served_names("0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("reached", "hosts"),
+    [
+        ("192.168.1.5", ["192.168.1.5", "192.168.1.5:8765"]),
+        ("::ffff:192.168.1.5", ["192.168.1.5:8765"]),  # IPv4 on a socket of IPv6
+        ("fd00::5", ["[fd00::5]:8765", "[FD00:0::5]"]),
+    ],
+)
+def test_an_address_that_was_reached_is_served(reached: str, hosts: Sequence[str]) -> None:
+    app = KnownHost(application(), served_names("0.0.0.0"))
+    place = f"[{reached}]" if ":" in reached else reached
+    with TestClient(app, base_url=f"http://{place}:8765") as visitor:
+        for host in (*hosts, "localhost:8765", "127.0.0.1"):
+            assert visitor.get("/", headers={"host": host}).status_code == 200, host
+        for host in ("evil.example", "192.168.1.6", "192.168.1.5.evil.example", "[fd00::6]", ""):
+            assert visitor.get("/", headers={"host": host}).status_code == 400, host

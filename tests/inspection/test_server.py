@@ -1,6 +1,7 @@
 """The inspector over HTTP: what it shows, decides, writes and refuses."""
 
 import csv
+import errno
 import io
 import socket
 import threading
@@ -18,6 +19,8 @@ from starlette.testclient import TestClient
 
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.labelled_images import find_labelled
+from cyclegan_ad.inspection import session as session_module
+from cyclegan_ad.inspection import uploads as uploads_module
 from cyclegan_ad.inspection.server import PAGE, address_of, build_app, listen, serving
 from cyclegan_ad.inspection.session import Session
 from cyclegan_ad.inspection.uploads import Uploads
@@ -35,6 +38,16 @@ def opened(finished: Finished, tmp_path: Path) -> Iterator[tuple[TestClient, Ses
         yield client, session
 
 
+def no_space(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def rows_of(session: Session) -> list[dict[str, str]]:
+    """All uploads, as their table says."""
+    table = session.flags.folder / "decisions.csv"
+    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+
+
 def upload(client: TestClient, data: bytes, name: str = "a.png", batch: str = "") -> Any:
     place = f"/api/images?batch={batch}" if batch else "/api/images"
     return client.post(place, content=data, headers=SAME | {"x-file-name": quote(name)})
@@ -49,6 +62,7 @@ def test_the_page_is_told_all_that_it_shows(
     assert len(state["images"]) == finished[2]["test_normal"] + finished[2]["test_abnormal"]
     assert state["applied"] == {"lower": session.decision.threshold, "upper": None}
     assert state["applied"] == state["saved"]
+    assert state["reconstructs"] is True and state["trouble"] == ""
     ids = {image["id"] for image in state["images"]}
     for name in ("normal", "abnormal"):
         scores = [score for score, _ in state["known"][name]]
@@ -95,8 +109,11 @@ def test_what_is_no_image_is_refused_in_one_sentence(opened: tuple[TestClient, S
         answer = upload(client, data, "../../etc/notes.txt")
         assert answer.status_code == 422
         assert "../../etc/notes.txt was not judged" in answer.json()["error"]
-        assert words in answer.json()["error"]
+        assert words in answer.json()["error"] and answer.json()["noted"]
     assert session.images == before
+    assert {(row["zone"], row["name"]) for row in rows_of(session)} == {
+        ("review", "../../etc/notes.txt")
+    }
 
 
 def test_a_damaged_image_is_for_review(opened: tuple[TestClient, Session]) -> None:
@@ -114,7 +131,7 @@ def test_too_large_a_body_is_refused(opened: tuple[TestClient, Session]) -> None
 
 
 def test_a_batch_and_its_table(opened: tuple[TestClient, Session]) -> None:
-    client, _ = opened
+    client, session = opened
     batch = client.post("/api/batches", headers=SAME).json()["id"]
     sent = [("=1+1.png", png()), ("b.png", png(square=True)), ("c.txt", b"text")]
     codes = [upload(client, data, name, batch).status_code for name, data in sent]
@@ -125,11 +142,78 @@ def test_a_batch_and_its_table(opened: tuple[TestClient, Session]) -> None:
     assert [row["name"] for row in rows] == ["'=1+1.png", "b.png", "c.txt"]  # no formula
     assert (rows[2]["zone"], rows[2]["decision"], rows[2]["score"]) == ("review", "abnormal", "")
     assert "not a PNG" in rows[2]["reason"]
+    assert [row["name"] for row in rows_of(session)] == [row["name"] for row in rows]
     for row in rows[:2]:
         passes = float(row["score"]) < float(row["threshold"])
         assert (row["zone"] == "pass") == passes == (row["decision"] == "normal")
     assert client.get("/api/batches/b9/decisions.csv").status_code == 404
     assert upload(client, png(), batch="b9").status_code == 404
+
+
+def test_files_that_could_not_be_sent_are_noted_for_review(
+    opened: tuple[TestClient, Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, session = opened
+
+    def note(**given: Any) -> Any:
+        return client.post("/api/refused", json=given, headers=SAME)
+
+    batch = client.post("/api/batches", headers=SAME).json()["id"]
+    assert upload(client, png(), batch=batch).status_code == 200
+    given = {"name": "big.png", "reason": "=it has\n900 MiB" + "!" * 999, "batch": batch}
+    assert note(**given).json() == {"noted": True}
+    assert note(name="b.png", reason="connection lost", batch=None).json() == {"noted": True}
+    answer = client.get(f"/api/batches/{batch}/decisions.csv")
+    [_, row] = csv.DictReader(io.StringIO(answer.text))
+    assert (row["name"], row["zone"], row["decision"]) == ("big.png", "review", "abnormal")
+    assert row["reason"].startswith("'=it has\\n900 MiB!") and len(row["reason"]) < 400
+    assert [row["name"] for row in rows_of(session)] == ["a.png", "big.png", "b.png"]
+    assert len(session.images) == len({*session.images}) and "b.png" not in {
+        image.name for image in session.images.values()
+    }
+    for wrong in ({"name": "a"}, {"name": 1, "reason": "x"}):
+        assert note(**wrong).status_code == 422
+    for unknown in ("b9", 3, {}):
+        assert note(name="a", reason="b", batch=unknown).status_code == 404
+    monkeypatch.setattr(uploads_module, "MOST_REFUSED", 2)
+    assert note(name="c.png", reason="x").json() == {"noted": False}
+    assert upload(client, b"text").json()["noted"] is False
+
+
+@pytest.mark.parametrize("place", ["kept", "noted"])
+def test_a_full_disk_is_said_and_the_file_is_for_review(
+    opened: tuple[TestClient, Session], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    client, session = opened
+    before = dict(session.images)
+    batch = client.post("/api/batches", headers=SAME).json()["id"]
+    if place == "kept":
+        monkeypatch.setattr(Uploads, "keep", no_space)
+    else:
+        monkeypatch.setattr(session_module, "append", no_space)
+    answer = upload(client, png(), "a.png", batch)
+    assert answer.status_code == 500 and answer.json()["noted"]
+    assert "a.png was not judged" in answer.json()["error"]
+    assert "No space left" in answer.json()["error"]
+    assert session.images == before  # what no table has is not shown
+    answer = client.get(f"/api/batches/{batch}/decisions.csv")
+    [row] = csv.DictReader(io.StringIO(answer.text))
+    assert (row["name"], row["zone"]) == ("a.png", "review") and "No space" in row["reason"]
+
+
+def test_the_page_asks_for_what_has_changed(opened: tuple[TestClient, Session]) -> None:
+    client, session = opened
+    state = client.get("/api/state").json()
+    now = client.get(f"/api/now?since={state['revision']}").json()
+    assert now["images"] == [] and now["revision"] == state["revision"]
+    sent = [upload(client, png(seed=seed)).json() for seed in range(2)]
+    now = client.get(f"/api/now?since={state['revision']}").json()
+    assert [image["id"] for image in now["images"]] == [image["id"] for image in sent]
+    assert client.get(f"/api/now?since={now['revision']}").json()["images"] == []
+    # A page that is loaded again has the uploads too.
+    again = client.get("/api/state").json()["images"]
+    assert len(again) == len(session.images) == len(state["images"]) + 2
+    assert client.get("/api/now").json()["images"] == again
 
 
 def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
@@ -140,11 +224,14 @@ def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
     def apply(**given: Any) -> Any:
         return client.post("/api/threshold", json=given, headers=SAME)
 
+    def zones() -> set[str]:
+        return {image["zone"] for image in client.get("/api/state").json()["images"]}
+
     answer = apply(lower=2 * highest, upper=3 * highest).json()
     assert answer["saved"] == {"lower": saved.threshold, "upper": None}
-    assert {image["zone"] for image in answer["images"]} == {"pass"}
-    answer = apply(lower=0, upper=2 * highest).json()
-    assert {image["zone"] for image in answer["images"]} == {"review"}
+    assert zones() == {"pass"}
+    apply(lower=0, upper=2 * highest)
+    assert zones() == {"review"}
     assert upload(client, png(square=True)).json()["zone"] == "review"
     # The image that a threshold lies on is caught, whatever rounding does to its score.
     exact = upload(client, png(square=True)).json()["score"]
@@ -256,7 +343,9 @@ def test_other_names_and_other_pages_are_refused(opened: tuple[TestClient, Sessi
     assert session.decision.threshold == before
 
 
-def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Path) -> None:
+def test_drift_sends_to_review_what_would_pass(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drift = {"images_per_false_warning": 2}
     session, facts = session_of(
         finished[1].path, tmp_path, drift=drift, decide_by={"threshold": 1e9}
@@ -269,6 +358,9 @@ def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Pat
                 break
         assert found["drift"].startswith("drift:") and found["zone"] == "review"
         assert "since about part_" in found["drift"]  # not the name of a temporary file
+        # The page has buttons, and no settings.
+        assert "The change stays" in found["drift"] and "drift.reset" not in found["drift"]
+        assert client.get("/api/now").json()["drift"] == found["drift"]
         assert "would pass" in found["doubt"] and found["reason"] == ""
         assert upload(client, png(seed=99)).json()["zone"] == "review"
         client.post("/api/threshold", json={"lower": 1e-9}, headers=SAME)
@@ -277,6 +369,10 @@ def test_drift_sends_to_review_what_would_pass(finished: Finished, tmp_path: Pat
         client.post("/api/threshold", json={"lower": 1e9}, headers=SAME)
         assert session.zone(session.images[rejected["id"]]) == "review"
         assert client.post("/api/drift", json={"reset": "now"}, headers=SAME).status_code == 422
+        with monkeypatch.context() as patched:
+            patched.setattr(session, "watch_anew", no_space)
+            answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME)
+            assert answer.status_code == 500 and "No space left" in answer.json()["error"]
         answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME).json()
         assert answer["drift"] is None
         assert upload(client, png(seed=99)).json()["zone"] == "pass"
@@ -303,6 +399,40 @@ def test_images_of_a_folder_are_judged_while_the_page_is_open(
         assert client.get(f"/api/images/{broken['id']}/thumb.png").status_code == 404
         assert client.get(f"/api/images/{broken['id']}/heat.png").status_code == 404
         assert sum(image["score"] is not None for image in images) == 6
+
+
+def test_an_error_while_a_folder_is_judged_leaves_no_image_waiting(
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(9):
+        (folder / f"{seed}.png").write_bytes(png(seed=seed))
+    session, facts = session_of(finished[1].path, tmp_path, images=str(folder))
+    stream = session.detector.stream
+
+    def fail(paths: list[Path], **given: Any) -> Any:
+        if any(path.stem in "07" for path in paths):
+            raise RuntimeError("out of\nmemory")
+        return stream(paths, **given)
+
+    monkeypatch.setattr(session.detector, "stream", fail)
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with TestClient(app, base_url=OWN) as client:
+        deadline = time.monotonic() + 30
+        while not all(image.judged for image in session.images.values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        now = client.get("/api/now").json()
+    assert "RuntimeError: out of\\nmemory" in now["trouble"]
+    unjudged = [image for image in now["images"] if image["score"] is None]
+    assert len(unjudged) == 8  # two groups of four
+    assert {image["zone"] for image in unjudged} == {"review"}
+    assert all("out of\\nmemory" in image["reason"] for image in unjudged)
+    assert capsys.readouterr().err.count("Traceback") == 1
 
 
 def test_it_serves_until_it_is_told_to_end(finished: Finished, tmp_path: Path) -> None:

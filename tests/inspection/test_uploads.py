@@ -1,5 +1,6 @@
 """Uploads: judged by content and size before anything is decoded; names are no paths."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -66,3 +67,20 @@ def test_a_session_takes_only_so_many(
         for seed in range(3):
             uploads.keep(png(seed=seed))
     assert len(list(tmp_path.iterdir())) < 3
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads, write = Uploads(tmp_path, 10_000), Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        write(path, data[:40])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(OSError, match="No space left"):
+        uploads.keep(png())
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert uploads.keep(png())[0].read_bytes() == png()

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from errors import refuses
 
-from cyclegan_ad.runs.lock import locked_by_command, locked_by_process
+from cyclegan_ad.runs.lock import locked_by_command, locked_by_process, locked_folder
 
 
 def test_a_command_waits_for_the_processes_of_a_killed_one(
@@ -47,3 +48,21 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) ->
     with locked_by_command(run):
         assert not any(path.exists() for path in (*left, left[1].parent))
     assert all(path.is_file() for path in kept)
+
+
+def test_a_folder_of_a_command_is_refused_to_a_second_one(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with (
+        locked_folder(out, "out"),
+        refuses(setting="out", value=out, remedy="out=PATH"),
+        locked_folder(out, "out"),
+    ):
+        pass
+    with locked_folder(out, "out"):  # free again
+        pass
+    (tmp_path / "file").touch()
+    with (
+        refuses(file=tmp_path / "file", remedy="out=PATH"),
+        locked_folder(tmp_path / "file", "out"),
+    ):
+        pass

@@ -2,16 +2,17 @@
 
 import { ask, byId, count, el, icon, number, say, vanish } from "./dom.js";
 import { model, on, tell, WORDS, ZONES, zoneOf } from "./model.js";
-import { show, upload } from "./viewer.js";
+import { note, show, upload } from "./viewer.js";
 
 let rows = []; // { name, image } or { name, error }
+let stale = false; // the threshold has moved since the table was drawn
 let stopped = false;
 let running = false;
 
 function line(row) {
   const { name, image, error } = row;
   const zone = image ? zoneOf(image) : "review";
-  const remark = image ? image.reason || image.doubt : error;
+  const remark = image ? image.reason || image.doubt : error.message;
   const title = image
     ? el("button", { class: "link", text: image.name, onclick: () => { tell("inspect"); show(image.id); } })
     : el("span", { text: name });
@@ -41,8 +42,19 @@ function add(row) {
 }
 
 function drawAll() {
+  stale = false;
   byId("batch-rows").replaceChildren(...rows.map(line));
   showCounts();
+}
+
+// Once for each frame, and only while the table is seen.
+function soon() {
+  if (!stale) requestAnimationFrame(drawStale);
+  stale = true;
+}
+
+function drawStale() {
+  if (stale && !byId("view-batch").hidden) drawAll();
 }
 
 export async function judgeBatch(files) {
@@ -70,13 +82,20 @@ export async function judgeBatch(files) {
       try {
         row.image = await upload(file, id);
       } catch (error) {
-        row.error = error.message;
+        row.error = error;
       }
       add(row);
       bar.value = rows.length;
     }
-    byId("batch-text").textContent = stopped
-      ? `Stopped after ${rows.length} of ${count(files.length, "image")}` : `${count(rows.length, "image")} done`;
+    const unknown = () => rows.filter((row) => row.error && !row.error.noted);
+    for (const row of unknown()) {
+      await note(row.name, row.error, id);
+      if (!row.error.noted) break;
+    }
+    const lacking = unknown().length;
+    byId("batch-text").textContent = (stopped
+      ? `Stopped after ${rows.length} of ${count(files.length, "image")}` : `${count(rows.length, "image")} done`)
+      + (lacking ? `; the CSV lacks ${lacking} of them, which were not judged` : "");
   } catch (error) {
     say(error.message, true);
   }
@@ -93,5 +112,6 @@ export function startBatch() {
     event.target.value = "";
     if (files.length) judgeBatch(files);
   });
-  on("threshold", drawAll);
+  on("threshold", soon);
+  on("view", drawStale);
 }

@@ -51,7 +51,8 @@ export function count(value, one, many = `${one}s`) {
   return `${value.toLocaleString("en")} ${value === 1 ? one : many}`;
 }
 
-// A request to the inspector. An answer that is an error becomes an Error with its sentence.
+// A request to the inspector. An answer that is an error becomes an Error with its sentence, and with
+// whether the inspector has noted the file.
 export async function ask(address, options = {}) {
   let answer;
   try {
@@ -60,12 +61,13 @@ export async function ask(address, options = {}) {
     throw new Error("The inspector does not answer. Is its command still running?");
   }
   if (answer.ok) return answer.json();
-  let sentence = answer.status === 413
-    ? "The file is larger than the inspector takes." : `The inspector answered with error ${answer.status}.`;
+  let refusal = new Error(answer.status === 413
+    ? "The file is larger than the inspector takes." : `The inspector answered with error ${answer.status}.`);
   try {
-    sentence = (await answer.json()).error ?? sentence;
+    const { error, noted = false } = await answer.json();
+    refusal = Object.assign(new Error(error ?? refusal.message), { noted });
   } catch { /* not JSON: the sentence above is all there is to say */ }
-  throw new Error(sentence);
+  throw refusal;
 }
 
 export const send = (address, content, method = "POST") => ask(address, {

@@ -1,7 +1,9 @@
 // Decisions that a person marks as wrong, and their history.
 
 import { ask, byId, copy, el, icon, number, say, send } from "./dom.js";
-import { model, on, tell, update, WORDS, zoneOf } from "./model.js";
+import { isMoved, model, on, tell, update, WORDS, zoneOf } from "./model.js";
+
+let about = null; // id of the image that the dialog is about
 
 export function openFlag() {
   const image = model.images.get(model.chosen);
@@ -9,8 +11,10 @@ export function openFlag() {
     say("Open an image first.", true);
     return;
   }
-  const zone = zoneOf(image);
-  byId("flag-about").textContent = `${image.name}: ${WORDS[zone]}, score ${number(image.score)}`;
+  about = image.id;
+  const zone = zoneOf(image, model.applied); // not by a threshold on trial
+  const trial = isMoved(model.applied) ? ` by the applied threshold ${number(model.applied.lower)}` : "";
+  byId("flag-about").textContent = `${image.name}: ${WORDS[zone]}${trial}, score ${number(image.score)}`;
   const opposite = zone === "pass" ? "abnormal" : "normal";
   const label = image.flag ? image.flag.label : zone === "review" ? null : opposite;
   for (const choice of byId("flag-form").elements.label) choice.checked = choice.value === label;
@@ -21,13 +25,7 @@ export function openFlag() {
 async function save(event) {
   if (event.submitter?.value !== "save") return;
   const label = byId("flag-form").elements.label.value;
-  if (!label) {
-    event.preventDefault();
-    byId("flag-form").elements.label[0].focus();
-    say("Say whether it is normal or abnormal.", true);
-    return;
-  }
-  const image = model.images.get(model.chosen);
+  const image = model.images.get(about);
   try {
     const { flags, ...described } = await send(`/api/images/${image.id}/flag`, { label, note: byId("flag-note").value });
     model.images.set(image.id, described);

@@ -19,6 +19,7 @@ function view(name, focus = false) {
     tab.tabIndex = one === name ? 0 : -1;
     byId(`view-${one}`).hidden = one !== name;
   }
+  tell("view");
   if (focus) byId(`tab-${name}`).focus();
 }
 
@@ -99,7 +100,9 @@ const KEYS = {
 
 function startKeyboard() {
   addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, textarea, select");
+    // Sliders have their own arrows.
+    const typing = event.target.closest("textarea, select, input[type=number]")
+      || (event.key.startsWith("Arrow") && event.target.closest("input[type=range]"));
     const wanted = KEYS[event.key] ?? (byId("view-inspect").hidden ? null : KEYS_OF_IMAGE[event.key]);
     if (!wanted || typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
@@ -133,16 +136,28 @@ function startDrift() {
   on("images", showDrift);
 }
 
+let lost = false; // the inspector did not answer
+let told = ""; // trouble that was said
+
 // While images of a folder are being decided about, look what is new.
 async function poll() {
-  if (![...model.images.values()].some((image) => !image.judged)) return;
   try {
-    update(await ask("/api/now"));
+    // It may have been started again: then its revisions are others.
+    update(await ask(lost ? "/api/now" : `/api/now?since=${model.revision}`));
     tell("images");
-    setTimeout(poll, POLL_MS);
+    if (lost) say("The inspector answers again.");
+    lost = false;
   } catch (error) {
-    say(error.message, true);
+    if (!lost) say(error.message, true);
+    lost = true;
   }
+  watch();
+}
+
+function watch() {
+  if (model.trouble && model.trouble !== told) say(model.trouble, true);
+  told = model.trouble;
+  if ([...model.images.values()].some((image) => !image.judged)) setTimeout(poll, POLL_MS);
 }
 
 async function start() {
@@ -177,7 +192,7 @@ async function start() {
   tell("images");
   requestAnimationFrame(() => { if (model.images.size && model.chosen === null) go(0); });
   document.documentElement.dataset.ready = "true";
-  setTimeout(poll, POLL_MS);
+  watch();
 }
 
 start();

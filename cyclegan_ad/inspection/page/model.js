@@ -6,7 +6,7 @@ export const WORDS = { pass: "Pass", review: "Review", reject: "Reject" };
 
 export const model = {
   facts: null, // what does not change while the page is open
-  images: new Map(), // id -> image to pick from, and uploads that were opened
+  images: new Map(), // id -> image to pick from, and uploads
   flags: [],
   lower: 0, // the threshold on the slider
   upper: null, // from which images are rejected; null: from the threshold on
@@ -14,6 +14,8 @@ export const model = {
   saved: { lower: 0, upper: null }, // that of the detector
   prevalence: 0.01,
   drift: null, // the warning that the images have changed
+  trouble: "", // why images could not be judged
+  revision: 0, // of the images
   chosen: null, // id of the image in the viewer
 };
 
@@ -25,7 +27,7 @@ export const tell = (name) => events.dispatchEvent(new Event(name));
 export function update(now) {
   for (const image of now.images ?? []) model.images.set(image.id, image);
   if (now.flags) model.flags = now.flags;
-  if (now.drift !== undefined) model.drift = now.drift;
+  for (const name of ["drift", "trouble", "revision"]) if (now[name] !== undefined) model[name] = now[name];
   if (now.applied) Object.assign(model, { applied: now.applied, saved: now.saved });
   const flagged = new Map(model.flags.map((flag) => [flag.sha256, flag]));
   for (const image of model.images.values()) image.flag = flagged.get(image.sha256) ?? null;
@@ -39,10 +41,10 @@ export function move(lower, upper = model.upper) {
 
 export const isMoved = (from) => model.lower !== from.lower || model.upper !== from.upper;
 
-export function zoneOf(image) {
+export function zoneOf(image, { lower, upper } = model) {
   if (image.score === null) return "review";
-  if (image.score >= (model.upper ?? model.lower)) return "reject";
-  if (image.score >= model.lower) return "review";
+  if (image.score >= (upper ?? lower)) return "reject";
+  if (image.score >= lower) return "review";
   return image.doubt ? "review" : "pass";
 }
 
@@ -101,6 +103,7 @@ export function outcome() {
   }
   return {
     missed, alarms, work,
+    rejected: [abnormal, normal].map((pairs) => pairs.length - below(pairs, upper)),
     abnormal: abnormal.length,
     normal: normal.length,
     ...boundsOf(missed, alarms, bounds),

@@ -145,9 +145,9 @@ export function draw() {
   if (normal.length) parts.push(svg("text", { class: "class-name normal", x: right, y: middle - RUG - room + 9, "text-anchor": "end", text: `${normal.length} normal` }));
   if (abnormal.length) parts.push(svg("text", { class: "class-name abnormal", x: right, y: middle + RUG + room - 2, "text-anchor": "end", text: `${abnormal.length} abnormal` }));
 
-  // Thresholds, and the image that is looked at.
-  const line = (value, name) => svg("line", { class: `threshold ${name}`, x1: x(value), x2: x(value), y1: MARGIN.top - 20, y2: HEIGHT - MARGIN.bottom });
-  if (model.lower !== model.saved.lower) parts.push(line(model.saved.lower, "saved"));
+  // Thresholds, and the image that is looked at. What is no border of a zone begins below their words.
+  const line = (value, name, top = MARGIN.top - 20) => svg("line", { class: `threshold ${name}`, x1: x(value), x2: x(value), y1: top, y2: HEIGHT - MARGIN.bottom });
+  if (model.lower !== model.saved.lower) parts.push(line(model.saved.lower, "saved", MARGIN.top));
   if (model.upper !== null) parts.push(line(model.upper, "upper"));
   parts.push(line(model.lower, "lower"));
   const image = model.images.get(model.chosen);
@@ -155,7 +155,7 @@ export function draw() {
     const spot = x(image.score);
     const anchor = spot < 60 ? "start" : spot > width - 60 ? "end" : "middle";
     parts.push(svg("path", { class: "marker", d: `M${spot} ${MARGIN.top - 21}l-6 -9h12Z` }));
-    parts.push(svg("line", { class: "marker-line", x1: spot, x2: spot, y1: MARGIN.top - 21, y2: HEIGHT - MARGIN.bottom }));
+    parts.push(svg("line", { class: "marker-line", x1: spot, x2: spot, y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
     const shift = anchor === "start" ? -6 : anchor === "end" ? 6 : 0;
     parts.push(svg("text", { class: "marker-text", x: spot + shift, y: 10, "text-anchor": anchor, text: `this image ${number(image.score)}` }));
   }

@@ -52,6 +52,8 @@ function showNumbers() {
   byId("bound-note").textContent = `${words[0].toUpperCase()}${words.slice(1)}.`;
   byId("slider").setAttribute("aria-valuetext",
     `${number(model.lower)}: ${found.missed} of ${found.abnormal} defects missed, ${found.alarms} of ${found.normal} false alarms`);
+  byId("slider-upper").setAttribute("aria-valuetext",
+    `${number(model.upper)}: ${found.rejected[0]} of ${found.abnormal} defects and ${found.rejected[1]} of ${found.normal} normal images rejected`);
   byId("trial").hidden = !moved && !isMoved(model.applied);
   byId("apply").disabled = !isMoved(model.applied);
   byId("reset").disabled = !moved && !isMoved(model.applied);

@@ -1,6 +1,6 @@
 // The image that is looked at: decision, picture, reconstruction and heat map.
 
-import { ask, byId, el, number, say } from "./dom.js";
+import { ask, byId, el, number, say, send } from "./dom.js";
 import { isMoved, model, on, tell, update, verdict, WORDS, zoneOf } from "./model.js";
 
 const WHY = {
@@ -39,17 +39,22 @@ function showDecision(image) {
   byId("wrong").classList.toggle("on", Boolean(image.flag));
 }
 
-let lacksReconstruction = false; // as methods do that compare features
+const loading = new Set(); // pictures that are being computed
 
-// Load a picture into its frame, which says that it is being computed; gone if there is none.
+// Load a picture into its frame, which says that one is being computed. Until then it is hidden, as
+// its element still has the picture of the image before; it stays so if there is none.
 function picture(id, image, kind, alt, done = () => {}) {
   const node = byId(id);
   const frame = node.closest(".frame");
   node.alt = alt;
-  node.hidden = false;
+  node.hidden = true;
+  loading.add(node);
   frame.setAttribute("aria-busy", "true");
+  if (kind === "image") frame.classList.remove("none");
   const end = (found) => () => {
-    frame.removeAttribute("aria-busy");
+    if (shown !== image.id) return;
+    loading.delete(node);
+    if (![...frame.children].some((other) => loading.has(other))) frame.removeAttribute("aria-busy");
     node.hidden = !found;
     if (kind === "image") frame.classList.toggle("none", !found);
     done(found);
@@ -62,7 +67,7 @@ function picture(id, image, kind, alt, done = () => {}) {
 function showPictures(image) {
   for (const id of ["panes", "below", "facts"]) byId(id).hidden = false;
   const made = byId("pane-made");
-  made.hidden = image.score === null || lacksReconstruction;
+  made.hidden = image.score === null || !model.facts.reconstructs;
   // The map covers the image, whatever its shape.
   picture("pane-image", image, "image", `Image ${image.name}`, (found) => {
     const { naturalWidth, naturalHeight } = byId("pane-image");
@@ -73,7 +78,6 @@ function showPictures(image) {
   if (made.hidden) return;
   picture("pane-reconstruction", image, "reconstruction", `${image.name} as the detector expects it without a defect`, (found) => {
     made.hidden = !found;
-    lacksReconstruction = !found && image.score !== null;
   });
 }
 
@@ -104,19 +108,33 @@ export function startViewer() {
   on("images", again);
 }
 
+// Note a file that was not judged, unless the inspector has: its tables get a row for review.
+export async function note(name, error, batch) {
+  if (error.noted) return;
+  try {
+    ({ noted: error.noted } = await send("/api/refused", { name, reason: error.reason ?? error.message, batch }));
+  } catch { /* not noted: a batch tries again at its end */ }
+}
+
 // Decide about a file; it becomes the image that is looked at unless it belongs to a batch.
 export async function upload(file, batch = null) {
-  const bytes = model.facts.max_upload_bytes;
-  if (file.size > bytes) {
-    throw new Error(`${file.name} was not judged: it has ${(file.size / 2 ** 20).toFixed(0)} MiB, and at most ${(bytes / 2 ** 20).toFixed(0)} MiB are taken.`);
+  try {
+    const bytes = model.facts.max_upload_bytes;
+    if (file.size > bytes) {
+      const reason = `it has ${(file.size / 2 ** 20).toFixed(0)} MiB, and at most ${(bytes / 2 ** 20).toFixed(0)} MiB are taken`;
+      throw Object.assign(new Error(`${file.name} was not judged: ${reason}.`), { reason });
+    }
+    const { drift, ...image } = await ask(batch === null ? "/api/images" : `/api/images?batch=${batch}`, {
+      method: "POST",
+      headers: { "X-File-Name": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
+      body: file,
+    });
+    update({ images: [image], drift });
+    return image;
+  } catch (error) {
+    await note(file.name, error, batch);
+    throw error;
   }
-  const { drift, ...image } = await ask(batch === null ? "/api/images" : `/api/images?batch=${batch}`, {
-    method: "POST",
-    headers: { "X-File-Name": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
-    body: file,
-  });
-  update({ images: [image], drift });
-  return image;
 }
 
 export async function openFile(file) {
