@@ -167,12 +167,12 @@ class Pages:
             raise HTTPException(404, "This batch is not known any more. Load the page again.")
         return JSONResponse(await self._refuse(name or "image", reason, batch))
 
-    async def watch_anew(self, request: Request) -> Response:
-        """Begin to watch for drift anew."""
+    async def restart_drift(self, request: Request) -> Response:
+        """Restart drift monitoring."""
         reset = (await read_json(request)).get("reset")
         if reset not in ("reference", "images"):
             raise HTTPException(422, "Say whether the cause was removed or the change stays.")
-        await self._compute(self.session.watch_anew, reset)
+        await self._compute(self.session.restart_drift, reset)
         return JSONResponse(self._now())
 
     async def begin_batch(self, request: Request) -> Response:

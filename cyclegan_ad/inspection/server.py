@@ -80,7 +80,7 @@ def build_app(
             Route("/api/batches", pages.begin_batch, methods=["POST"]),
             Route("/api/batches/{id}/decisions.csv", pages.batch_table),
             Route("/api/threshold", pages.apply, methods=["POST"]),
-            Route("/api/drift", pages.watch_anew, methods=["POST"]),
+            Route("/api/drift", pages.restart_drift, methods=["POST"]),
             Route("/api/flags/{sha256}", pages.unflag, methods=["DELETE"]),
             Route("/api/flags.csv", pages.flags_table),
             Mount("/page", StaticFiles(directory=PAGE)),

@@ -202,8 +202,8 @@ class Session:
             self._batches[batch].append(image)
         append(self.flags.folder, self._row(image))
 
-    def watch_anew(self, reset: Reset) -> None:
-        """Begin to watch for drift anew, after a warning."""
+    def restart_drift(self, reset: Reset) -> None:
+        """Restart drift monitoring, after a warning."""
         if self._start_monitor is not None:
             self.monitor = self._start_monitor(reset)
 

@@ -370,7 +370,7 @@ def test_drift_sends_to_review_what_would_pass(
         assert session.zone(session.images[rejected["id"]]) == "review"
         assert client.post("/api/drift", json={"reset": "now"}, headers=SAME).status_code == 422
         with monkeypatch.context() as patched:
-            patched.setattr(session, "watch_anew", no_space)
+            patched.setattr(session, "restart_drift", no_space)
             answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME)
             assert answer.status_code == 500 and "No space left" in answer.json()["error"]
         answer = client.post("/api/drift", json={"reset": "images"}, headers=SAME).json()

@@ -122,7 +122,7 @@ function showDrift() {
 }
 
 function startDrift() {
-  const anew = (reset, words) => async () => {
+  const restart = (reset, words) => async () => {
     try {
       update(await send("/api/drift", { reset }));
       tell("images");
@@ -131,8 +131,8 @@ function startDrift() {
       say(error.message, true);
     }
   };
-  byId("drift-removed").addEventListener("click", anew("reference", "Watching anew, against the images of the detector."));
-  byId("drift-stays").addEventListener("click", anew("images", "Watching anew: the next images are what later ones are compared with."));
+  byId("drift-removed").addEventListener("click", restart("reference", "Drift monitoring restarted, against the images of the detector."));
+  byId("drift-stays").addEventListener("click", restart("images", "Drift monitoring restarted: the next images are what later ones are compared with."));
   on("images", showDrift);
 }
 
