@@ -427,7 +427,7 @@ def test_a_warning_of_drift_is_shown_until_it_is_answered(open_page: Any) -> Non
         seen.wait("#drift", "are darker")
         assert seen.page.locator("#drift-text").bounding_box()["width"] > 200  # not squeezed
         seen.page.click("#drift-removed")
-        seen.wait("#message", "Watching anew")
+        seen.wait("#message", "Drift monitoring restarted")
         assert not seen.page.is_visible("#drift") and seen.session.monitor.warning is None
 
 
