@@ -166,8 +166,7 @@ def test_a_rate_that_needs_more_images_is_refused(run: RunDirectory) -> None:
     with refuses(
         setting="protocol.false_alarm_rate",
         value="0.05",
-        file=run.path,
-        facts=["19 different normal images", "6"],
+        facts=["dataset", "19 different normal images", "6"],
         remedy=["add images", "protocol.calibration_fraction"],
     ):
         ask(run, "protocol.false_alarm_rate=0.05")
