@@ -64,9 +64,8 @@ rate; mean missed: measured on the images that were not drawn, with its standard
 the confidence asked for; exceeded: deployments that miss a larger share of the abnormal images
 that the model of the bound was not fitted to, at most {percent:g} if the bound is kept, with the
 standard error. Approximate: the bound if leaving out a fold changed no score; it is not proved.
-calibrated keeps a fifth of the abnormal images out of
-training; "normal only" is a method that trains without abnormal images, by its distance from normal
-ones; the others are linear probes."""
+calibrated keeps a fifth of the abnormal images out of training; "normal only" is a method that
+trains without abnormal images, by its distance from normal ones; the others are linear probes."""
 
 
 def plan_rules(settings: Settings) -> list[Rule]:
