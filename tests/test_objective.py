@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +32,14 @@ def cyclegan(
     column = "sse" if fused is None else "fused"
     write_rows(run.tuning, ["path", "label", column], [list(row) for row in rows])
     tuned = read_scores(run.path, run.tuning.name)
-    metrics = {
+    metrics: dict[str, Any] = {
         "format": METRICS_FORMAT,
         "run": "search-a",
         "scores": {column: {}},
-        "fusions": {} if fused is None else {column: {"auroc": {"fused": fused, "sse": 0.5}}},
         "fingerprints": {run.tuning.name: fingerprints(tuned)},
     }
+    if fused is not None:
+        metrics["fusions"] = {column: {"auroc": {"fused": fused, "sse": 0.5}}}
     write_json(run.metrics, metrics)
     return job
 

@@ -61,7 +61,7 @@ def read_kept_out(run: RunDirectory, metrics: Mapping[str, Any]) -> KeptOut:
             f"{', '.join(changed)} was changed in {name} after it was computed; evaluate the run "
             "again"
         )
-    fusions = metrics["fusions"]
+    fusions = metrics.get("fusions", {})  # a run without fused scores has none
     found = {
         column: float(
             fusions[column]["auroc"]["fused"]
