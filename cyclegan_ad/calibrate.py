@@ -25,7 +25,7 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     """
     with importing():
         from cyclegan_ad.detector.decision import choose_decision
-        from cyclegan_ad.detector.description import FILE, read_description, write_calibration
+        from cyclegan_ad.detector.description import FILE, read_description
         from cyclegan_ad.detector.labelled_images import find_labelled, mark_trained, score_labelled
         from cyclegan_ad.detector.load import find_folder, load_detector
         from cyclegan_ad.detector.recalibrate import Request, recalibrate
@@ -57,17 +57,11 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     after = recalibrate(described, present, images, scores, request, copies=copies)
     entry: dict[str, Any] = after["calibrations"][-1]
     print(report_calibration(entry, settings.prevalence) + "\n", flush=True)
-    if settings.dry_run:
-        print(printable(f"dry_run=true: {folder / FILE} is unchanged"))
-        return entry
-    write_calibration(folder, described, after)
-    print(
-        printable(
-            f"Calibration {len(after['calibrations'])} of {folder / FILE} decides from now on; "
-            "export files again that were made of it before"
-        )
+    words = (
+        f"Calibration {len(after['calibrations'])} of {folder / FILE} decides from now on; export "
+        "files again that were made of it before"
     )
-    return entry
+    return _write(settings, folder, described, after, words)
 
 
 def _aim(settings: CalibrateSettings) -> Any:
@@ -84,23 +78,35 @@ def _withdraw(
     settings: CalibrateSettings, withdraw: str, folder: Path, described: dict[str, Any]
 ) -> dict[str, Any]:
     """Take back the report of an escape; the threshold stays."""
-    from cyclegan_ad.detector.description import FILE, write_calibration
+    from cyclegan_ad.detector.description import FILE
     from cyclegan_ad.detector.history import withdraw_escape
     from cyclegan_ad.detector.labelled_images import find_withdrawn
 
-    after = withdraw_escape(described, find_withdrawn(withdraw, described))
-    entry: dict[str, Any] = after["calibrations"][-1]
-    if settings.dry_run:
-        print(printable(f"dry_run=true: {folder / FILE} is unchanged"))
-        return entry
-    write_calibration(folder, described, after)
-    print(
-        printable(
-            f"The escape {entry['withdrawn']} was withdrawn in {folder / FILE}, and may pass "
-            "again. The recalibrated threshold stays until the next calibration, which may start "
-            "from a threshold of the run: protocol=NAME"
-        )
+    sha256 = find_withdrawn(withdraw, described)
+    words = (
+        f"The escape {sha256} was withdrawn in {folder / FILE}, and may pass again. The "
+        "recalibrated threshold stays until the next calibration, which may start from a "
+        "threshold of the run: protocol=NAME"
     )
+    return _write(settings, folder, described, withdraw_escape(described, sha256), words)
+
+
+def _write(
+    settings: CalibrateSettings,
+    folder: Path,
+    described: dict[str, Any],
+    after: dict[str, Any],
+    words: str,
+) -> dict[str, Any]:
+    """Write the description with a new entry of its history and say so; return the entry."""
+    from cyclegan_ad.detector.description import FILE, write_calibration
+
+    if settings.dry_run:
+        words = f"dry_run=true: {folder / FILE} is unchanged"
+    else:
+        write_calibration(folder, described, after)
+    print(printable(words))
+    entry: dict[str, Any] = after["calibrations"][-1]
     return entry
 
 

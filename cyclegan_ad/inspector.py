@@ -79,7 +79,6 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
     from cyclegan_ad.inspection.images import find_known_images
     from cyclegan_ad.inspection.session import Session
     from cyclegan_ad.inspection.uploads import Uploads
-    from cyclegan_ad.methods.names import METHODS
 
     flags = Flags(settings.out)
     with importing():
@@ -96,8 +95,7 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
         Uploads(uploads, settings.max_pixels),
         _monitor(settings, detector),
     )
-    facts = describe_facts(settings, detector, images, remark)
-    return session, facts | {"reconstructs": METHODS[facts["detector"]["method"]].reconstructs}
+    return session, describe_facts(settings, detector, images, remark)
 
 
 def _monitor(settings: InspectorSettings, detector: Detector) -> StartMonitor | None:

@@ -96,7 +96,7 @@ def predict(settings: PredictSettings) -> int:
 
 def _start_monitor(detector: Detector, settings: PredictSettings) -> DriftMonitor | None:
     """Return what watches for drift, if anything does, and say what it does."""
-    from cyclegan_ad.detector.drift_monitor import FILE, DriftMonitor, is_watchable
+    from cyclegan_ad.detector.drift_monitor import FILE, UNTIL_RESET, DriftMonitor, is_watchable
 
     drift, state = settings.drift, settings.out / FILE
     if not drift.enabled:
@@ -118,7 +118,7 @@ def _start_monitor(detector: Detector, settings: PredictSettings) -> DriftMonito
     )
     print(monitor.describe(), flush=True)
     if monitor.warning is not None:
-        print(f"warning: {monitor.warning}", flush=True)
+        print(f"warning: {monitor.warning}{UNTIL_RESET}", flush=True)
     return monitor
 
 

@@ -162,7 +162,7 @@ def promises(settings: Settings) -> list[UserError]:
     with ProcessPoolExecutor(workers) as pool:
         for name in choose_datasets(settings, (*SIMULATED, ELPV)):
             population = _population(name, seed)
-            _check_size(population, whole_number(settings, "images", 4))
+            _check_size(population, rules[0].images)
             for number, rule in enumerate(rules):
                 seeds = [(seed, number, i) for i in range(count)]
                 run = partial(deploy, population, rule, confidence)

@@ -46,7 +46,7 @@ def check_search(settings: Settings, searched: Sequence[str]) -> None:
                 f"hydra/sweeper=optuna cannot search {', '.join(without)}: a linear probe is "
                 "judged by its score probe over the 8 symmetries, which does not depend on it"
             )
-    if settings.method.name != "linear_probe" and settings.tuning_fraction == 0:
+    elif settings.tuning_fraction == 0:
         remedy = (
             "add method.tuning_fraction=0.25"
             if settings.method.name.startswith("cyclegan")

@@ -22,6 +22,11 @@ FILE = "drift.json"
 FORMAT = 1
 STATISTICS = ("brightness", "sharpness", "score")
 Reset = Literal["reference", "images"]
+UNTIL_RESET = (
+    ", until drift.reset=reference (cause removed) or drift.reset=images (the change stays: the "
+    "next images are the new reference)"
+)
+"""End of a warning where settings are typed."""
 
 _RECENT = 256  # images whose names and values are kept for the warning
 _WORDS = {
@@ -189,8 +194,7 @@ class DriftMonitor:
         return printable(
             f"drift: the images that pass {what} since about {at}; check camera, light and parts, "
             "and look again at the images passed since then; from here on images that would pass "
-            "are sent to review, until drift.reset=reference (cause removed) or drift.reset=images "
-            "(the change stays: the next images are the new reference)"
+            "are sent to review"
         )
 
     def _words(self, change: Change, recent: Sequence[Sequence[Any]]) -> str:

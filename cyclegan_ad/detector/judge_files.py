@@ -10,7 +10,7 @@ from pathlib import Path
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision_files import LINES, DecisionFiles, read_lines, stamp
 from cyclegan_ad.detector.detect import Detector
-from cyclegan_ad.detector.drift_monitor import DriftMonitor
+from cyclegan_ad.detector.drift_monitor import UNTIL_RESET, DriftMonitor
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
@@ -50,7 +50,7 @@ def judge(
             warned = monitor.warning is not None
             predictions = [monitor.observe(prediction, save=False) for prediction in predictions]
             if not warned and monitor.warning is not None:
-                print(f"warning: {monitor.warning}", flush=True)
+                print(f"warning: {monitor.warning}{UNTIL_RESET}", flush=True)
         for prediction in predictions:
             if draw(prediction):
                 overlays.draw(prediction)

@@ -211,7 +211,7 @@ def _alarm_bound(
     if rank is not None:
         alarms = max(alarms, rank - 1)
     elif images < stored[1]:
-        alarms, images, of = min(stored), stored[1], "stored"
+        alarms, images, of = min(stored), stored[1], "stored"  # copies count as one
     return (miss_rate_upper_bound(alarms, images, confidence) if images else None), of
 
 

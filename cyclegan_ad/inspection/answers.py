@@ -34,13 +34,3 @@ def as_download(text: str | bytes, name: str) -> Response:
     """Answer with a CSV file that the browser stores under a name."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def name_buttons(warning: str) -> str:
-    """Return a warning of drift with the buttons of the page in place of the settings.
-
-    >>> name_buttons("drift: darker; none passes, until drift.reset=reference (cause removed) or")
-    'drift: darker; none passes, until you choose Cause removed or The change stays'
-    """
-    found, setting, _ = warning.partition(" until drift.reset=")
-    return f"{found} until you choose Cause removed or The change stays" if setting else found

@@ -14,6 +14,7 @@ from cyclegan_ad.detector.exported import EXPORTED
 from cyclegan_ad.inspection.flags import TABLE
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.inspection.known_scores import known_scores, state_bounds, stored_decisions
+from cyclegan_ad.methods.names import METHODS
 from cyclegan_ad.settings.commands import InspectorSettings
 from cyclegan_ad.text import printable
 
@@ -41,6 +42,7 @@ def describe_facts(
             "dataset": printable(str(trained_on["dataset"])),
             "score": decision.column,
         },
+        "reconstructs": METHODS[described["method"]].reconstructs,
         "decides": decision.name,
         "thresholds": _thresholds(described, decision.column),
         "known": known_scores(described, decision.column, images),

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from cyclegan_ad.data.formats.image_bytes import UnreadableImage
 from cyclegan_ad.detector.decision import Decision
-from cyclegan_ad.inspection.answers import as_download, is_number, name_buttons, read_json
+from cyclegan_ad.inspection.answers import as_download, is_number, read_json
 from cyclegan_ad.inspection.flags import LABELS
 from cyclegan_ad.inspection.images import InspectedImage
 from cyclegan_ad.inspection.pictures import (
@@ -96,7 +96,7 @@ class Pages:
         monitor = self.session.monitor
         if monitor is None or monitor.warning is None:
             return None
-        return name_buttons(monitor.warning)
+        return f"{monitor.warning}, until you choose Cause removed or The change stays"
 
     def _flags(self) -> list[dict[str, str]]:
         """Return the flags; bytes of a path that are not UTF-8 are escaped."""

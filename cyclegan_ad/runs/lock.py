@@ -29,14 +29,12 @@ def locked_by_command(run: Path) -> Iterator[None]:
     # Next to the run directory, which may be deleted.
     with _open_lock(run.with_name(f".{run.name}.lock"), "runs=PATH") as file:
         if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _take(file):
                 if not is_in_sweep():
                     raise UserError(
                         f"{run} is in use by another process; wait until it finishes or use "
                         "run_name=NAME"
-                    ) from None
+                    )
                 print(f"{run} is in use by another job; waiting until it finishes", flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
             _wait_for_processes(run)
@@ -56,14 +54,11 @@ def locked_folder(folder: Path, setting: str) -> Iterator[None]:
         UserError: If another process holds the lock, or the folder is not writable.
     """
     with _open_lock(folder / ".lock", f"{setting}=PATH") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"invalid {setting}={folder}: it is in use by another process; end that one or "
-                    f"use another {setting}=PATH"
-                ) from None
+        if fcntl is not None and not _take(file):
+            raise UserError(
+                f"invalid {setting}={folder}: it is in use by another process; end that one or "
+                f"use another {setting}=PATH"
+            )
         yield
 
 
@@ -84,11 +79,18 @@ def _wait_for_processes(run: Path) -> None:
     if not _processes_file(run).exists():
         return
     with _processes_file(run).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(file):
             print(f"{run}: waiting until the processes of a killed command end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _take(file: TextIO) -> bool:
+    """Lock a file for this process alone, if no other process has it; return whether it did."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _processes_file(run: Path) -> Path:

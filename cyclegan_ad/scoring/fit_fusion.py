@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from cyclegan_ad.methods.folds import assign_folds, smallest_class
@@ -118,6 +117,8 @@ def _fit(
     ``p`` are the prior weights, (K,) for raw terms. scikit-learn's logistic regression has neither
     these nor bounds on the weights.
     """
+    from scipy.optimize import minimize  # slow
+
     mean, scale = terms.mean(axis=0), terms.std(axis=0)
     constant = scale <= 1e-12 * np.abs(mean)  # it says nothing
     standardised = np.where(constant, 0.0, (terms - mean) / np.where(constant, 1.0, scale))

@@ -33,7 +33,7 @@ def log_groups(jobs: Sequence[Settings]) -> None:
         if isinstance(job.logger, WandbLogger):
             groups.setdefault(RunDirectory.of(job).path.parent, {})[job.seed] = job
     for folder, members in groups.items():
-        members |= _earlier(folder, next(iter(members.values())))
+        members = _earlier(folder, next(iter(members.values()))) | members
         if len(members) < 2:
             continue
         ordered = [members[seed] for seed in sorted(members)]

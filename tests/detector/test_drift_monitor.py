@@ -66,7 +66,7 @@ def test_what_passed_is_to_be_reviewed_after_a_warning(tmp_path: Path) -> None:
     found = [monitor.observe(one, save=False) for one in darker]
     warning = monitor.warning
     assert warning is not None and "\n" not in warning
-    for words in ("darker", "mean brightness 0.46", "was 0.49", "drift.reset=reference"):
+    for words in ("darker", "mean brightness 0.46", "was 0.49", "sent to review"):
         assert words in warning
     zones = [one.zone for one in found]
     first = zones.index("review")

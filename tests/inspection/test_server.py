@@ -48,6 +48,13 @@ def rows_of(session: Session) -> list[dict[str, str]]:
     return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
 
+def wait_until_judged(session: Session) -> None:
+    deadline = time.monotonic() + 30
+    while not all(image.judged for image in session.images.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def upload(client: TestClient, data: bytes, name: str = "a.png", batch: str = "") -> Any:
     place = f"/api/images?batch={batch}" if batch else "/api/images"
     return client.post(place, content=data, headers=SAME | {"x-file-name": quote(name)})
@@ -389,10 +396,7 @@ def test_images_of_a_folder_are_judged_while_the_page_is_open(
     session, facts = session_of(finished[1].path, tmp_path, images=str(folder))
     app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
     with TestClient(app, base_url=OWN) as client:
-        deadline = time.monotonic() + 30
-        while not all(image.judged for image in session.images.values()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until_judged(session)
         images = client.get("/api/now").json()["images"]
         broken = next(image for image in images if image["name"] == "broken.png")
         assert broken["zone"] == "review" and "damaged" in broken["reason"]
@@ -422,10 +426,7 @@ def test_an_error_while_a_folder_is_judged_leaves_no_image_waiting(
     monkeypatch.setattr(session.detector, "stream", fail)
     app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
     with TestClient(app, base_url=OWN) as client:
-        deadline = time.monotonic() + 30
-        while not all(image.judged for image in session.images.values()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until_judged(session)
         now = client.get("/api/now").json()
     assert "RuntimeError: out of\\nmemory" in now["trouble"]
     unjudged = [image for image in now["images"] if image["score"] is None]

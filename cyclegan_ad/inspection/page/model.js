@@ -77,8 +77,8 @@ export const named = () => model.facts.thresholds.find((one) => (
 function boundsOf(missed, alarms, { miss, alarm }) {
   const one = named();
   return {
-    missBound: one?.miss_bound ?? miss.any[missed] ?? null,
-    alarmBound: one ? one.alarm_bound ?? alarm.fixed[alarms] ?? null : alarm.any[alarms] ?? null,
+    missBound: one ? one.miss_bound : miss.any[missed] ?? null,
+    alarmBound: one ? one.alarm_bound : alarm.any[alarms] ?? null,
   };
 }
 
