@@ -155,9 +155,11 @@ def fit(
             "trainer.compile=false"
         ) from error
     except SIGTERMException as stopped:
+        _print_resume_point(trainer, run)
         # If another handler of the signal is installed (submitit), Lightning exits with status 0.
         raise Terminated(signal.SIGTERM) from stopped
     except SystemExit as stopped:
+        _print_resume_point(trainer, run)
         # Lightning exits after Ctrl-C; the command prints its own message instead.
         if isinstance(stopped.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from stopped
@@ -165,3 +167,16 @@ def fit(
     if trainer.is_global_zero and not run.read_training()["finished"]:
         # Killed between the last checkpoint and training.json: no epoch was left.
         save_last.write_progress(trainer, trainer.current_epoch)
+
+
+def _print_resume_point(trainer: pl.Trainer, run: RunDirectory) -> None:
+    """Print the epoch from which a training that is being ended would go on."""
+    if not trainer.is_global_zero:
+        return
+    epochs = run.read_training()["epochs"]
+    print(
+        f"{run.path}: the last checkpoint is after epoch {epochs} of {trainer.max_epochs}"
+        if epochs
+        else f"{run.path}: no checkpoint yet, so the training would start from scratch",
+        flush=True,
+    )

@@ -182,7 +182,9 @@ def test_a_kill_before_the_note_of_the_last_epoch_is_made_good(
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
 
-def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_ctrl_c_is_passed_on(
+    uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class PressCtrlC(pl.Callback):
         def on_train_batch_start(self, *_: Any) -> None:
             raise KeyboardInterrupt
@@ -193,6 +195,7 @@ def test_ctrl_c_is_passed_on(uninterrupted: tuple[Path, dict[str, Any]], tmp_pat
             train(RunDirectory(tmp_path), settings(uninterrupted[0], tmp_path), PressCtrlC())
     finally:
         signal.signal(signal.SIGINT, handler)
+    assert f"{tmp_path}: no checkpoint yet" in capsys.readouterr().out
 
 
 def test_a_run_that_is_deleted_while_it_is_trained_stops(
@@ -212,7 +215,10 @@ def test_a_run_that_is_deleted_while_it_is_trained_stops(
 
 @pytest.mark.parametrize("handled_elsewhere", [False, True])
 def test_sigterm_is_passed_on_with_its_status(
-    handled_elsewhere: bool, uninterrupted: tuple[Path, dict[str, Any]], tmp_path: Path
+    handled_elsewhere: bool,
+    uninterrupted: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     class SendSigterm(pl.Callback):
         def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -234,6 +240,11 @@ def test_sigterm_is_passed_on_with_its_status(
             signal.signal(number, handler)
     assert ended.value.code == 143
     assert run.read_training()["epochs"] == 1
+    printed = capsys.readouterr().out
+    assert (
+        f"{tmp_path}: the last checkpoint is after epoch 1 of {chosen.trainer.max_epochs}"
+        in printed
+    )
     train(run, chosen)
     assert_same(final_state(run)["state_dict"], expected["state_dict"])
 
