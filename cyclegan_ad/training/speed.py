@@ -2,6 +2,7 @@
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from cyclegan_ad.device import missing_compiler
 from cyclegan_ad.methods.cyclegan import CycleGAN
@@ -38,6 +39,12 @@ def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -
     if missing := missing_compiler(device):
         print(f"trainer.compile=true: missing compiler {missing}; networks are not compiled")
         return False
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        print(
+            "compiling the networks: a minute or two before the first step "
+            "(trainer.compile=false for none)",
+            flush=True,
+        )
     # Four networks, each with and without gradients, at several batch sizes.
     torch._dynamo.config.recompile_limit = 64
     for network in module.children():

@@ -377,7 +377,9 @@ def test_compile_is_asked_of_each_network_where_there_is_a_compiler(
     state = weights_with("trainer.compile=true", root, tmp_path)
     assert_close(state, expected["state_dict"])
     assert compiled.count("Generator") == compiled.count("Discriminator") == 2 * compiler
-    assert ("missing compiler C++" in capsys.readouterr().out) is not compiler
+    printed = capsys.readouterr().out
+    assert ("missing compiler C++" in printed) is not compiler
+    assert ("a minute or two before the first step" in printed) is compiler
 
 
 @pytest.mark.parametrize("choice", ["auto", "false"])
