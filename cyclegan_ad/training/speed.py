@@ -36,15 +36,16 @@ def compile_networks(module: torch.nn.Module, device: torch.device, mode: str) -
 
     The names of the weights do not change, so checkpoints are compatible.
     """
-    if missing := missing_compiler(device):
-        print(f"trainer.compile=true: missing compiler {missing}; networks are not compiled")
+    missing = missing_compiler(device)
+    rank_zero_only(print)(
+        f"trainer.compile=true: missing compiler {missing}; networks are not compiled"
+        if missing
+        else "compiling the networks: a minute or two before the first step "
+        "(trainer.compile=false for none)",
+        flush=True,
+    )
+    if missing:
         return False
-    if getattr(rank_zero_only, "rank", 0) == 0:
-        print(
-            "compiling the networks: a minute or two before the first step "
-            "(trainer.compile=false for none)",
-            flush=True,
-        )
     # Four networks, each with and without gradients, at several batch sizes.
     torch._dynamo.config.recompile_limit = 64
     for network in module.children():

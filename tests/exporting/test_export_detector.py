@@ -56,7 +56,7 @@ class Exported:
     root: Path
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def short_measurements() -> Iterator[None]:
     """The speeds of the certificate are not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
@@ -64,7 +64,7 @@ def short_measurements() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def onnx(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     root, run, _ = finished
     path = tmp_path_factory.mktemp("exported") / "a detector, with = (ümlaut).onnx"
@@ -257,7 +257,8 @@ def test_a_linear_probe(finished: Finished, tmp_path: Path, score: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("score", "file"), [("fused", "detector.onnx"), ("fused_signals", "detector.xml")]
+    ("score", "file"),
+    [("fused", "detector.onnx"), ("fused", "detector.xml"), ("fused_signals", "detector.onnx")],
 )
 def test_fused_scores(fused_run: Finished, tmp_path: Path, score: str, file: str) -> None:
     assert_decides_as_the_detector(fused_run[1], tmp_path / file, score)
