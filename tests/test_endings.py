@@ -76,7 +76,7 @@ def test_processes_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
     wait_for(run / "checkpoints" / "last.ckpt", killed)
     assert len(workers_of(killed.pid)) == 2
     killed.kill()
-    killed.communicate()
+    killed.communicate(timeout=LIMIT_S)
     deadline = time.monotonic() + 30
     while alive := workers_of(killed.pid):
         assert time.monotonic() < deadline, alive
@@ -204,7 +204,9 @@ def test_a_process_that_waits_outside_of_python_ends(grace_s: float) -> None:
     process = run_code(STUCK.format(grace_s=grace_s), **piped)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline
         time.sleep(0.01)  # it is not there yet
     process.terminate()
     _, err = process.communicate(timeout=60)

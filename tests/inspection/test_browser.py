@@ -160,7 +160,14 @@ def test_no_picture_of_the_image_before_stands_beside_another(open_page: Any) ->
         seen.page.route(pattern, lambda route: held.append(route))
         seen.page.keyboard.press("ArrowRight")
         seen.page.wait_for_selector("#overlay-image", state="visible")
+        deadline = time.monotonic() + 20
         while len(held) < 2:
+            assert time.monotonic() < deadline, (
+                held,
+                seen.requests,
+                seen.errors,
+                seen.text("#facts"),
+            )
             seen.page.wait_for_timeout(20)
         for selector in made:
             assert not seen.page.is_visible(selector)
