@@ -46,6 +46,7 @@ def test_a_sweep_in_two_processes_equals_one_process(tmp_path: Path) -> None:
     ddp = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     sweep = command(overrides(root, two, *words, *ddp, "dataset.batch_size=2", "-m", "seed=0,1"))
     assert sweep.returncode == 0, sweep.stderr
+    assert "sync_dist" not in sweep.stderr
     found = []
     for seed in (0, 1):
         job = settings(root, one, *words, "dataset.batch_size=4", f"seed={seed}")
