@@ -16,7 +16,7 @@ from errors import assert_error
 from hydra import compose, initialize_config_dir
 from launched import DEFECTIVE, ENDLESS, KILLED, REFUSED
 from omegaconf import OmegaConf
-from states import RESUMED, SAME_ERROR, TRAINED, TRAINING
+from states import COMPLETE, RESUMED, SAME_ERROR, TRAINED, TRAINING
 from tiny import draw_folder, overrides
 
 from cyclegan_ad.settings.composing import conf_dir, register_resolvers
@@ -360,6 +360,10 @@ def test_real_jobs_that_share_a_run(tmp_path: Path) -> None:
     said = [path.read_text() for path in outputs_of(out)]
     assert sum(TRAINING in text for text in said) == 1
     assert sum(TRAINED in text for text in said) == 1
+
+    code, out, errors = train([*words, *parallel], tmp_path)
+    assert (code, errors) == (0, [])
+    assert [(COMPLETE in path.read_text()) for path in outputs_of(out)] == [True, True]
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from cyclegan_ad.methods.loss_watch import NonFiniteLossError
 from cyclegan_ad.runs.checkpoints import IDENTITY, WholeCheckpoints, check_checkpoint, identity_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.tracking.wandb_workspace import TRAIN_AUROC
 from cyclegan_ad.training.speed import prepare_networks
 
 # DDP sees the two updates of a step in another order than that of the parameters.
@@ -34,7 +35,7 @@ _EXPECTED_WARNINGS = (
     ".*does not have many workers",  # images are in memory already
     ".*is smaller than the logging interval",  # steps are counted over epochs
     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # internal to Lightning
-    ".*self.log\\('train/auroc.*sync_dist=True",  # the first process has all its images
+    rf".*`self\.log\('{TRAIN_AUROC}', .*sync_dist=True",  # the first process has all its images
 )
 
 

@@ -15,7 +15,7 @@ from tiny import draw_folder, overrides
 from cyclegan_ad.cli.command_line import Job
 from cyclegan_ad.cli.sweep import JobReporter, Outcome, completed_job, label_jobs, with_run_name
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3)
 
 
 def state_of(run: Path) -> dict[str, tuple[int, int]]:
@@ -27,18 +27,18 @@ def state_of(run: Path) -> dict[str, tuple[int, int]]:
 @pytest.mark.slow
 def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     root, place = draw_folder(tmp_path / "data"), tmp_path / "runs"
-    words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2")
+    words = overrides(root, place, "trainer.max_epochs=8", "-m", "seed=0,1,2,3")
     runs = [place / "cyclegan-32" / "folder" / f"seed{seed}" for seed in SEEDS]
 
     killed = start_training(words)
-    # Within the second job, after its first checkpoint if the machine is quick enough to see it.
-    wait_for(runs[1] / "checkpoints" / "last.ckpt", killed)
+    # Within the third job, after its first checkpoint if the machine is quick enough to see it.
+    wait_for(runs[2] / "checkpoints" / "last.ckpt", killed)
     killed.kill()
     killed.communicate()
-    assert (runs[0] / "metrics.json").is_file()
-    assert not (runs[1] / "metrics.json").is_file()
-    assert not runs[2].exists()
-    before = state_of(runs[0])
+    assert (runs[1] / "metrics.json").is_file()
+    assert not (runs[2] / "metrics.json").is_file()
+    assert not runs[3].exists()
+    before = [state_of(run) for run in runs[:2]]
 
     again = start_training(words)
     try:
@@ -46,14 +46,15 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     finally:
         again.kill()
     assert again.returncode == 0, err
-    assert state_of(runs[0]) == before
-    assert f"{runs[0]} {COMPLETE}" in out
-    assert f"{runs[1]}: {RESUMED}" in out or f"{runs[1]}{TRAINED}" in out
-    assert f"{runs[2]}{TRAINING}" in out
-    assert out.count(COMPLETE) == 1
+    assert [state_of(run) for run in runs[:2]] == before
+    for run in runs[:2]:
+        assert f"{run} {COMPLETE}" in out
+    assert f"{runs[2]}: {RESUMED}" in out or f"{runs[2]}{TRAINED}" in out
+    assert f"{runs[3]}{TRAINING}" in out
+    assert out.count(COMPLETE) == 2
     # The means over all seeds, those of the first command as well.
     end = out[out.index("Mean over seeds") :]
-    assert re.search(r"CycleGAN 32 px, SSE( \(f\))? +[\d.]+ (±|\+-) [\d.]+ .* 3 *\n", end), end
+    assert re.search(r"CycleGAN 32 px, SSE( \(f\))? +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end
     assert end.endswith(f"All runs, with figures: python -m cyclegan_ad.report runs={place}\n")
     for run in runs:
         assert (run / "metrics.json").is_file()

@@ -51,7 +51,7 @@ def folder_of(folder: Path, count: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("count", "traced"), [(2000, True), pytest.param(20_000, False, marks=pytest.mark.slow)]
+    ("count", "traced"), [(2000, True), pytest.param(100_000, False, marks=pytest.mark.slow)]
 )
 def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool) -> None:
     detector = Detector(MeanBackend(), Decision("mean", 128.0, "paper", {}))

@@ -257,7 +257,8 @@ def test_a_linear_probe(finished: Finished, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("score", "file"), [("fused", "detector.xml"), ("fused_signals", "detector.onnx")]
+    ("score", "file"),
+    [("fused", "detector.onnx"), ("fused", "detector.xml"), ("fused_signals", "detector.onnx")],
 )
 def test_fused_scores(fused_run: Finished, tmp_path: Path, score: str, file: str) -> None:
     assert_decides_as_the_detector(fused_run[1], tmp_path / file, score)
