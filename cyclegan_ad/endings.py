@@ -181,7 +181,7 @@ def _signals() -> list[signal.Signals]:
 def _say(number: int) -> None:
     ended = "interrupted" if number == signal.SIGINT else str(Terminated(number))
     with contextlib.suppress(OSError):  # there may be no terminal after SIGHUP
-        print(f"{ended}; run the same command again to resume", file=sys.stderr, flush=True)
+        print(f"{ended}; run the same command again to continue", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

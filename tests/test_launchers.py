@@ -185,7 +185,7 @@ def test_an_interrupted_command_leaves_no_job_behind(
     command.send_signal(number)  # to this process alone, unlike Ctrl-C: the harder case
     _, err = command.communicate(timeout=LIMIT_S)
     assert command.returncode == 128 + number, err
-    assert err.splitlines()[-1] == f"{line}; run the same command again to resume"
+    assert err.splitlines()[-1] == f"{line}; run the same command again to continue"
     assert "Traceback" not in err
     assert all_end([told(tmp_path / "runs")[ENDLESS]["pid"]])
 

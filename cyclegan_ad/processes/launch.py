@@ -92,11 +92,11 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
                 ) from error
             if failure.exitcode in _TERMINATED:
                 raise UserError(
-                    f"{name} was terminated by SIGTERM; run the same command again to resume"
+                    f"{name} was terminated by SIGTERM; run the same command again to continue"
                 ) from error
             raise UserError(
                 f"{name} ended with exit code {failure.exitcode} (see its message above); run the "
-                "same command again to resume"
+                "same command again to continue"
             ) from error
         finally:
             for logger, level in elastic.items():

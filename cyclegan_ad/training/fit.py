@@ -179,6 +179,6 @@ def _print_resume_point(trainer: pl.Trainer, run: RunDirectory) -> None:
     print(
         f"{run.path}: the last checkpoint is after epoch {epochs} of {trainer.max_epochs}"
         if epochs
-        else f"{run.path}: no checkpoint yet, so the training would start from scratch",
+        else f"{run.path}: no checkpoint yet, so the training will start again at epoch 1",
         flush=True,
     )

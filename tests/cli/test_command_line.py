@@ -237,7 +237,7 @@ def test_interruption_leaves_with_a_code_of_its_own(command: Command) -> None:
 
     code, _, err = command(task=interrupt)
     assert code == 130
-    assert err == "interrupted; run the same command again to resume\n"
+    assert err == "interrupted; run the same command again to continue\n"
 
 
 def test_a_sweep_goes_on_after_a_failed_job_and_fails_at_its_end(command: Command) -> None:
