@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 COMMANDS = {  # command -> function, and what it does
-    "train": ("run_training", "train on one dataset, score its test set and set the thresholds"),
+    "train": ("train_command", "train on one dataset, score its test set and set the thresholds"),
     "evaluate": ("evaluate", "score the test set of a trained run again, also with other scores"),
     "predict": ("predict", "decide about new images with a saved detector"),
     "calibrate": ("calibrate", "recompute a detector's threshold on labelled images"),

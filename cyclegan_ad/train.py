@@ -6,6 +6,7 @@ From Python, the module itself is a function: ``from cyclegan_ad import train``,
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ from cyclegan_ad.cli.preflight import check_training, record_weights_hash
 from cyclegan_ad.out_of_memory import explain_out_of_memory, phase_of
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.train import Settings
+from cyclegan_ad.text import printable
 
 if TYPE_CHECKING:
     from cyclegan_ad.finished_run import Run
@@ -38,6 +40,17 @@ def run_training(settings: Settings) -> dict[str, Any]:
 
     with explain_out_of_memory(settings, lambda: phase_of(RunDirectory.of(settings))):
         return run_job(settings)
+
+
+def train_command(settings: Settings) -> None:
+    """Run the command; after a single training, print how its detector is used."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    run_training(settings)
+    if HydraConfig.get().mode == RunMode.RUN:
+        detector = printable(shlex.quote(f"detector={RunDirectory.of(settings).path}"))
+        print(f"Decide about new images: python -m cyclegan_ad.predict {detector} images=FOLDER")
 
 
 def train(dataset: str | Path = "demo", **settings: Any) -> Run:
@@ -80,4 +93,4 @@ sys.modules[__name__].__doc__ = train.__doc__ if __name__ != "__main__" else __d
 
 
 if __name__ == "__main__":
-    run_command(run_training, "train")
+    run_command(train_command, "train")

@@ -9,8 +9,9 @@ Names, defaults and meanings come from conf/: the meaning of a setting is the co
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from conf_files import (
     about,
@@ -24,7 +25,7 @@ from conf_files import (
 
 from cyclegan_ad.settings.commands import COMMANDS
 from cyclegan_ad.settings.composing import conf_dir
-from cyclegan_ad.settings.train import makes_another_training
+from cyclegan_ad.settings.train import Settings, makes_another_training
 from cyclegan_ad.settings.types import expected, fields_of
 
 PAGE = Path(__file__).resolve().with_name("settings.md")
@@ -59,7 +60,7 @@ _GROUPS = {
     "protocol": "Which images the threshold is set on.",
     "trainer": "Where the training runs.",
     "logger": "Where losses and results are logged, besides the run directory.",
-    "experiment": "Several jobs of the paper in one command, chosen with `+experiment=`.",
+    "experiment": "Several jobs in one command, chosen with `+experiment=`.",
     "column": "One column of Table 2, chosen with `+column=`.",
     "row": "One row of the final table, chosen with `+row=`.",
     "ablation": "One choice of training of the ablation, chosen with `+ablation=`.",
@@ -75,6 +76,7 @@ _SHOWN = {
 }
 _COMMANDS = {
     "evaluate": "Score or decide again for an existing run. `null` means: as the run was made.",
+    "predict": "Decisions about new images, see [predict](predict.md).",
     "calibrate": "A new threshold from labelled images, see [calibrate](calibrate.md).",
     "export": "A detector as one file of ONNX, OpenVINO or torch.export, see [export](export.md).",
     "inspector": "A page on which people look at decisions, see [inspector](inspector.md).",
@@ -83,6 +85,7 @@ _COMMANDS = {
 }
 _REQUIRED = {
     "evaluate": ["run=PATH"],
+    "predict": ["detector=PATH", "images=PATH"],
     "calibrate": ["detector=PATH", "images=PATH"],
     "export": ["detector=PATH"],
     "inspector": ["detector=PATH"],
@@ -96,21 +99,28 @@ _DATASET = f"dataset={_SHOWN['dataset']}"
 _COMPUTED = "see meaning"
 
 
-def describe_field(name: str, value: object, command: str = "train") -> str:
+def describe_field(name: str, value: object, command: str = "train", method: str = "") -> str:
     """Say what a setting may be.
 
     Args:
         name: Dotted name, such as ``dataset.batch_size``.
         value: Its default.
         command: Command whose setting it is.
+        method: Method whose setting it is, as the same name may be one of several.
     """
-    for model in (COMMANDS[command], *COMMANDS.values()):
-        for known, annotation, _ in fields_of(model):
-            if known == name:
-                words = re.sub(r" \(.*?\)", "", expected(annotation))
-                return words if value is not None or "null" in words else f"null or {words}"
+    models = (COMMANDS[command], *COMMANDS.values())
+    for known, annotation, _ in chain(_fields_of_method(method), *map(fields_of, models)):
+        if known == name:
+            words = re.sub(r" \(.*?\)", "", expected(annotation))
+            return words if value is not None or "null" in words else f"null or {words}"
     kinds = {bool: "true or false", int: "an integer", str: "a string"}
     return kinds.get(type(value), "")
+
+
+def _fields_of_method(method: str) -> Iterator[tuple[str, Any, bool]]:
+    for model in get_args(Settings.model_fields["method"].annotation):
+        if method in get_args(model.model_fields["name"].annotation):
+            yield from fields_of(model, "method.")
 
 
 def page() -> str:
@@ -141,13 +151,16 @@ def _train() -> Iterator[str]:
         yield f"### method.* of {path.stem}\n"
         in_file = with_inherited(values_written, path, "method")
         own = _of("method", composed("train", _DATASET, f"method={path.stem}"))
-        yield _settings_table(own, with_inherited(read_comments, path, "method"), in_file)
-        others = [f"`{name}={_code(value)}`" for name, value in in_file.items() if name not in own]
-        if others:
-            yield f"It also sets {', '.join(others)}.\n"
+        meanings = with_inherited(read_comments, path, "method")
+        yield _settings_table(own, meanings, in_file, method=path.stem)
+        if others := {name: value for name, value in in_file.items() if name not in own}:
+            yield f"It also sets {_typed(others)}.\n"
     for group in ("score", "protocol", "trainer", "logger"):
-        yield f"### {group}.*\n"
+        yield f"### {group}.*\n\nDefaults are those of `{group}={_SHOWN[group]}`.\n"
         yield _settings_table(_of(group, shared), comments, raw)
+        if rows := list(_others(group)):
+            yield "Other options set:\n"
+            yield _table(["option", "defaults"], rows)
 
 
 def _other_commands() -> Iterator[str]:
@@ -183,7 +196,19 @@ def _datasets() -> Iterator[list[str]]:
             for name, value in values_written(path).items()
             if name not in ("name", "layout", "folders", "source")
         }
-        yield [f"`{path.stem}`", " ".join(f"`{key}={_code(value)}`" for key, value in own.items())]
+        yield [f"`{path.stem}`", _typed(own)]
+
+
+def _others(group: str) -> Iterator[list[str]]:
+    """What the options of a group that are not shown set, besides their name."""
+    for path in options_of(group):
+        values = {
+            name: value
+            for name, value in values_written(path, group).items()
+            if name not in (f"{group}.name", f"{group}.kind")
+        }
+        if path.stem != _SHOWN[group] and values:
+            yield [f"`{path.stem}`", _typed(values)]
 
 
 def _settings_table(
@@ -192,11 +217,14 @@ def _settings_table(
     raw: Mapping[str, Any],
     *,
     command: str = "train",
+    method: str = "",
 ) -> str:
     rows, training = [], command == "train"
     for name, value in values.items():
         default = _default(name, raw.get(name, value), value)
-        kind = "" if default == _COMPUTED else describe_field(name, value, command or "train")
+        kind = (
+            "" if default == _COMPUTED else describe_field(name, value, command or "train", method)
+        )
         row = [f"`{name}`", default, kind]
         if training:
             row.append("yes" if _is_training(name) else "no")
@@ -236,6 +264,10 @@ def _of(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.startswith(f"{group}.")}
 
 
+def _typed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}={_code(value)}`" for name, value in values.items())
+
+
 def _code(value: object) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, list):
@@ -246,9 +278,13 @@ def _code(value: object) -> str:
 
 def _markdown(text: str) -> str:
     """A comment with the names in it set as code."""
-    places, settings = r"<\S+>", r"\+?(?:hydra/)?(?:[a-z]+\.)*[a-z_]+=(?:[\w.-]*\w)?"
+    places, settings = r"<\S+>", r"\+?(?:hydra/)?(?:[a-z]+\.)*[a-z_]+=(?:<\w+>|[\w.-]*\w)?"
     names = r"[a-z]+(?:\.[a-z_]+)+|[a-z]+(?:_[a-z0-9]+)+"
-    return re.sub(rf"(?<![`\w/.-])({places}|{settings}|{names})(?!`)", r"`\1`", text)
+    pattern = rf"(?<![\w/.-])({settings}|{places}|{names})"
+    parts = text.split("`")  # every second one is code already
+    return "`".join(
+        part if number % 2 else re.sub(pattern, r"`\1`", part) for number, part in enumerate(parts)
+    )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

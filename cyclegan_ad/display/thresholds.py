@@ -168,7 +168,9 @@ def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool
     """Write below a figure what its thresholds were set on; return the lines."""
     lines = [OPTIMISTIC if tested else NORMAL_ONLY] if thresholds else []
     lines += [
-        f"{name}: its lowest; the detector decides by it." for name in thresholds if name in SEVERAL
+        f"{name}: the lowest of its thresholds; the detector decides by it."
+        for name in thresholds
+        if name in SEVERAL
     ]
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=TEXT_PT, color=SOFT_COLOUR)

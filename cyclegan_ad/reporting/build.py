@@ -43,7 +43,7 @@ from cyclegan_ad.reporting.show.headline_plot import headline_plot
 from cyclegan_ad.reporting.show.notes import table2_notes
 from cyclegan_ad.reporting.show.page import render_page
 from cyclegan_ad.reporting.show.significance_table import significance_text
-from cyclegan_ad.reporting.show.table2 import lay_out_extensions, lay_out_table2
+from cyclegan_ad.reporting.show.table2 import lay_out_beside, lay_out_extensions, lay_out_table2
 from cyclegan_ad.reporting.show.terminal_table import (
     print_left_out,
     print_normal_only,
@@ -123,7 +123,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     table2 = lay_out_table2(parts.paper)
     notes = table2_notes(table2, parts.paper)
     beside = [
-        (name, title, part, lay_out_table2(part, means_over_datasets=False))
+        (name, title, part, lay_out_beside(part))
         for name, title, part in (
             ("table2_other", "Beside Table 2: other methods, names and sizes", parts.other),
             ("table2_own", "Own datasets", parts.own),

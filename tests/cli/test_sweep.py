@@ -52,6 +52,7 @@ def test_a_killed_sweep_finishes_only_what_was_missing(tmp_path: Path) -> None:
     assert f"{runs[2]}: {RESUMED}" in out or f"{runs[2]}{TRAINED}" in out
     assert f"{runs[3]}{TRAINING}" in out
     assert out.count(COMPLETE) == 2
+    assert "cyclegan_ad.predict" not in out  # which a single training ends with
     # The means over all seeds, those of the first command as well.
     end = out[out.index("Mean over seeds") :]
     assert re.search(r"CycleGAN 32 px, SSE( \(f\))? +[\d.]+ (±|\+-) [\d.]+ .* 4 *\n", end), end

@@ -69,3 +69,18 @@ def test_comments_above_settings_are_read(build: ModuleType, tmp_path: Path) -> 
 )
 def test_defaults_types_and_new_training(build: ModuleType, name: str, row: str) -> None:
     assert f"| `{name}` {row}" in build.page()
+
+
+def test_a_setting_of_several_methods_is_described_for_each(build: ModuleType) -> None:
+    def backbones(method: str) -> str:
+        return str(build.describe_field("method.backbone", "efficientnet_lite0", method=method))
+
+    assert "inception" in backbones("linear_probe")
+    assert "inception" not in backbones("padim")
+
+
+def test_what_is_code_already_stays_as_it_is(build: ModuleType) -> None:
+    text = "A file of `python -m cyclegan_ad.export`, for dataset.max_abnormal=<N>."
+    assert build._markdown(text) == text.replace(
+        "dataset.max_abnormal=<N>", "`dataset.max_abnormal=<N>`"
+    )

@@ -290,6 +290,7 @@ def test_killed_command_is_continued_by_typing_it_again(tmp_path: Path) -> None:
     again = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
     assert RESUMED in again.stdout
+    assert again.stdout.splitlines()[-1].endswith(f"predict detector={run.path} images=FOLDER")
     run_job(settings(root, straight, epochs))
     other = RunDirectory.of(settings(root, straight, epochs))
     for part in ("state_dict", "optimizer_states", "pools"):

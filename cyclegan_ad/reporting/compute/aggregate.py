@@ -54,6 +54,7 @@ class Entry:
         margin: Margin of the thresholds, a fraction; None under the paper's protocol.
         margin_is_lost: Whether a threshold is 0, so that the margin has no effect.
         few: What few abnormal test images support, see `few_images`; None if they are many.
+        first: Whether the column is the first score that the runs were asked for (``score.names``).
     """
 
     dataset: str
@@ -66,6 +67,7 @@ class Entry:
     margin: float | None = None
     margin_is_lost: bool = False
     few: str | None = None
+    first: bool = False
 
     def difference(self, metric: str) -> float | None:
         """Our mean minus the paper's, a fraction; None if one is missing or an artefact."""
@@ -159,6 +161,7 @@ def _entry(
         margin=None if protocol == "paper" else float(decided[0]["margin"]),
         margin_is_lost=any(row is not None and margin_is_lost(row) for row in decided),
         few=few_of(runs),
+        first=column == runs[0].first_score,
     )
 
 

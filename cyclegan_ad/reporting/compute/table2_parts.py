@@ -1,4 +1,4 @@
-"""What belongs into the paper's Table 2, and what only stands beside it."""
+"""What belongs into the paper's Table 2, and what stands in tables beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAPER, OTHER, OWN = "paper", "other", "own"
 
 @dataclass(frozen=True, slots=True)
 class Table2Parts:
-    """The cells of a study by the scores of Table 2.
+    """The cells of a study with the scores of Table 2 and those that a method was asked for first.
 
     Attributes:
         paper: The paper's methods, under their usual names and at its sizes, on its datasets.
@@ -27,16 +27,17 @@ class Table2Parts:
 
 
 def part_of(entry: Entry) -> str | None:
-    """Return the part that a cell belongs to; None for an extension score."""
-    if table2_row(entry.column, entry.method.name) is None:
+    """Return the part that a cell belongs to; None for a further score of its method."""
+    in_table2 = table2_row(entry.column, entry.method.name) is not None
+    if not (in_table2 or entry.first):
         return None
     if entry.dataset not in paper_table1():
         return OWN
-    return PAPER if entry.method.of_paper else OTHER
+    return PAPER if in_table2 and entry.method.of_paper else OTHER
 
 
 def part_study(study: Study) -> Table2Parts:
-    """Divide the cells with the scores of Table 2; datasets and methods keep their order."""
+    """Divide the cells; datasets and methods keep their order."""
 
     def only(name: str) -> Study:
         entries = {key: one for key, one in study.entries.items() if part_of(one) == name}

@@ -92,16 +92,11 @@ class Table2:
     means: tuple[Mean, ...] = field(default=())
 
 
-def lay_out_table2(study: Study, *, means_over_datasets: bool = True) -> Table2:
-    """Lay out the paper's table: SSE and FID; an embedding distance is in the row of SSE.
-
-    Args:
-        study: Cells of one of the parts of `part_study`, or all.
-        means_over_datasets: Whether the rows of MEAN follow.
-    """
+def lay_out_table2(study: Study) -> Table2:
+    """Lay out the paper's table: SSE and FID, and MEAN; an embedding distance is in SSE's row."""
     rows = _rows(study, table2_row, TABLE2_ROWS, study.methods, paper=True)
     means: list[Mean] = []
-    if not means_over_datasets or not rows:
+    if not rows:
         return Table2(tuple(study.methods), tuple(rows))
     own = {
         method: mean_of_best(study, method, "zfn_accuracy", study.datasets)
@@ -115,6 +110,19 @@ def lay_out_table2(study: Study, *, means_over_datasets: bool = True) -> Table2:
     if not same_datasets and common:
         rows.append(_mean_row(study, ", common datasets", common, True, means))
     return Table2(tuple(study.methods), tuple(rows), tuple(means))
+
+
+def lay_out_beside(study: Study) -> Table2:
+    """Lay out what stands beside the paper's table: the same rows, then other scores."""
+    others = {c for _, m, c in study.entries if table2_row(c, m.name) is None}
+    rows = _rows(
+        study,
+        lambda column, method: table2_row(column, method) or column,
+        [*TABLE2_ROWS, *sorted(others, key=score_order)],
+        study.methods,
+        paper=True,
+    )
+    return Table2(tuple(study.methods), tuple(rows))
 
 
 def lay_out_extensions(study: Study) -> Table2 | None:

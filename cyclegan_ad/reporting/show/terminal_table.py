@@ -29,7 +29,7 @@ def print_study(
     """Print a table, its notes and what was left out.
 
     Args:
-        table: Table of `lay_out_table2` or `lay_out_sweep`.
+        table: Table of `lay_out_table2`, `lay_out_beside` or `lay_out_sweep`.
         notes: Texts below the table.
         left_out: Runs and columns left out, listed below the notes.
         console: Destination; standard output by default.

@@ -37,19 +37,32 @@ def test_each_cell_is_in_one_part(tmp_path: Path) -> None:
     make_run(tmp_path, "cyclegan", 64, "screw", run="mine", **usual)
     make_run(tmp_path, "cyclegan", 64, "own", 0, "dataset=folder", "dataset.name=own", **usual)
     make_run(tmp_path, "cyclegan", 64, "tile", run="mine", **usual)
-    make_run(tmp_path, "linear_probe", 64, "screw", columns=["probe"], examples=False)
+    probe = {"columns": ["probe", "probe_peak"], "examples": False}
+    make_run(tmp_path, "linear_probe", 64, "screw", **probe)
+    make_run(tmp_path, "linear_probe", 64, "own", 0, "dataset=folder", "dataset.name=own", **probe)
     runs = choose_consistent(collect(tmp_path)[0])[0]
     study = build_study(runs, "paper", choose_comparable(runs))
     parts = part_study(study)
     found = {
-        name: [(key[0], key[1].run) for key in getattr(parts, name).entries]
+        name: [
+            (dataset, method.run, column.column)
+            for dataset, method, column in getattr(parts, name).entries
+        ]
         for name in ("paper", "other", "own")
     }
     assert found == {
-        "paper": [("screw", "cyclegan-64")],
-        "other": [("screw", "mine"), ("tile", "mine")],
-        "own": [("own", "cyclegan-64")],
+        "paper": [("screw", "cyclegan-64", "sse")],
+        "other": [
+            # Of a method that the paper does not have, the score it was asked for first.
+            ("screw", "linear_probe-64", "probe"),
+            ("screw", "mine", "sse"),
+            ("tile", "mine", "sse"),
+        ],
+        "own": [("own", "cyclegan-64", "sse"), ("own", "linear_probe-64", "probe")],
     }
     assert parts.other.datasets == ["screw", "tile"]
-    assert [method.run for method in parts.other.methods] == ["mine"]
-    assert [run.shown for run in parts.own.runs] == ["cyclegan-64/own/seed0"]
+    assert [method.run for method in parts.other.methods] == ["linear_probe-64", "mine"]
+    assert [run.shown for run in parts.own.runs] == [
+        "cyclegan-64/own/seed0",
+        "linear_probe-64/own/seed0",
+    ]
