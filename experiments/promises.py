@@ -58,6 +58,9 @@ HEADER = (
     *("exceeded", "approximate", "exceeded", "false alarms"),
 )
 
+LEAST_DEPLOYMENTS = 100
+"""Of a row, for a verdict: standard errors of fewer mean little."""
+
 NOTES = """\
 In percent. n: abnormal images that the threshold is set on. Guaranteed: bound on the mean miss
 rate; mean missed: measured on the images that were not drawn, with its standard error. Bound: at
@@ -107,6 +110,7 @@ def summarise(population: str, rule: Rule, found: Sequence[dict[str, Any]]) -> d
     return {
         "population": population,
         "rule": rule.title,
+        "deployments": count,
         "n": first["calibration_abnormal"],
         "expected": expected,
         "guaranteed": first.get("miss_rate_guaranteed", expected),
@@ -143,11 +147,11 @@ def to_markdown(rows: Sequence[dict[str, Any]], confidence: float) -> str:
         cells += [_percent(row[name]) for name in ("approximate", "exceeded_approximate")]
         lines.append(f"| {' | '.join([*cells, _percent(row['false_alarms'])])} |")
     broken = [f"{row['population']}, {row['rule']}" for row in rows if not kept(row, confidence)]
-    verdict = (
-        f"**Contradicted by more than three standard errors: {'; '.join(broken)}.**"
-        if broken
-        else "No promise is contradicted by more than three standard errors."
-    )
+    verdict = "No promise is contradicted by more than three standard errors."
+    if broken:
+        verdict = f"**Contradicted by more than three standard errors: {'; '.join(broken)}.**"
+    if rows[0]["deployments"] < LEAST_DEPLOYMENTS:
+        verdict = f"Fewer than {LEAST_DEPLOYMENTS} deployments a row are too few for a verdict."
     notes = NOTES.format(percent=100 * (1 - confidence))
     return "\n".join([*lines, "", verdict, "", notes, ""])
 
@@ -172,7 +176,12 @@ def promises(settings: Settings) -> list[UserError]:
     table = to_markdown(rows, confidence)
     print_markdown(table)
     day = datetime.datetime.now(datetime.UTC).date()
-    path = out / f"{day}_promises_{settings['dataset'].replace(',', '_')}.md"
+    changed = "".join(
+        f"_{name}-{settings[name]}"
+        for name in ("deployments", "images", "fit", "folds", "confidence", "seed")
+        if settings[name] != DEFAULTS[name]
+    )
+    path = out / f"{day}_promises_{settings['dataset'].replace(',', '_')}{changed}.md"
     write_text(path, f"{_heading(count)}\n{table}")
     print(f"Written to {path}")
     return []

@@ -115,26 +115,32 @@ def checked_split(
         )
     except TooFewToTune as error:
         raise UserError(
-            f"invalid method.tuning_fraction={data.tuning_fraction} for {_limited(data)}: "
-            f"{error}; {_more(data)} or use method.tuning_fraction=0"
+            f"invalid method.tuning_fraction={data.tuning_fraction} for {limited(data)}: "
+            f"{error}; {more_abnormal(data)} or use method.tuning_fraction=0 with "
+            "score=signals"
         ) from error
     except ValueError as error:
         remedy = (
-            "add normal images" if data.normal_only else f"{_more(data)} or use protocol=crossfit"
+            "add normal images"
+            if data.normal_only
+            else f"{more_abnormal(data)} or use protocol=crossfit"
         )
         raise UserError(
-            f"invalid protocol.calibration_fraction={fraction} for {_limited(data)}: "
+            f"invalid protocol.calibration_fraction={fraction} for {limited(data)}: "
             f"{error}; {remedy}"
         ) from error
 
 
-def _limited(data: AnomalyDataModule) -> str:
+def limited(data: AnomalyDataModule) -> str:
+    """Name the dataset of an error about its abnormal images, with the limit of their number."""
     limit = "" if data.max_abnormal is None else f" with dataset.max_abnormal={data.max_abnormal}"
     return f"dataset {data.dataset_name}{limit}"
 
 
-def _more(data: AnomalyDataModule) -> str:
-    return "add abnormal images" if data.max_abnormal is None else "use a larger number"
+def more_abnormal(data: AnomalyDataModule) -> str:
+    """Say how there would be more abnormal images to train on."""
+    limit = data.max_abnormal
+    return "add abnormal images" if limit is None else "use a larger dataset.max_abnormal"
 
 
 def name_some(paths: Collection[str]) -> str:

@@ -40,6 +40,13 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
             "dataset.window=[LOW,HIGH] if they have more than 8 bits"
         )
     yield from _notes_on_groups(data)
+    limit, tested = data.max_abnormal, set(data.split.test)
+    others = sum(sample.label for i, sample in enumerate(data.samples) if i not in tested)
+    if limit is not None and others < limit:
+        yield (
+            f"dataset.max_abnormal={limit} limits nothing: there are "
+            f"{counted(others, 'abnormal image')} outside the test set"
+        )
     both = _with_both_labels(data)
     if both:
         files = counted(len(both), "file is", "files are")

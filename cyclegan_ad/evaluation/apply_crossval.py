@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyclegan_ad.data.checks import limited, more_abnormal
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
 from cyclegan_ad.metrics.crossval import crossval as decide_crossval
@@ -33,22 +34,33 @@ def training_folds(protocol: Protocol, data: AnomalyDataModule) -> dict[int, int
         Index into ``samples`` -> fold, from 0, by fold.
 
     Raises:
-        UserError: If there are fewer different images, or groups of them, than folds.
+        UserError: If there are fewer different images, or groups of them, than folds, or the groups
+            of a fold have all normal training images.
     """
     trained = data.train_indices(1)
     groups = [data.groups[i] for i in trained]
     different, folds = len(set(groups)), protocol.crossval_folds
     alone = folds == "leave_one_out"
     if different < max(LEAST_REFITTED, 0 if alone else int(folds)):
-        remedy = "add images, or use protocol=crossfit"
+        remedy = f"{more_abnormal(data)} or use protocol=crossfit"
         if different >= LEAST_REFITTED:
-            remedy = "use fewer, or leave_one_out"
+            remedy = "use fewer folds, or leave_one_out"
         raise UserError(
-            f"invalid protocol.crossval_folds={folds} for dataset {data.dataset_name} with "
+            f"invalid protocol.crossval_folds={folds} for {limited(data)}, "
             f"{counted(different, 'different abnormal training image')}: expected at least "
             f"{LEAST_REFITTED if alone else max(LEAST_REFITTED, int(folds))}; {remedy}"
         )
     dealt = deal_folds(groups, different if alone else int(folds), data.seed)
+    normal = {data.groups[i] for i in data.train_indices(0)}
+    if any(
+        normal <= {group for group, own in zip(groups, dealt, strict=True) if own == fold}
+        for fold in set(dealt)
+    ):
+        raise UserError(
+            f"invalid protocol.crossval_folds={folds} for dataset {data.dataset_name}: without the "
+            "groups of one fold no normal training image is left; add normal images of other "
+            "groups, use more folds, or use protocol=crossfit"
+        )
     return dict(sorted(zip(trained, dealt, strict=True), key=lambda item: item[1]))
 
 

@@ -67,7 +67,7 @@ def prepare_data(settings: Settings) -> AnomalyDataModule:
     data = build_data(settings)
     data.setup()
     if any(name in FUSED for name in settings.score.names):
-        check_tuning_images(data)
+        check_tuning_images(data, settings.score.names)
     return data
 
 

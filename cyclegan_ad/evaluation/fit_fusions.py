@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
+from cyclegan_ad.data.checks import limited, more_abnormal
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.device import arithmetic
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.methods.folds import smallest_class
 from cyclegan_ad.methods.interface import TrainedMethod
 from cyclegan_ad.methods.linear_probe import LinearProbe
 from cyclegan_ad.methods.names import FUSED
@@ -33,20 +37,38 @@ TRAIN_AGAIN = (
 PROBE_BACKBONE = "efficientnet_lite0"
 
 
-def check_tuning_images(data: AnomalyDataModule) -> None:
+def check_tuning_images(data: AnomalyDataModule, names: Sequence[str]) -> None:
     """Check that fused scores can be fitted; called before the training.
 
+    Args:
+        data: Data module after ``setup``.
+        names: Names of the requested scores.
+
     Raises:
-        UserError: If there are too few tuning images.
+        UserError: If there are too few tuning images, or all images are the same.
     """
     tuning = data.split.tuning
     labels = [data.samples[i].label for i in tuning]
     if not enough_to_fuse(labels, [data.groups[i] for i in tuning]):
+        every = [*data.split.train, *tuning]
+        scarce, groups = smallest_class(
+            [data.samples[i].label for i in every], [data.groups[i] for i in every]
+        )
+        remedy = more_abnormal(data) if scarce else "add normal images"
+        if groups > LEAST_TUNING_IMAGES:  # at least one is left to train on
+            remedy = "raise method.tuning_fraction"
         raise UserError(
-            f"invalid score=fused for dataset {data.dataset_name}: it is fitted to images that the "
+            f"invalid score=fused for {limited(data)}: it is fitted to images that the "
             f"networks did not train on, at least {LEAST_TUNING_IMAGES} different ones of each "
-            f"class, and there are {labels.count(0)} normal and {labels.count(1)} abnormal; raise "
-            "method.tuning_fraction, add images or use score=signals"
+            f"class, and there are {labels.count(0)} normal and {labels.count(1)} abnormal; "
+            f"{remedy}, or use score=signals"
+        )
+    first, *others = (*data.split.train, *tuning)
+    pixels = data.images_at([first])
+    if "fused" in names and all(data.images_at([i]).equal(pixels) for i in others):
+        raise UserError(
+            f"invalid score=fused for dataset {data.dataset_name}: its probe cannot be fitted, as "
+            "all training images have the same pixels; look at the images, or use score=sse"
         )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from cyclegan_ad.data.datamodule import AnomalyDataModule
 from cyclegan_ad.data.training_images import choose_training_images
@@ -16,6 +20,7 @@ from cyclegan_ad.scoring.scores import Scores
 from cyclegan_ad.settings.train import Settings
 
 _OF_PROBE = ("weight", "centre", "intercept")
+_LEAST_AT_ONCE = 16  # images, whose moments are in memory together
 
 
 def score_folds(
@@ -45,45 +50,98 @@ def score_folds(
         UserError: If there are too few images for the folds.
     """
     fold_of = training_folds(settings.protocol, data)
-    trained = choose_training_images(data, None)
-    batch_size = settings.score.batch_size
+    held_out: dict[int, list[int]] = {}
+    for index, fold in fold_of.items():
+        held_out.setdefault(fold, []).append(index)
+    kept = {
+        fold: choose_training_images(
+            data, method.max_train_images, {data.groups[index] for index in indices}
+        )
+        for fold, indices in held_out.items()
+    }
+    described = sorted(set().union(*kept.values()))
     with decoding_progress("Describing training images") as report, arithmetic(device, "float32"):
         features = describe_images(
             method.model,
             data,
-            trained,
+            described,
             device=device,
-            batch_size=batch_size,
+            batch_size=settings.score.batch_size,
             folder=settings.cache_dir / "features",
             progress=report,
         )
-    row = {index: number for number, index in enumerate(trained)}
-    before = {name: getattr(method.model.probe, name) for name in _OF_PROBE}
-    folds = sorted(set(fold_of.values()))
-    found: dict[int, Scored] = {}
+    row = {index: number for number, index in enumerate(described)}
+    of_run = _probe_of(method)
+    probes: dict[int, dict[str, Tensor]] = {}
     try:
         with decoding_progress("Fitting without each fold", unit="folds") as report:
-            for fold in folds:
-                held_out = [index for index, of in fold_of.items() if of == fold]
-                away = {data.groups[index] for index in held_out}
-                kept = choose_training_images(data, method.max_train_images, away)
+            for fold, indices in kept.items():
                 method.fit_to(
                     DescribedImages(
-                        features=features[[row[index] for index in kept]],
-                        labels=[data.samples[index].label for index in kept],
-                        groups=[data.groups[index] for index in kept],
+                        features=features[[row[index] for index in indices]],
+                        labels=[data.samples[index].label for index in indices],
+                        groups=[data.groups[index] for index in indices],
                     )
                 )
-                found[fold] = score_images(
-                    method,
-                    data,
-                    scores,
-                    (*held_out, *data.split.test),
-                    device=device,
-                    batch_size=batch_size,
-                )
-                report(len(found), len(folds))
+                probes[fold] = _probe_of(method)
+                report(len(probes), len(kept))
+
+        def score(fold: int, indices: Sequence[int]) -> Scored:
+            _set_probe(method, probes[fold])
+            return score_images(
+                method,
+                data,
+                scores,
+                indices,
+                device=device,
+                batch_size=settings.score.batch_size,
+            )
+
+        return _score_with_each(method, data, held_out, score)
     finally:
-        for name, tensor in before.items():
-            setattr(method.model.probe, name, tensor)
-    return found
+        _set_probe(method, of_run)
+
+
+def _score_with_each(
+    method: LinearProbe,
+    data: AnomalyDataModule,
+    held_out: Mapping[int, Sequence[int]],
+    score: Callable[[int, Sequence[int]], Scored],
+) -> dict[int, Scored]:
+    """Score the images of each fold and the test set, some images with all probes at a time.
+
+    The backbone, which takes most of the time, then sees each image once.
+    """
+    wanted = {fold: [*indices, *data.split.test] for fold, indices in held_out.items()}
+    every = [*(index for indices in held_out.values() for index in indices), *data.split.test]
+    parts: dict[int, list[Scored]] = {fold: [] for fold in wanted}
+    at_once = max(_LEAST_AT_ONCE, 2 * torch.get_num_threads())
+    with decoding_progress("Scoring with each of these probes", unit="images") as report:
+        for start in range(0, len(every), at_once):
+            now = set(every[start : start + at_once])
+            with method.model.keeping_moments():
+                for fold, indices in wanted.items():
+                    if mine := [index for index in indices if index in now]:
+                        parts[fold].append(score(fold, mine))
+            report(start + len(now), len(every))
+    return {fold: _join(scored) for fold, scored in parts.items()}
+
+
+def _join(parts: Sequence[Scored]) -> Scored:
+    return Scored(
+        indices=np.concatenate([part.indices for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        scores={
+            column: np.concatenate([part.scores[column] for part in parts])
+            for column in parts[0].scores
+        },
+    )
+
+
+def _probe_of(method: LinearProbe) -> dict[str, Tensor]:
+    return {name: getattr(method.model.probe, name) for name in _OF_PROBE}
+
+
+def _set_probe(method: LinearProbe, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        setattr(method.model.probe, name, tensor)

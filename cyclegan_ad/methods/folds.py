@@ -27,8 +27,9 @@ def assign_folds(
 ) -> NDArray[np.int64]:
     """Divide images into folds that share the classes evenly; images of one group never part.
 
-    Groups are ordered by size, then by the SHA-256 of ``"<seed>:<group>"``; each goes to the fold
-    that has the fewest images of its classes, then the fewest of all. The result depends only on
+    Groups that mix classes come first, then abnormal ones. Within these, groups are ordered by
+    size, then by the SHA-256 of ``"<seed>:<group>"``; each goes to the fold that has the fewest
+    images of its classes, then the fewest of all. The result depends only on
     the arguments, not on the order of the images or on library versions.
 
     Args:
@@ -39,7 +40,7 @@ def assign_folds(
 
     Returns:
         (N,) int64, the fold of each image, from 0. Each fold has images of both classes unless
-        groups that mix them prevent it.
+        groups that mix them prevent it; without any one fold, both classes are left.
 
     Raises:
         ValueError: If there are more folds than groups of a class, or fewer than 2 folds.
@@ -62,9 +63,11 @@ def assign_folds(
         return -len(members[group]), digest
 
     counts = np.zeros((folds, 2), np.int64)
-    # Abnormal groups first: normal ones then even out the sizes.
+    # Mixed groups first: two of them are then in different folds, and so is a group of a class
+    # that one mixed group has. Abnormal ones before normal ones, which even out the sizes.
+    classes = {name: {labels[index] for index in members[name]} for name in members}
     ordered = sorted(members, key=order)
-    ordered.sort(key=lambda group: -max(labels[index] for index in members[group]))
+    ordered.sort(key=lambda group: (-len(classes[group]), -max(classes[group])))
     found = np.zeros(len(labels), np.int64)
     for group in ordered:
         own = np.bincount([labels[index] for index in members[group]], minlength=2)

@@ -22,6 +22,22 @@ Features = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 
+class SameFeaturesError(UserError):
+    """All features are the same for each of some images.
+
+    Args:
+        features: Their number.
+        images: Number of the images.
+    """
+
+    def __init__(self, features: int, images: int) -> None:
+        super().__init__(
+            f"method=linear_probe: all {features} features are the same for each of "
+            f"{counted(images, 'training image')}: the images are equal or the weights of the "
+            "network unusable; look at the images, or use another method.backbone"
+        )
+
+
 @dataclass(frozen=True)
 class Probe:
     """A fitted probe; the standardisation of the features is part of weight and intercept.
@@ -68,9 +84,9 @@ def fit_probe(
 
     Each symmetry of an image is a row. Features are standardised, classes weighted to count the
     same, and weights penalised by their squares. Each image gets the decision value of the probe
-    fitted to the other folds, and the strength is chosen by the log loss of these values, the
-    smallest of equal ones. (Of a few hundred images the AUROC of several strengths differs by less
-    than its standard error, and says nothing of overconfident values.)
+    fitted to the other folds. The strengths are tried from the smallest on, as long as the log
+    loss of these values falls. (Of a few hundred images the AUROC of several strengths differs by
+    less than its standard error, and says nothing of overconfident values.)
 
     Args:
         features: (N, S, D) float32, features of each image in S symmetries.
@@ -101,18 +117,25 @@ def fit_probe(
             tuple(strength for one in fits for strength in one.strengths),
         )
     targets, ordered = np.asarray(labels), sorted(set(strengths))
+    whole = _Fit(features, targets)
+    if whole.is_constant:
+        raise SameFeaturesError(features.shape[2], len(targets))
     possible = min(folds, smallest_class(labels, groups)[1])
     if len(ordered) == 1 or possible == 1:
-        return _fit(features, targets, ordered[:1])[0]
+        return whole.with_strength(ordered[0])
     fold_of = assign_folds(labels, groups, possible, seed)
-    values = np.zeros((len(ordered), len(targets)))
-    for fold in range(possible):
-        kept, held_out = fold_of != fold, fold_of == fold
-        for number, probe in enumerate(_fit(features[kept], targets[kept], ordered)):
-            values[number, held_out] = decide(probe, features[held_out])
-    losses = [round(balanced_log_loss(own, targets), 6) for own in values]
-    best = losses.index(min(losses))
-    return _fit(features, targets, ordered[: best + 1])[best]
+    without = [_Fit(features, targets, fold_of != fold) for fold in range(possible)]
+    best, lowest = 0, np.inf
+    for number, strength in enumerate(ordered):
+        values = np.zeros(len(targets))
+        for fold, fit in enumerate(without):
+            held_out = fold_of == fold
+            values[held_out] = decide(fit.with_strength(strength), features[held_out])
+        loss = round(balanced_log_loss(values, targets), 6)
+        if loss >= lowest:
+            break
+        best, lowest = number, loss
+    return whole.with_strengths(ordered[: best + 1])
 
 
 def out_of_fold(
@@ -174,34 +197,62 @@ def balanced_log_loss(values: Values, labels: NDArray[np.int64]) -> float:
     return float(np.mean([losses[labels == label].mean() for label in (0, 1)]))
 
 
-def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[float]) -> list[Probe]:
-    """Fit a probe for each strength, each from the one before (warm start)."""
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+class _Fit:
+    """Fits to the same images, each from the one before (warm start).
 
-    images, symmetries, size = features.shape
-    rows = features.reshape(images * symmetries, size)
-    mean, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-    varying = scale > 1e-7 * np.abs(mean).max(initial=1e-30)
-    if not varying.any():
-        raise UserError(
-            f"method=linear_probe: all {size} features are the same for each of the "
-            f"{counted(images, 'training image')}: the images are equal or the weights of the "
-            "network unusable; look at the images, or use another method.backbone"
+    The standardised features are not kept, as there is a fit for each fold.
+
+    Args:
+        features: (N, S, D) float32.
+        labels: (N,) 0 normal or 1 abnormal.
+        kept: (N,) whether an image is fitted to; None for all.
+
+    Attributes:
+        is_constant: Whether all features are the same for each of these images, so that the
+            weights are 0.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        labels: NDArray[np.int64],
+        kept: NDArray[np.bool_] | None = None,
+    ) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        self._features, self._kept = features, kept
+        rows = self._rows()
+        self._mean = rows.mean(axis=0, dtype=np.float64)
+        self._scale = rows.std(axis=0, dtype=np.float64)
+        self._varying = self._scale > 1e-7 * np.abs(self._mean).max(initial=1e-30)
+        self.is_constant = not self._varying.any()
+        self._scale[~self._varying] = 1.0
+        self._targets = np.repeat(labels if kept is None else labels[kept], features.shape[1])
+        self._model = LogisticRegression(
+            class_weight="balanced", max_iter=_MAX_ITERATIONS, tol=1e-5, warm_start=True
         )
-    scale[~varying] = 1.0
-    # A constant feature would be divided by rounding errors; as 0 it gets no weight.
-    standardised = np.where(varying, (rows - mean) / scale, 0.0)
-    targets = np.repeat(labels, symmetries)
-    model = LogisticRegression(
-        class_weight="balanced", max_iter=_MAX_ITERATIONS, tol=1e-5, warm_start=True
-    )
-    probes = []
-    # One thread: quicker for so little, and the sums do not depend on the number of cores.
-    with threadpool_limits(1):
-        for strength in strengths:
-            model.set_params(C=strength).fit(standardised, targets)
-            weight = model.coef_[0] / scale
-            intercept = float(model.intercept_[0] - mean @ weight)
-            probes.append(Probe(weight, intercept, (float(strength),)))
-    return probes
+
+    def with_strength(self, strength: float) -> Probe:
+        """Fit with a strength of the regularisation."""
+        from threadpoolctl import threadpool_limits
+
+        # A constant feature would be divided by rounding errors; as 0 it gets no weight.
+        standardised = np.where(self._varying, (self._rows() - self._mean) / self._scale, 0.0)
+        # One thread: quicker for so little, and the sums do not depend on the number of cores.
+        with threadpool_limits(1):
+            self._model.set_params(C=strength).fit(standardised, self._targets)
+        weight = self._model.coef_[0] / self._scale
+        intercept = float(self._model.intercept_[0] - self._mean @ weight)
+        return Probe(weight, intercept, (float(strength),))
+
+    def with_strengths(self, strengths: Sequence[float]) -> Probe:
+        """Fit with the last of some strengths, after those before it."""
+        *before, last = strengths
+        for strength in before:
+            self.with_strength(strength)
+        return self.with_strength(last)
+
+    def _rows(self) -> Features:
+        """Return the features, a row for each symmetry of each image."""
+        own = self._features if self._kept is None else self._features[self._kept]
+        return own.reshape(-1, own.shape[2])

@@ -164,7 +164,8 @@ class Settings(Group):
             raise UserError(
                 f"invalid score.names={as_typed(self.score.names)}: a fused score is fitted to "
                 "images that the networks did not train on, and method.tuning_fraction=0 keeps "
-                "none; use method.tuning_fraction=0.25 or method=cyclegan_plus, or score=signals"
+                "none; train with method.tuning_fraction=0.25, as method=cyclegan_plus does, "
+                "or use score=signals"
             )
         if self.protocol.normal_only and "abnormal" in self.entry.train_classes:
             raise UserError(

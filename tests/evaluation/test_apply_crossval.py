@@ -1,6 +1,7 @@
 """Decisions of protocol=crossval from the files of a run, and its folds."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,11 @@ def test_leave_one_out_has_a_fold_for_each_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("abnormal", "folds", "remedy"),
-    [(10, "8", "leave_one_out"), (4, "2", "add images"), (4, "leave_one_out", "add images")],
+    [
+        (10, "8", "leave_one_out"),
+        (4, "2", "add abnormal images"),
+        (4, "leave_one_out", "add abnormal images"),
+    ],
 )
 def test_too_few_images_for_the_folds(
     tmp_path: Path, abnormal: int, folds: str, remedy: str
@@ -129,3 +134,34 @@ def test_too_few_images_for_the_folds(
     ):
         check_protocol(protocol, data, refits=True)
     check_protocol(protocol, data, refits=False)  # one model scores them all
+
+
+def test_folds_whose_groups_have_all_normal_images_are_refused_before_the_training() -> None:
+    """Patient p has the normal training images, and leaving out its fold would leave none."""
+    labels, groups = [0, 0, 1, 1, 1, 1], ["p", "p", "p", "q", "r", "s"]
+    data: Any = SimpleNamespace(
+        train_indices=lambda label: [i for i in range(6) if labels[i] == label],
+        groups=groups,
+        seed=0,
+        dataset_name="x",
+        max_abnormal=None,
+    )
+    protocol: Any = SimpleNamespace(name="crossval", crossval_folds=2)
+    with refuses(
+        setting="protocol.crossval_folds", value="2", facts="no normal", remedy="other groups"
+    ):
+        check_protocol(protocol, data, refits=True)
+    groups[1] = "t"
+    check_protocol(protocol, data, refits=True)
+
+
+def test_a_limit_that_leaves_too_few_is_named(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "images", normal=6, abnormal=12)
+    protocol, data = data_of(root, "dataset.max_abnormal=2")
+    with refuses(
+        setting="protocol.crossval_folds",
+        value="5",
+        facts="dataset.max_abnormal=2",
+        remedy="larger dataset.max_abnormal",
+    ):
+        check_protocol(protocol, data, refits=True)

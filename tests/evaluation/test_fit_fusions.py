@@ -165,6 +165,31 @@ def test_too_few_tuning_images_are_told_before_the_training(tmp_path: Path) -> N
     ):
         train(job)
     assert not RunDirectory.of(job).path.exists()
+    # Of two abnormal images, one for the networks and one for tuning, a larger share is none.
+    limited = settings(root, tmp_path / "runs", *WORDS, "dataset.max_abnormal=2")
+    with refuses(
+        setting="score",
+        value="fused",
+        facts="dataset.max_abnormal=2",
+        remedy="larger dataset.max_abnormal",
+    ):
+        train(limited)
+
+
+@pytest.mark.parametrize("names", [("fused", "fused_signals"), ("fused_signals",)])
+def test_equal_images_are_told_before_the_training(tmp_path: Path, names: tuple[str, ...]) -> None:
+    root = draw_images(tmp_path / "data")
+    job = fused_settings(tmp_path)
+    data = build_data(job)
+    data.setup()
+    fitting.check_tuning_images(data, names)
+    data.images_at = lambda indices: torch.zeros(len(indices), 3, 32, 32)  # type: ignore[method-assign]
+    if "fused" not in names:
+        fitting.check_tuning_images(data, names)
+        return
+    with refuses(setting="score", value="fused", facts="same pixels", remedy="score=sse"):
+        fitting.check_tuning_images(data, names)
+    assert root.is_dir()
 
 
 def test_copies_do_not_count_as_tuning_images(tmp_path: Path) -> None:
@@ -180,7 +205,7 @@ def test_copies_do_not_count_as_tuning_images(tmp_path: Path) -> None:
         pytest.fail("the split keeps other images; name them above")
     assert labels.count(1) == 2
     with refuses(setting="score", value="fused", remedy="method.tuning_fraction"):
-        fitting.check_tuning_images(data)
+        fitting.check_tuning_images(data, ["fused"])
 
 
 @pytest.mark.parametrize("words", [("score=fused",), ("score.names=[sse,fused_signals]",)])

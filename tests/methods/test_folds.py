@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cyclegan_ad.methods.folds import assign_folds
+from cyclegan_ad.methods.folds import assign_folds, smallest_class
 
 
 def test_folds_have_equal_shares_of_each_class():
@@ -37,3 +37,23 @@ def test_as_many_folds_as_abnormal_images_leave_one_out():
 def test_more_folds_than_groups_are_refused(folds):
     with pytest.raises(ValueError, match="expected 2 to 2"):
         assign_folds([0, 0, 0, 1, 1, 1], ["a", "b", "c", "d", "d", "e"], folds=folds, seed=0)
+
+
+def test_without_any_fold_both_classes_are_left_also_where_groups_mix_them():
+    # All normal images of the mixed groups were once dealt to one fold.
+    labels = [1] * 24 + [0] * 3 + [1] * 3 + [0] * 3 + [1] * 3
+    groups = ["a"] * 12 + ["b"] * 12 + ["m"] * 6 + ["n"] * 6
+    random = np.random.default_rng(0)
+    cases = [(labels, groups)]
+    for _ in range(300):
+        size = int(random.integers(4, 30))
+        names = [f"g{i}" for i in random.integers(0, int(random.integers(2, 9)), size)]
+        cases.append((random.integers(0, 2, size).tolist(), names))
+    tried = 0
+    for labels, groups in cases:
+        possible = smallest_class(labels, groups)[1]
+        for folds in range(2, possible + 1):
+            found, tried = assign_folds(labels, groups, folds, seed=0), tried + 1
+            for fold in range(folds):
+                assert len(set(np.array(labels)[found != fold])) == 2
+    assert tried > 300

@@ -68,6 +68,22 @@ def test_the_strength_has_the_smallest_loss_on_unseen_images():
     assert fit_probe(features, labels, groups, **GRID).strengths == (best,)
 
 
+def test_strengths_after_the_best_are_not_tried(monkeypatch):
+    features, labels, groups = draw(normal=12, abnormal=8, shift=0.0, size=60)
+    strengths, tried = (1e-5, 1e-3, 1e-1, 1e1, 1e3, 1e5), []
+    plain = LogisticRegression.fit
+
+    def fit(self, *data):
+        tried.append(self.C)
+        return plain(self, *data)
+
+    monkeypatch.setattr(LogisticRegression, "fit", fit)
+    [best] = fit_probe(features, labels, groups, strengths=strengths, folds=4, seed=0).strengths
+    after = strengths[strengths.index(best) + 1]
+    assert best < 1e1 and max(tried) == after
+    assert tried.count(after) == 4 and tried[-1] == best  # and then all images
+
+
 def test_out_of_fold_values_do_not_see_their_image():
     features, labels, groups = draw(normal=12, abnormal=8, shift=0.0, size=60)
     folds = assign_folds(labels, groups, 4, seed=0)

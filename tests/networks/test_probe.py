@@ -20,7 +20,7 @@ def scorer() -> Any:
 def test_the_mean_of_the_map_plus_the_intercept_is_the_score(scorer: Any) -> None:
     test = random_images(2)
     with torch.no_grad():
-        responses = scorer.responses(scorer.trunk(test))
+        responses = scorer.responses(scorer.moments(scorer.trunk(test)))
         features = scorer.features(test)
     found = scorer.embed(test)
     assert responses.shape == (2, 14, 14)

@@ -14,6 +14,7 @@ from cyclegan_ad.text import shown_name
 PACKAGE = "elpv_dataset"
 INSTALL = "pip install 'cyclegan-ad[elpv]'"
 TABLE, FOLDER = "labels.csv", "images"
+_REPAIR = "correct the table, or install elpv-dataset again if it is that of the package"
 _EXPECTED = "lines such as `images/cell0001.png 1.0 mono`"
 
 
@@ -65,14 +66,12 @@ def list_elpv(root: Path, defect_probability: float | None) -> Iterator[Sample]:
         if probability is None:
             raise UserError(
                 f"{table}, line {number} is damaged ({shown_name(line)}): expected {_EXPECTED}; "
-                "install elpv-dataset again"
+                + _REPAIR
             )
         path, _, kind = fields
         if path not in images or path in seen:
             why = "is listed twice" if path in seen else "is missing"
-            raise UserError(
-                f"{table}, line {number}: {shown_name(path)} {why}; install elpv-dataset again"
-            )
+            raise UserError(f"{table}, line {number}: {shown_name(path)} {why}; {_REPAIR}")
         seen.add(path)
         yield Sample(path, ABNORMAL if probability >= defect_probability else NORMAL, kind)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cyclegan_ad.reporting.labels import Method, score_order
 from cyclegan_ad.reporting.read.read_run import LeftOut, Run
@@ -128,19 +129,27 @@ def choose_comparable(runs: Sequence[Run]) -> ComparableRuns:
     left_out: dict[str, LeftOut] = {}
     for key, members in found.items():
         protocol, _, _, column = key
-        groups: dict[tuple[float, float, int], list[Run]] = defaultdict(list)
+        groups: dict[tuple[float, float, str], list[Run]] = defaultdict(list)
         for run in members:
             row = run.metrics["protocols"][protocol][column.column]
-            groups[row["margin"], row["confidence"], len(row["thresholds"])].append(run)
+            groups[row["margin"], row["confidence"], _folds(run, protocol, row)].append(run)
         best = max(groups, key=lambda group: len(groups[group]))  # of equal ones, the lowest seed's
         cells[key] = groups.pop(best)
         for (margin, confidence, folds), others in groups.items():
             reason = (
-                f"decided with margin {margin:g}, confidence {confidence:g} and "
-                f"{counted(folds, 'threshold')}, the other runs of the cell with {best[0]:g}, "
-                f"{best[1]:g} and {best[2]}; evaluate it again"
+                f"decided with margin {margin:g}, confidence {confidence:g} and {folds}, the other "
+                f"runs of the cell with {best[0]:g}, {best[1]:g} and {best[2]}; evaluate it again"
             )
             for run in others:
                 what = f"{run.shown}, {protocol}"
                 left_out[what] = LeftOut(what, reason)
     return ComparableRuns(cells, list(left_out.values()))
+
+
+def _folds(run: Run, protocol: str, row: Mapping[str, Any]) -> str:
+    """Say what folds were asked for: how many there are may depend on the images of a seed."""
+    if protocol == "crossfit":
+        return counted(run.metrics["protocol_settings"]["folds"], "fold")
+    if row.get("folds", 1) > 1 and row["largest_fold"] == 1:
+        return "leave_one_out"
+    return counted(len(row["thresholds"]), "fold")

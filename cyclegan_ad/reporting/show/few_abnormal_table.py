@@ -28,7 +28,7 @@ def few_abnormal_text(curves: Sequence[Curve]) -> TextTable:
     limits = sorted({p.limit for c in curves for p in c.points if p.limit is not None})
     rows = []
     for curve in curves:
-        of_limit = {point.limit: point for point in curve.points}
+        of_limit = {point.limit: point for point in _reached(curve)}
         mark = f" ({FEW_MARK})" if curve.few is not None else ""
         for metric in METRICS:
             named = (dataset_title(curve.dataset), curve.method.title, curve.column.title)
@@ -56,6 +56,16 @@ def few_abnormal_rows(curves: Sequence[Curve]) -> list[list[Any]]:
                 where = [*named, point.limit, point.abnormal, metric]
                 rows.append([*where, seeds, 100 * found.mean, std])
     return rows
+
+
+def _reached(curve: Curve) -> list[Point]:
+    """Return the points whose number of images the dataset has; of others, all are used."""
+    most = max(point.abnormal for point in curve.points)
+    return [
+        point
+        for point in curve.points
+        if point.limit is None or point.limit <= most or point.abnormal < most
+    ]
 
 
 def _cell(point: Point | None, metric: str, mark: str) -> str:

@@ -200,7 +200,8 @@ FEW_ABNORMAL_NOTES = [
     "Runs with dataset.max_abnormal, which are in no other table. Of the abnormal images outside "
     "the test set, only the first ones in the order of the seed are used: those of a smaller "
     "number are among those of a larger one, and the test images of a seed are the same. All "
-    "normal training images are used. Methods that train on normal images alone have one figure.",
+    "normal training images are used. Methods that train on normal images alone have one figure. "
+    "A number that a dataset does not have is a dash.",
     "Mean ± sample standard deviation over seeds, in percent. Optimistic: the thresholds of ZFN "
     "accuracy and PG0 were set on the test images. Figure and table have the first score of each "
     "method (score.names), few_abnormal.csv has all.",

@@ -62,7 +62,11 @@ def test_without_a_probability_nothing_is_labelled(tmp_path: Path) -> None:
 )
 def test_a_damaged_table_is_named_with_its_line(tmp_path: Path, line: str, facts: str) -> None:
     root = write_package(tmp_path, [*LINES, line])
-    with refuses(file=root / "labels.csv", facts=("line 5", facts), remedy="install elpv-dataset"):
+    with refuses(
+        file=root / "labels.csv",
+        facts=("line 5", facts),
+        remedy=("correct the table", "install elpv-dataset"),
+    ):
         list(list_elpv(root, 0.5))
 
 

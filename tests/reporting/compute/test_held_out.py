@@ -1,6 +1,8 @@
 """Decisions summed over seeds."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from reporting.fake_runs import decide_again, make_run
@@ -8,6 +10,7 @@ from reporting.fake_runs import decide_again, make_run
 from cyclegan_ad.reporting.compute.held_out import add_decisions, gather_held_out
 from cyclegan_ad.reporting.read.choose_runs import choose_comparable
 from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.scoring.names import ScoreColumn
 
 
 def decisions(misses: int, alarms: int, calibration: int, bound: float) -> dict[str, object]:
@@ -66,6 +69,37 @@ def test_a_row_a_protocol_and_score_with_words_for_each_seed(tmp_path: Path) -> 
     assert len(calibrated.sentences) == 2
     assert "the smallest score of 2 abnormal images kept out" in calibrated.sentences[0]
     assert "miss rate below 77.6 % with 95 % confidence" in calibrated.sentences[0]
+
+
+def test_leave_one_out_has_as_many_folds_as_the_images_of_a_seed() -> None:
+    """Copies make their number depend on the seed; the runs were decided alike all the same."""
+
+    def run(seed: int, protocol: str, folds: int, largest: int, asked: int = 5) -> Any:
+        row = {"margin": 0.0, "confidence": 0.95, "thresholds": [1.0] * folds}
+        row |= {"folds": folds, "largest_fold": largest} if protocol == "crossval" else {}
+        return SimpleNamespace(
+            seed=seed,
+            dataset="brain_mri",
+            method="probe",
+            scores=[ScoreColumn("probe")],
+            shown=f"seed{seed}",
+            metrics={
+                "protocols": {protocol: {"probe": row}},
+                "protocol_settings": {"folds": asked},
+            },
+        )
+
+    def left_out(*runs: Any) -> list[str]:
+        return [found.what for found in choose_comparable(runs).left_out]
+
+    alone = run(0, "crossval", 100, 1), run(1, "crossval", 98, 1)
+    assert left_out(*alone) == []
+    assert left_out(*alone, run(2, "crossval", 5, 20)) == ["seed2, crossval"]
+    # A small class has fewer folds than were asked for.
+    assert left_out(run(0, "crossfit", 5, 0), run(1, "crossfit", 4, 0)) == []
+    assert left_out(run(0, "crossfit", 5, 0), run(1, "crossfit", 4, 0, asked=4)) == [
+        "seed1, crossfit"
+    ]
 
 
 def test_another_margin_is_not_mixed_in(tmp_path: Path) -> None:

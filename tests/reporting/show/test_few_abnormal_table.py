@@ -41,6 +41,16 @@ def test_a_column_for_each_number() -> None:
     assert "one of 12" in table.notes[-1]
 
 
+def test_a_number_that_the_dataset_does_not_have_is_a_dash() -> None:
+    points = (point(5, 5, 0.5), point(30, 6, 0.9), point(None, 6, 0.9))
+    [first, *_] = few_abnormal_text([curve("cyclegan", *points)]).rows
+    assert [cell.text for cell in first][4:7] == ["50.00", "-", "90.00"]
+    # Groups that are kept whole may give fewer images than were asked for.
+    points = (point(5, 4, 0.5), point(None, 6, 0.9))
+    [first, *_] = few_abnormal_text([curve("cyclegan", *points)]).rows
+    assert [cell.text for cell in first][4:6] == ["50.00", "90.00"]
+
+
 def test_numbers_have_every_digit() -> None:
     rows = [dict(zip(HEADER, row, strict=True)) for row in few_abnormal_rows(CURVES)]
     assert len(rows) == 3 * 3
