@@ -496,14 +496,19 @@ def test_abnormal_images_beyond_the_limit_are_listed_and_not_used(root: Path) ->
     unused = [row[0] for row in data.split_rows() if row[3] == "unused"]
     assert unused == paths(data, data.split.unused, 1)
     assert "2 abnormal images not used, as dataset.max_abnormal=1" in list(collect_notes(data))
-    assert read(root, max_abnormal=3).split == without.split
+    whole = read(root, max_abnormal=3)
+    assert whole.split == without.split
+    assert not any("max_abnormal" in note for note in collect_notes(whole))
+    assert any(
+        "=4 limits nothing: there are 3" in n for n in collect_notes(read(root, max_abnormal=4))
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
-        ({"normal": 4, "abnormal": 2}, "add abnormal images"),
-        ({"max_abnormal": 1}, ("a larger number", "dataset.max_abnormal=1")),
+        ({"normal": 4, "abnormal": 2}, ("add abnormal images", "score=signals")),
+        ({"max_abnormal": 1}, ("a larger dataset.max_abnormal", "score=signals")),
     ],
 )
 def test_too_few_abnormal_images_to_tune(
@@ -525,7 +530,7 @@ def test_a_limit_leaves_too_few_images_to_calibrate(root: Path) -> None:
         setting="protocol.calibration_fraction",
         value=0.25,
         facts="dataset.max_abnormal=1",
-        remedy="a larger number",
+        remedy="a larger dataset.max_abnormal",
     ):
         read(root, calibration_fraction=0.25, max_abnormal=1)
 
