@@ -5,8 +5,11 @@ A probe is a logistic regression on standardised features. NumPy and scikit-lear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import methodcaller
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,21 +124,32 @@ def fit_probe(
     if whole.is_constant:
         raise SameFeaturesError(features.shape[2], len(targets))
     possible = min(folds, smallest_class(labels, groups)[1])
-    if len(ordered) == 1 or possible == 1:
-        return whole.with_strength(ordered[0])
-    fold_of = assign_folds(labels, groups, possible, seed)
-    without = [_Fit(features, targets, fold_of != fold) for fold in range(possible)]
-    best, lowest = 0, np.inf
-    for number, strength in enumerate(ordered):
-        values = np.zeros(len(targets))
-        for fold, fit in enumerate(without):
-            held_out = fold_of == fold
-            values[held_out] = decide(fit.with_strength(strength), features[held_out])
-        loss = round(balanced_log_loss(values, targets), 6)
-        if loss >= lowest:
-            break
-        best, lowest = number, loss
-    return whole.with_strengths(ordered[: best + 1])
+    with _fits_side_by_side(possible) as pool:
+        if len(ordered) == 1 or possible == 1:
+            return whole.with_strength(ordered[0])
+        fold_of = assign_folds(labels, groups, possible, seed)
+        without = [_Fit(features, targets, fold_of != fold) for fold in range(possible)]
+        best, lowest = 0, np.inf
+        for number, strength in enumerate(ordered):
+            values = np.zeros(len(targets))
+            probes = pool.map(methodcaller("with_strength", strength), without)
+            for fold, probe in enumerate(probes):
+                values[fold_of == fold] = decide(probe, features[fold_of == fold])
+            loss = round(balanced_log_loss(values, targets), 6)
+            if loss >= lowest:
+                break
+            best, lowest = number, loss
+        return [whole.with_strength(strength) for strength in ordered[: best + 1]][-1]
+
+
+@contextlib.contextmanager
+def _fits_side_by_side(fits: int) -> Iterator[ThreadPoolExecutor]:
+    """Use one thread for each fit, so that sums do not depend on the number of cores."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    threads = max((library["num_threads"] for library in threadpool_info()), default=1)
+    with threadpool_limits(1), ThreadPoolExecutor(max(1, min(fits, threads))) as pool:
+        yield pool
 
 
 def out_of_fold(
@@ -234,23 +248,15 @@ class _Fit:
 
     def with_strength(self, strength: float) -> Probe:
         """Fit with a strength of the regularisation."""
-        from threadpoolctl import threadpool_limits
-
+        standardised = self._rows().astype(np.float64)
+        standardised -= self._mean
+        standardised /= self._scale
         # A constant feature would be divided by rounding errors; as 0 it gets no weight.
-        standardised = np.where(self._varying, (self._rows() - self._mean) / self._scale, 0.0)
-        # One thread: quicker for so little, and the sums do not depend on the number of cores.
-        with threadpool_limits(1):
-            self._model.set_params(C=strength).fit(standardised, self._targets)
+        standardised[:, ~self._varying] = 0.0
+        self._model.set_params(C=strength).fit(standardised, self._targets)
         weight = self._model.coef_[0] / self._scale
         intercept = float(self._model.intercept_[0] - self._mean @ weight)
         return Probe(weight, intercept, (float(strength),))
-
-    def with_strengths(self, strengths: Sequence[float]) -> Probe:
-        """Fit with the last of some strengths, after those before it."""
-        *before, last = strengths
-        for strength in before:
-            self.with_strength(strength)
-        return self.with_strength(last)
 
     def _rows(self) -> Features:
         """Return the features, a row for each symmetry of each image."""

@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from cyclegan_ad.methods.folds import assign_folds
 from cyclegan_ad.methods.probe_fit import Probe, decide, fit_probe, out_of_fold
@@ -82,6 +83,14 @@ def test_strengths_after_the_best_are_not_tried(monkeypatch):
     after = strengths[strengths.index(best) + 1]
     assert best < 1e1 and max(tried) == after
     assert tried.count(after) == 4 and tried[-1] == best  # and then all images
+
+
+def test_cores_do_not_matter():
+    found = []
+    for cores in (1, 3):
+        with threadpool_limits(cores):
+            found.append(fit_probe(*draw(size=200, symmetries=8), **GRID))
+    np.testing.assert_array_equal(found[0].weight, found[1].weight)
 
 
 def test_out_of_fold_values_do_not_see_their_image():
