@@ -14,6 +14,7 @@ from tiny import compose_settings
 
 from cyclegan_ad.report import report
 from cyclegan_ad.reporting.read.find_runs import collect
+from cyclegan_ad.reporting.read.read_run import LeftOut
 from cyclegan_ad.reporting.show.terminal_table import print_left_out
 from cyclegan_ad.settings.commands import ReportSettings
 from cyclegan_ad.settings.types import read_settings
@@ -134,3 +135,16 @@ def test_nothing_left_out_prints_nothing() -> None:
     out = io.StringIO()
     print_left_out([], Console(file=out))
     assert out.getvalue() == ""
+
+
+def test_of_many_left_out_the_first_are_printed() -> None:
+    out = io.StringIO()
+    rows = [LeftOut(f"run {number}", "damaged") for number in range(5)]
+    print_left_out(rows, Console(file=out), most=2)
+    printed = out.getvalue().splitlines()[1:]
+    assert printed == [
+        "Left out (5):",
+        "  run 0: damaged",
+        "  run 1: damaged",
+        "  and 3 more: left_out.csv has all",
+    ]

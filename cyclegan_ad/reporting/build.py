@@ -62,6 +62,7 @@ from cyclegan_ad.reporting.show.write_tables import Numbers, write_documents, wr
 from cyclegan_ad.text import counted, printable
 
 PAGE = "index.html"
+_LEFT_OUT_PRINTED = 8
 TABLE2_TITLE = "Table 2: Methods and datasets of the paper, its figures beside ours"
 
 
@@ -204,7 +205,7 @@ def write_report(source: Path, out: Path, protocol: str | None) -> Study:
     for _, title, part, table in beside:
         if table.rows:
             print_study(table, table2_notes(table, part), (), title=title)
-    print_left_out(left_out)
+    print_left_out(left_out, most=_LEFT_OUT_PRINTED)
     print_normal_only(normal_only)
     print(f"\n{counted(len(consistent), 'run')}: {ascii(str(out / PAGE))[1:-1]}")
     return study

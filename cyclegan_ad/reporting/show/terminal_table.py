@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -68,14 +69,24 @@ def print_normal_only(rows: Sequence[NormalOnly], console: Console | None = None
         console.print(_encodable(f"\n{named}", console))
 
 
-def print_left_out(left_out: Sequence[LeftOut], console: Console | None = None) -> None:
-    """Print what was left out with the reasons; nothing for an empty list."""
+def print_left_out(
+    left_out: Sequence[LeftOut], console: Console | None = None, *, most: int | None = None
+) -> None:
+    """Print what was left out with the reasons; nothing for an empty list.
+
+    Args:
+        left_out: What was left out.
+        console: Destination; standard output by default.
+        most: Of more than these, the first ones, as ``left_out.csv`` has all; None: all.
+    """
     if not left_out:
         return
     console = console or standard_output()
     console.print(f"\nLeft out ({len(left_out)}):")
-    for row in left_out:
+    for row in left_out[:most]:
         console.print(_encodable(f"  {row.what}: {row.reason}", console), soft_wrap=True)
+    if most is not None and len(left_out) > most:
+        console.print(f"  and {len(left_out) - most} more: left_out.csv has all")
 
 
 def _encodable(words: str, console: Console) -> Text:
@@ -106,12 +117,14 @@ def _table(table: Table2, text: Callable[[str], Text], ascii_only: bool, title: 
     return drawn
 
 
-def _ours(title: str, row: Row, block: Block, text: Callable[[str], Text]) -> list[Text]:
+def _ours(title: str, row: Row, block: Block, text: Callable[[str], Text]) -> list[RenderableType]:
     mark = f" ({SUBSTITUTE_MARK})" if row.substitute else ""
     mark += marks(block)
-    cells = [text(f"  {title}{marks(block)}" if row.mean else f"  {title}, {row.score}{mark}")]
+    named = text(f"{title}{marks(block)}" if row.mean else f"{title}, {row.score}{mark}")
+    cells = []
     for cell in block.cells:
         cells.append(text(cell.ours))
         if cell.best:
             cells[-1].stylize("bold")
-    return [*cells, text(block.behind.split()[0])]
+    # Padding also indents what is broken over lines.
+    return [Padding(named, (0, 0, 0, 2)), *cells, text(block.behind.split()[0])]
