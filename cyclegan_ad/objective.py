@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cyclegan_ad.build import build_method
+from cyclegan_ad.data.checks import limited, more_abnormal
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.evaluate_run import prepare_data
 from cyclegan_ad.evaluation.kept_out import read_kept_out
@@ -54,9 +55,9 @@ def _of_probe(settings: Settings) -> float:
     label, groups = smallest_class(images.labels, images.groups)
     if groups < 2:
         raise UserError(
-            f"hydra/sweeper=optuna: {data.dataset_name} has {groups} different "
+            f"hydra/sweeper=optuna: {limited(data)} has {groups} different "
             f"{('normal', 'abnormal')[label]} training image, and judging a probe by images it "
-            "was not fitted to needs 2; add images"
+            f"was not fitted to needs 2; {more_abnormal(data) if label else 'add normal images'}"
         )
     folds = min(method.folds, groups)
     values = out_of_fold(
