@@ -45,7 +45,7 @@ def test_a_signal_ends_a_command_in_a_line_with_its_status(number: signal.Signal
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 128 + number
-    assert_error(done.stderr, facts=f"terminated by {number.name}", remedy="resume")
+    assert_error(done.stderr, facts=f"terminated by {number.name}", remedy="again to continue")
 
 
 @pytest.mark.slow
@@ -58,7 +58,7 @@ def test_sigterm_ends_a_training_and_its_sweep_with_143(tmp_path: Path) -> None:
     ended.terminate()
     out, err = ended.communicate(timeout=LIMIT_S)
     assert ended.returncode == 128 + signal.SIGTERM, out + err
-    assert_error(err.splitlines()[-1], facts="terminated by SIGTERM", remedy="resume")
+    assert_error(err.splitlines()[-1], facts="terminated by SIGTERM", remedy="again to continue")
     assert "Traceback" not in err
     assert not (run / "metrics.json").exists()
     assert not run.with_name("seed1").exists()
@@ -130,7 +130,7 @@ def test_the_first_signal_unwinds_and_later_ones_do_not_disturb(
         command()
     assert (left.value.code, unwound) == (128 + number, [number])
     name = "interrupted" if number == signal.SIGINT else f"terminated by {number.name}"
-    assert_error(capsys.readouterr().err, facts=name, remedy="resume")
+    assert_error(capsys.readouterr().err, facts=name, remedy="again to continue")
     send(number)  # the interpreter shuts down, still undisturbed
 
 
@@ -212,7 +212,7 @@ def test_a_process_that_waits_outside_of_python_ends(grace_s: float) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
     if grace_s:
-        assert_error(err, facts="terminated by SIGTERM", remedy="resume")
+        assert_error(err, facts="terminated by SIGTERM", remedy="again to continue")
     else:
         assert err == ""
 

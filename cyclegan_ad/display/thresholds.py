@@ -167,11 +167,9 @@ def draw_key(
 def note_origin(figure: Figure, thresholds: Mapping[str, float], *, tested: bool) -> int:
     """Write below a figure what its thresholds were set on; return the lines."""
     lines = [OPTIMISTIC if tested else NORMAL_ONLY] if thresholds else []
-    lines += [
-        f"{name}: the lowest of its thresholds; the detector decides by it."
-        for name in thresholds
-        if name in SEVERAL
-    ]
+    for name in thresholds:
+        if name in SEVERAL:
+            lines += [f"{name}: the lowest of its thresholds;", "the detector decides by it."]
     if lines:
         figure.supxlabel("\n".join(lines), fontsize=TEXT_PT, color=SOFT_COLOUR)
     return len(lines)
