@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TextIO
 
+CONTINUE = "run the same command again to continue"
+
 _POLL_S = 0.5
 _RETRY_S = 0.1
 # Below the 10 s after which `docker stop` kills.
@@ -181,7 +183,7 @@ def _signals() -> list[signal.Signals]:
 def _say(number: int) -> None:
     ended = "interrupted" if number == signal.SIGINT else str(Terminated(number))
     with contextlib.suppress(OSError):  # there may be no terminal after SIGHUP
-        print(f"{ended}; run the same command again to continue", file=sys.stderr, flush=True)
+        print(f"{ended}; {CONTINUE}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
 
 from cyclegan_ad.cli.sweep import (
-    RESUME,
     JobReporter,
     Outcome,
     job_environment,
@@ -26,7 +25,7 @@ from cyclegan_ad.cli.sweep import (
     redirect_output,
     redirected_output,
 )
-from cyclegan_ad.endings import Terminated, exit_with_parent, raise_on_signals
+from cyclegan_ad.endings import CONTINUE, Terminated, exit_with_parent, raise_on_signals
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.hardware import claim_gpus, cpu_count, visible_gpus
 from cyclegan_ad.text import counted
@@ -98,7 +97,7 @@ else:
             except TerminatedWorkerError as error:
                 raise UserError(
                     "a worker was killed (usually out of memory), which stopped the sweep; lower "
-                    f"hydra.launcher.n_jobs; {RESUME}"
+                    f"hydra.launcher.n_jobs; {CONTINUE}"
                 ) from error
             finally:
                 _end_workers()
@@ -246,4 +245,4 @@ def _outcome_of_submitted(job: Any) -> Outcome:
         return Outcome(trace.splitlines()[-1] if trace else "ended with an error")
     except UncompletedJobError:
         cause = f"killed, out of memory or out of time (state {job.state})"
-        return Outcome(f"ended without a result: {cause}; {RESUME}")
+        return Outcome(f"ended without a result: {cause}; {CONTINUE}")

@@ -18,8 +18,6 @@ from cyclegan_ad.hardware import JOB_CPUS, cpu_count
 from cyclegan_ad.runs.directory import RunDirectory, judged_by_kept_out, run_name
 from cyclegan_ad.settings.train import Settings
 
-RESUME = "run the same command again to continue"
-
 
 def label_jobs(job_overrides: Sequence[Sequence[str]]) -> list[str]:
     """Label the jobs of a sweep by the settings in which they differ."""

@@ -40,13 +40,6 @@ def collect_notes(data: AnomalyDataModule) -> Iterator[str]:
             "dataset.window=[LOW,HIGH] if they have more than 8 bits"
         )
     yield from _notes_on_groups(data)
-    limit, tested = data.max_abnormal, set(data.split.test)
-    others = sum(sample.label for i, sample in enumerate(data.samples) if i not in tested)
-    if limit is not None and others < limit:
-        yield (
-            f"dataset.max_abnormal={limit} limits nothing: there are "
-            f"{counted(others, 'abnormal image')} outside the test set"
-        )
     both = _with_both_labels(data)
     if both:
         files = counted(len(both), "file is", "files are")
@@ -95,6 +88,14 @@ def _notes_on_groups(data: AnomalyDataModule) -> Iterator[str]:
             f"{counted(unused[1], 'abnormal image')} not used, as dataset.max_abnormal="
             f"{data.max_abnormal}"
         )
+    elif data.max_abnormal is not None:
+        used = (*data.split.train, *data.split.tuning, *data.split.calibration)
+        others = sum(data.samples[i].label for i in used)
+        if others < data.max_abnormal:
+            yield (
+                f"dataset.max_abnormal={data.max_abnormal} limits nothing: there are "
+                f"{counted(others, 'abnormal image')} outside the test set"
+            )
 
 
 def leaked_images(data: AnomalyDataModule) -> list[str]:

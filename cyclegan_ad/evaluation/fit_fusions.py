@@ -63,9 +63,11 @@ def check_tuning_images(data: AnomalyDataModule, names: Sequence[str]) -> None:
             f"class, and there are {labels.count(0)} normal and {labels.count(1)} abnormal; "
             f"{remedy}, or use score=signals"
         )
+    if "fused" not in names:
+        return
     first, *others = (*data.split.train, *tuning)
     pixels = data.images_at([first])
-    if "fused" in names and all(data.images_at([i]).equal(pixels) for i in others):
+    if all(data.images_at([i]).equal(pixels) for i in others):
         raise UserError(
             f"invalid score=fused for dataset {data.dataset_name}: its probe cannot be fitted, as "
             "all training images have the same pixels; look at the images, or use score=sse"

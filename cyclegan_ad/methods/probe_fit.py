@@ -25,22 +25,6 @@ Features = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 
-class SameFeaturesError(UserError):
-    """All features are the same for each of some images.
-
-    Args:
-        features: Their number.
-        images: Number of the images.
-    """
-
-    def __init__(self, features: int, images: int) -> None:
-        super().__init__(
-            f"method=linear_probe: all {features} features are the same for each of "
-            f"{counted(images, 'training image')}: the images are equal or the weights of the "
-            "network unusable; look at the images, or use another method.backbone"
-        )
-
-
 @dataclass(frozen=True)
 class Probe:
     """A fitted probe; the standardisation of the features is part of weight and intercept.
@@ -122,7 +106,11 @@ def fit_probe(
     targets, ordered = np.asarray(labels), sorted(set(strengths))
     whole = _Fit(features, targets)
     if whole.is_constant:
-        raise SameFeaturesError(features.shape[2], len(targets))
+        raise UserError(
+            f"method=linear_probe: all {features.shape[2]} features are the same for each of the "
+            f"{counted(len(targets), 'training image')}: the images are equal or the weights of "
+            "the network unusable; look at the images, or use another method.backbone"
+        )
     possible = min(folds, smallest_class(labels, groups)[1])
     with _fits_side_by_side(possible) as pool:
         if len(ordered) == 1 or possible == 1:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from cyclegan_ad import out_of_memory
-from cyclegan_ad.endings import signal_exception
+from cyclegan_ad.endings import CONTINUE, signal_exception
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PARTIAL
 from cyclegan_ad.processes.worker import ERROR_FILE, Task
@@ -91,12 +91,10 @@ def run_in_processes(task: Task, run: RunDirectory, settings: Settings, processe
                     f"{advice}"
                 ) from error
             if failure.exitcode in _TERMINATED:
-                raise UserError(
-                    f"{name} was terminated by SIGTERM; run the same command again to continue"
-                ) from error
+                raise UserError(f"{name} was terminated by SIGTERM; {CONTINUE}") from error
             raise UserError(
-                f"{name} ended with exit code {failure.exitcode} (see its message above); run the "
-                "same command again to continue"
+                f"{name} ended with exit code {failure.exitcode} (see its message "
+                f"above); {CONTINUE}"
             ) from error
         finally:
             for logger, level in elastic.items():

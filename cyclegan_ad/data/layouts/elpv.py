@@ -66,7 +66,7 @@ def list_elpv(root: Path, defect_probability: float | None) -> Iterator[Sample]:
         if probability is None:
             raise UserError(
                 f"{table}, line {number} is damaged ({shown_name(line)}): expected {_EXPECTED}; "
-                + _REPAIR
+                f"{_REPAIR}"
             )
         path, _, kind = fields
         if path not in images or path in seen:
