@@ -26,7 +26,12 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     with importing():
         from cyclegan_ad.detector.decision import choose_decision
         from cyclegan_ad.detector.description import FILE, read_description
-        from cyclegan_ad.detector.labelled_images import find_labelled, mark_trained, score_labelled
+        from cyclegan_ad.detector.labelled_images import (
+            count_classes,
+            find_labelled,
+            mark_trained,
+            score_labelled,
+        )
         from cyclegan_ad.detector.load import find_folder, load_detector
         from cyclegan_ad.detector.recalibrate import Request, recalibrate
         from cyclegan_ad.display.calibration_report import report_calibration
@@ -43,9 +48,8 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     images, copies = find_labelled(settings.images)
     images = mark_trained(images, set(described["trained_files"]))
     request = Request(_aim(settings), settings.reject_normal, settings.allow_weaker_bound)
-    labels = [image.label for image in images if image.counts]
-    if few := explain_too_few(request.aim, sum(labels), len(labels) - sum(labels)):
-        if trained := len(images) - len(labels):
+    if few := explain_too_few(request.aim, *count_classes(images)):
+        if trained := sum(not image.counts for image in images):
             few += f" ({counted(trained, 'image')} used for the training not counted)"
         other = "give more, or leave it out to set the threshold for no miss"
         remedy = "give more" if request.aim.name == "zero_misses" else other

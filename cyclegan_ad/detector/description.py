@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256, write_json
 from cyclegan_ad.metrics.bounds import calibration_bound
-from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.runs.results import Results
 from cyclegan_ad.text import shown
 
 FILE = "detector.json"
-FORMAT = 5
+FORMAT = 6
 WEIGHTS = "weights.safetensors"
 _REQUIRED = (
     *("method", "network", "preprocessing", "extractors", "trained_on", "trained_files"),
@@ -23,7 +23,7 @@ _REQUIRED = (
 _PREPROCESSING = ("channels", "window", "size_px")
 
 
-def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, Any]:
+def describe_scores(results: Results) -> dict[str, Any]:
     """Describe the scores of a run, their thresholds and what these were set on.
 
     A threshold set on the test images decides about new images here, for which they are images kept
@@ -31,32 +31,26 @@ def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, An
 
     Args:
         results: Results of a run.
-        split: Rows of its ``split.csv``.
 
     Returns:
         ``protocol`` (the one that decides by default), ``score`` (likewise) and ``scores``: column
         -> ``computed_by``, ``fusion`` (of a fused score), ``thresholds``, the scores of the test
         images, sorted (of a run without abnormal images: those kept out of training), and how many
-        of them are ``different``: of equal content or group, one counts.
+        of them are ``independent``: of equal content or group one counts, and none that the run
+        used otherwise as well.
     """
     metrics = results.metrics
-    different = {
-        name: len(
-            {row.group or row.sha256 for row in split if (row.subset, row.label) == ("test", label)}
-        )
-        for name, label in (("normal", 0), ("abnormal", 1))
-    }
     fusions = metrics.get("fusions", {})
     scores = {
         column: {
             "computed_by": metrics["columns"][column],
             **({"fusion": fusions[column]} if column in fusions else {}),
-            "thresholds": _thresholds(metrics, column, different["abnormal"]),
+            "thresholds": _thresholds(metrics, column),
             "test_scores": {
                 name: sorted(row[column] for row in results.rows if row["label"] == label)
                 for name, label in (("normal", 0), ("abnormal", 1))
             },
-            "different": different,
+            "independent": metrics["independent"],
         }
         for column in metrics["scores"]
     }
@@ -67,20 +61,19 @@ def describe_scores(results: Results, split: Sequence[SplitRow]) -> dict[str, An
     }
 
 
-def _thresholds(
-    metrics: Mapping[str, Any], column: str, different_abnormal: int
-) -> dict[str, dict[str, Any]]:
+def _thresholds(metrics: Mapping[str, Any], column: str) -> dict[str, dict[str, Any]]:
     """Return name -> value, what it was set on, and the bound on the miss rate of new images."""
     summary = metrics["scores"][column]
     confidence = metrics["protocol_settings"]["confidence"]
     thresholds: dict[str, dict[str, Any]] = {}
     on_test: dict[str, Any] = {"set_on": "test images"}
-    if different_abnormal:
+    if metrics["test_abnormal"]:
+        independent = metrics["independent"]["abnormal"]
         on_test |= {
             "abnormal": metrics["test_abnormal"],
             "normal": metrics["test_normal"],
             "confidence": confidence,
-            "miss_rate_bound": calibration_bound(different_abnormal, confidence),
+            "miss_rate_bound": calibration_bound(independent, confidence) if independent else None,
         }
         thresholds["paper"] = {"value": summary["zfn_threshold"], **on_test}
         # It may miss some of the images that it was set on, so no bound is valid.

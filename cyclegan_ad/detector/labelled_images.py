@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
 from cyclegan_ad.data.layouts.table import label_of, read_rows, spellings
-from cyclegan_ad.data.listing import file_name, list_folders, list_images
+from cyclegan_ad.data.listing import file_name, list_folders, list_images, to_nfc
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.data.samples import list_samples
 from cyclegan_ad.detector.detect import Detector
@@ -22,8 +22,8 @@ from cyclegan_ad.files import PATH_TEXT, file_sha256
 from cyclegan_ad.text import shown_name
 
 EXPECTED = (
-    "a folder with normal/ and abnormal/, or a CSV file with the columns path and label (normal or "
-    "abnormal)"
+    "a folder with normal/ and abnormal/, or a CSV file with the columns path, label (normal or "
+    "abnormal) and optionally group"
 )
 
 
@@ -36,12 +36,19 @@ class LabelledImage:
         label: 0 normal, 1 abnormal.
         sha256: Hash of its content.
         counts: Whether a threshold may be set on it and a bound may count it.
+        group: Name that it shares with images of the same part or patient; empty if it is alone.
     """
 
     path: Path
     label: int
     sha256: str
     counts: bool = True
+    group: str = ""
+
+    @property
+    def independent_of(self) -> str:
+        """What images of one group, of which the bounds count one, have in common."""
+        return self.group or self.sha256
 
     def record(self, score: float) -> dict[str, Any]:
         """Return what ``detector.json`` keeps of the image."""
@@ -57,14 +64,16 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
             whose ``path`` is relative to its own folder or to the working directory, or absolute.
 
     Returns:
-        The different images, normal ones first, and the number of copies that were left out.
+        The different images, normal ones first, and the number of copies that were left out. Those
+        of a table with the column ``group`` have groups.
 
     Raises:
         UserError: If there are no such images, a file cannot be read, or files of equal content
             have both labels.
     """
     if where.is_dir():
-        listed = sorted(_in_folder(where), key=lambda found: (found[1], found[0]))
+        found = sorted(_in_folder(where), key=lambda found: (found[1], found[0]))
+        listed = [(path, label, "") for path, label in found]
     elif where.is_file():
         listed = list(_in_table(where))
     else:
@@ -72,8 +81,8 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
     if not listed:
         raise UserError(f"{where} lists no images; expected {EXPECTED}")
     known: dict[str, LabelledImage] = {}
-    for path, label in listed:
-        image = LabelledImage(path, label, _hash(path))
+    for path, label, group in listed:
+        image = LabelledImage(path, label, _hash(path), group=group)
         first = known.setdefault(image.sha256, image)
         if first.label != label:
             raise UserError(
@@ -82,6 +91,15 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
             )
     different = sorted(known.values(), key=lambda image: image.label)
     return different, len(listed) - len(different)
+
+
+def count_classes(images: Sequence[LabelledImage]) -> tuple[int, int]:
+    """Return the numbers of abnormal and of normal images that count, of each group one."""
+    abnormal, normal = (
+        len({one.independent_of for one in images if one.counts and one.label == label})
+        for label in (1, 0)
+    )
+    return abnormal, normal
 
 
 def hash_images(images: Sequence[LabelledImage]) -> str:
@@ -164,8 +182,8 @@ def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
     yield from ((root / sample.path, sample.label) for sample in samples)
 
 
-def _in_table(table: Path) -> Iterator[tuple[Path, int]]:
-    rows, _ = read_rows(table, "images", EXPECTED, errors=PATH_TEXT["errors"])
+def _in_table(table: Path) -> Iterator[tuple[Path, int, str]]:
+    rows, columns = read_rows(table, "images", EXPECTED, errors=PATH_TEXT["errors"])
     for line, fields in rows:
         label = label_of(fields["label"])
         # Relative to the table, or to the working directory, as predictions.csv has it.
@@ -183,7 +201,12 @@ def _in_table(table: Path) -> Iterator[tuple[Path, int]]:
                 f"{table}, line {line}: {shown_name(fields['path'])} does not exist; correct it or "
                 "remove the line"
             )
-        yield Path(os.path.normpath(path)), label
+        if "group" in columns and not fields["group"]:
+            raise UserError(
+                f"{table}, line {line}: invalid group='': it is empty; give each image a group, or "
+                "remove the column"
+            )
+        yield Path(os.path.normpath(path)), label, to_nfc(fields.get("group", ""))
 
 
 def _hash(path: Path) -> str:

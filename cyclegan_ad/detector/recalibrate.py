@@ -60,7 +60,8 @@ def recalibrate(
         described: Content of ``detector.json``; not changed.
         present: What decides until now.
         images: Different images. Those that do not count set no threshold and no bound, but may
-            be escapes.
+            be escapes. Of a group, the lowest-scoring abnormal and the highest-scoring normal image
+            count: it is missed, or a false alarm, if one of its images is.
         scores: Their finite scores.
         request: What is asked for.
         copies: Number of files that were not counted, for the history.
@@ -108,6 +109,7 @@ def recalibrate(
             "abnormal": len(abnormal),
             "normal": len(normal),
             "copies": copies,
+            "grouped": sum(one.counts for one in images) - len(abnormal) - len(normal),
             "trained": sum(not one.counts for one in images),
             "sha256": hash_images(images),
         },
@@ -120,9 +122,9 @@ def recalibrate(
     rank = None  # of the normal image that sets the threshold
     if aim.rate is not None and aim.name == "false_alarm_rate" and limited_by == "aim":
         rank = false_alarm_rank(len(normal), aim.rate)
-    different = described["scores"][column]["different"]["normal"]
+    independent = described["scores"][column]["independent"]["normal"]
     alarm_bound, bound_of = _alarm_bound(
-        (alarms["after"], len(normal)), (cost["after"], different), rank, facts["confidence"]
+        (alarms["after"], len(normal)), (cost["after"], independent), rank, facts["confidence"]
     )
     facts["false_alarm_rate_bound"] = alarm_bound
     entry |= {
@@ -211,14 +213,27 @@ def _alarm_bound(
     if rank is not None:
         alarms = max(alarms, rank - 1)
     elif images < stored[1]:
-        alarms, images, of = min(stored), stored[1], "stored"  # copies count as one
+        alarms, images, of = min(stored), stored[1], "stored"  # at most so many are independent
     return (miss_rate_upper_bound(alarms, images, confidence) if images else None), of
 
 
 def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: int) -> list[Scored]:
-    """Return name and score of the images of a class that count."""
-    found = zip(images, scores, strict=True)
-    return [(one.path.name, score) for one, score in found if one.label == label and one.counts]
+    """Return name and score of the images of a class that count, of each group one."""
+    found = [
+        (one, score)
+        for one, score in zip(images, scores, strict=True)
+        if one.label == label and one.counts
+    ]
+    worst: dict[str, float] = {}
+    for one, score in found:
+        choose = min if label else max
+        worst[one.independent_of] = choose(worst.get(one.independent_of, score), score)
+    kept = []
+    for one, score in found:
+        if worst.get(one.independent_of) == score:
+            del worst[one.independent_of]
+            kept.append((one.path.name, score))
+    return kept
 
 
 def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from cyclegan_ad.detector.description import FILE, FORMAT, WEIGHTS, describe_sco
 from cyclegan_ad.detector.history import keep_calibrations
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256, replacing, write_json
-from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.runs.results import Results
 from cyclegan_ad.text import counted
 
 FUSED_PROBE = "fused.probe."
@@ -195,14 +195,14 @@ def _tell_dropped(folder: Path, why: str, calibrations: int) -> None:
     print(f"{folder} {why}: {dropped} of the earlier ones dropped; calibrate again")
 
 
-def differences_from_run(folder: Path, results: Results, split: Sequence[SplitRow]) -> list[str]:
+def differences_from_run(folder: Path, results: Results) -> list[str]:
     """List the differences of ``detector.json`` from the results of its run, one line each."""
     detector = read_unverified(folder)
     if detector is None:
         return [f"{FILE} is missing or damaged"]
     differences = [
         f"{FILE}: {name} differs from metrics.json and scores.csv"
-        for name, value in keep_calibrations(describe_scores(results, split), detector).items()
+        for name, value in keep_calibrations(describe_scores(results), detector).items()
         if detector.get(name) != value
     ]
     if results.metrics["fingerprints"].get("detector") != detector_fingerprint(folder):

@@ -47,6 +47,7 @@ def _change(entry: Mapping[str, Any]) -> str:
         for number, text in (
             (images["copies"], counted(images["copies"], "copy", "copies")),
             (images["trained"], f"{images['trained']} used for the training"),
+            (images["grouped"], f"{images['grouped']} further of their groups"),
         )
         if number
     ]

@@ -131,7 +131,7 @@ def _caption(
     if not abnormal:
         return f"{counted(normal, 'normal image')} kept out of training, no abnormal images."
     lines = [f"{counted(normal + abnormal, 'test image')}: {normal} normal, {abnormal} abnormal."]
-    if few := few_images(abnormal, metrics["protocol_settings"]["confidence"]):
+    if few := few_images(metrics):
         lines.append(f"{few}.")
     lines.append(
         f"{PAPER_PROTOCOL} ZFN: the highest threshold that misses no abnormal image. ACC: the "

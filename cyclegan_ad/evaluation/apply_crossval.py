@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclegan_ad.data.checks import limited, more_abnormal
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
+from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns, seen_groups
 from cyclegan_ad.metrics.crossval import crossval as decide_crossval
 from cyclegan_ad.metrics.crossval import deal_folds
 from cyclegan_ad.runs.results import Rows, SplitRow
@@ -102,6 +102,7 @@ def decide_by_crossval(
     if folds != set(range(len(by_fold))) or {row["fold"] for row in held_out} != folds:
         raise UserError(f"{file} is damaged (folds); evaluate the run again")
     labels = np.array([row["label"] for row in rows])
+    tested_groups, seen = groups_of(rows, split, "test", "scores.csv"), seen_groups(split)
     return {
         name: decide_crossval(
             column_of(held_out, name),
@@ -111,6 +112,8 @@ def decide_by_crossval(
             labels,
             margin=margin,
             confidence=confidence,
+            test_groups=tested_groups,
+            seen=seen,
         )
         for name in score_columns(rows)
         if name in crossval[0]

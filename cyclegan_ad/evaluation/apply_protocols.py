@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_crossval import decide_by_crossval, training_folds
-from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns
+from cyclegan_ad.evaluation.score_rows import column_of, groups_of, score_columns, seen_groups
 from cyclegan_ad.metrics.protocols import calibrated, count_smaller_class, crossfit
 from cyclegan_ad.metrics.quantile import false_alarm_rank, least_images, quantile
 from cyclegan_ad.runs.results import Rows, SplitRow
@@ -94,7 +94,7 @@ def apply_protocols(
 
 
 def decide_by_crossfit(
-    rows: Rows, split: Iterable[SplitRow], *, seed: int, **settings: Any
+    rows: Rows, split: Sequence[SplitRow], *, seed: int, **settings: Any
 ) -> dict[str, dict[str, Any]]:
     """Apply :func:`cyclegan_ad.metrics.protocols.crossfit` to every score.
 
@@ -114,8 +114,9 @@ def decide_by_crossfit(
     labels = np.array([row["label"] for row in rows])
     if count_smaller_class(labels, groups) < LEAST_GROUPS:
         return {}
+    shared = {"seed": seed, "seen": seen_groups(split), **settings}
     return {
-        name: crossfit(column_of(rows, name), labels, groups, seed=seed, **settings)
+        name: crossfit(column_of(rows, name), labels, groups, **shared)
         for name in score_columns(rows)
     }
 
@@ -123,7 +124,7 @@ def decide_by_crossfit(
 def decide_by_calibration(
     rows: Rows,
     kept: Rows,
-    split: Iterable[SplitRow],
+    split: Sequence[SplitRow],
     *,
     margin: float,
     confidence: float,
@@ -144,17 +145,16 @@ def decide_by_calibration(
     Raises:
         UserError: If the calibration images are not those of the split.
     """
-    groups = groups_of(kept, split, "calibration", "calibration.csv")
+    shared: dict[str, Any] = {
+        "calibration_groups": groups_of(kept, split, "calibration", "calibration.csv"),
+        "groups": groups_of(rows, split, "test", "scores.csv"),
+        "seen": seen_groups(split),
+        "margin": margin,
+        "confidence": confidence,
+    }
     labels = np.array([row["label"] for row in rows])
-    shared: dict[str, Any] = {"margin": margin, "confidence": confidence}
     return {
-        name: calibrated(
-            column_of(kept, name),
-            column_of(rows, name),
-            labels,
-            calibration_groups=groups,
-            **shared,
-        )
+        name: calibrated(column_of(kept, name), column_of(rows, name), labels, **shared)
         for name in score_columns(rows)
         if name in kept[0]
     }

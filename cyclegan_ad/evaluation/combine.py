@@ -9,6 +9,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols
 from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
 from cyclegan_ad.evaluation.score_images import Scored
+from cyclegan_ad.evaluation.score_rows import count_independent
 from cyclegan_ad.evaluation.stored_results import StoredResults, read_stored
 from cyclegan_ad.evaluation.test_set import Evaluation
 from cyclegan_ad.runs.begin import describe_environment
@@ -65,7 +66,7 @@ def _stored(run: RunDirectory) -> tuple[StoredResults | None, list[str]]:
     if run.detector.is_dir():
         # A file that cannot be read is as one that is missing, and scored again.
         results = Results(read_metrics(run.path), stored.rows, stored.kept, stored.crossval)
-        wrong += differences_from_run(run.detector, results, stored.split)
+        wrong += differences_from_run(run.detector, results)
     return stored, wrong
 
 
@@ -137,6 +138,7 @@ def combine(
             "training_seconds": round(run.read_training()["seconds"], 1),
             "test_normal": int((found.test.labels == 0).sum()),
             "test_abnormal": int((found.test.labels == 1).sum()),
+            "independent": count_independent(tested, split),
             "thresholds_set_on": "normal images kept out of training"
             if data.normal_only
             else "the test images (optimistic)",

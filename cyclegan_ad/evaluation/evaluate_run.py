@@ -227,7 +227,7 @@ def decide_again(run: RunDirectory, settings: Settings) -> dict[str, Any]:
         crossval=stored.crossval,
     )
     decided = replace(stored, metrics=metrics)
-    write_detector_scores(run.detector, describe_scores(decided, split))
+    write_detector_scores(run.detector, describe_scores(decided))
     draw_figures(run, stored.rows, metrics, metrics["scores"])
     write_metrics(run.path, metrics)
     return metrics

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from cyclegan_ad.errors import UserError
-from cyclegan_ad.runs.results import NOT_SCORES, Rows, SplitRow
+from cyclegan_ad.runs.results import NOT_SCORES, SUBSETS, Rows, SplitRow
 
 
 def score_columns(rows: Rows) -> list[str]:
@@ -45,3 +45,32 @@ def groups_of(
             f"{file} and split.csv disagree on the {subset} images; evaluate the run again"
         )
     return [named[row["path"]].group or named[row["path"]].sha256 for row in rows]
+
+
+def seen_groups(split: Iterable[SplitRow]) -> frozenset[str]:
+    """Return the groups of the images outside the test set, as `groups_of` names them.
+
+    Test images of these groups are no evidence about new images: a file of equal content trained
+    the networks, or set a threshold.
+    """
+    used = {subset for subset in SUBSETS if subset != "test"}
+    return frozenset(row.group or row.sha256 for row in split if row.subset in used)
+
+
+def count_independent(rows: Rows, split: Sequence[SplitRow]) -> dict[str, int]:
+    """Count the different test images of each class that are evidence about new images.
+
+    Args:
+        rows: Rows of ``scores.csv``.
+        split: Rows of ``split.csv``.
+
+    Returns:
+        ``normal`` and ``abnormal``: groups of them that are not seen, see `seen_groups`.
+    """
+    groups, seen = groups_of(rows, split, "test", "scores.csv"), seen_groups(split)
+    return {
+        name: len(
+            {group for group, row in zip(groups, rows, strict=True) if row["label"] == label} - seen
+        )
+        for name, label in (("normal", 0), ("abnormal", 1))
+    }

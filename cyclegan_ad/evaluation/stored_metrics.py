@@ -29,6 +29,9 @@ def check_values(metrics: Mapping[str, Any]) -> None:
     for name in ("resolution", "seed", "epochs", "test_normal", "test_abnormal"):
         if not _is_count(metrics.get(name)):
             wrong = name
+    independent = metrics.get("independent")
+    if not (isinstance(independent, dict) and independent.keys() == {"normal", "abnormal"}):
+        wrong = "independent"
     if metrics.get("protocol") not in get_args(ProtocolName):
         wrong = "protocol"
     if not _is_nested(metrics.get("protocols")):

@@ -23,7 +23,7 @@ from cyclegan_ad.evaluation.apply_protocols import (
     decide_by_quantile,
 )
 from cyclegan_ad.evaluation.fingerprints import hash_training_inputs, hash_value, is_changed
-from cyclegan_ad.evaluation.score_rows import score_columns
+from cyclegan_ad.evaluation.score_rows import count_independent, score_columns
 from cyclegan_ad.evaluation.stored_fusions import read_fusions
 from cyclegan_ad.evaluation.stored_metrics import check_identity, check_values
 from cyclegan_ad.metrics.thresholds import summarise, undefined_summary
@@ -87,7 +87,7 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     check_values(metrics)
     check_identity(metrics, config, run)
     rows, split = read_scores(run.path), read_split(run.path)
-    _check_counts(metrics, rows)
+    _check_counts(metrics, rows, split)
     known, columns = metrics["scores"], score_columns(rows)
     wrong: dict[tuple[str, str], str] = {}  # (protocol or "", column) -> reason
     scores = {}
@@ -162,13 +162,16 @@ def read_stored(run: RunDirectory, config: Settings) -> StoredResults:
     )
 
 
-def _check_counts(metrics: Mapping[str, Any], rows: Rows) -> None:
-    for name, label in (("test_normal", 0), ("test_abnormal", 1)):
-        count = sum(row["label"] == label for row in rows)
+def _check_counts(metrics: Mapping[str, Any], rows: Rows, split: list[SplitRow]) -> None:
+    counts: dict[str, Any] = {
+        name: sum(row["label"] == label for row in rows)
+        for name, label in (("test_normal", 0), ("test_abnormal", 1))
+    }
+    for name, count in (counts | {"independent": count_independent(rows, split)}).items():
         if count != metrics[name]:
             raise UserError(
-                f"scores.csv and metrics.json disagree: {name} is {count} and {metrics[name]}; "
-                f"{_AGAIN}"
+                f"scores.csv and metrics.json disagree: {name} is {shown(count)} and "
+                f"{shown(metrics[name])}; {_AGAIN}"
             )
 
 

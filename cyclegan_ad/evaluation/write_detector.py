@@ -98,7 +98,7 @@ def write_detector(
             {row.sha256 for row in split if row.subset in ("train", "tuning")} - {""}
         ),
         map_scale=pictures.map_scale,
-        scores=describe_scores(results, split),
+        scores=describe_scores(results),
         reference=_reference(data, results),
     )
 

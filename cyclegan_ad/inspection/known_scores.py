@@ -102,17 +102,17 @@ def _with_ids(
 
 
 def _bounds(stored: Mapping[str, Any], name: str, confidence: float) -> dict[str, list[float]]:
-    """Bound the rate of a class for each number of errors: copies of a file count as one image.
+    """Bound the rate of a class for each number of errors, from the independent images alone.
 
-    All errors are taken to be different images, so the bounds are conservative. ``fixed`` holds for
+    All errors are taken to be of these, so the bounds are conservative. ``fixed`` holds for
     a rule that was fixed before the scores were seen, ``any`` for a threshold picked by looking.
     """
-    images, different = len(stored["test_scores"][name]), stored["different"][name]
+    images, independent = len(stored["test_scores"][name]), stored["independent"][name]
     found: dict[str, list[float]] = {"fixed": [], "any": []}
-    if images:
+    if independent:
         for kind, picked in (("fixed", False), ("any", True)):
-            bounds = rate_bounds(different, confidence, any_threshold=picked)
-            found[kind] = [float(bounds[min(errors, different)]) for errors in range(images + 1)]
+            bounds = rate_bounds(independent, confidence, any_threshold=picked)
+            found[kind] = [float(bounds[min(errors, independent)]) for errors in range(images + 1)]
     return found
 
 

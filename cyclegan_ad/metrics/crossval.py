@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,6 +133,8 @@ def crossval(
     *,
     margin: float,
     confidence: float,
+    test_groups: Sequence[str] | None = None,
+    seen: Collection[str] = (),
 ) -> dict[str, Any]:
     """Evaluate the test images by the rule above.
 
@@ -145,6 +147,9 @@ def crossval(
         labels: (N,) integer or bool, 0 normal, 1 abnormal; both must occur.
         margin: Fraction in [0, 1) by which a threshold is below the smallest score of its fold.
         confidence: Confidence level of the bound, in (0, 1).
+        test_groups: N names of the groups of the test images; None if each is alone.
+        seen: Groups that have images outside the test set, see
+            :func:`cyclegan_ad.metrics.protocols.crossfit`.
 
     Returns:
         Plain values as of :func:`cyclegan_ad.metrics.protocols.calibrated`, with ``thresholds``
@@ -197,7 +202,8 @@ def crossval(
         "margin": float(margin),
         "confidence": float(confidence),
         "calibration_abnormal": different,
-        **count_decisions(called, abnormal),
+        "calibration_images": kept.size,
+        **count_decisions(called, abnormal, test_groups, seen),
         "miss_rate_bound": confident_miss_rate(sizes, confidence),
         "folds": len(tested),
         "largest_fold": max(sizes),

@@ -5,13 +5,17 @@ evaluated on. `calibration_bound` is exact for such a threshold, whatever the sc
 exchangeable images, the expected miss rate, 1 / (n + 1), does not depend on the method. A better
 method has fewer false alarms, not fewer misses. A bound is valid for one score chosen in advance,
 not for the best of several by their results.
+
+Images of one group (of a patient, of a part, of equal content) are alike and count once. A group is
+missed if one of its images is: the bounds are on the share of missed groups, which is not smaller
+than the miss rate of an image drawn at random from a group drawn at random.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +60,7 @@ def crossfit(
     seed: int,
     margin: float,
     confidence: float,
+    seen: Collection[str] = (),
 ) -> dict[str, Any]:
     """Evaluate each fold of the test images with thresholds set on the other folds.
 
@@ -68,14 +73,15 @@ def crossfit(
             order of the images.
         margin: Fraction in [0, 1) by which a threshold is below the smallest abnormal score.
         confidence: Confidence level of the bound, in (0, 1).
+        seen: Groups that have images outside the test set, which the run used: their images are
+            tested, but are no evidence about new ones, and no bound counts them.
 
     Returns:
         Plain values: ``thresholds`` (one per fold), ``margin``, ``confidence``,
-        ``calibration_abnormal`` (smallest number of abnormal groups that a threshold was set on),
-        ``abnormal``, ``normal``, ``misses``, ``false_alarms``, ``miss_rate``,
-        ``false_alarm_rate``, ``accuracy`` (counts and fractions over all folds),
-        ``miss_rate_bound`` (`calibration_bound`, for each threshold separately) and
-        ``max_accuracy`` (each fold evaluated at the ACC threshold of the others).
+        ``calibration_abnormal`` and ``calibration_images`` (fewest abnormal groups, and images of
+        them, that a threshold was set on), the result of `count_decisions` over all folds,
+        ``miss_rate_bound`` (`calibration_bound`, for each threshold separately; 1 without such a
+        group) and ``max_accuracy`` (each fold evaluated at the ACC threshold of the others).
 
     Raises:
         ValueError: If the inputs are inconsistent, a score is not finite, or a class has fewer than
@@ -84,12 +90,15 @@ def crossfit(
     scores_, abnormal = check_scores(scores, labels)
     fold_of = _assign_folds(groups, abnormal, folds, seed)
     zfn, best, calibration = [], [], []
+    is_new = np.array([group not in seen for group in groups])
     for fold in range(int(fold_of.max()) + 1):
         others = fold_of != fold
         zfn.append(apply_margin(zfn_threshold(scores_[others], abnormal[others]), margin))
         best.append(max_accuracy_threshold(scores_[others], abnormal[others]))
-        calibration.append(len({groups[i] for i in np.flatnonzero(others & abnormal).tolist()}))
-    decisions = _judge(scores_, abnormal, zfn, fold_of, min(calibration), margin, confidence)
+        set_on = np.flatnonzero(others & abnormal & is_new).tolist()
+        calibration.append((len({groups[i] for i in set_on}), len(set_on)))
+    counts = count_decisions(scores_ >= np.array(zfn)[fold_of], abnormal, groups, seen)
+    decisions = _describe(zfn, *min(calibration), counts, margin, confidence)
     right = (scores_ >= np.array(best)[fold_of]) == abnormal
     return decisions | {"max_accuracy": int(right.sum()) / right.size}
 
@@ -102,6 +111,8 @@ def calibrated(
     calibration_groups: Sequence[str],
     margin: float,
     confidence: float,
+    groups: Sequence[str] | None = None,
+    seen: Collection[str] = (),
 ) -> dict[str, Any]:
     """Evaluate the test images with a threshold set on abnormal images kept out of training.
 
@@ -113,6 +124,8 @@ def calibrated(
             bound.
         margin: Fraction in [0, 1) by which the threshold is below the smallest score.
         confidence: Confidence level of the bound, in (0, 1).
+        groups: N names of the groups of the test images; None if each is alone.
+        seen: Groups that have images outside the test set, see `crossfit`.
 
     Returns:
         The same as `crossfit`, with one threshold, and ``max_accuracy`` None.
@@ -132,25 +145,43 @@ def calibrated(
     scores_, abnormal = check_scores(scores, labels)
     different = len(set(calibration_groups))
     threshold = apply_margin(float(kept.min()), margin)
-    one_fold = np.zeros(scores_.size, dtype=np.int64)
-    decisions = _judge(scores_, abnormal, [threshold], one_fold, different, margin, confidence)
+    counts = count_decisions(scores_ >= threshold, abnormal, groups, seen)
+    decisions = _describe([threshold], different, kept.size, counts, margin, confidence)
     return decisions | {"max_accuracy": None}
 
 
-def count_decisions(called: NDArray[np.bool_], abnormal: NDArray[np.bool_]) -> dict[str, Any]:
+def count_decisions(
+    called: NDArray[np.bool_],
+    abnormal: NDArray[np.bool_],
+    groups: Sequence[str] | None = None,
+    seen: Collection[str] = (),
+) -> dict[str, Any]:
     """Count the misses and false alarms of decisions.
 
     Args:
         called: (N,) whether each image was called abnormal.
         abnormal: (N,) whether it is; both must occur.
+        groups: N names of the groups of the images; None if each is alone.
+        seen: Groups that are not ``independent``, see `crossfit`.
 
     Returns:
-        ``abnormal``, ``normal``, ``misses``, ``false_alarms``, ``miss_rate``, ``false_alarm_rate``
-        and ``accuracy``.
+        ``abnormal``, ``normal``, ``misses`` and ``false_alarms`` of the images, with ``miss_rate``,
+        ``false_alarm_rate`` and ``accuracy``; and ``independent``, the same four numbers of groups
+        that are not seen. A group is missed, or a false alarm, if one of its images is.
     """
-    n_abnormal = int(abnormal.sum())
-    n_normal = abnormal.size - n_abnormal
-    misses, false_alarms = int((abnormal & ~called).sum()), int((~abnormal & called).sum())
+    names = [str(i) for i in range(abnormal.size)] if groups is None else groups
+    if len(names) != abnormal.size:
+        raise ValueError(
+            f"{counted(len(names), 'group')} but {counted(abnormal.size, 'test image')}: expected "
+            "as many"
+        )
+
+    def of_groups(chosen: NDArray[np.bool_]) -> int:
+        return len({names[i] for i in np.flatnonzero(chosen).tolist()}.difference(seen))
+
+    missed, alarmed = abnormal & ~called, ~abnormal & called
+    n_abnormal, misses = int(abnormal.sum()), int(missed.sum())
+    n_normal, false_alarms = int((~abnormal).sum()), int(alarmed.sum())
     return {
         "abnormal": n_abnormal,
         "normal": n_normal,
@@ -159,15 +190,20 @@ def count_decisions(called: NDArray[np.bool_], abnormal: NDArray[np.bool_]) -> d
         "miss_rate": misses / n_abnormal,
         "false_alarm_rate": false_alarms / n_normal,
         "accuracy": 1 - (misses + false_alarms) / abnormal.size,
+        "independent": {
+            "abnormal": of_groups(abnormal),
+            "normal": of_groups(~abnormal),
+            "misses": of_groups(missed),
+            "false_alarms": of_groups(alarmed),
+        },
     }
 
 
-def _judge(
-    scores: Floats,
-    abnormal: NDArray[np.bool_],
+def _describe(
     thresholds: list[float],
-    fold_of: NDArray[np.int64],
-    calibration_abnormal: int,
+    different: int,
+    images: int,
+    counts: dict[str, Any],
     margin: float,
     confidence: float,
 ) -> dict[str, Any]:
@@ -175,9 +211,10 @@ def _judge(
         "thresholds": thresholds,
         "margin": float(margin),
         "confidence": float(confidence),
-        "calibration_abnormal": calibration_abnormal,
-        **count_decisions(scores >= np.array(thresholds)[fold_of], abnormal),
-        "miss_rate_bound": calibration_bound(calibration_abnormal, confidence),
+        "calibration_abnormal": different,
+        "calibration_images": images,
+        **counts,
+        "miss_rate_bound": calibration_bound(different, confidence) if different else 1.0,
     }
 
 

@@ -58,7 +58,8 @@ class Choice:
         position: Position of the image that sets it, in the scores of its class.
         miss_rate_bound: Upper bound on the miss rate of images like the abnormal ones; None
             without abnormal images.
-        miss_rate_expected: Miss rate on average over such choices; None likewise.
+        miss_rate_expected: Miss rate on average over such choices; None likewise, and for a
+            threshold that no abnormal image sets.
     """
 
     threshold: float
@@ -109,8 +110,7 @@ def choose_threshold(abnormal: ArrayLike, normal: ArrayLike, aim: Aim) -> Choice
     - ``false_alarm_rate``: just above the ``k``-th largest normal score, for the largest ``k`` with
       ``k / (m + 1)`` at most the rate (:func:`.quantile.false_alarm_rank`). No abnormal score
       enters, so that the bound is that of the misses counted on the abnormal images (Clopper and
-      Pearson, :func:`.bounds.miss_rate_upper_bound`); expected are ``(misses + 1) / (n + 2)``
-      (Laplace's rule of succession).
+      Pearson, :func:`.bounds.miss_rate_upper_bound`), and what is expected is not known.
 
     Args:
         abnormal: (n,) finite scores of different abnormal images, higher is more abnormal.
@@ -136,7 +136,7 @@ def choose_threshold(abnormal: ArrayLike, normal: ArrayLike, aim: Aim) -> Choice
             return Choice(threshold, position, None, None)
         misses = int(np.count_nonzero(defects < threshold))
         bound = miss_rate_upper_bound(misses, defects.size, aim.confidence)
-        return Choice(threshold, position, bound, (misses + 1) / (defects.size + 2))
+        return Choice(threshold, position, bound, None)
     allowed = 0
     bound = calibration_bound(defects.size, aim.confidence)
     if aim.name == "miss_rate":

@@ -44,27 +44,30 @@ def explain(decisions: Mapping[str, Any]) -> str:
     return _explain_crossfit(decisions)
 
 
-def few_images(abnormal: int, confidence: float) -> str | None:
+def few_images(metrics: Mapping[str, Any]) -> str | None:
     """Say what few abnormal test images support at best; None from 30 images up, or without any.
 
-    If none of ``n`` images is missed, the bound on the miss rate is that of `calibration_bound`.
-    Every table of results asks here whether to say so.
+    If none of ``n`` independent images is missed, the bound on the miss rate is that of
+    `calibration_bound`. Every table of results asks here whether to say so.
 
     Args:
-        abnormal: Number of abnormal test images.
-        confidence: Confidence level in (0, 1).
+        metrics: Content of ``metrics.json``.
 
     Example:
-        >>> few_images(12, 0.95).partition(", ")[2]
+        >>> images = {"test_abnormal": 12, "independent": {"abnormal": 12}}
+        >>> few_images(images | {"protocol_settings": {"confidence": 0.95}}).partition(", ")[2]
         'the miss rate may be up to 22.1 % (95 % confidence)'
-        >>> few_images(30, 0.95) is None
-        True
     """
-    if not 0 < abnormal < FEW_IMAGES:
+    tested, independent = metrics["test_abnormal"], metrics["independent"]["abnormal"]
+    if not tested or independent >= FEW_IMAGES:
         return None
+    confidence = metrics["protocol_settings"]["confidence"]
+    images = counted(tested, "abnormal test image")
+    if independent < tested:
+        images += f", {independent} of them independent"
+    most = calibration_bound(independent, confidence) if independent else 1.0
     return (
-        f"{counted(abnormal, 'abnormal test image')}: even with none missed, the miss rate may be "
-        f"up to {_percent(calibration_bound(abnormal, confidence))} "
+        f"{images}: even with none missed, the miss rate may be up to {_percent(most)} "
         f"({100 * confidence:g} % confidence)"
     )
 
@@ -92,19 +95,19 @@ def _ordinal(number: int) -> str:
 
 
 def _explain_calibrated(decisions: Mapping[str, Any]) -> str:
-    kept = decisions["calibration_abnormal"]
-    score = "the score" if kept == 1 else "the smallest score"
+    score = "the score" if decisions["calibration_images"] == 1 else "the smallest score"
     return (
         f"Threshold {decisions['thresholds'][0]:.6g} was set {_position(decisions)} {score} of "
-        f"{counted(kept, 'abnormal image')} kept out of training{_explain_zero(decisions)}; this "
-        f"supports {_bound(decisions)}, on similar images. "
+        f"{_set_on(decisions, 'abnormal image')} kept out of training{_explain_zero(decisions)}; "
+        f"this supports {_bound(decisions)}, on similar images. "
         f"{_counts(decisions, _count_alone(decisions))}{_surprise(decisions, 'images kept out')}"
+        f"{_of_groups(decisions)}"
     )
 
 
 def _explain_crossval(decisions: Mapping[str, Any]) -> str:
-    kept, folds = decisions["calibration_abnormal"], decisions["folds"]
-    images = counted(kept, "different abnormal training image")
+    folds = decisions["folds"]
+    images = _set_on(decisions, "abnormal training image")
     expected = f"{_percent(decisions['miss_rate_expected'])}, 1/(n + 1)"
     counts = _counts(decisions, _count_alone(decisions))
     if folds == 1:
@@ -113,38 +116,61 @@ def _explain_crossval(decisions: Mapping[str, Any]) -> str:
             f"smallest score of {images} (n), none of which the model saw"
             f"{_explain_zero(decisions)}; this supports {_bound(decisions)}, and on average "
             f"one of {expected}, on similar images. {counts}"
-            f"{_surprise(decisions, 'training images')}"
+            f"{_surprise(decisions, 'training images')}{_of_groups(decisions)}"
         )
     largest, rate = decisions["largest_fold"], _percent(decisions["miss_rate_guaranteed"])
     source = (
-        f"1/({largest} + 1) from the {counted(largest, 'image')} of the largest fold alone (split "
-        "conformal prediction)"
+        f"1/({largest} + 1) from the {largest} in the largest fold alone (split conformal "
+        "prediction)"
         if decisions["guaranteed_by"] == ONE_FOLD
         else "1/(K + 1) from the K folds of one size (CV+ of Barber et al., 2021)"
     )
     return (
-        f"A test image passes only if it scores below all {images} (n), each scored by a fit "
+        f"A test image passes only if it scores below all of {images} (n), each scored by a fit "
         f"without its fold, one of {folds}{_explain_zero(decisions)}. On similar images, the "
         f"miss rate expected is about {expected}; guaranteed on average over such fits is {rate}, "
         f"{source}; this supports {_bound(decisions)}. If leaving out a fold hardly changes the "
         f"scores, it is below {_percent(decisions['miss_rate_approximate'])} (an approximation). "
-        f"{counts}"
+        f"{counts}{_of_groups(decisions)}"
+    )
+
+
+def _set_on(decisions: Mapping[str, Any], image: str) -> str:
+    """Name the images that a threshold was set on, with the number that the bounds count last."""
+    independent, images = decisions["calibration_abnormal"], decisions["calibration_images"]
+    rest = "" if images == independent else f", {independent} of them independent"
+    return f"{counted(images, image)}{rest}"
+
+
+def _of_groups(decisions: Mapping[str, Any]) -> str:
+    """Say what the rates of images that are not all independent refer to."""
+    independent = decisions["independent"]
+    if (
+        decisions["calibration_images"] == decisions["calibration_abnormal"]
+        and decisions["abnormal"] == independent["abnormal"]
+    ):
+        return ""
+    return (
+        " Images of one group or of equal content count once, and not if the run used one of them "
+        "otherwise; the bounds are on the share of groups with a missed image."
     )
 
 
 def _count_alone(decisions: Mapping[str, Any]) -> str:
     """Say what the misses of the test set support by themselves."""
-    alone = miss_rate_upper_bound(
-        decisions["misses"], decisions["abnormal"], decisions["confidence"]
-    )
+    independent = decisions["independent"]
+    misses, abnormal = independent["misses"], independent["abnormal"]
+    alone = miss_rate_upper_bound(misses, abnormal, decisions["confidence"]) if abnormal else 1.0
     supports = "no bound" if alone == 1 else f"a rate below {_percent(alone)}"
-    return f"; this count alone supports {supports}"
+    if (misses, abnormal) == (decisions["misses"], decisions["abnormal"]):
+        return f"; this count alone supports {supports}"
+    return f"; the count of the independent ones alone, {misses} of {abnormal}, supports {supports}"
 
 
 def _surprise(decisions: Mapping[str, Any], images: str) -> str:
     """Say if there are more misses than images like those of one threshold explain."""
     kept = decisions["calibration_abnormal"]
-    misses, abnormal = decisions["misses"], decisions["abnormal"]
+    misses, abnormal = (decisions["independent"][name] for name in ("misses", "abnormal"))
     # Probability that the lowest-scoring abnormal images are all among the tested ones.
     chance = math.prod((abnormal - i) / (abnormal + kept - i) for i in range(misses))
     unlikely = 1 - decisions["confidence"]
@@ -173,7 +199,7 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
         )
     return text + (
         f" Each threshold alone supports {_bound(decisions)}, on similar images; the counts over "
-        "all folds are indicative, as the folds share images."
+        f"all folds are indicative, as the folds share images.{_of_groups(decisions)}"
     )
 
 
@@ -214,6 +240,8 @@ def margin_is_lost(decisions: Mapping[str, Any]) -> bool:
 
 
 def _bound(decisions: Mapping[str, Any]) -> str:
+    if decisions["miss_rate_bound"] == 1:
+        return "no bound on the miss rate"
     return (
         f"a miss rate below {_percent(decisions['miss_rate_bound'])} with "
         f"{100 * decisions['confidence']:g} % confidence"

@@ -12,7 +12,7 @@ from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import PATH_TEXT, write_json, write_rows
 from cyclegan_ad.text import shown, shown_name
 
-METRICS_FORMAT = 4
+METRICS_FORMAT = 5
 SUBSETS = ("train", "test", "calibration", "tuning")
 
 Rows = Sequence[dict[str, Any]]

@@ -17,7 +17,7 @@ from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.load import load_detector
 from cyclegan_ad.detector.saved import save_detector
-from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.runs.results import Results
 from cyclegan_ad.scoring.names import ScoreColumn
 from experiments.benchmarks.row import Row, Target, compare, spread
 from experiments.benchmarks.timing import Call, Samples, Timer
@@ -80,9 +80,9 @@ def write_untrained_detector(folder: Path, size_px: int, timer: Timer) -> None:
         "protocols": {},
         "test_normal": 1,
         "test_abnormal": 1,
+        "independent": {"normal": 1, "abnormal": 1},
     }
     rows = [{"path": str(label), "label": label, "sse": float(label)} for label in (0, 1)]
-    split = [SplitRow(str(label), str(label), label, "test") for label in (0, 1)]
     save_detector(
         folder,
         method="cyclegan",
@@ -93,7 +93,7 @@ def write_untrained_detector(folder: Path, size_px: int, timer: Timer) -> None:
         trained_on={"dataset": "random weights"},
         trained_files=[],
         map_scale=(0.0, 1.0),
-        scores=describe_scores(Results(metrics, rows, ()), split),
+        scores=describe_scores(Results(metrics, rows, ())),
         reference={"brightness": [0.5], "sharpness": [1.0], "scores": {"sse": [0.0]}},
     )
 

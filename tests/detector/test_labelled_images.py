@@ -8,6 +8,7 @@ from PIL import Image
 
 from cyclegan_ad.detector.labelled_images import (
     LabelledImage,
+    count_classes,
     find_labelled,
     find_withdrawn,
     mark_trained,
@@ -38,6 +39,24 @@ def test_labelled_images_of_a_folder_count_once(tmp_path: Path) -> None:
         find_labelled(tmp_path)
 
 
+def test_groups_of_a_table(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+    table = tmp_path / "parts.csv"
+    table.write_text("path,label,group\n0.png,1,P1\n1.png,1,P1\n2.png,0,P1\n")
+    found, _ = find_labelled(table)
+    assert [(one.path.name, one.group) for one in found] == [
+        ("2.png", "P1"),
+        ("0.png", "P1"),
+        ("1.png", "P1"),
+    ]
+    assert count_classes(found) == (1, 1)
+    assert count_classes(mark_trained(found, {found[0].sha256})) == (1, 0)
+    table.write_text("path,label,group\n0.png,1,P1\n1.png,1,\n")
+    with refuses(file="parts.csv", facts=["line 3", "group"], remedy="remove the column"):
+        find_labelled(table)
+
+
 def test_escapes_alone_and_tables(tmp_path: Path) -> None:
     path = picture(tmp_path / "escapes" / "abnormal" / "e.png", 5)
     [only], copies = find_labelled(tmp_path / "escapes")
@@ -60,7 +79,7 @@ def test_escapes_alone_and_tables(tmp_path: Path) -> None:
         table.write_text(text)
         with refuses(facts=facts, file=path if "same file" in facts else table):
             find_labelled(table)
-    with refuses(setting="images", value=tmp_path / "gone", remedy="path and label"):
+    with refuses(setting="images", value=tmp_path / "gone", remedy="columns path, label"):
         find_labelled(tmp_path / "gone")
     with refuses(setting="images", value=tmp_path, remedy="normal/"):
         find_labelled(tmp_path)

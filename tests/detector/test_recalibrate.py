@@ -25,6 +25,7 @@ from cyclegan_ad.detector.history import (
 )
 from cyclegan_ad.detector.labelled_images import (
     LabelledImage,
+    count_classes,
     find_withdrawn,
     mark_trained,
     score_labelled,
@@ -59,7 +60,7 @@ def described(bound_of: int = 35, value: float = 5.0) -> dict[str, Any]:
         "computed_by": computed_by,
         "thresholds": {"paper": paper, "best_accuracy": paper | {"miss_rate_bound": None}},
         "test_scores": {"normal": STORED, "abnormal": [value, 9.0]},
-        "different": {"normal": 4, "abnormal": 2},
+        "independent": {"normal": 4, "abnormal": 2},
     }
     return {
         "preprocessing": {"channels": 1, "window": None, "size_px": 8},
@@ -73,11 +74,15 @@ def described(bound_of: int = 35, value: float = 5.0) -> dict[str, Any]:
 
 
 def images(normal: Sequence[float], abnormal: Sequence[float]) -> tuple[list[Any], list[float]]:
-    """Images that are told apart by their scores."""
+    """Images that are told apart by their scores, and by how often these came before."""
     found = [
-        LabelledImage(Path(f"{label}/{score}.png"), label, sha256(f"{score}".encode()))
-        for label, scores in ((0, normal), (1, abnormal))
-        for score in scores
+        LabelledImage(
+            Path(f"{label}/{score}.png"),
+            label,
+            sha256(f"{score}{scores[:i].count(score) or ''}".encode()),
+        )
+        for label, scores in ((0, list(normal)), (1, list(abnormal)))
+        for i, score in enumerate(scores)
     ]
     return found, [*normal, *abnormal]
 
@@ -213,7 +218,7 @@ def test_a_few_flagged_false_alarms_do_not_stand_for_all_normal_images() -> None
     before = described(value=70.0)
     score = before["scores"]["sse"]
     score["test_scores"]["normal"] = [float(i) for i in range(1, 101)]
-    score["different"]["normal"] = 90  # ten of them are copies
+    score["independent"]["normal"] = 90  # ten of them are copies
     after = calibrated(before, [91.0], [60.0])
     [entry], decision = after["calibrations"], choose_decision(after)
     assert decision.upper == pytest.approx(100.0, rel=2e-5) and decision.upper > 100.0
@@ -246,7 +251,7 @@ def test_images_of_the_training_do_not_count_but_may_be_escapes() -> None:
     )
     [entry] = after["calibrations"]
     assert entry["images"] | {"sha256": ""} == {
-        **{"abnormal": 2, "normal": 1, "copies": 0, "trained": 2},
+        **{"abnormal": 2, "normal": 1, "copies": 0, "trained": 2, "grouped": 0},
         "sha256": "",
     }
     assert entry["bounds"]["after"] == calibration_bound(2)  # as 6 is the lowest that counts
@@ -487,6 +492,28 @@ def test_misses_are_counted_at_the_threshold_that_rounding_raises() -> None:
     [entry], decision = after["calibrations"], choose_decision(after)
     assert 4.02 < decision.threshold < 4.1 and entry["misses"]["after"] == 1
     assert decision.facts["miss_rate_bound"] == miss_rate_upper_bound(1, 2)
+
+
+def test_of_a_group_one_image_counts() -> None:
+    """Four parts with five images each support what four images do."""
+    parts = [
+        LabelledImage(Path(f"{i}.png"), label, sha256(b"%d" % i), group=f"part {label}{i % 4}")
+        for label in (0, 1)
+        for i in range(20 * label, 20 * label + 20)
+    ]
+    scores = [float(i % 5 + 1) for i in range(20)] + [float(10 + i) for i in range(20)]
+    request = Request(ZERO, 0.0, allow_weaker_bound=True)
+    after = recalibrate(described(), choose_decision(described()), parts, scores, request)
+    [entry] = after["calibrations"]
+    found = {name: entry["images"][name] for name in ("abnormal", "normal", "grouped")}
+    assert found == {"abnormal": 4, "normal": 4, "grouped": 32}
+    assert entry["bounds"]["after"] == calibration_bound(4)
+    assert entry["set_by"] == "20.png"  # the lowest of all, 10
+    assert count_classes(parts) == (4, 4)
+    # A normal part is a false alarm if one of its images is: the highest counts.
+    limit = Request(Aim("false_alarm_rate", 0.2, 0.95), 0.0, allow_weaker_bound=False)
+    after = recalibrate(described(), choose_decision(described()), parts, scores, limit)
+    assert choose_decision(after).threshold > 5.0
 
 
 def test_a_threshold_lowered_to_an_escape_says_so() -> None:

@@ -21,7 +21,7 @@ from cyclegan_ad.detector.saved import (
 )
 from cyclegan_ad.networks.generator import Generator
 from cyclegan_ad.networks.inference import build_inference
-from cyclegan_ad.runs.results import Results, SplitRow
+from cyclegan_ad.runs.results import Results
 
 NETWORK = {"channels": 1, "base_channels": 4, "residual_blocks": 2}
 PREPROCESSING = {
@@ -34,13 +34,6 @@ PREPROCESSING = {
 SCORES = {"sse": [1.0, 2.0, 0.3, 3.0], "peak_2px": [0.5, 1.0, 2.0, 4.0]}
 LABELS = [0, 0, 1, 1]
 REFERENCE = {"brightness": [0.5, 0.25], "sharpness": [1.5, 0.0], "scores": SCORES}
-SPLIT = [
-    SplitRow("a", "a", 0, "test"),
-    SplitRow("b", "b", 0, "test"),
-    SplitRow("c", "c", 1, "test"),
-    SplitRow("d", "c", 1, "test"),  # the same file as c
-    SplitRow("e", "e", 1, "train"),
-]
 
 
 def results(protocol: str = "crossfit", **metrics: Any) -> Results:
@@ -54,6 +47,7 @@ def results(protocol: str = "crossfit", **metrics: Any) -> Results:
         "protocol_settings": {"folds": 2, "margin": 0.0, "confidence": 0.9},
         "test_normal": 2,
         "test_abnormal": 2,
+        "independent": {"normal": 2, "abnormal": 1},
         "scores": {"sse": summary, "peak_2px": summary | {"zfn_threshold": 7.5}},
         "columns": columns,
         "protocols": {
@@ -79,7 +73,7 @@ def save(folder: Path, generator: torch.nn.Module, **changes: Any) -> dict[str, 
         "trained_on": {"dataset": "parts", "images": 5},
         "trained_files": ["e"],
         "map_scale": (0.5, 1.0),
-        "scores": describe_scores(results(), SPLIT),
+        "scores": describe_scores(results()),
         "reference": REFERENCE,
     }
     save_detector(folder, **arguments | changes)
@@ -115,7 +109,7 @@ def test_weights_in_another_memory_order(tmp_path: Path) -> None:
 
 def test_description(tmp_path: Path) -> None:
     found = save(tmp_path, Generator(**NETWORK))
-    assert found["format"] == 5
+    assert found["format"] == 6
     assert found["reference"] == REFERENCE
     assert (found["method"], found["network"]) == ("cyclegan", NETWORK)
     assert found["preprocessing"] == PREPROCESSING
@@ -132,12 +126,12 @@ def test_description(tmp_path: Path) -> None:
 
 
 def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
-    described = describe_scores(results(), SPLIT)
+    described = describe_scores(results())
     assert (described["protocol"], described["score"]) == ("crossfit", "sse")
     sse = described["scores"]["sse"]
     assert sse["computed_by"]["name"] == "sse"
     assert sse["test_scores"] == {"normal": [1.0, 2.0], "abnormal": [0.3, 3.0]}
-    assert sse["different"] == {"normal": 2, "abnormal": 1}  # c and d are of equal content
+    assert sse["independent"] == {"normal": 2, "abnormal": 1}
     found = sse["thresholds"]
     assert {name: entry["value"] for name, entry in found.items()} == {
         "paper": 0.1 + 0.2,  # every digit
@@ -145,7 +139,7 @@ def test_thresholds_say_what_they_were_set_on_and_what_they_promise() -> None:
         "crossfit": 0.25,  # the smallest of the folds
         "calibrated": 0.2,
     }
-    # One different abnormal test image: 1 - (1 - 0.9)^(1/1).
+    # One independent abnormal test image: 1 - (1 - 0.9)^(1/1).
     assert [found[name]["miss_rate_bound"] for name in ("paper", "crossfit")] == [0.9, 0.9]
     assert found["best_accuracy"]["miss_rate_bound"] is None
     assert found["calibrated"]["miss_rate_bound"] == 0.4
@@ -163,7 +157,7 @@ def test_the_one_model_has_no_bound_of_several_fits(folds: int, bound: float | N
         "miss_rate_approximate": 0.2,
     }
     found = results("crossval", protocols={"crossval": {"sse": decided}})
-    described = describe_scores(found, SPLIT)
+    described = describe_scores(found)
     decision = choose_decision(described)
     assert decision.facts["value"] == min(decided["thresholds"])
     assert decision.facts["miss_rate_bound"] == bound
@@ -174,11 +168,11 @@ def test_the_one_model_has_no_bound_of_several_fits(folds: int, bound: float | N
 def test_later_scores_replace_the_earlier_ones(tmp_path: Path) -> None:
     first = save(tmp_path, Generator(**NETWORK))
     weights = (tmp_path / "weights.safetensors").read_bytes()
-    write_scores(tmp_path, describe_scores(results("paper", protocols={}), SPLIT))
+    write_scores(tmp_path, describe_scores(results("paper", protocols={})))
     found = json.loads((tmp_path / "detector.json").read_text())
     assert found["protocol"] == "paper"
     assert all("crossfit" not in row["thresholds"] for row in found["scores"].values())
-    write_scores(tmp_path, describe_scores(results(), SPLIT))
+    write_scores(tmp_path, describe_scores(results()))
     assert json.loads((tmp_path / "detector.json").read_text()) == first
     assert (tmp_path / "weights.safetensors").read_bytes() == weights
 
@@ -211,7 +205,7 @@ def test_calibrations_are_dropped_if_their_score_is_computed_in_another_way(
     torch.manual_seed(0)
     generator = Generator(**NETWORK)
     fusions = {"sse": {"terms": ["a", "b"], "weights": [1.0, 2.0]}}
-    scores = describe_scores(results(fusions=fusions), SPLIT)
+    scores = describe_scores(results(fusions=fusions))
     found = save(tmp_path, generator, scores=scores)
     found["calibrations"] = [{"score": "sse", "time": "2026", "escapes": [], "files": []}]
     found["scores"]["sse"]["thresholds"]["recalibrated"] = {"value": 0.1, "set_on": "images"}
@@ -220,7 +214,7 @@ def test_calibrations_are_dropped_if_their_score_is_computed_in_another_way(
     kept = json.loads((tmp_path / "detector.json").read_text())
     assert kept == found | {"protocol": "recalibrated"} and capsys.readouterr().out == ""
     fusions = {"sse": {"terms": ["a", "b"], "weights": [1.0, 2.5]}}
-    scores = describe_scores(results(fusions=fusions), SPLIT)
+    scores = describe_scores(results(fusions=fusions))
     if by == "write_scores":
         write_scores(tmp_path, scores)
     else:
@@ -236,7 +230,7 @@ def test_calibrations_are_dropped_if_their_score_is_computed_in_another_way(
 def test_scores_for_a_detector_that_is_gone_or_damaged(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "detector.json").write_text(content, encoding="latin-1")
-    [doubt] = differences_from_run(tmp_path, results(), SPLIT)
+    [doubt] = differences_from_run(tmp_path, results())
     assert_error(doubt, file="detector.json")
     with refuses(file="detector.json", remedy="evaluate run="):
         write_scores(tmp_path, {})
@@ -247,13 +241,13 @@ def test_scores_for_a_detector_that_is_gone_or_damaged(tmp_path: Path, content: 
 def test_scores_that_are_not_those_of_the_run(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     found = results(fingerprints={"detector": detector_fingerprint(tmp_path)})
-    assert differences_from_run(tmp_path, found, SPLIT) == []
+    assert differences_from_run(tmp_path, found) == []
     path = tmp_path / "detector.json"
     path.write_text(path.read_text().replace('"value": 7.5', '"value": 7.4'))
-    [difference] = differences_from_run(tmp_path, found, SPLIT)
+    [difference] = differences_from_run(tmp_path, found)
     assert_error(difference, facts=("detector.json", "scores", "metrics.json"))
     other = results("paper", fingerprints=found.metrics["fingerprints"])
-    assert len(differences_from_run(tmp_path, other, SPLIT)) == 2
+    assert len(differences_from_run(tmp_path, other)) == 2
 
 
 @pytest.mark.parametrize("changed", ["size_px", "base_channels", "brightness", "weights"])
@@ -270,7 +264,7 @@ def test_another_detector_than_the_one_written_with_the_metrics(
         part = next(p for p in ("network", "preprocessing", "reference") if changed in described[p])
         described[part][changed] *= 2
         path.write_text(json.dumps(described))
-    [difference] = differences_from_run(tmp_path, found, SPLIT)
+    [difference] = differences_from_run(tmp_path, found)
     assert_error(difference, facts=("detector", "metrics.json"))
 
 
@@ -294,11 +288,11 @@ def test_a_detector_that_cannot_be_trusted(tmp_path: Path) -> None:
     save(tmp_path, Generator(**NETWORK))
     path, weights = tmp_path / "detector.json", tmp_path / "weights.safetensors"
     whole = path.read_text()
-    path.write_text(whole.replace('"format": 5', '"format": 6'))
-    with refuses(file=path, facts=("6", "5"), remedy="newer"):
+    path.write_text(whole.replace('"format": 6', '"format": 7'))
+    with refuses(file=path, facts=("7", "6"), remedy="newer"):
         read_description(tmp_path)
-    path.write_text(whole.replace('"format": 5', '"format": 4'))
-    with refuses(file=path, facts=("4", "5"), remedy="evaluate run="):
+    path.write_text(whole.replace('"format": 6', '"format": 5'))
+    with refuses(file=path, facts=("5", "6"), remedy="evaluate run="):
         read_description(tmp_path)
     path.write_text(whole.replace('"window"', '"windows"').replace('"map_scale"', '"scale"'))
     with refuses(file=path, facts=("map_scale", "window"), remedy="evaluate run="):

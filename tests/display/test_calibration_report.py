@@ -18,7 +18,7 @@ ENTRY: dict[str, Any] = {
     "limited_by": "aim",
     "set_by": "part_17.png",
     "reject_normal": 0.0,
-    "images": {"abnormal": 40, "normal": 20, "copies": 1, "trained": 2},
+    "images": {"abnormal": 40, "normal": 20, "copies": 1, "trained": 2, "grouped": 0},
     "misses": {"before": 2, "after": 0},
     "false_alarms": {"before": 1, "after": 5},
     "cost": {"stored_normal": 50, "before": 4, "after": 13},
@@ -48,6 +48,11 @@ def row(text: str, name: str) -> str:
     """The line of a table, without what only aligns it."""
     [line] = [line for line in text.splitlines() if line.startswith(name)]
     return " ".join(line.split())
+
+
+def test_images_of_one_part_are_told() -> None:
+    images = ENTRY["images"] | {"copies": 0, "trained": 0, "grouped": 36}
+    assert "20 normal; not counted: 36 further of their groups" in report(images=images)
 
 
 def test_before_and_after() -> None:

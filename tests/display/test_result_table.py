@@ -32,17 +32,24 @@ CROSSFIT = {
     "margin": 0.0,
     "confidence": 0.95,
     "calibration_abnormal": 2,
+    "calibration_images": 2,
     "abnormal": 4,
     "normal": 5,
     "misses": 1,
     "false_alarms": 2,
+    "independent": {"abnormal": 4, "normal": 5, "misses": 1, "false_alarms": 2},
     "miss_rate": 0.25,
     "false_alarm_rate": 0.4,
     "accuracy": 2 / 3,
     "miss_rate_bound": 1 - 0.05**0.5,
     "max_accuracy": 0.5,
 }
-CALIBRATED = CROSSFIT | {"thresholds": [12.5], "calibration_abnormal": 35, "max_accuracy": None}
+CALIBRATED = CROSSFIT | {
+    "thresholds": [12.5],
+    "calibration_abnormal": 35,
+    "calibration_images": 35,
+    "max_accuracy": None,
+}
 
 
 def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[str, Any]:
@@ -56,6 +63,7 @@ def metrics_of(dataset: str, method: str = "cyclegan", **scores: Any) -> dict[st
         "epochs": 100,
         "test_normal": 49,
         "test_abnormal": 50,
+        "independent": {"normal": 49, "abnormal": 50},
         "protocol": "paper",
         "protocol_settings": {"folds": 5, "margin": 0.0, "confidence": 0.95},
         "protocols": {"crossfit": {score: CROSSFIT for score in scores}},
@@ -230,12 +238,18 @@ def test_a_pipe_is_taken_as_80_columns_wide(
 @pytest.mark.parametrize(("abnormal", "bound"), [(1, "95.0 %"), (12, "22.1 %"), (29, "9.8 %")])
 def test_few_abnormal_images_are_told_with_what_they_support(abnormal: int, bound: str) -> None:
     perfect = one_score(zfn_accuracy=1.0, max_accuracy=1.0, auroc=1.0)
-    few = metrics_of("demo", sse=perfect) | {"test_abnormal": abnormal}
+
+    def of(images: int) -> dict[str, Any]:
+        counts = {"normal": 49, "abnormal": images}
+        changed = {"test_abnormal": images, "independent": counts}
+        return metrics_of("demo", sse=perfect) | changed
+
+    few = of(abnormal)
     text = " ".join(printed(few).split())
     assert "100.00" in text
     assert f"{abnormal} abnormal test image" in text
     assert f"may be up to {bound} (95 % confidence)" in text
-    assert "may be up to" not in printed(few | {"test_abnormal": 30})
+    assert "may be up to" not in printed(of(30))
 
 
 def test_without_abnormal_images_dashes_stand_for_figures() -> None:

@@ -161,7 +161,7 @@ def test_results_of_a_first_evaluation(
     of_files = {"config.yaml", "split.csv", "metrics.json", "scores.csv"}
     assert metrics.pop("fingerprints").keys() == of_files
     assert metrics == {
-        "format": 4,
+        "format": 5,
         "method": "cyclegan",
         "dataset": "folder",
         "resolution": 32,
@@ -171,6 +171,7 @@ def test_results_of_a_first_evaluation(
         "training_seconds": 12.3,
         "test_normal": 3,
         "test_abnormal": 3,
+        "independent": {"normal": 3, "abnormal": 3},
         "protocol": "paper",
         "thresholds_set_on": "the test images (optimistic)",
         "protocol_settings": {"folds": 5, "margin": 0, "confidence": 0.95},
@@ -332,6 +333,7 @@ def test_calibrated_by_hand(
             "margin": 0.0,
             "confidence": 0.95,
             "calibration_abnormal": 2,
+            "calibration_images": 2,
             "abnormal": 3,
             "normal": 3,
             "misses": 1,  # 2
@@ -339,6 +341,7 @@ def test_calibrated_by_hand(
             "miss_rate": 1 / 3,
             "false_alarm_rate": 2 / 3,
             "accuracy": 0.5,
+            "independent": {"abnormal": 3, "normal": 3, "misses": 1, "false_alarms": 2},
             "miss_rate_bound": pytest.approx(1 - 0.05**0.5, rel=1e-12),
             "max_accuracy": None,
         }
@@ -431,7 +434,7 @@ def test_a_decision_is_reproduced_by_what_is_written(
     found.summary["sse"] = summarise(found.test.scores["sse"], found.test.labels)
     write_results(run, settings, data, found)
     metrics = read_metrics(run.path)
-    described = describe_scores(read_results(run.path), read_split(run.path))
+    described = describe_scores(read_results(run.path))
     detector = described["scores"]["sse"]["thresholds"]
     rows, written = read_scores(run.path), metrics["scores"]["sse"]
     assert [row["sse"] for row in rows] == values

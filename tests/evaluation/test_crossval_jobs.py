@@ -46,7 +46,7 @@ def test_a_job_from_its_files_to_its_report(trained: Any, tmp_path: Path, capsys
     assert found["misses"] == sum(missed)
     assert found["calibration_abnormal"] == 8 and found["miss_rate_guaranteed"] == 1 / 9
     printed = " ".join(capsys.readouterr().out.split())
-    assert "8 different abnormal training images (n), none of which the model saw" in printed
+    assert "8 abnormal training images (n), none of which the model saw" in printed
     assert flatten_metrics(metrics)["embedding/crossval/miss_rate_guaranteed"] == 1 / 9
     assert find_unsupported(run) == []
 

@@ -16,7 +16,8 @@ def described(normal: list[float], abnormal: list[float], **more: Any) -> dict[s
     stored = {
         "computed_by": {"name": "sse", "precision": "float32"},
         "test_scores": {"normal": normal, "abnormal": abnormal},
-        "different": {"normal": len(normal), "abnormal": len(abnormal)} | more.pop("different", {}),
+        "independent": {"normal": len(normal), "abnormal": len(abnormal)}
+        | more.pop("independent", {}),
         "thresholds": {"paper": facts} | more,
     }
     return {"scores": {"sse": stored}, "calibrations": []}
@@ -48,8 +49,8 @@ def test_a_bound_for_each_number_of_errors() -> None:
 
 
 def test_copies_of_a_file_do_not_tighten_the_bound() -> None:
-    different = {"normal": 2, "abnormal": 2}
-    found = known_scores(described([1.0] * 4, [3.0] * 4, different=different), "sse", [])
+    independent = {"normal": 2, "abnormal": 2}
+    found = known_scores(described([1.0] * 4, [3.0] * 4, independent=independent), "sse", [])
     one, two = miss_rate_upper_bound(0, 2, 0.9), miss_rate_upper_bound(1, 2, 0.9)
     for name in ("miss", "alarm"):
         assert found["bounds"][name]["fixed"] == pytest.approx([one, two, 1.0, 1.0, 1.0])

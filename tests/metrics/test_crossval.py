@@ -220,14 +220,17 @@ def test_more_folds_than_groups(folds: int) -> None:
 def test_words_of_one_model() -> None:
     found = decide([5.0, 7.0, 6.0], [0, 0, 0], [[1.0, 9.0]], [0, 1])
     text = explain(found)
-    assert "Threshold 5 was set at the smallest score of 3 different abnormal training" in text
+    assert "Threshold 5 was set at the smallest score of 3 abnormal training images (n)" in text
     assert "25.0 %, 1/(n + 1)" in text and "below 63.2 % with 95 % confidence" in text
     assert "None" not in text.partition("The 1 abnormal")[0]
 
 
 @pytest.mark.parametrize(
     ("fold_of", "source"),
-    [([0, 0, 0, 1, 1], "1/(3 + 1) from the 3 images"), ([0, 1, 2, 3, 4], "CV+ of Barber et al.")],
+    [
+        ([0, 0, 0, 1, 1], "1/(3 + 1) from the 3 in the largest"),
+        ([0, 1, 2, 3, 4], "CV+ of Barber et al."),
+    ],
 )
 def test_words_of_several_fits(fold_of: list[int], source: str) -> None:
     folds = max(fold_of) + 1

@@ -230,6 +230,7 @@ def test_calibrated_hand_worked() -> None:
         "margin": 0.0,
         "confidence": 0.95,
         "calibration_abnormal": 3,
+        "calibration_images": 3,
         "abnormal": 3,
         "normal": 4,
         "misses": 1,  # 1; the abnormal 2 ties with the threshold and is found
@@ -237,6 +238,7 @@ def test_calibrated_hand_worked() -> None:
         "miss_rate": 1 / 3,
         "false_alarm_rate": 0.5,
         "accuracy": 1 - 3 / 7,
+        "independent": {"abnormal": 3, "normal": 4, "misses": 1, "false_alarms": 2},
         "miss_rate_bound": pytest.approx(1 - 0.05 ** (1 / 3)),
         "max_accuracy": None,
     }
@@ -278,7 +280,7 @@ def test_decisions_survive_json(protocol: str) -> None:
     )
     again = json.loads(json.dumps(found))
     assert again == found
-    assert {type(value) for value in found.values()} <= {list, float, int, type(None)}
+    assert {type(value) for value in found.values()} <= {list, dict, float, int, type(None)}
     assert explain(again) == explain(found)
 
 
@@ -290,6 +292,11 @@ def counted(**changed: Any) -> dict[str, Any]:
     counts = {"calibration_abnormal": 35, "abnormal": 49, "misses": 0, "false_alarms": 5}
     decisions = {"thresholds": [12.3], "margin": 0.0, "confidence": 0.95, "normal": 49}
     found: dict[str, Any] = decisions | counts | changed
+    named = ("abnormal", "normal", "misses", "false_alarms")
+    found = {
+        "independent": {name: found[name] for name in named},
+        "calibration_images": found["calibration_abnormal"],
+    } | found
     return found | {
         "miss_rate": found["misses"] / found["abnormal"],
         "false_alarm_rate": found["false_alarms"] / found["normal"],
@@ -394,6 +401,71 @@ def test_a_margin_of_a_score_of_0_is_not_called_below() -> None:
     for thresholds in ([0.0], [0.0, 0.0]):
         assert "has no effect" not in explain(counted(thresholds=thresholds, margin=0.0))
     assert "5 % below" in explain(counted(thresholds=[-2.1], margin=0.05))  # it lies lower
+
+
+# Images that are no evidence of their own
+
+
+def test_a_group_counts_once_and_one_that_the_run_used_not_at_all() -> None:
+    """By hand: patients a (three images), b and c; a file of "used" is a training image as well."""
+    scores = [1.0, 1.5, 5.0, 5.0, 6.0, 0.0, 7.0, 8.0]
+    labels = [1, 1, 1, 1, 1, 0, 0, 0]
+    groups = ["a", "a", "a", "b", "used", "c", "d", "d"]
+    found = calibrate([2.0], scores, labels, groups=groups, seen={"used"})
+    assert (found["abnormal"], found["misses"], found["false_alarms"]) == (5, 2, 2)
+    assert found["independent"] == {"abnormal": 2, "normal": 2, "misses": 1, "false_alarms": 1}
+    crossed = cross(scores, labels, groups, folds=3, seen={"used"})
+    # Of a, b and used two are in the other folds: at least one of them is new.
+    assert (crossed["calibration_abnormal"], crossed["calibration_images"]) == (1, 1)
+    assert crossed["miss_rate_bound"] == pytest.approx(0.95)
+    none = cross(scores, labels, groups, folds=2, seen={"a", "b", "used"})
+    assert (none["calibration_abnormal"], none["miss_rate_bound"]) == (0, 1.0)
+    assert "supports no bound on the miss rate, on similar" in explain(none)
+    with pytest.raises(ValueError, match="1 group but 8 test images"):
+        calibrate([2.0], scores, labels, groups=["a"])
+
+
+def test_bounds_hold_for_the_share_of_missed_groups() -> None:
+    """Patients with one or five images, of which those with five score lower.
+
+    Of 20 patients to calibrate on, the bound is exceeded by the share of missed patients in 5 % of
+    the draws at most, and 1/21 of the patients are missed on average; of the images it is more.
+    """
+    rng = np.random.default_rng(0)
+
+    def patients(count: int) -> tuple[np.ndarray, list[str]]:
+        large = rng.random(count) < 0.3
+        images = np.where(large, 5, 1)
+        names = [str(i) for i, n in enumerate(images) for _ in range(n)]
+        of_patients = rng.normal(size=count) + np.where(large, -2.0, 0.0)
+        return np.repeat(of_patients, images) + rng.normal(0, 0.1, images.sum()), names
+
+    tested, names_ = patients(4000)
+    scores, labels = np.append(tested, 99.0), [1] * tested.size + [0]
+    rates, of_images, bound = [], [], 0.0
+    for _ in range(200):
+        kept, kept_groups = patients(20)
+        found = calibrate(
+            kept, scores, labels, calibration_groups=kept_groups, groups=[*names_, "normal"]
+        )
+        rates.append(found["independent"]["misses"] / found["independent"]["abnormal"])
+        of_images.append(found["miss_rate"])
+        bound = found["miss_rate_bound"]
+    assert np.mean(np.array(rates) > bound) <= 0.05 + 2 * 0.0154  # two standard errors
+    assert np.mean(rates) == pytest.approx(1 / 21, abs=0.01)
+    assert np.mean(of_images) > 1.5 / 21  # what the words say must not be this
+
+
+def test_words_for_groups() -> None:
+    independent = {"abnormal": 4, "normal": 4, "misses": 0, "false_alarms": 1}
+    text = explain(counted(calibration_images=60, calibration_abnormal=20, independent=independent))
+    assert "the smallest score of 60 abnormal images, 20 of them independent kept out" in text
+    assert "the count of the independent ones alone, 0 of 4, supports a rate below 52.7 %" in text
+    assert text.endswith("the bounds are on the share of groups with a missed image.")
+    assert "of groups" not in explain(counted())
+    # Ten misses of one patient are one: no reason to doubt the bound.
+    alike = counted(misses=10, independent=independent | {"misses": 1})
+    assert "do not rely" in explain(counted(misses=10)) and "do not rely" not in explain(alike)
 
 
 def test_words_are_ascii_and_the_paper_protocol_is_called_optimistic() -> None:

@@ -1,5 +1,7 @@
 """What few abnormal test images support, and a threshold from normal images alone, in words."""
 
+from typing import Any
+
 import pytest
 
 from cyclegan_ad.metrics.bounds import calibration_bound
@@ -7,9 +9,15 @@ from cyclegan_ad.metrics.quantile import quantile
 from cyclegan_ad.metrics.wording import explain, few_images
 
 
+def few(abnormal: int, confidence: float = 0.95, independent: int | None = None) -> str | None:
+    metrics: dict[str, Any] = {"test_abnormal": abnormal}
+    metrics["independent"] = {"abnormal": abnormal if independent is None else independent}
+    return few_images(metrics | {"protocol_settings": {"confidence": confidence}})
+
+
 @pytest.mark.parametrize(("images", "bound"), [(1, "95.0 %"), (12, "22.1 %"), (29, "9.8 %")])
 def test_few_images_say_what_they_support(images: int, bound: str) -> None:
-    text = few_images(images, 0.95)
+    text = few(images)
     assert text is not None
     assert text.startswith(f"{images} abnormal test image")
     assert f"up to {bound} (95 % confidence)" in text
@@ -18,11 +26,20 @@ def test_few_images_say_what_they_support(images: int, bound: str) -> None:
 
 @pytest.mark.parametrize("images", [0, 30, 500])
 def test_enough_images_or_none_say_nothing(images: int) -> None:
-    assert few_images(images, 0.95) is None
+    assert few(images) is None
+
+
+def test_many_images_of_few_patients_are_few() -> None:
+    text = few(40, independent=4)
+    assert text is not None
+    assert text.startswith("40 abnormal test images, 4 of them independent: ")
+    assert "up to 52.7 %" in text
+    all_used = few(40, independent=0)
+    assert all_used is not None and "up to 100.0 %" in all_used
 
 
 def test_the_confidence_is_that_of_the_run() -> None:
-    text = few_images(10, 0.5)
+    text = few(10, 0.5)
     assert text is not None and "6.7 % (50 % confidence)" in text
 
 

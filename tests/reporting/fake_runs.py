@@ -14,6 +14,7 @@ from tiny import compose_settings
 from cyclegan_ad.data.split import Split, split_samples
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols, score_columns
 from cyclegan_ad.evaluation.fingerprints import fingerprints, hash_training_inputs, hash_value
+from cyclegan_ad.evaluation.score_rows import count_independent
 from cyclegan_ad.files import write_json, write_rows
 from cyclegan_ad.methods.names import FUSED
 from cyclegan_ad.metrics.thresholds import auroc_within, summarise
@@ -225,6 +226,7 @@ def decide_again(path: Path, fusions: dict[str, Any] | None = None, **protocol: 
             "training_seconds": 61.5,
             "test_normal": labels.count(0),
             "test_abnormal": labels.count(1),
+            "independent": count_independent(rows, read_split(path)),
             "columns": {column: column_named(column).as_dict() for column in score_columns(rows)},
             "scores": {
                 column: summarise([row[column] for row in rows], labels)

@@ -17,7 +17,7 @@ METRICS = ("auroc", "zfn_accuracy", "max_accuracy", "pg0")
 BASELINE = "linear_probe"
 
 # The best supported first: the bound of crossval rests on the most images.
-_PROTOCOLS = ("crossval", "calibrated", "crossfit")
+_TRAINING = ("crossval", "calibrated")
 _SSE = ScoreColumn("sse")
 
 
@@ -49,7 +49,9 @@ class Result:
         without_copies: The same figures of the test images that are not byte-identical to an image
             that the run used; None if no test image is, empty if too few are left.
         copies: Number of these images, over the seeds.
-        held_out: Decisions at held-out thresholds, of the best supported protocol that there is.
+        crossfit: Decisions by crossfit, which all runs have: these compare methods.
+        by_training: Decisions by crossval, else calibrated, whose thresholds are set on abnormal
+            images outside the test set; None without either.
         differences: Metric -> comparison with the linear probe; empty for the probe itself.
         few: What few abnormal test images support, see `few_of`; None if they are many.
         first: Whether the column is the first score that the runs were asked for (``score.names``).
@@ -62,10 +64,16 @@ class Result:
     statistics: dict[str, Statistic]
     without_copies: dict[str, Statistic] | None
     copies: tuple[int, ...]
-    held_out: HeldOut | None
+    crossfit: HeldOut | None
+    by_training: HeldOut | None
     differences: dict[str, Difference]
     few: str | None
     first: bool
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """Decisions of the best supported protocol that there is."""
+        return self.by_training or self.crossfit
 
 
 def gather_final(study: Study, held_out: Sequence[HeldOut]) -> list[Result]:
@@ -98,12 +106,13 @@ def gather_final(study: Study, held_out: Sequence[HeldOut]) -> list[Result]:
             if probe is None or probe is entry
             else (probe.column, runs[probe.dataset, probe.method, probe.column])
         )
-        found = [decided.get((*key, protocol)) for protocol in _PROTOCOLS]
+        training = [decided.get((*key, protocol)) for protocol in _TRAINING]
         results.append(
             _result(
                 entry,
                 sorted(runs[key], key=lambda run: run.seed),
-                next((row for row in found if row is not None), None),
+                decided.get((*key, "crossfit")),
+                next((row for row in training if row is not None), None),
                 against,
             )
         )
@@ -123,7 +132,8 @@ def _find_probe(study: Study, dataset: str) -> Entry | None:
 def _result(
     entry: Entry,
     runs: list[Run],
-    held_out: HeldOut | None,
+    crossfit: HeldOut | None,
+    by_training: HeldOut | None,
     probe: tuple[ScoreColumn, list[Run]] | None,
 ) -> Result:
     column = entry.column
@@ -137,7 +147,8 @@ def _result(
         statistics=_over(each),
         without_copies=_without_copies(runs, column) if any(copies) else None,
         copies=copies,
-        held_out=held_out,
+        crossfit=crossfit,
+        by_training=by_training,
         differences={} if probe is None else _compare(runs, column, *probe),
         few=few_of(runs),
         first=column == runs[0].first_score,
@@ -212,7 +223,8 @@ def _better(sse: Result, fid: Result) -> Result:
         statistics=chosen,
         without_copies=without,
         copies=sse.copies,
-        held_out=None,
+        crossfit=None,
+        by_training=None,
         differences={},
         few=sse.few,
         first=False,

@@ -101,11 +101,13 @@ def add_decisions(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     bounds = [name for name in each[0] if name.startswith("miss_rate_")]
     names = ("abnormal", "normal", "misses", "false_alarms")
     counts = {name: sum(row[name] for row in each) for name in names}
+    independent = {name: sum(row["independent"][name] for row in each) for name in names}
     judged = counts["abnormal"] + counts["normal"]
     # With the bound goes what proves it.
     largest_bound = max(each, key=lambda row: row.get("miss_rate_guaranteed", 0.0))
     return dict(largest_bound) | {
         **counts,
+        "independent": independent,
         "thresholds": [threshold for row in each for threshold in row["thresholds"]],
         "miss_rate": counts["misses"] / counts["abnormal"],
         "false_alarm_rate": counts["false_alarms"] / counts["normal"],

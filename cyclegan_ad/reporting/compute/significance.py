@@ -1,4 +1,10 @@
-"""Paired significance tests between methods on identical splits."""
+"""Paired significance tests between methods on identical splits.
+
+The splits of one dataset share their images, so that their differences are not independent: with
+signs flipped split by split, two equally good methods would come out significantly different far
+too often. Here all differences of a dataset change their sign together, and what is tested is
+whether a method is better on datasets like these.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +41,8 @@ class Comparison:
         datasets: Number of datasets among them.
         datasets_ahead: Number of datasets on which the first is better on average.
         p: Two-sided p-value, uncorrected.
-        p_holm: Corrected for all comparisons of the metric; None for too few pairs.
-        too_few: Whether no outcome of so few pairs could be significant at 5 %.
+        p_holm: Corrected for all comparisons of the metric; None for too few datasets.
+        too_few: Whether no outcome on so few datasets could be significant at 5 %.
     """
 
     metric: str
@@ -189,18 +195,18 @@ def compare_pairs(
         pairs=len(values),
         datasets=len(by_dataset),
         datasets_ahead=sum(float(np.mean(each)) > 0 for each in by_dataset.values()),
-        p=sign_flip_p_value(values),
+        p=sign_flip_p_value([sum(each) for each in by_dataset.values()]),
     )
 
 
 def correct(comparisons: list[Comparison]) -> list[Comparison]:
     """Correct for the comparisons that could turn out significant; mark the others."""
-    testable = [i for i, c in enumerate(comparisons) if 2.0 ** (1 - c.pairs) <= ALPHA]
+    testable = [i for i, c in enumerate(comparisons) if 2.0 ** (1 - c.datasets) <= ALPHA]
     result = [replace(c, too_few=True) for c in comparisons]
     corrected = holm([comparisons[i].p for i in testable])
     # Holm's method multiplies a p-value by the number of comparisons that are not yet significant.
     left = max(1, sum(p > ALPHA for p in corrected))
     for i, p in zip(testable, corrected, strict=True):
-        out_of_reach = p > ALPHA and 2.0 ** (1 - comparisons[i].pairs) * left > ALPHA
+        out_of_reach = p > ALPHA and 2.0 ** (1 - comparisons[i].datasets) * left > ALPHA
         result[i] = replace(comparisons[i], p_holm=p, too_few=out_of_reach)
     return result

@@ -166,11 +166,12 @@ def _how_surely(found: Headline) -> str:
     worse = [f"{n} ({_evidence(one)})" for n, one in sure.items() if one.difference < 0]
     others = [name for name in found.comparisons if name not in sure]
     if all(one.too_few for one in found.comparisons.values()):
-        most = max(one.pairs for one in found.comparisons.values())
+        most = max(one.datasets for one in found.comparisons.values())
         return (
-            f"With {over} and at most {counted(most, 'shared split')} no difference between "
+            f"With {over} on {counted(most, 'dataset')} no difference between "
             f"{'the two' if found.names == 2 else f'two of {found.names}'} methods can be "
-            f"significant at {100 * ALPHA:g} %: this order may be chance."
+            f"significant at {100 * ALPHA:g} %, as the splits of a dataset share images: "
+            "whether this order holds elsewhere is not known."
         )
     said = []
     if better:
@@ -180,8 +181,7 @@ def _how_surely(found: Headline) -> str:
     if sure:
         largest = max(one.p_holm or 0.0 for one in sure.values())
         said[-1] += (
-            f", significantly (p {_p(largest)} by paired sign flips, corrected; indicative, "
-            "as splits overlap)"
+            f", significantly (p {_p(largest)} by paired sign flips of whole datasets, corrected)"
         )
     if others:
         said.append(f"shows no significant difference to {_and(others)}")

@@ -165,15 +165,14 @@ def _list(datasets: Iterable[str]) -> str:
 
 SIGNIFICANCE_NOTES = [
     "Mean of the row minus the column, in percentage points. * and bold: significant at 5 % after "
-    "the correction. -: no shared split, or too few. All p-values are in significance.csv.",
+    "the correction. -: no shared split, or too few datasets. All p-values are in "
+    "significance.csv.",
     "Two methods are compared on the splits that both were tested on: one pair a dataset and seed, "
-    "only where their test images are identical. Test: exact sign flips of the paired differences "
-    "(beyond 16 pairs, 65 536 random ones), two-sided; Holm's correction over all comparisons of a "
-    "metric that have 6 pairs or more.",
-    "Fewer than 6 pairs cannot fall below 5 %: the smallest p-value of n pairs is 2^(1-n), 0.0625 "
-    "for 5 pairs.",
-    "The test sets of different seeds overlap, so pairs of one dataset are not independent and "
-    "the p-values are indicative only.",
+    "only where their test images are identical. Test: exact sign flips of the paired differences, "
+    "two-sided; all pairs of one dataset change their sign together, as its splits share images. "
+    "Holm's correction over all comparisons of a metric that share 6 datasets or more.",
+    "Fewer than 6 datasets cannot fall below 5 %: the smallest p-value of n datasets is 2^(1-n), "
+    "0.0625 for 5. Nothing is said about datasets unlike these.",
     "ZFN accuracy uses thresholds set on the test images (optimistic), for both methods.",
 ]
 

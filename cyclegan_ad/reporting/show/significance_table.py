@@ -1,4 +1,4 @@
-"""Matrix of the differences between methods, where there are enough pairs for one."""
+"""Matrix of the differences between methods, where there are enough datasets for one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNIFICANT = "*"
 
 
 def significance_text(comparisons: Sequence[Comparison], study: Study) -> TextTable:
-    """Lay out the comparisons of methods that have enough pairs: the row minus the column."""
+    """Lay out the comparisons of methods that share enough datasets: the row minus the column."""
     enough = [c for c in comparisons if not c.too_few]
     compared = {one for c in enough for one in (c.first, c.second)}
     methods = sorted(compared, key=lambda one: (one[0].order, score_order(one[1])))
@@ -35,27 +35,27 @@ def significance_text(comparisons: Sequence[Comparison], study: Study) -> TextTa
         for one in methods
     )
     notes = [*SIGNIFICANCE_NOTES, *few_notes(study.entries.values())] if rows else []
-    if too_few := too_few_pairs(comparisons):
+    if too_few := too_few_datasets(comparisons):
         notes.insert(0, too_few)
     title = "Methods compared on the splits they share"
     header = ("Metric", "Row minus column, points", *map(_name, methods))
     return TextTable("significance", title, (), header, rows, tuple(notes), 2, 1)
 
 
-def too_few_pairs(comparisons: Sequence[Comparison]) -> str:
+def too_few_datasets(comparisons: Sequence[Comparison]) -> str:
     """Say in one sentence why comparisons are not in the table; empty if all are."""
     if not comparisons:
         return "No two methods were tested on the same split."
     alone = [c for c in comparisons if c.too_few]
     if not alone:
         return ""
-    pairs = sorted({c.pairs for c in alone})
-    shared = str(pairs[0]) if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
+    numbers = sorted({c.datasets for c in alone})
+    shared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     which = (
         "All comparisons" if len(alone) == len(comparisons) else counted(len(alone), "comparison")
     )
     return (
-        f"{which} of two methods: too few shared splits ({shared}) for any outcome to be "
+        f"{which} of two methods: too few shared datasets ({shared}) for any outcome to be "
         f"significant at {100 * ALPHA:g} %; the differences are in significance.csv."
     )
 

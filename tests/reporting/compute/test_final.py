@@ -69,6 +69,10 @@ def test_test_images_with_a_copy_in_training_are_left_out(tmp_path: Path) -> Non
         passed = np.mean([value < lowest for value in normal])
         assert row.without_copies["pg0"].values[number] == pytest.approx(passed)
     assert row.without_copies["pg0"] != row.statistics["pg0"]
+    assert row.crossfit is not None
+    counts = row.crossfit.decisions
+    assert counts["independent"]["normal"] <= counts["normal"] - sum(row.copies)
+    assert counts["independent"]["abnormal"] == counts["abnormal"]
 
 
 def test_without_a_class_that_is_left_there_are_no_figures(tmp_path: Path) -> None:

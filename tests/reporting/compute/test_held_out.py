@@ -19,6 +19,7 @@ def decisions(misses: int, alarms: int, calibration: int, bound: float) -> dict[
         "margin": 0.0,
         "confidence": 0.95,
         "calibration_abnormal": calibration,
+        "calibration_images": calibration,
         "abnormal": 20,
         "normal": 30,
         "misses": misses,
@@ -26,6 +27,7 @@ def decisions(misses: int, alarms: int, calibration: int, bound: float) -> dict[
         "miss_rate": misses / 20,
         "false_alarm_rate": alarms / 30,
         "accuracy": 1 - (misses + alarms) / 50,
+        "independent": {"abnormal": 18, "normal": 30, "misses": misses, "false_alarms": alarms},
         "miss_rate_bound": bound,
         "max_accuracy": None,
     }
@@ -40,6 +42,8 @@ def test_counts_add_up_and_the_weakest_bound_counts() -> None:
     assert together["accuracy"] == pytest.approx(0.9)
     assert (together["calibration_abnormal"], together["miss_rate_bound"]) == (30, 0.095)
     assert together["thresholds"] == [1.0, 3.0]
+    expected = {"abnormal": 36, "normal": 60, "misses": 4, "false_alarms": 6}
+    assert together["independent"] == expected
 
 
 def test_the_weakest_guarantee_of_crossval_counts() -> None:

@@ -94,40 +94,64 @@ def test_methods_are_paired_over_identical_test_sets(tmp_path: Path) -> None:
     ]
     assert auroc.difference == pytest.approx(np.mean(differences))
     assert auroc.datasets_ahead == 0
-    # PatchCore separates perfectly, so all six point the same way: 2 of 64 patterns.
-    assert auroc.p == auroc.p_holm == zfn.p == 0.03125
-    assert not auroc.too_few
+    # PatchCore separates perfectly, so both datasets point the same way: 2 of 4 patterns.
+    assert auroc.p == zfn.p == 0.5
+    assert auroc.too_few and auroc.p_holm is None
     assert [row.what for row in others] == ["patchcore-64/screw/seed6, pairs"]
     assert "cyclegan-64/screw/seed6" in others[0].reason
 
 
-def test_five_pairs_are_too_few_and_do_not_count_for_holm(tmp_path: Path) -> None:
-    for seed in range(6):
-        make_run(tmp_path, "cyclegan", 64, "screw", seed, columns=["sse"], separation=0.5)
-        make_run(tmp_path, "patchcore", 64, "screw", seed, columns=["embedding"], separation=9)
-        if seed:
-            make_run(tmp_path, "padim", 64, "screw", seed, columns=["embedding"], separation=9)
+def test_five_datasets_are_too_few_and_do_not_count_for_holm(tmp_path: Path) -> None:
+    datasets = ("hazelnut", "screw", "tile", "wood", "brain_mri", "breast_ultrasound")
+    for dataset in datasets:
+        make_run(tmp_path, "cyclegan", 64, dataset, 0, columns=["sse"], separation=0.5)
+        make_run(tmp_path, "patchcore", 64, dataset, 0, columns=["embedding"], separation=9)
+        if dataset != "screw":
+            make_run(tmp_path, "padim", 64, dataset, 0, columns=["embedding"], separation=9)
     runs = collect(tmp_path)[0]
     comparisons, _ = compare_methods(build_study(runs, "paper", choose_comparable(runs)))
     of_auroc = {(c.first[0].name, c.second[0].name): c for c in comparisons if c.metric == "auroc"}
     padim = of_auroc["cyclegan", "padim"]
-    assert (padim.pairs, padim.p, padim.p_holm, padim.too_few) == (5, 0.0625, None, True)
+    assert (padim.datasets, padim.p, padim.p_holm, padim.too_few) == (5, 0.0625, None, True)
     patchcore = of_auroc["cyclegan", "patchcore"]
     assert (patchcore.p, patchcore.p_holm, patchcore.too_few) == (0.03125, 0.03125, False)
 
 
-def test_a_significant_difference_of_fewer_pairs_is_not_called_too_few() -> None:
+def test_splits_of_one_dataset_are_no_new_evidence() -> None:
+    """Methods that are equal on average: on each dataset one is better, on all of its splits.
+
+    At most 5 % of such comparisons may be significant; with signs flipped split by split, far more
+    would be.
+    """
+    rng = np.random.default_rng(0)
+    sse = Method("cyclegan-64", "cyclegan", 64), ScoreColumn("sse")
+    rejected = by_split = 0
+    for _ in range(400):
+        effects = rng.normal(size=6)
+        found = [
+            (str(dataset), effect + rng.normal(0, 0.3))
+            for dataset, effect in enumerate(effects)
+            for _ in range(2)
+        ]
+        one = compare_pairs("auroc", sse, sse, found)
+        rejected += one.p <= 0.05
+        by_split += sign_flip_p_value([value for _, value in found]) <= 0.05
+    assert rejected / 400 <= 0.05 + 2 * 0.011
+    assert by_split / 400 > 0.1
+
+
+def test_a_significant_difference_on_fewer_datasets_is_not_called_too_few() -> None:
     """Of three comparisons, the two that are significant leave the third a factor of one."""
     method = Method("cyclegan-64", "cyclegan", 64)
     sse, fid = (method, ScoreColumn("sse")), (method, ScoreColumn("fid"))
 
     def compared(ahead: int, behind: int = 0) -> Comparison:
-        signs = [1] * ahead + [-1] * behind
-        return compare_pairs("auroc", sse, fid, [("screw", 0.1 * sign) for sign in signs])
+        signs = enumerate([1] * ahead + [-1] * behind)
+        return compare_pairs("auroc", sse, fid, [(str(i), 0.1 * sign) for i, sign in signs])
 
     many, other, six = correct([compared(20), compared(20), compared(6)])
     assert (six.p, six.p_holm, six.too_few) == (0.03125, 0.03125, False)
     assert is_shown(six) and not many.too_few and not other.too_few
-    # Beside a comparison that is not significant, six pairs cannot be.
+    # Beside a comparison that is not significant, six datasets cannot be.
     *_, six = correct([compared(20), compared(10, 10), compared(6)])
     assert six.too_few and not is_shown(six)

@@ -21,7 +21,16 @@ from cyclegan_ad.reporting.show.terminal_table import print_study
 
 FEW, MANY = 12, 30
 TABLES = ("headline", "passed", "table2", "extensions", "protocols")
-SUPPORTED = few_images(FEW, 0.95) or ""
+SUPPORTED = (
+    few_images(
+        {
+            "test_abnormal": FEW,
+            "independent": {"abnormal": FEW},
+            "protocol_settings": {"confidence": 0.95},
+        }
+    )
+    or ""
+)
 
 
 def make_runs(root: Path, per_class: int) -> Path:

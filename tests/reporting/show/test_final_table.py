@@ -65,6 +65,20 @@ def test_the_numbers_of_the_table_are_those_of_the_csv_file(report: Path) -> Non
     assert {key[4] for key in better} == {"all", "without_copies"}
 
 
+def test_copies_are_left_out_of_missed_and_passed_too(report: Path) -> None:
+    header, line = (
+        next(
+            line
+            for line in (report / "final_without_copies.md").read_text("utf-8").splitlines()
+            if found in line
+        )
+        for found in ("| Dataset", "64 px | SSE |")
+    )
+    cells = dict(zip(header.split(" | "), line.split(" | "), strict=True))
+    assert cells["Missed, crossfit"].endswith("of 32")  # of 16 in two splits; no defect is a copy
+    assert cells["Training images"] == "-"
+
+
 def test_choices_by_the_test_result_are_named_so(report: Path) -> None:
     text = (report / "final.md").read_text("utf-8")
     assert "CycleGAN 64 px | better of SSE and FID, by test result" in text
