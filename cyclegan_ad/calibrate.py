@@ -61,10 +61,7 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     after = recalibrate(described, present, images, scores, request, copies=copies)
     entry: dict[str, Any] = after["calibrations"][-1]
     print(report_calibration(entry, settings.prevalence) + "\n", flush=True)
-    words = (
-        f"Calibration {len(after['calibrations'])} of {folder / FILE} decides from now on; export "
-        "files again that were made of it before"
-    )
+    words = f"Calibration {len(after['calibrations'])} of {folder / FILE} decides from now on"
     return _write(settings, folder, described, after, words)
 
 
@@ -110,6 +107,8 @@ def _write(
     else:
         write_calibration(folder, described, after)
     print(printable(words))
+    if not settings.dry_run:
+        print("Start commands again that decide by it, and export files again that were made of it")
     entry: dict[str, Any] = after["calibrations"][-1]
     return entry
 

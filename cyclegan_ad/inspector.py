@@ -82,7 +82,8 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
 
     flags = Flags(settings.out)
     with importing():
-        from cyclegan_ad.detector.load import load_detector
+        from cyclegan_ad.detector.load import load_detector, watch_detector
+    check = watch_detector(settings.detector)
     detector = load_detector(
         settings.detector, **settings.decide_by.as_dict(), device=settings.accelerator
     )
@@ -94,6 +95,7 @@ def open_session(settings: InspectorSettings, uploads: Path) -> tuple[Any, dict[
         flags,
         Uploads(uploads, settings.max_pixels),
         _monitor(settings, detector),
+        check,
     )
     return session, describe_facts(settings, detector, images, remark)
 

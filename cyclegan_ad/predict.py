@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclegan_ad.cli.command_line import importing, run_command
-from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.find_images import find_ignored, find_images
+from cyclegan_ad.runs.lock import locked_folder
 from cyclegan_ad.settings.commands import PredictSettings
 from cyclegan_ad.text import counted, printable
 
@@ -28,22 +32,30 @@ def predict(settings: PredictSettings) -> int:
     Raises:
         UserError: If the detector or the images are not usable.
     """
-    paths = None if settings.watch else find_images(settings.images, besides=settings.out)
+    # Overlays of an earlier command are no images to judge.
+    drawn = settings.out / "overlays"
+    paths = None if settings.watch else find_images(settings.images, besides=drawn)
+    if others := find_ignored(settings.images, besides=settings.out):
+        print(f"not judged: {others}", flush=True)
     with importing():
         from cyclegan_ad.detector.decision_files import DecisionFiles
         from cyclegan_ad.detector.judge_files import Overlays, draw_nearest, judge, watch
-        from cyclegan_ad.detector.load import load_detector
+        from cyclegan_ad.detector.load import load_detector, watch_detector
         from cyclegan_ad.display.terminal import decoding_progress
 
+    check = watch_detector(settings.detector)
     detector = load_detector(
         settings.detector,
         **settings.decide_by.as_dict(),
         device=settings.accelerator,
     )
     print(detector.decision.describe(), flush=True)
-    overlays = Overlays(settings.out / "overlays", settings.images)
+    overlays = Overlays(drawn, settings.images)
     chosen = {"all": ("normal", "abnormal"), "abnormal": ("abnormal",)}.get(settings.overlays, ())
-    with DecisionFiles(settings.out, detector.identity, overwrite=settings.overwrite) as files:
+    with (
+        locked_folder(settings.out, "out"),
+        DecisionFiles(settings.out, detector.identity, overwrite=settings.overwrite) as files,
+    ):
         before = files.count()
         monitor = _start_monitor(detector, settings)
         if kept := before["normal"] + before["abnormal"]:
@@ -55,32 +67,28 @@ def predict(settings: PredictSettings) -> int:
             if paths is None
             else [files.pending(paths)]
         )
-        for pending in rounds:
-            judged += len(pending)
-            with decoding_progress("Judging images", unit="images") as progress:
-                judge(
-                    detector,
-                    pending,
-                    files,
-                    draw=lambda prediction: prediction.label in chosen,
-                    overlays=overlays,
-                    monitor=monitor,
-                    progress=progress,
-                )
-        if settings.overlays == "nearest":
-            draw_nearest(detector, settings.out, settings.nearest, overlays)
-        counts = files.count(paths)
-    seconds = time.monotonic() - started
-    speed = f", {judged / seconds:.1f} images/s" if judged and not settings.watch else ""
-    undecided = f", {counts['undecided']} of them without a score" if counts["undecided"] else ""
-    print(
-        printable(
-            f"{counts['normal']} normal, {counts['abnormal']} abnormal{undecided}{speed}; "
-            f"decisions: {settings.out / 'predictions.csv'}"
-        )
-    )
-    if counts["review"]:
-        print(", ".join(f"{zone} {counts[zone]}" for zone in ("pass", "review", "reject")))
+        try:
+            for pending in rounds:
+                check()
+                judged += len(pending)
+                with decoding_progress("Judging images", unit="images") as progress:
+                    judge(
+                        detector,
+                        pending,
+                        files,
+                        draw=lambda prediction: prediction.label in chosen,
+                        overlays=overlays,
+                        monitor=monitor,
+                        progress=progress,
+                    )
+            if settings.overlays == "nearest":
+                draw_nearest(detector, settings.out, settings.nearest, overlays)
+        finally:  # a watch is ended by a signal
+            counts = files.count(paths)
+            if settings.watch or sys.exc_info()[0] is None:
+                seconds = time.monotonic() - started
+                speed = f", {judged / seconds:.1f} images/s"
+                _print_counts(counts, settings.out, speed if judged and paths else "")
     if (
         monitor is not None
         and monitor.warning is None
@@ -92,6 +100,19 @@ def predict(settings: PredictSettings) -> int:
             "known to be normal, camera or light may have changed"
         )
     return SOME_ABNORMAL if counts["abnormal"] else 0
+
+
+def _print_counts(counts: Mapping[str, int], out: Path, speed: str) -> None:
+    undecided = f", {counts['undecided']} of them without a score" if counts["undecided"] else ""
+    print(
+        printable(
+            f"{counts['normal']} normal, {counts['abnormal']} abnormal{undecided}{speed}; "
+            f"decisions: {out / 'predictions.csv'}"
+        ),
+        flush=True,
+    )
+    if counts["review"]:
+        print(", ".join(f"{zone} {counts[zone]}" for zone in ("pass", "review", "reject")))
 
 
 def _start_monitor(detector: Detector, settings: PredictSettings) -> DriftMonitor | None:

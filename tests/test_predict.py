@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cyclegan_ad.cli.setting_names import setting_names
 from cyclegan_ad.detector import judge_files, load
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
+from cyclegan_ad.runs.lock import locked_folder
 from cyclegan_ad.settings.commands import PredictSettings
 from cyclegan_ad.settings.composing import conf_dir
 from cyclegan_ad.settings.types import read_settings
@@ -136,6 +138,86 @@ def test_a_folder_that_is_being_filled(finished: Finished, tmp_path: Path) -> No
     assert table(out).keys() == {"00.png", "01.png"}
     with refuses(setting="images", facts="watch=true"):
         run(finished[1].path, source / "00.png", tmp_path / "x", watch=True)
+
+
+def test_a_watch_says_its_counts_when_it_is_interrupted(
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "camera"
+    shutil.copytree(finished[0] / "normal", folder)
+    followed = judge_files.watch
+
+    def interrupted(*given: Any) -> Iterator[list[Path]]:
+        yield next(followed(*given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(judge_files, "watch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(finished[1].path, folder, tmp_path / "out", watch=True, threshold=1e9)
+    assert f"{len(list(folder.iterdir()))} normal, 0 abnormal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("watch", [False, True])
+def test_decisions_may_lie_in_the_folder_of_the_images(
+    finished: Finished, tmp_path: Path, watch: bool
+) -> None:
+    folder = tmp_path / "camera"
+    shutil.copytree(finished[0] / "abnormal", folder)
+    count = len(list(folder.iterdir()))
+    seconds = {"watch_interval_s": 0.05, "watch_stop_after_s": 0.5}
+    for _ in range(2):  # overlays of the first command are no images for the second one
+        run(
+            finished[1].path, folder, folder, watch=watch, overlays="all", overwrite=True, **seconds
+        )
+        assert len(table(folder)) == count
+    assert len(list((folder / "overlays").iterdir())) == count
+
+
+def test_two_commands_do_not_share_a_folder_of_decisions(
+    finished: Finished, images: Path, tmp_path: Path
+) -> None:
+    with locked_folder(tmp_path / "out", "out"), refuses(setting="out", facts="in use"):
+        run(finished[1].path, images, tmp_path / "out")
+
+
+def test_a_watch_ends_when_the_detector_is_changed(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A calibration meanwhile: what comes after it must not be decided by the old threshold."""
+    detector, folder = tmp_path / "detector", tmp_path / "camera"
+    shutil.copytree(finished[1].path / "detector", detector)
+    folder.mkdir()
+    followed = judge_files.watch
+
+    def calibrated(*given: Any) -> Iterator[list[Path]]:
+        shutil.copy(finished[0] / "normal" / "00.png", folder)
+        rounds = followed(*given)
+        yield next(rounds)
+        described = json.loads((detector / "detector.json").read_text())
+        shutil.copy(finished[0] / "normal" / "01.png", folder)
+        (detector / "detector.json").write_text(json.dumps(described | {"calibrations": [1]}))
+        yield next(rounds)
+
+    monkeypatch.setattr(judge_files, "watch", calibrated)
+    with refuses(file=detector / "detector.json", facts="changed", remedy="out=PATH"):
+        run(detector, folder, tmp_path / "out", watch=True, watch_interval_s=0.05)
+    assert table(tmp_path / "out").keys() == {"00.png"}
+
+
+def test_files_that_are_not_judged_are_told(
+    finished: Finished, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("defect.gif", "other.gif", "part_18.PNG_"):
+        (images / name).write_bytes(b"x")
+    run(finished[1].path, images, tmp_path / "out")
+    assert "not judged: 3 files" in (said := capsys.readouterr().out) and ".gif 2" in said
+    run(finished[1].path, f"{images}/**/*", tmp_path / "pattern")
+    assert "not judged: 3 files" in capsys.readouterr().out
+    run(finished[1].path, f"{images}/**/*.png", tmp_path / "images_alone")
+    assert "not judged" not in capsys.readouterr().out
 
 
 def test_what_is_not_there_is_said_before_torch_is_loaded(

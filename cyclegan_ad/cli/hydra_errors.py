@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -47,7 +48,7 @@ def expand_shorthand(words: Sequence[str]) -> list[str]:
             if first <= last:
                 word = f"seed=range({first},{last + 1})"
         elif "'" not in word and '"' not in word:
-            word = re.sub(r"(?<=[=,\[])(~[^,()\[\]{}=]*)", r"'\1'", word)
+            word = re.sub(r"(?<=[=,\[])(~[^,()\[\]{}=]*)(?=[,)\]}]|$)", r"'\1'", word)
         spelled.append(word)
     return spelled
 
@@ -97,7 +98,7 @@ def check_overrides(
             )
         if name == "run_name" and re.fullmatch(r"\d[\d_]*", value) and str(int(value)) != value:
             raise UserError(
-                f"{word} is read as the number {int(value)}; quote it: {name}=\\'{value}\\'"
+                f"{word} is read as the number {int(value)}; quote it: {quote(name, value)}"
             )
         if name not in groups:
             continue
@@ -147,10 +148,7 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
     text = str(error)
     cause = str(error.__cause__) if error.__cause__ is not None else ""
     if isinstance(error, OverrideParseException):
-        return UserError(
-            f"cannot parse {error.override!r}; settings have the form name=value, and a value with "
-            "spaces or special characters needs quotes: name=\\'value\\'"
-        )
+        return UserError(_explain_syntax(str(error.override)))
     if found := re.search(r"Could not override '(experiment|column|row|ablation|preset)'", text):
         return UserError(f"{found[1]} has no default; use +{found[1]}=NAME")
     if found := re.search(r"Could not override '([^']+)'", text):
@@ -188,6 +186,30 @@ def explain(error: Exception, known: Callable[[], Sequence[str]] = tuple) -> Use
     return UserError(f"{first} (see --help)")
 
 
+def quote(name: str, value: str) -> str:
+    r"""Return a setting as it is typed in a shell, with the quotes of Hydra inside its own.
+
+    >>> print(quote("images", "new (1)"), quote("images", "Ann's"))
+    "images='new (1)'" "images='Ann\'s'"
+    """
+    word = f"{name}={QuotedString(value, Quote.single).with_quotes()}"
+    # Within double quotes a shell keeps a backslash before any other character.
+    word = re.sub(r'["$`]|\\(?=[\\"$`])', r"\\\g<0>", word)
+    # An interactive shell would insert an earlier command.
+    return '"{}"'.format(word.replace("!", "\"'!'\""))
+
+
+def _explain_syntax(word: str) -> str:
+    name, _, value = word.partition("=")
+    # Text in brackets or quotes is more likely a list or a quote that does not end.
+    known = name in STRINGS and not value.startswith(("[", "{", "'", '"'))
+    advice = quote(name, value) if known else quote("name", "value")
+    return (
+        f"cannot parse {word!r}; settings have the form name=value, and a value with spaces or "
+        f"special characters needs quotes: {advice}"
+    )
+
+
 def _explain_unknown_setting(name: str, known: Sequence[str]) -> str:
     if name in known:
         group = name.partition(".")[0]
@@ -211,8 +233,5 @@ def _explain_unknown_option(group: str, option: str, options: Sequence[str]) -> 
 
 def _explain_several_values(word: str, name: str, value: str) -> str:
     if name in STRINGS:
-        return (
-            f"{word}: a value with a comma needs quotes: {name}=\\'...\\', "
-            f"with blanks \"{name}='{value}'\""
-        )
+        return f"{word}: a value with a comma needs quotes: {quote(name, value)}"
     return f"{word} has several values; add -m to run one job for each"

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.initialize import get_gh_backup, restore_gh_from_backup
 
 from cyclegan_ad.cli.hydra_errors import check_overrides, explain, is_hydra_error
@@ -85,8 +86,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | Path):
-        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
+        return QuotedString(str(value), Quote.single).with_quotes()
     if isinstance(value, Sequence):
         return "[" + ",".join(map(_value, value)) + "]"
     return repr(value)

@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from cyclegan_ad.cli.hydra_errors import quote
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory, run_name
 from cyclegan_ad.settings.train import Settings, makes_another_training, training_differences
@@ -119,7 +120,7 @@ def check_places(jobs: Sequence[Settings], labels: Sequence[str]) -> None:
             raise UserError(
                 f"{labels[j]} and {labels[i]} are different trainings ({', '.join(names)}) with "
                 f"the same run directory {place}; run each with its own command and run_name=NAME "
-                f"(a single value that contains a comma needs quotes: {names[0]}=\\'...\\')"
+                f"(a single value that contains a comma needs quotes: {quote(names[0], 'value')})"
             )
         if settings.overwrite:
             raise UserError(

@@ -31,7 +31,7 @@ class DecisionFiles:
     (score - threshold), reason, zone (``pass``, ``review`` or ``reject``), brightness and
     sharpness. A number that does not exist is empty in the table and null in the lines, which also
     have size and time of modification of each file: an image is judged again if its file was
-    changed.
+    changed, or could not be read the last time.
 
     Args:
         folder: Folder of the files; created if absent.
@@ -48,6 +48,8 @@ class DecisionFiles:
         self._stamps: dict[str, list[int]] = {}  # path -> size and time of the judged file
         # Path -> decision, zone, whether it has a score.
         self._results: dict[str, tuple[str, str, bool]] = {}
+        self._undecided: set[str] = set()  # of an earlier command, and not yet judged again
+        self._has_doubles = False
         self._lines: IO[str] | None = None
         self._table: IO[str] | None = None
 
@@ -70,16 +72,12 @@ class DecisionFiles:
         # A file may have been moved away since; only one that was changed is judged again.
         kept = [r for r in records.values() if _stamp(r["path"]) in ([], r["file"])]
         write_json(made_by, self._identity)
-        with replacing(lines) as temporary:
-            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-        with replacing(self.folder / TABLE) as temporary, temporary.open("w", **_AS_CSV) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(map(_row, kept))
+        self._write(kept)
         self._lines = lines.open("a", encoding="utf-8")
         self._table = (self.folder / TABLE).open("a", **_AS_CSV)
         for record in kept:
             self._note(record)
+        self._undecided = {record["path"] for record in kept if record["score"] is None}
         return self
 
     def __exit__(
@@ -92,13 +90,26 @@ class DecisionFiles:
         for file in (self._lines, self._table):
             if file is not None:
                 file.close()
+        if self._has_doubles:
+            records = {record["path"]: record for record in read_lines(self.folder / LINES)}
+            self._write(list(records.values()))
+
+    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+        with replacing(self.folder / LINES) as temporary:
+            temporary.write_text("".join(map(_line, records)), encoding="utf-8")
+        with replacing(self.folder / TABLE) as temporary, temporary.open("w", **_AS_CSV) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(map(_row, records))
 
     def pending(self, paths: Iterable[Path]) -> list[Path]:
-        """Return the files without a decision, or changed since."""
+        """Return the files without a decision, changed since, or not readable the last time."""
         return [
             path
             for path in paths
-            if (known := self._stamps.get(str(path))) is None or known != _stamp(str(path))
+            if (known := self._stamps.get(str(path))) is None
+            or known != _stamp(str(path))
+            or str(path) in self._undecided
         ]
 
     def append(self, predictions: Sequence[Prediction], stamps: Sequence[list[int]]) -> None:
@@ -123,6 +134,8 @@ class DecisionFiles:
                 "sharpness": _finite(prediction.sharpness),
                 "file": stamped,
             }
+            self._has_doubles |= record["path"] in self._stamps
+            self._undecided.discard(str(record["path"]))
             self._lines.write(_line(record))
             writer.writerow(_row(record))
             self._note(record)

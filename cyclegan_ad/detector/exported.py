@@ -6,17 +6,20 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from threading import local
+from threading import Lock, local
 from typing import Any, TypeAlias
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cyclegan_ad.data.parallel import map_in_order
 from cyclegan_ad.detector.decision import Decision
+from cyclegan_ad.detector.description import FORMAT as DESCRIPTION_FORMAT
 from cyclegan_ad.detector.detect import Pixels, Scored
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import file_sha256
 from cyclegan_ad.optional_packages import EXPORT_SUFFIXES, ensure_runtime
 from cyclegan_ad.text import shown
 
@@ -24,13 +27,16 @@ EXPORTED = {suffix: name for name, suffix in EXPORT_SUFFIXES.items()}
 """Suffix of an exported file -> its format."""
 FACTS = "cyclegan_ad"
 """Name under which the facts about the detector travel with a graph, as JSON."""
-FORMAT = 2
+WEIGHTS_SHA256 = "weights_sha256"
+"""Name of the fact that holds the hash of the ``.bin`` beside an ``.xml``."""
+FORMAT = 3
 
 Outputs: TypeAlias = dict[str, NDArray[Any]]
 Run: TypeAlias = Callable[[Pixels], Outputs]
 
 # Pixels of a batch: with more, caches hold less of it, and cores idle at the end.
 _BATCH_PIXELS = 2 * 64 * 64
+_WARM_UP = Lock()
 
 
 class ExportedBackend:
@@ -48,26 +54,22 @@ class ExportedBackend:
         decision: Score and threshold of the graph.
 
     Raises:
-        UserError: If a package is missing, or the file is damaged or of a newer format.
+        UserError: If a package is missing, or the file is damaged or of another format, or the
+            ``.bin`` is not that of the ``.xml``.
     """
 
     def __init__(self, path: Path) -> None:
         self.form = EXPORTED[path.suffix]
         ensure_runtime(self.form, path)
         try:
-            self.run, text = _LOADERS[self.form](path)
-            facts = json.loads(text)
-            found = facts["format"]
+            self.run, facts = _LOADERS[self.form](path)
+        except UserError:
+            raise
         except Exception as error:  # each runtime has errors of its own
             raise UserError(
                 f"{path} is damaged or not a file of `python -m cyclegan_ad.export` "
                 f"({type(error).__name__}); export the detector again"
             ) from error
-        if found != FORMAT:
-            raise UserError(
-                f"{path} has format {shown(found)}, expected {FORMAT}; install the version of "
-                "cyclegan_ad that wrote it, or export the detector again"
-            )
         self.description: dict[str, Any] = facts["description"]
         self.decision = Decision(**facts["decision"])
 
@@ -91,7 +93,24 @@ class ExportedBackend:
             yield from map_in_order(function, batches, name="images")
 
 
-def _load_onnx(path: Path) -> tuple[Run, str]:
+def _read_facts(path: Path, text: str) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(text)
+    _check_format(path, "format", facts["format"], FORMAT)
+    described = facts["description"]["format"]
+    _check_format(path, "a description of format", described, DESCRIPTION_FORMAT)
+    return facts
+
+
+def _check_format(path: Path, name: str, found: object, expected: int) -> None:
+    if found == expected:
+        return
+    remedy = "export the detector again"
+    if isinstance(found, int) and found > expected:
+        remedy = "install the version of cyclegan_ad that wrote it, or " + remedy
+    raise UserError(f"{path} has {name} {shown(found)}, expected {expected}; {remedy}")
+
+
+def _load_onnx(path: Path) -> tuple[Run, dict[str, Any]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -103,14 +122,17 @@ def _load_onnx(path: Path) -> tuple[Run, str]:
     def run(pixels: Pixels) -> Outputs:
         return dict(zip(names, session.run(names, {"images": pixels}), strict=True))
 
-    return run, session.get_modelmeta().custom_metadata_map[FACTS]
+    return run, _read_facts(path, session.get_modelmeta().custom_metadata_map[FACTS])
 
 
-def _load_openvino(path: Path) -> tuple[Run, str]:
+def _load_openvino(path: Path) -> tuple[Run, dict[str, Any]]:
     import openvino
 
     from cyclegan_ad.hardware import cpu_count
 
+    [written] = ElementTree.parse(path).findall(f"rt_info/{FACTS}")
+    facts = _read_facts(path, written.attrib["value"])
+    _check_weights(path, facts[WEIGHTS_SHA256])
     core = openvino.Core()
     model = core.read_model(path)
     settings = {
@@ -129,10 +151,30 @@ def _load_openvino(path: Path) -> tuple[Run, str]:
         found = own.request.infer([pixels], share_inputs=True)
         return {name: found[number] for number, name in enumerate(names)}
 
-    return run, model.get_rt_info([FACTS]).value
+    # If the first inference of a process runs in two threads at once, they may wait for each other
+    # forever: one has the GIL, the other initialises static data of OpenVINO.
+    preprocessing = facts["description"]["preprocessing"]
+    size_px, channels = preprocessing["size_px"], preprocessing["channels"]
+    with _WARM_UP:
+        run(np.zeros((1, size_px, size_px, channels), np.uint8))
+    return run, facts
 
 
-def _load_torch_export(path: Path) -> tuple[Run, str]:
+def _check_weights(path: Path, sha256: str) -> None:
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise UserError(
+            f"{weights} is missing, which holds the weights of {path.name}; keep both files "
+            "together, or export the detector again"
+        )
+    if file_sha256(weights) != sha256:
+        raise UserError(
+            f"{weights} is damaged or does not belong to {path.name}; use both files of one "
+            "export, or export the detector again"
+        )
+
+
+def _load_torch_export(path: Path) -> tuple[Run, dict[str, Any]]:
     import torch
 
     from cyclegan_ad.device import prepare_process
@@ -148,10 +190,10 @@ def _load_torch_export(path: Path) -> tuple[Run, str]:
         found = module(torch.from_numpy(np.ascontiguousarray(pixels)))
         return {name: value.numpy() for name, value in found.items()}
 
-    return run, extra[FACTS]
+    return run, _read_facts(path, extra[FACTS])
 
 
-_LOADERS: dict[str, Callable[[Path], tuple[Run, str]]] = {
+_LOADERS: dict[str, Callable[[Path], tuple[Run, dict[str, Any]]]] = {
     "onnx": _load_onnx,
     "openvino": _load_openvino,
     "torch_export": _load_torch_export,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cyclegan_ad.data.layouts.found import describe_ignored
-from cyclegan_ad.data.listing import SUFFIXES, list_images, suffix_of
+from cyclegan_ad.data.listing import SUFFIXES, list_images, scan, suffix_of
 from cyclegan_ad.errors import UserError
 
 
@@ -44,8 +44,10 @@ def find_images(
         return sorted(found)
     if os.path.lexists(path):
         return [path]
+    _check_folders(str(path))
     found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-    found = [one for one in found if one.is_file() and suffix_of(one.name) in SUFFIXES]
+    # A broken link is listed, so that it is reported as unreadable.
+    found = [one for one in found if suffix_of(one.name) in SUFFIXES and not one.is_dir()]
     found = _without(found, besides)
     if not found:
         raise UserError(
@@ -53,6 +55,39 @@ def find_images(
             "an image suffix matches it as a pattern"
         )
     return sorted(found)
+
+
+def find_ignored(where: Path, *, besides: Path) -> str:
+    """Describe the files that `find_images` does not list, as they lack the suffix of an image.
+
+    Args:
+        where: A folder or a glob pattern; of a file there are none.
+        besides: Folder of the decisions, whose own files are not counted.
+
+    Returns:
+        E.g. ``3 files without an image suffix (.gif 2, .txt 1)``; empty if there are none.
+    """
+    path = Path(where).expanduser()
+    if path.is_dir():
+        others = [path / name for name in list_images(path, "", images=False)]
+    elif os.path.lexists(path):
+        others = []
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        others = [one for one in found if suffix_of(one.name) not in SUFFIXES and one.is_file()]
+    ignored = Counter(suffix_of(one.name) for one in _without(others, besides))
+    return describe_ignored(ignored) if ignored else ""
+
+
+def _check_folders(pattern: str) -> None:
+    """Refuse a pattern that reaches a folder which cannot be listed; `glob` would skip it."""
+    head, name = os.path.split(pattern)
+    while name:
+        if glob.has_magic(name):
+            below = os.path.join(head, name) if name == "**" else head
+            for folder in glob.glob(os.path.join(below, ""), recursive=True) if below else ["."]:
+                scan(Path(folder), "")
+        head, name = os.path.split(head)
 
 
 def _without(paths: list[Path], folder: Path | None) -> list[Path]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision_files import LINES, DecisionFiles, read_lines, stamp
@@ -15,8 +19,12 @@ from cyclegan_ad.detector.find_images import find_images
 from cyclegan_ad.detector.prediction import Prediction
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
+from cyclegan_ad.text import counted
 
 _WRITTEN_TOGETHER = 16
+
+# Of 255 bytes, the limit of common file systems, 18 are left for the affixes of temporary files.
+_LONGEST_NAME_BYTES = 237
 
 
 def judge(
@@ -29,9 +37,10 @@ def judge(
     monitor: DriftMonitor | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Decide about files and write each decision as soon as it is made.
+    """Decide about files and write each decision as soon as it is made, and then its overlay.
 
-    A warning of drift is printed once, when it is given.
+    Overlays that an earlier command did not draw, as it was interrupted or the disk was full, are
+    drawn at the end. A warning of drift is printed once, when it is given.
 
     Args:
         detector: The detector.
@@ -42,6 +51,7 @@ def judge(
         monitor: Watches the decisions for drift.
         progress: Called with (files done, files).
     """
+    undrawn = overlays.find_undrawn(files.folder, draw)
     # From before they are read: a file that is changed meanwhile is judged again next time.
     stamps = iter([stamp(path) for path in paths])
     found = detector.stream(paths, maps=True, progress=progress)
@@ -51,13 +61,17 @@ def judge(
             predictions = [monitor.observe(prediction, save=False) for prediction in predictions]
             if not warned and monitor.warning is not None:
                 print(f"warning: {monitor.warning}{UNTIL_RESET}", flush=True)
-        for prediction in predictions:
-            if draw(prediction):
-                overlays.draw(prediction)
         files.append(predictions, list(islice(stamps, len(predictions))))
         # After the decisions: if interrupted in between, no image is watched twice.
         if monitor is not None:
             monitor.save()
+        for prediction in predictions:
+            if draw(prediction):
+                overlays.draw(prediction)
+    if undrawn:
+        print(f"drawing {counted(len(undrawn), 'overlay')} of earlier decisions", flush=True)
+    for prediction in detector.stream(undrawn):
+        overlays.draw(prediction)
 
 
 class Overlays:
@@ -70,18 +84,63 @@ class Overlays:
 
     def __init__(self, folder: Path, images: Path) -> None:
         self.folder, self._images = folder, images
+        self._searched = False
 
     def draw(self, prediction: Prediction) -> None:
         """Write the overlay of an image; nothing for an image without a score."""
         if prediction.anomaly_map is None or prediction.path is None:
             return
-        path = Path(prediction.path)
-        inside = self._images.is_dir() and path.is_relative_to(self._images)
-        name = path.relative_to(self._images if inside else path.anchor)
-        # The suffix stays in the name: a.png and a.jpg are two images.
-        target = self.folder / f"{str(name).replace('..', '_')}.png"
+        target = self._file_of(Path(prediction.path))
         with replacing(target, durable=False) as temporary:
             prediction.overlay().save(temporary, format="PNG")
+
+    def find_undrawn(self, folder: Path, draw: Callable[[Prediction], bool]) -> list[Path]:
+        """Return the images of this command that have an earlier decision but no overlay.
+
+        Args:
+            folder: Folder of the decisions.
+            draw: Whether to draw the overlay of a prediction.
+
+        Returns:
+            The images; none from the second call on.
+        """
+        if self._searched:
+            return []
+        self._searched = True
+        paths = [
+            Path(prediction.path)
+            for prediction in map(_as_prediction, read_lines(folder / LINES))
+            if prediction.path is not None and math.isfinite(prediction.score) and draw(prediction)
+        ]
+        paths = [path for path in paths if not self._file_of(path).exists()]
+        if not paths:
+            return []
+        found = set(find_images(self._images, besides=self.folder, allow_none=True))
+        return [path for path in paths if path in found]
+
+    def _file_of(self, image: Path) -> Path:
+        inside = self._images.is_dir() and image.is_relative_to(self._images)
+        relative = image.relative_to(self._images if inside else image.anchor)
+        *parents, name = ("_" if part == ".." else part for part in relative.parts)
+        return self.folder.joinpath(*parents, _name_of(name))
+
+
+def _name_of(image: str) -> str:
+    """Return the name of an overlay, shortened if it is too long for the file system."""
+    # The suffix stays in the name: a.png and a.jpg are two images.
+    name, encoded = f"{image}.png", os.fsencode(image)
+    if len(os.fsencode(name)) <= _LONGEST_NAME_BYTES:
+        return name
+    end = f"-{hashlib.sha256(encoded).hexdigest()[:16]}.png"
+    return encoded[: _LONGEST_NAME_BYTES - len(end)].decode(errors="ignore") + end
+
+
+def _as_prediction(record: Mapping[str, Any]) -> Prediction:
+    """Return an earlier decision, without its map."""
+    score = math.nan if record["score"] is None else record["score"]
+    return Prediction(
+        record["path"], score, record["threshold"], record["decision"], record["zone"]
+    )
 
 
 def draw_nearest(detector: Detector, folder: Path, count: int, overlays: Overlays) -> None:
@@ -108,10 +167,11 @@ def watch(
     """
     if not images.is_dir():
         raise UserError(f"invalid images={images} with watch=true: expected a folder")
+    overlays = files.folder / "overlays"
     seen: dict[Path, list[int]] = {}
     last = time.monotonic()
     while stop_after_s is None or time.monotonic() - last < stop_after_s:
-        pending = files.pending(find_images(images, besides=files.folder, allow_none=True))
+        pending = files.pending(find_images(images, besides=overlays, allow_none=True))
         now = {path: stamp(path) for path in pending}
         if ready := [path for path in pending if seen.get(path) == now[path] and now[path]]:
             yield ready

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cyclegan_ad.detector.decision import choose_decision
-from cyclegan_ad.detector.description import read_description
+from cyclegan_ad.detector.decision_files import stamp
+from cyclegan_ad.detector.description import FILE, read_description
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.exported import EXPORTED, ExportedBackend
 from cyclegan_ad.errors import UserError
+from cyclegan_ad.files import file_sha256
 
 
 def load_detector(
@@ -49,6 +52,31 @@ def load_detector(
     from cyclegan_ad.detector.torch_backend import TorchBackend
 
     return Detector(TorchBackend(folder, described, choice.column, device), choice)
+
+
+def watch_detector(path: str | Path) -> Callable[[], None]:
+    """Return a check for commands that decide for hours, to be made before the detector is loaded.
+
+    Args:
+        path: As for `load_detector`.
+
+    Returns:
+        Raises UserError once the file with the thresholds has another content, or is gone.
+    """
+    path = Path(path).expanduser()
+    exported = path.suffix in EXPORTED and path.is_file()
+    file = path if exported else find_folder(path) / FILE
+    before, content = stamp(file), file_sha256(file) if file.is_file() else ""
+
+    def check() -> None:
+        if stamp(file) == before or (file.is_file() and file_sha256(file) == content):
+            return
+        raise UserError(
+            f"{file} was changed by another command, such as calibrate; start this one again (with "
+            "another out=PATH, if it keeps decisions there) to decide by the new thresholds"
+        )
+
+    return check
 
 
 def find_folder(path: Path, other: str = "") -> Path:

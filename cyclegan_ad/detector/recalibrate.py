@@ -76,7 +76,9 @@ def recalibrate(
     column, aim = present.column, request.aim
     now = (datetime.now(UTC) if time is None else time).isoformat(timespec="seconds")
     normal, abnormal = (_of_class(images, scores, label) for label in (0, 1))
-    stored = described["scores"][column]["test_scores"]["normal"]
+    stored, stored_defects = (
+        described["scores"][column]["test_scores"][name] for name in ("normal", "abnormal")
+    )
     files = [image.record(score) for image, score in zip(images, scores, strict=True)]
     # Escapes count whether or not the detector was trained on them. What an earlier target let pass
     # with its knowledge is none under another target, so that a calibration can be repeated.
@@ -132,6 +134,7 @@ def recalibrate(
         "upper": after.upper,
         "bounds": {
             "before": present.facts.get("miss_rate_bound"),
+            "before_images": present.facts.get("calibration_abnormal"),
             "before_confidence": present.facts.get("confidence"),
             "after": facts["miss_rate_bound"],
             "after_confidence": facts["confidence"],
@@ -141,6 +144,10 @@ def recalibrate(
             "set_on": facts["set_on"],
         },
         "misses": _misses(scored["abnormal"], present.threshold, after.threshold),
+        "stored_misses": {
+            "stored_abnormal": len(stored_defects),
+            **_misses(stored_defects, present.threshold, after.threshold),
+        },
         "false_alarms": alarms,
         "cost": {"stored_normal": len(stored)} | cost,
         "zones": {
@@ -237,10 +244,10 @@ def _of_class(images: Sequence[LabelledImage], scores: Sequence[float], label: i
 
 
 def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:
-    """Return whether so many images support a weaker bound than a threshold has."""
+    """Return whether so many images support less than those that a threshold was set on."""
     bound = facts.get("miss_rate_bound")
-    if bound is None:
-        return False
+    if bound is None:  # set by crossval of several fits, or for the best accuracy
+        return abnormal < facts.get("calibration_abnormal", 0)
     return calibration_bound(abnormal, facts["confidence"]) > bound * (1 + 1e-9)
 
 

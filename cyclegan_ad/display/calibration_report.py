@@ -40,7 +40,7 @@ def report_calibration(entry: Mapping[str, Any], prevalence: float | None) -> st
 
 def _change(entry: Mapping[str, Any]) -> str:
     images, bounds, misses = entry["images"], entry["bounds"], entry["misses"]
-    alarms, cost = entry["false_alarms"], entry["cost"]
+    alarms, cost, passed = entry["false_alarms"], entry["cost"], entry["stored_misses"]
     aim = _AIMS[entry["aim"]["name"]].format(f"{100 * (entry['aim']['rate'] or 0):g}")
     not_counted = [
         text
@@ -64,6 +64,7 @@ def _change(entry: Mapping[str, Any]) -> str:
     ]
     for name, counts, of in (
         ("missed of the images given", misses, images["abnormal"]),
+        ("missed of the stored scores", passed, passed["stored_abnormal"]),
         ("false alarms, images given", alarms, images["normal"]),
         ("false alarms, stored scores", cost, cost["stored_normal"]),
     ):
@@ -76,9 +77,13 @@ def _explain_threshold(entry: Mapping[str, Any]) -> str:
     limited = entry["limited_by"]
     if limited == "present":
         bounds = entry["bounds"]
-        needed = images_needed(bounds["before"], bounds["before_confidence"])
+        needed = (
+            bounds["before_images"]
+            if bounds["before"] is None
+            else images_needed(bounds["before"], bounds["before_confidence"])
+        )
         return _wrap(
-            "The threshold was not raised: for a bound as strong as the present one has, "
+            "The threshold was not raised: for what the present one is based on, "
             f"{needed} abnormal images are needed. To raise it all the same: "
             "allow_weaker_bound=true"
         )

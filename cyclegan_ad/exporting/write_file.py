@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch.export import Dim, ExportedProgram
 
-from cyclegan_ad.detector.exported import FACTS
+from cyclegan_ad.detector.exported import FACTS, WEIGHTS_SHA256
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.exporting.decision_graph import OUTPUTS, DecisionGraph
-from cyclegan_ad.files import replacing
+from cyclegan_ad.files import file_sha256, replacing
 
 _OPSET = 20
 _LARGEST_ONNX = 2**31 - 1  # bytes, of protobuf
@@ -45,7 +45,8 @@ def write_file(program: ExportedProgram, path: Path, form: str, facts: Mapping[s
 
     Args:
         program: Result of :func:`trace`.
-        path: The file; OpenVINO's has the weights beside it, in a file with the suffix ``.bin``.
+        path: The file; OpenVINO's has the weights beside it, in a file with the suffix ``.bin``,
+            and their hash among the facts.
         form: ``onnx``, ``openvino`` or ``torch_export``.
         facts: What travels with the graph, see
             :class:`cyclegan_ad.detector.exported.ExportedBackend`.
@@ -66,12 +67,14 @@ def write_file(program: ExportedProgram, path: Path, form: str, facts: Mapping[s
     import openvino
 
     model = openvino.Core().read_model(_onnx_bytes(program, text))
-    model.set_rt_info(text, [FACTS])
     for number, operation in enumerate(model.get_ordered_ops()):
         # The names that OpenVINO gives count all operations of the process.
         operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     with TemporaryDirectory() as folder:
         written = Path(folder) / "graph.xml"
+        openvino.save_model(model, written, compress_to_fp16=False)  # for the hash of the weights
+        hashed = {WEIGHTS_SHA256: file_sha256(written.with_suffix(".bin"))}
+        model.set_rt_info(json.dumps({**facts, **hashed}, sort_keys=True), [FACTS])
         openvino.save_model(model, written, compress_to_fp16=False)
         for suffix in (".bin", ".xml"):
             with replacing(path.with_suffix(suffix)) as temporary:

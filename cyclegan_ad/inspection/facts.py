@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
+
 from cyclegan_ad import __version__
 from cyclegan_ad.detector.decision import rounding
 from cyclegan_ad.detector.detect import Detector
@@ -97,5 +99,4 @@ def _word(name: str, value: object) -> str:
     text = str(value)
     if re.fullmatch(r"[\w./+-]+", text, re.ASCII):
         return f"{name}={text}"
-    escaped = text.replace("'", r"\'")
-    return f"{name}='{escaped}'"
+    return f"{name}={QuotedString(text, Quote.single).with_quotes()}"

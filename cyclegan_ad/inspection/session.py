@@ -61,8 +61,10 @@ class Session:
         flags: Flags,
         uploads: Uploads,
         start_monitor: StartMonitor | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.detector, self.flags, self._uploads = detector, flags, uploads
+        self._check = check
         self._start_monitor = start_monitor
         self.monitor = None if start_monitor is None else start_monitor(None)
         self.images = {image.id: image for image in images}
@@ -164,7 +166,9 @@ class Session:
         Raises:
             RefusedUpload: If it is no image. It is not noted: :meth:`refuse` does that.
             OSError: If it cannot be written; likewise.
+            UserError: If the detector was changed since it was loaded.
         """
+        self._check()
         image = InspectedImage(f"u{next(self._numbers)}", shown_as(name), Path(), "upload")
         image.path, image.sha256 = self._uploads.keep(data)
         [found] = self.detector.stream([image.path])

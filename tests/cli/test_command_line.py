@@ -1,9 +1,11 @@
 """What a user sees: one line for each mistake, exit code 1, and help at once."""
 
+import ast
 import gc
 import logging
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from states import SAME_ERROR
 from tiny import setting
 
 from cyclegan_ad.cli.command_line import explain, help_text, importing, run_command
+from cyclegan_ad.cli.hydra_errors import quote
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.settings.composing import conf_dir
@@ -130,7 +133,9 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["overwrite=maybe"], ["overwrite=maybe", "true", "false"]),
         (["score.names=fid"], ["score.names=fid", "list"]),
         (["runs=2024"], ["runs=2024"]),
-        (["dataset=[screw"], ["dataset=[screw", "name=value"]),
+        (["dataset=[screw"], ["dataset=[screw", "name=value", "\"name='value'\""]),
+        (["dataset.root='lot 5"], ["dataset.root='lot 5", "\"name='value'\""]),
+        (["dataset.root=lot (5)"], ["dataset.root=lot (5)", "\"dataset.root='lot (5)'\""]),
         (["run_name=my first run"], None),  # blanks inside are fine for Hydra
         (["seed 3"], ["seed 3", "name=value"]),
         (["dataset=screw,tile"], ["dataset=screw,tile", "-m"]),
@@ -143,11 +148,10 @@ def the_error(result: tuple[int, str, str]) -> str:
             ["dataset.root=/data/lot 5, line 2"],
             [
                 "dataset.root=/data/lot 5, line 2",
-                "dataset.root=\\'...\\'",
                 "\"dataset.root='/data/lot 5, line 2'\"",
             ],
         ),
-        (["run_name=a,b"], ["run_name=a,b", "run_name=\\'...\\'"]),
+        (["run_name=a,b"], ["run_name=a,b", "\"run_name='a,b'\""]),
         (["method.weights_path=a,b", "method=padim"], ["method.weights_path=a,b", "comma"]),
         (["runs=~nobody-of-this-name/runs"], ["runs=~nobody-of-this-name/runs"]),
         ([f"runs={'x' * 256}"], [f"runs={'x' * 60}...", "256 bytes"]),
@@ -170,7 +174,7 @@ def the_error(result: tuple[int, str, str]) -> str:
         (["++foo=1"], ["++foo=1"]),
         (["score=[sse,fid]"], ["score=[sse,fid]"]),
         (["dataset={}"], ["dataset={}"]),
-        (["run_name=007"], ["run_name=007", "run_name=\\'007\\'"]),
+        (["run_name=007"], ["run_name=007", "\"run_name='007'\""]),
         (["-m", "seed=range(3,1)"], ["sweep"]),
         (["--seed", "3"], ["--seed", "name=value", "--help"]),
         (["+dataset=screw"], ["dataset", "+"]),
@@ -194,6 +198,39 @@ def test_each_mistake_is_told_in_one_line(
         assert command(*words, task=lambda settings: None) == (0, "", "")
     else:
         assert_error(the_error(command(*words, task=refuse)), facts=told)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "new (1)",
+            "Ann's (1)",
+            "'s (1)",
+            "a, b",
+            "a (b\\",
+            "a\\'(b",
+            "a\\\\'(b\\\\",
+            'say "a" (1)',
+        ),
+        *("cost $HOME (1)", "`ls` (1)", "new! (1)", "~/new (1)", "a\\$(b)", "[1] a=b", "{1}: (2)"),
+    ],
+)
+def test_advice_about_quotes_can_be_typed(command: Command, value: str) -> None:
+    told = the_error(command("dataset=folder", f"dataset.root={value}", task=refuse))
+    typed = quote("dataset.root", value)
+    assert_error(told, remedy="\"name='value'\"" if value[0] in "'[{" else typed)
+    shell = [
+        "bash",
+        "-c",
+        f"{shlex.quote(sys.executable)} -c 'import sys; print(sys.argv[1:])' {typed}",
+    ]
+    [word] = ast.literal_eval(
+        subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+    )
+    got: list[Any] = []
+    assert command("dataset=folder", word, task=got.append) == (0, "", "")
+    assert got[0].dataset.root == Path(value).expanduser()
 
 
 def test_evaluate_without_a_run(command: Command) -> None:
@@ -288,7 +325,7 @@ def test_wrong_settings_of_a_sweep_are_told_before_the_first_job(
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (["dataset.root=/data/lot 5, line 2"], "dataset.root=\\'...\\'"),
+        (["dataset.root=/data/lot 5, line 2"], "\"dataset.root='value'\""),
         (["score=sse,fid", "overwrite=true"], "overwrite=true"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

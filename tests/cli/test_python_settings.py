@@ -51,6 +51,11 @@ def test_each_way_to_give_a_setting() -> None:
     )
 
 
+@pytest.mark.parametrize("runs", ["C:\\runs", "a\\'b", "ends with \\"])
+def test_a_path_with_backslashes_is_not_changed(tmp_path: Path, runs: str) -> None:
+    assert training_settings(draw_folder(tmp_path), {"runs": runs}).runs == Path(runs)
+
+
 def test_a_folder_is_a_dataset(tmp_path: Path) -> None:
     root = draw_folder(tmp_path / "my parts, 2", 1, 1)
     assert training_settings(root, {}).dataset.root == root

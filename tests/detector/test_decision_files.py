@@ -126,6 +126,24 @@ def test_each_decision_is_on_the_disk_at_once(tmp_path: Path, images: list[Path]
     assert json.loads((tmp_path / "made_by.json").read_text()) == IDENTITY
 
 
+def test_what_could_not_be_read_is_judged_again_once(tmp_path: Path, images: list[Path]) -> None:
+    out = tmp_path / "out"
+    write(out, given(images[0], 1.0), given(images[1], math.nan, "cannot be read"))
+    with DecisionFiles(out, IDENTITY, overwrite=False) as files:
+        assert files.pending(images[:2]) == [images[1]]
+        files.append([given(images[1], 5.0)], [stamp(images[1])])
+        assert files.pending(images[:2]) == []  # a command that follows a folder asks all the time
+    assert [(row["path"], row["decision"]) for row in table(out)] == [
+        (str(images[0]), "normal"),
+        (str(images[1]), "abnormal"),
+    ]
+    assert table(out)[1]["score"] == "5.0"
+    assert len(read_lines(out / "predictions.jsonl")) == 2
+    assert files.count() | {"undecided": 0} == files.count()
+    with DecisionFiles(out, IDENTITY, overwrite=False) as files:
+        assert files.pending(images[:2]) == []
+
+
 def test_decisions_about_files_that_were_moved_away_are_kept(
     tmp_path: Path, images: list[Path]
 ) -> None:

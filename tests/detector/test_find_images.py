@@ -1,11 +1,14 @@
 """Which files are judged: of a folder, a pattern, a list; and what is said if there are none."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from errors import refuses
 
-from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.find_images import find_ignored, find_images
 
 NAMES = ["b.png", "a b, c=1 (ü)~.JPG", "-x.tif", "sub/[1].png", "sub/deep/c.webp"]
 
@@ -72,3 +75,30 @@ def test_overlays_of_an_earlier_command_are_no_images_to_judge(
     monkeypatch.chdir(folder)
     assert find_images(".", besides=Path("out")) == sorted(map(Path, NAMES))
     assert find_images("**/*.png", besides=Path("out")) == [Path("b.png"), Path("sub/[1].png")]
+
+
+def test_a_pattern_skips_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken link and a folder that cannot be listed may be defects, as in a folder."""
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    assert folder / "gone.png" in find_images(f"{folder}/*.png")
+    listed = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(os.fsdecode(path)).name == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for pattern in ("**/*.png", "*/*.png", "**"):
+        with refuses(file="sub", facts="Permission denied", remedy="readable"):
+            find_images(f"{folder}/{pattern}")
+    assert find_images(f"{folder}/*.png")  # which does not reach it
+
+
+def test_files_that_are_no_images_are_counted(folder: Path) -> None:
+    (folder / "a.gif").write_text("x")
+    assert find_ignored(folder, besides=folder / "out").startswith("2 files")
+    assert ".gif 1" in find_ignored(folder, besides=folder / "out")
+    assert find_ignored(folder / "a.gif", besides=folder) == ""
+    assert find_ignored(f"{folder}/*.png", besides=folder / "out") == ""
+    assert find_ignored(folder, besides=folder) == ""  # there are the files of the decisions

@@ -31,6 +31,7 @@ from cyclegan_ad.detector.labelled_images import (
     score_labelled,
 )
 from cyclegan_ad.detector.recalibrate import Request, recalibrate
+from cyclegan_ad.display.calibration_report import report_calibration
 from cyclegan_ad.metrics.bounds import (
     calibration_bound,
     false_alarm_bound,
@@ -492,6 +493,26 @@ def test_misses_are_counted_at_the_threshold_that_rounding_raises() -> None:
     [entry], decision = after["calibrations"], choose_decision(after)
     assert 4.02 < decision.threshold < 4.1 and entry["misses"]["after"] == 1
     assert decision.facts["miss_rate_bound"] == miss_rate_upper_bound(1, 2)
+
+
+def test_a_threshold_without_a_bound_is_not_raised_by_fewer_images() -> None:
+    """As of crossval of several fits: it states none, but was set on 15 images."""
+    before = described()
+    before["scores"]["sse"]["thresholds"]["paper"] |= {
+        "miss_rate_bound": None,
+        "calibration_abnormal": 15,
+    }
+    kept = calibrated(before, [], [7.0])
+    [entry] = kept["calibrations"]
+    assert (entry["after"], entry["limited_by"]) == (entry["before"], "present")
+    assert "15 abnormal images are needed" in " ".join(report_calibration(entry, None).split())
+    assert choose_decision(calibrated(before, [], [7.0], allow_weaker_bound=True)).threshold > 5.0
+    assert choose_decision(calibrated(before, [], [7.0 + i for i in range(15)])).threshold > 5.0
+    # The stored abnormal scores are 5 and 9: one of them passes now, which is said.
+    raised = calibrated(before, [], [7.0 + i for i in range(15)])["calibrations"][-1]
+    assert raised["stored_misses"] == {"stored_abnormal": 2, "before": 0, "after": 1}
+    words = " ".join(report_calibration(raised, None).split())
+    assert "missed of the stored scores 0 of 2 (0 %) 1 of 2 (50 %)" in words
 
 
 def test_of_a_group_one_image_counts() -> None:

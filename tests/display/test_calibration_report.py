@@ -21,6 +21,7 @@ ENTRY: dict[str, Any] = {
     "images": {"abnormal": 40, "normal": 20, "copies": 1, "trained": 2, "grouped": 0},
     "misses": {"before": 2, "after": 0},
     "false_alarms": {"before": 1, "after": 5},
+    "stored_misses": {"stored_abnormal": 30, "before": 1, "after": 0},
     "cost": {"stored_normal": 50, "before": 4, "after": 13},
     "escapes": [{"score": 98.25}, {"score": 110.0}],
     "bounds": {
@@ -60,7 +61,11 @@ def test_before_and_after() -> None:
     assert "40 abnormal images and 20 normal; not counted: 1 copy, 2 used for the training" in text
     assert row(text, "threshold") == "threshold 120.5 98.25"
     assert row(text, "misses, at most") == "misses, at most not bounded 7.22 %"
-    assert row(text, "missed of") == "missed of the images given 2 of 40 (5 %) 0 of 40 (0 %)"
+    assert (
+        row(text, "missed of the images")
+        == "missed of the images given 2 of 40 (5 %) 0 of 40 (0 %)"
+    )
+    assert row(text, "missed of the stored").endswith("1 of 30 (3.33 %) 0 of 30 (0 %)")
     assert row(text, "false alarms, stored").endswith("4 of 50 (8 %) 13 of 50 (26 %)")
     words = " ".join(text.split())
     assert "set by the image part_17.png" in words

@@ -25,7 +25,9 @@ from cyclegan_ad.settings.types import read_settings
 Finished = tuple[Path, RunDirectory, dict[str, Any]]
 
 
-@pytest.mark.parametrize("name", ["plain", "a b", "c,d=e", "(f)", "j'k", "ümlaut [g]", "$HOME"])
+@pytest.mark.parametrize(
+    "name", ["plain", "a b", "c,d=e", "(f)", "j'k", "ümlaut [g]", "$HOME", r"a\\ b\\'c"]
+)
 def test_the_command_of_calibrate_is_read_as_it_is_meant(
     finished: Finished, tmp_path: Path, name: str
 ) -> None:

@@ -3,6 +3,8 @@
 import csv
 import errno
 import io
+import json
+import shutil
 import socket
 import threading
 import time
@@ -255,6 +257,22 @@ def test_thresholds_for_the_session(opened: tuple[TestClient, Session]) -> None:
     for text in ('{"lower": NaN}', "[]", "{"):
         answer = client.post("/api/threshold", content=text, headers=SAME)
         assert answer.status_code == 422 and answer.json()["error"]
+
+
+def test_no_upload_is_judged_by_a_detector_that_was_changed(
+    finished: Finished, tmp_path: Path
+) -> None:
+    detector = tmp_path / "detector"
+    shutil.copytree(finished[1].path / "detector", detector)
+    session, facts = session_of(detector, tmp_path)
+    app = build_app(session, facts, host="127.0.0.1", max_upload_bytes=LIMIT)
+    with TestClient(app, base_url=OWN) as client:
+        assert upload(client, png()).status_code == 200
+        described = json.loads((detector / "detector.json").read_text())
+        (detector / "detector.json").write_text(json.dumps(described | {"calibrations": [1]}))
+        answer = upload(client, png())
+    assert answer.status_code != 200 and "changed by another command" in answer.json()["error"]
+    assert len(rows_of(session)) == 1
 
 
 def test_a_reported_escape_never_passes(finished: Finished, tmp_path: Path) -> None:
