@@ -75,7 +75,7 @@ def few_images(metrics: Mapping[str, Any]) -> str | None:
 def _explain_quantile(decisions: Mapping[str, Any]) -> str:
     different, rank = decisions["different"], decisions["rank"]
     copies = decisions["normal"] - different
-    not_counted = f" ({counted(copies, 'copy', 'copies')} not counted)" if copies else ""
+    not_counted = f" ({copies} others of their groups or content not counted)" if copies else ""
     which = "largest" if rank == 1 else f"{_ordinal(rank)} largest"
     return (
         f"Threshold {decisions['thresholds'][0]:.6g} was set just above the {which} score of "

@@ -76,7 +76,7 @@ def test_copies_are_left_out_of_missed_and_passed_too(report: Path) -> None:
     )
     cells = dict(zip(header.split(" | "), line.split(" | "), strict=True))
     assert cells["Missed, crossfit"].endswith("of 32")  # of 16 in two splits; no defect is a copy
-    assert cells["Training images"] == "-"
+    assert cells["Also by"] == "-"
 
 
 def test_choices_by_the_test_result_are_named_so(report: Path) -> None:
