@@ -49,6 +49,8 @@ def calibrate(settings: CalibrateSettings) -> dict[str, Any]:
     images = mark_trained(images, set(described["trained_files"]))
     request = Request(_aim(settings), settings.reject_normal, settings.allow_weaker_bound)
     if few := explain_too_few(request.aim, *count_classes(images)):
+        if any(image.group for image in images):
+            few += ", where of a group one image counts"
         if trained := sum(not image.counts for image in images):
             few += f" ({counted(trained, 'image')} used for the training not counted)"
         other = "give more, or leave it out to set the threshold for no miss"

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclegan_ad.cli.command_line import importing, run_command
-from cyclegan_ad.detector.find_images import find_ignored, find_images
+from cyclegan_ad.detector.decision_files import MADE_BY, DecisionFiles
+from cyclegan_ad.detector.find_images import OVERLAYS, describe_others, find_images
+from cyclegan_ad.errors import UserError
 from cyclegan_ad.runs.lock import locked_folder
 from cyclegan_ad.settings.commands import PredictSettings
 from cyclegan_ad.text import counted, printable
@@ -32,13 +34,19 @@ def predict(settings: PredictSettings) -> int:
     Raises:
         UserError: If the detector or the images are not usable.
     """
-    # Overlays of an earlier command are no images to judge.
-    drawn = settings.out / "overlays"
+    drawn = settings.out / OVERLAYS
+    if drawn.is_dir() and any(drawn.iterdir()) and not (settings.out / MADE_BY).is_file():
+        # Those of an earlier command are no images to judge, but these may be.
+        raise UserError(
+            f"invalid out={settings.out}: {drawn} holds files that are not of an earlier command; "
+            "use another out=PATH"
+        )
+    if settings.watch and not settings.images.is_dir():
+        raise UserError(f"invalid images={settings.images} with watch=true: expected a folder")
     paths = None if settings.watch else find_images(settings.images, besides=drawn)
-    if others := find_ignored(settings.images, besides=settings.out):
+    if others := describe_others(settings.images, paths or (), settings.out):
         print(f"not judged: {others}", flush=True)
     with importing():
-        from cyclegan_ad.detector.decision_files import DecisionFiles
         from cyclegan_ad.detector.judge_files import Overlays, draw_nearest, judge, watch
         from cyclegan_ad.detector.load import load_detector, watch_detector
         from cyclegan_ad.display.terminal import decoding_progress
@@ -69,15 +77,15 @@ def predict(settings: PredictSettings) -> int:
         )
         try:
             for pending in rounds:
-                check()
                 judged += len(pending)
                 with decoding_progress("Judging images", unit="images") as progress:
                     judge(
                         detector,
                         pending,
                         files,
-                        draw=lambda prediction: prediction.label in chosen,
+                        draw=chosen,
                         overlays=overlays,
+                        check=check,
                         monitor=monitor,
                         progress=progress,
                     )

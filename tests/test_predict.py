@@ -18,6 +18,7 @@ from tiny import compose_settings, draw_folder
 from cyclegan_ad.cli.hydra_errors import name_decision
 from cyclegan_ad.cli.setting_names import setting_names
 from cyclegan_ad.detector import judge_files, load
+from cyclegan_ad.detector.find_images import OWN_FILES
 from cyclegan_ad.predict import predict
 from cyclegan_ad.runs.directory import RunDirectory
 from cyclegan_ad.runs.lock import locked_folder
@@ -174,6 +175,17 @@ def test_decisions_may_lie_in_the_folder_of_the_images(
         )
         assert len(table(folder)) == count
     assert len(list((folder / "overlays").iterdir())) == count
+    written = {path.name for path in folder.iterdir() if path.suffix != ".png"}
+    assert written - {"overlays", ".lock"} <= OWN_FILES
+
+
+def test_pictures_that_nobody_drew_are_not_taken_for_overlays(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = tmp_path / "camera"
+    shutil.copytree(finished[0] / "abnormal", folder / "overlays")
+    with refuses(setting="out", facts="overlays", remedy="another out=PATH"):
+        run(finished[1].path, folder, folder)
 
 
 def test_two_commands_do_not_share_a_folder_of_decisions(

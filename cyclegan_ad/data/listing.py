@@ -49,6 +49,19 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
     Raises:
         UserError: A folder exists but cannot be listed.
     """
+    return (path for path, entry in _walk(root, folder) if _is_image(entry) == images)
+
+
+def list_files(root: Path) -> Iterator[str]:
+    """Yield all files in ``root`` and below, in the order of `list_images`; none is opened.
+
+    Raises:
+        UserError: A folder exists but cannot be listed.
+    """
+    return (path for path, _ in _walk(root, ""))
+
+
+def _walk(root: Path, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     stack, visited = [folder], set[str]()
     while stack:
         parent = stack.pop()
@@ -61,8 +74,8 @@ def list_images(root: Path, folder: str, *, images: bool = True) -> Iterator[str
         for entry in scan(root, parent):
             if _is_folder(entry):
                 folders.append(f"{prefix}{entry.name}")
-            elif _is_image(entry) == images:
-                yield f"{prefix}{entry.name}"
+            else:
+                yield f"{prefix}{entry.name}", entry
         stack += sorted(folders, reverse=True)
 
 

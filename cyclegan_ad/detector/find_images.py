@@ -9,8 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cyclegan_ad.data.layouts.found import describe_ignored
-from cyclegan_ad.data.listing import SUFFIXES, list_images, scan, suffix_of
+from cyclegan_ad.data.listing import SUFFIXES, list_files, list_images, scan, suffix_of
 from cyclegan_ad.errors import UserError
+
+OVERLAYS = "overlays"
+"""Folder of the overlays that `predict` draws, in that of its decisions."""
+OWN_FILES = frozenset({"predictions.csv", "predictions.jsonl", "made_by.json", "drift.json"})
+"""What else `predict` writes there."""
 
 
 def find_images(
@@ -57,34 +62,44 @@ def find_images(
     return sorted(found)
 
 
-def find_ignored(where: Path, *, besides: Path) -> str:
-    """Describe the files that `find_images` does not list, as they lack the suffix of an image.
+def describe_others(where: Path, images: Sequence[Path], out: Path) -> str:
+    """Describe the files beside the images to judge, which lack the suffix of an image.
 
     Args:
-        where: A folder or a glob pattern; of a file there are none.
-        besides: Folder of the decisions, whose own files are not counted.
+        where: A folder or a glob pattern; beside a file there are none.
+        images: Result of `find_images`.
+        out: Folder of the decisions, whose own files are not counted.
 
     Returns:
         E.g. ``3 files without an image suffix (.gif 2, .txt 1)``; empty if there are none.
     """
     path = Path(where).expanduser()
     if path.is_dir():
-        others = [path / name for name in list_images(path, "", images=False)]
+        files = [path / name for name in list_files(path)]
     elif os.path.lexists(path):
-        others = []
+        return ""
     else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-        others = [one for one in found if suffix_of(one.name) not in SUFFIXES and one.is_file()]
-    ignored = Counter(suffix_of(one.name) for one in _without(others, besides))
-    return describe_ignored(ignored) if ignored else ""
+        files = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        files = [file for file in files if not file.is_dir()]
+    own, known = out.resolve(), set(images)
+    others = [
+        file
+        for file in _without(files, out / OVERLAYS)
+        if file not in known
+        and suffix_of(file.name) not in SUFFIXES
+        and not (file.name in OWN_FILES and file.parent.resolve() == own)
+    ]
+    return describe_ignored(Counter(suffix_of(file.name) for file in others)) if others else ""
 
 
 def _check_folders(pattern: str) -> None:
     """Refuse a pattern that reaches a folder which cannot be listed; `glob` would skip it."""
     head, name = os.path.split(pattern)
+    checked = set()
     while name:
-        if glob.has_magic(name):
-            below = os.path.join(head, name) if name == "**" else head
+        below = os.path.join(head, name) if name == "**" else head
+        if glob.has_magic(name) and below not in checked:
+            checked.add(below)
             for folder in glob.glob(os.path.join(below, ""), recursive=True) if below else ["."]:
                 scan(Path(folder), "")
         head, name = os.path.split(head)

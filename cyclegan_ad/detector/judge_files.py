@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cyclegan_ad.data.parallel import Progress
 from cyclegan_ad.detector.decision_files import LINES, DecisionFiles, read_lines, stamp
 from cyclegan_ad.detector.detect import Detector
 from cyclegan_ad.detector.drift_monitor import UNTIL_RESET, DriftMonitor
-from cyclegan_ad.detector.find_images import find_images
+from cyclegan_ad.detector.find_images import OVERLAYS, find_images
 from cyclegan_ad.detector.prediction import Prediction
-from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import replacing
 from cyclegan_ad.text import counted
 
@@ -32,8 +29,9 @@ def judge(
     paths: Sequence[Path],
     files: DecisionFiles,
     *,
-    draw: Callable[[Prediction], bool],
+    draw: Collection[str],
     overlays: Overlays,
+    check: Callable[[], None] = lambda: None,
     monitor: DriftMonitor | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -46,16 +44,18 @@ def judge(
         detector: The detector.
         paths: The files.
         files: Receives the decisions.
-        draw: Whether to draw the overlay of a prediction.
-        overlays: Draws it.
+        draw: Decisions whose overlays are drawn: ``normal``, ``abnormal``, both or none.
+        overlays: Draws them.
+        check: Called before decisions are written; raises an error if they no longer hold.
         monitor: Watches the decisions for drift.
         progress: Called with (files done, files).
     """
-    undrawn = overlays.find_undrawn(files.folder, draw)
+    undrawn = overlays.find_undrawn(files.folder, draw) if draw else []
     # From before they are read: a file that is changed meanwhile is judged again next time.
     stamps = iter([stamp(path) for path in paths])
     found = detector.stream(paths, maps=True, progress=progress)
     while predictions := list(islice(found, _WRITTEN_TOGETHER)):
+        check()
         if monitor is not None:
             warned = monitor.warning is not None
             predictions = [monitor.observe(prediction, save=False) for prediction in predictions]
@@ -66,7 +66,7 @@ def judge(
         if monitor is not None:
             monitor.save()
         for prediction in predictions:
-            if draw(prediction):
+            if prediction.label in draw:
                 overlays.draw(prediction)
     if undrawn:
         print(f"drawing {counted(len(undrawn), 'overlay')} of earlier decisions", flush=True)
@@ -94,12 +94,12 @@ class Overlays:
         with replacing(target, durable=False) as temporary:
             prediction.overlay().save(temporary, format="PNG")
 
-    def find_undrawn(self, folder: Path, draw: Callable[[Prediction], bool]) -> list[Path]:
+    def find_undrawn(self, folder: Path, draw: Collection[str]) -> list[Path]:
         """Return the images of this command that have an earlier decision but no overlay.
 
         Args:
             folder: Folder of the decisions.
-            draw: Whether to draw the overlay of a prediction.
+            draw: Decisions whose overlays are drawn.
 
         Returns:
             The images; none from the second call on.
@@ -108,9 +108,9 @@ class Overlays:
             return []
         self._searched = True
         paths = [
-            Path(prediction.path)
-            for prediction in map(_as_prediction, read_lines(folder / LINES))
-            if prediction.path is not None and math.isfinite(prediction.score) and draw(prediction)
+            Path(record["path"])
+            for record in read_lines(folder / LINES)
+            if record["score"] is not None and record["decision"] in draw
         ]
         paths = [path for path in paths if not self._file_of(path).exists()]
         if not paths:
@@ -135,14 +135,6 @@ def _name_of(image: str) -> str:
     return encoded[: _LONGEST_NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
-def _as_prediction(record: Mapping[str, Any]) -> Prediction:
-    """Return an earlier decision, without its map."""
-    score = math.nan if record["score"] is None else record["score"]
-    return Prediction(
-        record["path"], score, record["threshold"], record["decision"], record["zone"]
-    )
-
-
 def draw_nearest(detector: Detector, folder: Path, count: int, overlays: Overlays) -> None:
     """Draw the images whose scores are nearest the threshold, of all decisions in a folder."""
     records = [record for record in read_lines(folder / LINES) if record["margin"] is not None]
@@ -162,12 +154,8 @@ def watch(
         interval_s: Seconds between two looks; a file must be unchanged from one to the next.
         stop_after_s: Seconds without a new file after which to stop; None: never.
 
-    Raises:
-        UserError: If there is no such folder.
     """
-    if not images.is_dir():
-        raise UserError(f"invalid images={images} with watch=true: expected a folder")
-    overlays = files.folder / "overlays"
+    overlays = files.folder / OVERLAYS
     seen: dict[Path, list[int]] = {}
     last = time.monotonic()
     while stop_after_s is None or time.monotonic() - last < stop_after_s:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cyclegan_ad.data.groups import join_copies
 from cyclegan_ad.data.layouts.sample import ABNORMAL, CLASSES, NORMAL, class_of
 from cyclegan_ad.data.layouts.table import label_of, read_rows, spellings
 from cyclegan_ad.data.listing import file_name, list_folders, list_images, to_nfc
@@ -72,22 +73,26 @@ def find_labelled(where: Path) -> tuple[list[LabelledImage], int]:
             have both labels.
     """
     if where.is_dir():
-        found = sorted(_in_folder(where), key=lambda found: (found[1], found[0]))
-        listed = [(path, label, "") for path, label in found]
+        by_label = sorted(_in_folder(where), key=lambda found: (found[1], found[0]))
+        listed = [(path, label, "") for path, label in by_label]
     elif where.is_file():
         listed = list(_in_table(where))
     else:
         raise UserError(f"invalid images={where}: there is no such file; expected {EXPECTED}")
     if not listed:
         raise UserError(f"{where} lists no images; expected {EXPECTED}")
+    images = [LabelledImage(path, label, _hash(path), group=group) for path, label, group in listed]
+    if any(image.group for image in images):
+        joined = join_copies([one.group for one in images], [one.sha256 for one in images])
+        images = [replace(one, group=group) for one, group in zip(images, joined, strict=True)]
     known: dict[str, LabelledImage] = {}
-    for path, label, group in listed:
-        image = LabelledImage(path, label, _hash(path), group=group)
+    for image in images:
         first = known.setdefault(image.sha256, image)
-        if first.label != label:
+        if first.label != image.label:
             raise UserError(
-                f"{path} is {CLASSES[label]}, but {_same_file(first.path, path)} is "
-                f"{CLASSES[first.label]} in images={where}; remove one of them"
+                f"{image.path} is {CLASSES[image.label]}, but "
+                f"{_same_file(first.path, image.path)} is {CLASSES[first.label]} in "
+                f"images={where}; remove one of them"
             )
     different = sorted(known.values(), key=lambda image: image.label)
     return different, len(listed) - len(different)
@@ -108,13 +113,16 @@ def hash_images(images: Sequence[LabelledImage]) -> str:
 
 
 def mark_trained(images: list[LabelledImage], trained: set[str]) -> list[LabelledImage]:
-    """Mark the images that the detector was trained on, whose scores say nothing about new ones.
+    """Mark the images that the detector was trained on, or others of their groups.
+
+    Their scores say nothing about new images.
 
     Args:
         images: The labelled images.
         trained: SHA-256 of the training images.
     """
-    return [replace(image, counts=image.sha256 not in trained) for image in images]
+    groups = {image.independent_of for image in images if image.sha256 in trained}
+    return [replace(image, counts=image.independent_of not in groups) for image in images]
 
 
 def score_labelled(

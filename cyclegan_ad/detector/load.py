@@ -13,6 +13,8 @@ from cyclegan_ad.detector.exported import EXPORTED, ExportedBackend
 from cyclegan_ad.errors import UserError
 from cyclegan_ad.files import file_sha256
 
+_EXPORTED_FILE = "a file of `python -m cyclegan_ad.export`"
+
 
 def load_detector(
     path: str | Path,
@@ -46,7 +48,7 @@ def load_detector(
             exported.description, score=score, protocol=protocol, threshold=threshold
         )
         return Detector(exported, choice)
-    folder = find_folder(path, "a file of `python -m cyclegan_ad.export`")
+    folder = find_folder(path, _EXPORTED_FILE)
     described = read_description(folder)
     choice = choose_decision(described, score=score, protocol=protocol, threshold=threshold)
     from cyclegan_ad.detector.torch_backend import TorchBackend
@@ -65,7 +67,7 @@ def watch_detector(path: str | Path) -> Callable[[], None]:
     """
     path = Path(path).expanduser()
     exported = path.suffix in EXPORTED and path.is_file()
-    file = path if exported else find_folder(path) / FILE
+    file = path if exported else find_folder(path, _EXPORTED_FILE) / FILE
     before, content = stamp(file), file_sha256(file) if file.is_file() else ""
 
     def check() -> None:

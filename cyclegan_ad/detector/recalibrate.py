@@ -193,7 +193,10 @@ def _choose(
     limited_by = "aim"
     may_not_rise = aim.name == "zero_misses" and not request.allow_weaker_bound
     if may_not_rise and _is_weaker(len(abnormal), present.facts):
-        kept = ("set_on", "confidence", "miss_rate_bound", "miss_rate_expected")
+        kept = (
+            *("set_on", "confidence", "miss_rate_bound", "miss_rate_expected"),
+            "calibration_abnormal",
+        )
         facts |= {name: present.facts.get(name) for name in kept}
         if facts["value"] > present.facts["value"]:
             facts["value"], limited_by = present.facts["value"], "present"
@@ -247,7 +250,7 @@ def _is_weaker(abnormal: int, facts: Mapping[str, Any]) -> bool:
     """Return whether so many images support less than those that a threshold was set on."""
     bound = facts.get("miss_rate_bound")
     if bound is None:  # set by crossval of several fits, or for the best accuracy
-        return abnormal < facts.get("calibration_abnormal", 0)
+        return abnormal < (facts.get("calibration_abnormal") or 0)
     return calibration_bound(abnormal, facts["confidence"]) > bound * (1 + 1e-9)
 
 

@@ -100,8 +100,10 @@ def _explain_bound(entry: Mapping[str, Any]) -> str:
         lines.append(
             "The threshold was chosen for false alarms, so that misses are not bounded by choice."
         )
-    if bounds["after"] is None:
+    if bounds["after"] is None and not entry["images"]["abnormal"]:
         lines.append("Misses are not bounded at all: no abnormal image was given.")
+    elif bounds["after"] is None:
+        lines.append("No bound on the misses of this threshold is proved.")
     else:
         expected = bounds["expected"]
         lines.append(

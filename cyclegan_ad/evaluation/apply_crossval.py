@@ -94,7 +94,10 @@ def decide_by_crossval(
     held_out = [row for row in crossval if row["path"] not in tested]
     groups = groups_of(held_out, split, "train", file, label=1)
     folds = {row["fold"] for row in crossval}
-    by_fold: dict[int, Rows] = {0: rows} if len(held_out) == len(crossval) else {}
+    trained: frozenset[str] = frozenset()
+    by_fold: dict[int, Rows] = {}
+    if len(held_out) == len(crossval):  # refits leave out all images of the groups of a fold
+        by_fold, trained = {0: rows}, seen_groups(split, ("train",), label=0)
     for fold in folds if not by_fold else ():
         of_fold = {row["path"]: row for row in crossval if row["fold"] == fold}
         by_fold[fold] = [of_fold[row["path"]] for row in rows if row["path"] in of_fold]
@@ -114,6 +117,7 @@ def decide_by_crossval(
             confidence=confidence,
             test_groups=tested_groups,
             seen=seen,
+            trained=trained,
         )
         for name in score_columns(rows)
         if name in crossval[0]

@@ -149,6 +149,7 @@ def decide_by_calibration(
         "calibration_groups": groups_of(kept, split, "calibration", "calibration.csv"),
         "groups": groups_of(rows, split, "test", "scores.csv"),
         "seen": seen_groups(split),
+        "trained": seen_groups(split, ("train", "tuning")),
         "margin": margin,
         "confidence": confidence,
     }

@@ -47,14 +47,27 @@ def groups_of(
     return [named[row["path"]].group or named[row["path"]].sha256 for row in rows]
 
 
-def seen_groups(split: Iterable[SplitRow]) -> frozenset[str]:
-    """Return the groups of the images outside the test set, as `groups_of` names them.
+_USED = tuple(subset for subset in SUBSETS if subset != "test")
 
-    Test images of these groups are no evidence about new images: a file of equal content trained
-    the networks, or set a threshold.
+
+def seen_groups(
+    split: Iterable[SplitRow], subsets: Sequence[str] = _USED, label: int | None = None
+) -> frozenset[str]:
+    """Return the groups of images of some subsets, as `groups_of` names them.
+
+    Images of these groups in another subset are no evidence about new images: a file of equal
+    content trained the networks, or set a threshold.
+
+    Args:
+        split: Rows of ``split.csv``.
+        subsets: The subsets; by default all but the test set.
+        label: The label of the images; None for both.
     """
-    used = {subset for subset in SUBSETS if subset != "test"}
-    return frozenset(row.group or row.sha256 for row in split if row.subset in used)
+    return frozenset(
+        row.group or row.sha256
+        for row in split
+        if row.subset in subsets and label in (None, row.label)
+    )
 
 
 def count_independent(rows: Rows, split: Sequence[SplitRow]) -> dict[str, int]:

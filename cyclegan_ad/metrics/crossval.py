@@ -135,6 +135,7 @@ def crossval(
     confidence: float,
     test_groups: Sequence[str] | None = None,
     seen: Collection[str] = (),
+    trained: Collection[str] = (),
 ) -> dict[str, Any]:
     """Evaluate the test images by the rule above.
 
@@ -150,6 +151,8 @@ def crossval(
         test_groups: N names of the groups of the test images; None if each is alone.
         seen: Groups that have images outside the test set, see
             :func:`cyclegan_ad.metrics.protocols.crossfit`.
+        trained: Groups that have normal images which the model of their own fold was fitted to; no
+            bound counts them.
 
     Returns:
         Plain values as of :func:`cyclegan_ad.metrics.protocols.calibrated`, with ``thresholds``
@@ -194,22 +197,22 @@ def crossval(
         apply_margin(float(kept[folds == fold].min()), margin) for fold in range(len(tested))
     ]
     called = np.logical_or.reduce(tested >= np.array(thresholds)[:, None], axis=0)
-    different = len(members)
-    sizes = list(Counter(members.values()).values())
-    rate, by = guaranteed_miss_rate(sizes)
+    new = {group: fold for group, fold in members.items() if group not in trained}
+    sizes = list(Counter(new.values()).values())
+    rate, by = guaranteed_miss_rate(sizes) if sizes else (1.0, ONE_FOLD)
     return {
         "thresholds": thresholds,
         "margin": float(margin),
         "confidence": float(confidence),
-        "calibration_abnormal": different,
-        "calibration_images": kept.size,
+        "calibration_abnormal": len(new),
+        "calibration_images": sum(group in new for group in groups),
         **count_decisions(called, abnormal, test_groups, seen),
-        "miss_rate_bound": confident_miss_rate(sizes, confidence),
+        "miss_rate_bound": confident_miss_rate(sizes, confidence) if sizes else 1.0,
         "folds": len(tested),
-        "largest_fold": max(sizes),
-        "miss_rate_expected": 1 / (different + 1),
+        "largest_fold": max(sizes, default=0),
+        "miss_rate_expected": 1 / (len(new) + 1),
         "miss_rate_guaranteed": rate,
         "guaranteed_by": by,
-        "miss_rate_approximate": calibration_bound(different, confidence),
+        "miss_rate_approximate": calibration_bound(len(new), confidence) if new else 1.0,
         "max_accuracy": None,
     }

@@ -113,6 +113,7 @@ def calibrated(
     confidence: float,
     groups: Sequence[str] | None = None,
     seen: Collection[str] = (),
+    trained: Collection[str] = (),
 ) -> dict[str, Any]:
     """Evaluate the test images with a threshold set on abnormal images kept out of training.
 
@@ -126,6 +127,8 @@ def calibrated(
         confidence: Confidence level of the bound, in (0, 1).
         groups: N names of the groups of the test images; None if each is alone.
         seen: Groups that have images outside the test set, see `crossfit`.
+        trained: Groups that have images which the model was fitted to: calibration images of these
+            set the threshold, but no bound counts them.
 
     Returns:
         The same as `crossfit`, with one threshold, and ``max_accuracy`` None.
@@ -143,10 +146,10 @@ def calibrated(
             f"{counted(kept.size, 'calibration score')}: expected as many"
         )
     scores_, abnormal = check_scores(scores, labels)
-    different = len(set(calibration_groups))
+    new = [group for group in calibration_groups if group not in trained]
     threshold = apply_margin(float(kept.min()), margin)
     counts = count_decisions(scores_ >= threshold, abnormal, groups, seen)
-    decisions = _describe([threshold], different, kept.size, counts, margin, confidence)
+    decisions = _describe([threshold], len(set(new)), len(new), counts, margin, confidence)
     return decisions | {"max_accuracy": None}
 
 

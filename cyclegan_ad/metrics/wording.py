@@ -186,11 +186,10 @@ def _explain_crossfit(decisions: Mapping[str, Any]) -> str:
     thresholds = decisions["thresholds"]
     ends = [f"{value:.6g}" for value in (min(thresholds), max(thresholds))]
     span = ends[0] if ends[0] == ends[1] else " to ".join(ends)
-    kept = decisions["calibration_abnormal"]
     text = (
         f"Each of {len(thresholds)} folds of the test images was evaluated with a threshold "
         f"({span}) set on the other folds, {_position(decisions)} the smallest of at least "
-        f"{counted(kept, 'abnormal score')}{_explain_zero(decisions)}. {_counts(decisions)}"
+        f"{_set_on(decisions, 'abnormal score')}{_explain_zero(decisions)}. {_counts(decisions)}"
     )
     if decisions["misses"] and (decisions["margin"] == 0 or margin_is_lost(decisions)):
         text += (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from errors import refuses
 
-from cyclegan_ad.detector.find_images import find_ignored, find_images
+from cyclegan_ad.detector.find_images import OWN_FILES, describe_others, find_images
 
 NAMES = ["b.png", "a b, c=1 (ü)~.JPG", "-x.tif", "sub/[1].png", "sub/deep/c.webp"]
 
@@ -97,8 +97,12 @@ def test_a_pattern_skips_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_files_that_are_no_images_are_counted(folder: Path) -> None:
     (folder / "a.gif").write_text("x")
-    assert find_ignored(folder, besides=folder / "out").startswith("2 files")
-    assert ".gif 1" in find_ignored(folder, besides=folder / "out")
-    assert find_ignored(folder / "a.gif", besides=folder) == ""
-    assert find_ignored(f"{folder}/*.png", besides=folder / "out") == ""
-    assert find_ignored(folder, besides=folder) == ""  # there are the files of the decisions
+    (folder / "overlays").mkdir()
+    for name in (*OWN_FILES, "overlays/b.png.txt"):
+        (folder / name).write_text("x")
+    images, out = find_images(folder), folder / "out"
+    found = describe_others(folder, images, folder)
+    assert found.startswith("2 files") and ".gif 1" in found  # and notes.txt
+    assert describe_others(folder, images, out).startswith("7 files")
+    assert describe_others(folder / "a.gif", [folder / "a.gif"], out) == ""
+    assert describe_others(f"{folder}/*.png", images, out) == ""

@@ -76,7 +76,7 @@ def test_three_of_many_files_are_broken(tmp_path: Path, count: int, traced: bool
             detector,
             files.pending(paths),
             files,
-            draw=lambda prediction: prediction.label == "abnormal",
+            draw=["abnormal"],
             overlays=overlays,
             progress=lambda done, total: seen.append(total - done),
         )
@@ -109,7 +109,7 @@ def test_a_file_that_is_replaced_while_it_is_judged_is_judged_again(tmp_path: Pa
             detector,
             paths,
             files,
-            draw=lambda _: False,
+            draw=(),
             overlays=none,
             progress=replace_the_second,
         )
@@ -124,7 +124,13 @@ def judge_all(images: Path | str, out: Path, *, draws: bool = True) -> set[str]:
     overlays = Overlays(out / "overlays", Path(images))
     with DecisionFiles(out, {}, overwrite=False) as files:
         pending = files.pending(find_images(images))
-        judge(detector, pending, files, draw=lambda _: draws, overlays=overlays)
+        judge(
+            detector,
+            pending,
+            files,
+            draw=("normal", "abnormal") if draws else (),
+            overlays=overlays,
+        )
     drawn = [path for path in overlays.folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(overlays.folder)) for path in drawn}
 

@@ -51,7 +51,12 @@ def test_groups_of_a_table(tmp_path: Path) -> None:
         ("1.png", "P1"),
     ]
     assert count_classes(found) == (1, 1)
-    assert count_classes(mark_trained(found, {found[0].sha256})) == (1, 0)
+    # The training saw an image of the part, so that none of it counts.
+    assert count_classes(mark_trained(found, {found[0].sha256})) == (0, 0)
+    (tmp_path / "3.png").write_bytes((tmp_path / "0.png").read_bytes())
+    picture(tmp_path / "4.png", 4)
+    table.write_text("path,label,group\n0.png,1,P1\n1.png,1,P1\n3.png,1,P2\n4.png,1,P2\n")
+    assert count_classes(find_labelled(table)[0]) == (1, 0)  # a copy joins the two
     table.write_text("path,label,group\n0.png,1,P1\n1.png,1,\n")
     with refuses(file="parts.csv", facts=["line 3", "group"], remedy="remove the column"):
         find_labelled(table)

@@ -506,6 +506,9 @@ def test_a_threshold_without_a_bound_is_not_raised_by_fewer_images() -> None:
     [entry] = kept["calibrations"]
     assert (entry["after"], entry["limited_by"]) == (entry["before"], "present")
     assert "15 abnormal images are needed" in " ".join(report_calibration(entry, None).split())
+    assert "No bound on the misses" in report_calibration(entry, None)
+    again = calibrated(kept, [], [7.0])
+    assert again["calibrations"][-1]["limited_by"] == "present"
     assert choose_decision(calibrated(before, [], [7.0], allow_weaker_bound=True)).threshold > 5.0
     assert choose_decision(calibrated(before, [], [7.0 + i for i in range(15)])).threshold > 5.0
     # The stored abnormal scores are 5 and 9: one of them passes now, which is said.

@@ -12,6 +12,7 @@ from tiny import draw_folder, settings
 from cyclegan_ad.build import build_data
 from cyclegan_ad.evaluation.apply_crossval import decide_by_crossval, training_folds
 from cyclegan_ad.evaluation.apply_protocols import apply_protocols, check_protocol
+from cyclegan_ad.metrics.wording import explain
 from cyclegan_ad.runs.results import SplitRow
 
 CHOSEN = {"folds": 5, "margin": 0.0, "confidence": 0.95}
@@ -52,6 +53,21 @@ def test_a_group_counts_once() -> None:
     split = [row._replace(group="P1" if row.path in ("t0", "t1") else row.path) for row in SPLIT]
     found = decide_by_crossval(ROWS, [*HELD_OUT, *TESTED], split, **CHOSEN)["sse"]
     assert (found["calibration_abnormal"], found["largest_fold"]) == (2, 1)
+
+
+def test_a_group_that_the_model_saw_normal_images_of_is_in_no_bound() -> None:
+    """Refits leave out all images of a group; a model of the run that saw no defect does not."""
+    split = [row._replace(group="P1") if row.path in ("t0", "g") else row for row in SPLIT]
+    split = [row if row.group else row._replace(group=row.path) for row in split]
+    kept = [one(0, f"t{i}", score) for i, score in enumerate((9.5, 10.0, 11.0))]
+    found = decide_by_crossval(ROWS, kept, split, **CHOSEN)["sse"]
+    assert (found["thresholds"], found["calibration_abnormal"]) == ([9.5], 2)
+    refitted = decide_by_crossval(ROWS, [*HELD_OUT, *TESTED], split, **CHOSEN)["sse"]
+    assert refitted["calibration_abnormal"] == 3
+    alone = [row._replace(group="P1") if row.subset == "train" else row for row in split]
+    none = decide_by_crossval(ROWS, kept, alone, **CHOSEN)["sse"]
+    assert (none["calibration_abnormal"], none["miss_rate_bound"]) == (0, 1.0)
+    assert "no bound on the miss rate" in explain(none)
 
 
 @pytest.mark.parametrize(

@@ -425,6 +425,14 @@ def test_a_group_counts_once_and_one_that_the_run_used_not_at_all() -> None:
         calibrate([2.0], scores, labels, groups=["a"])
 
 
+def test_a_calibration_image_whose_group_was_trained_on_sets_no_bound() -> None:
+    groups, scores = ["a", "a", "b", "c"], [1.0, 4.0, 2.0, 3.0]
+    found = calibrate(scores, [5.0, 0.0], [1, 0], calibration_groups=groups, trained={"a"})
+    assert found["thresholds"] == [1.0]  # which may only lower it
+    assert (found["calibration_abnormal"], found["calibration_images"]) == (2, 2)
+    assert found["miss_rate_bound"] == pytest.approx(1 - math.sqrt(0.05))
+
+
 def test_bounds_hold_for_the_share_of_missed_groups() -> None:
     """Patients with one or five images, of which those with five score lower.
 

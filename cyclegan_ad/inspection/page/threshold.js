@@ -35,7 +35,7 @@ function showNumbers() {
     const zones = model.upper === null
       ? `to look at; ${whole(found.work.pass)} pass`
       : `${whole(found.work.pass)} pass, ${whole(found.work.review)} review, ${whole(found.work.reject)} reject`;
-    const escapes = found.abnormal
+    const escapes = found.abnormal && found.missBound !== null
       ? `at most ${count(Number((1e6 * model.prevalence * found.missBound).toPrecision(2)), "escape")} per million`
       : "";
     fillNumber("work", `${whole(look)} of 1,000`, escapes ? [zones, escapes] : [zones]);
@@ -96,7 +96,7 @@ function showCommand() {
   byId("permanent").hidden = calibrate === "";
   const found = outcome();
   const words = [calibrate, "images=LABELLED"];
-  if (found.missed && found.fixedMissBound < 1) words.push(`miss_rate=${Number(found.fixedMissBound.toPrecision(3))}`);
+  if (found.missed && found.fixedMissBound !== null && found.fixedMissBound < 1) words.push(`miss_rate=${Number(found.fixedMissBound.toPrecision(3))}`);
   if (model.upper === null) words.push("reject_normal=null");
   if (model.prevalence > 0 && model.prevalence < 1) words.push(`prevalence=${Number(model.prevalence.toPrecision(6))}`);
   byId("calibrate").textContent = words.join(" ");
