@@ -164,7 +164,10 @@ def test_predict_without_torch(onnx: Exported, tmp_path: Path) -> None:
     )
     detector = load_detector(onnx.run.path, device="cpu")
     expected = {one.path: one for one in detector(onnx.root)}
-    assert (done.returncode, done.stderr) == (2, ""), done.stderr
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Judging images")]
+    assert (done.returncode, said) == (2, []), (
+        done.stderr
+    )  # on a slow machine it says how far it is
     lines = (tmp_path / "decisions" / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == len(expected)
     for line in map(json.loads, lines):

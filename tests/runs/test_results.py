@@ -19,8 +19,8 @@ from cyclegan_ad.runs.results import (
 
 
 def test_metrics_are_read_as_written(tmp_path: Path) -> None:
-    assert METRICS_FORMAT == 4
-    metrics: dict[str, Any] = {"format": 4, "scores": {"sse": {"auroc": 0.5}}}
+    assert METRICS_FORMAT == 5
+    metrics: dict[str, Any] = {"format": 5, "scores": {"sse": {"auroc": 0.5}}}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     assert read_metrics(tmp_path) == metrics
 
@@ -29,11 +29,11 @@ def test_metrics_are_read_as_written(tmp_path: Path) -> None:
     ("content", "facts"),
     [
         (None, ()),
-        ('{"format": 4, "sco', ()),
+        ('{"format": 5, "sco', ()),
         ("[]", "scores"),
-        ('{"format": 4}', "scores"),
-        ('{"format": 2, "scores": {}}', ("format 2", "4")),
-        ('{"format": 3, "scores": {}}', ("format 3", "4")),
+        ('{"format": 5}', "scores"),
+        ('{"format": 2, "scores": {}}', ("format 2", "5")),
+        ('{"format": 3, "scores": {}}', ("format 3", "5")),
         ('{"scores": {}}', "format"),
     ],
 )
