@@ -43,8 +43,9 @@ def predict(settings: PredictSettings) -> int:
         )
     if settings.watch and not settings.images.is_dir():
         raise UserError(f"invalid images={settings.images} with watch=true: expected a folder")
-    paths = None if settings.watch else find_images(settings.images, besides=drawn)
-    if others := describe_others(settings.images, paths or (), settings.out):
+    found = find_images(settings.images, besides=drawn, allow_none=settings.watch)
+    paths = None if settings.watch else found
+    if others := describe_others(settings.images, found, settings.out):
         print(f"not judged: {others}", flush=True)
     with importing():
         from cyclegan_ad.detector.judge_files import Overlays, draw_nearest, judge, watch

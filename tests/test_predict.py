@@ -232,6 +232,18 @@ def test_files_that_are_not_judged_are_told(
     assert "not judged" not in capsys.readouterr().out
 
 
+def test_a_watch_does_not_say_of_dicom_that_it_is_not_judged(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "scanner"
+    folder.mkdir()
+    (folder / "IM000001").write_bytes(bytes(128) + b"DICM")  # an image by its first bytes
+    (folder / "notes.txt").write_text("x")
+    waits = {"watch": True, "watch_interval_s": 0.05, "watch_stop_after_s": 0.2}
+    run(finished[1].path, folder, tmp_path / "out", **waits)
+    assert "not judged: 1 file" in (said := capsys.readouterr().out) and ".txt 1" in said
+
+
 def test_what_is_not_there_is_said_before_torch_is_loaded(
     finished: Finished, tmp_path: Path
 ) -> None:

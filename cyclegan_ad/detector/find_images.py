@@ -10,11 +10,13 @@ from pathlib import Path
 
 from cyclegan_ad.data.layouts.found import describe_ignored
 from cyclegan_ad.data.listing import SUFFIXES, list_files, list_images, scan, suffix_of
+from cyclegan_ad.detector.decision_files import LINES, MADE_BY, TABLE
+from cyclegan_ad.detector.drift_monitor import FILE as DRIFT
 from cyclegan_ad.errors import UserError
 
 OVERLAYS = "overlays"
 """Folder of the overlays that `predict` draws, in that of its decisions."""
-OWN_FILES = frozenset({"predictions.csv", "predictions.jsonl", "made_by.json", "drift.json"})
+OWN_FILES = frozenset({TABLE, LINES, MADE_BY, DRIFT})
 """What else `predict` writes there."""
 
 
