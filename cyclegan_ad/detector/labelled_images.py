@@ -191,7 +191,7 @@ def _in_folder(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _in_table(table: Path) -> Iterator[tuple[Path, int, str]]:
-    rows, columns = read_rows(table, "images", EXPECTED, errors=PATH_TEXT["errors"])
+    rows, _ = read_rows(table, "images", EXPECTED, errors=PATH_TEXT["errors"])
     for line, fields in rows:
         label = label_of(fields["label"])
         # Relative to the table, or to the working directory, as predictions.csv has it.
@@ -208,11 +208,6 @@ def _in_table(table: Path) -> Iterator[tuple[Path, int, str]]:
             raise UserError(
                 f"{table}, line {line}: {shown_name(fields['path'])} does not exist; correct it or "
                 "remove the line"
-            )
-        if "group" in columns and not fields["group"]:
-            raise UserError(
-                f"{table}, line {line}: invalid group='': it is empty; give each image a group, or "
-                "remove the column"
             )
         yield Path(os.path.normpath(path)), label, to_nfc(fields.get("group", ""))
 

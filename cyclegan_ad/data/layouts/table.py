@@ -58,8 +58,6 @@ def list_table(table: Path, root: Path) -> Iterator[Sample]:
             mask = find(fields["mask"])
             if mask is None:
                 raise refuse("mask", f"no such file in '{root}'; correct it or leave it empty")
-        if "group" in columns and not fields["group"]:
-            raise refuse("group", "it is empty; give each image a group, or remove the column")
         kind = fields.get("type") or file_name(parent_of(path)) or CLASSES[label]
         group = to_nfc(fields["group"]) if "group" in columns else None
         yield Sample(path, label, kind, () if mask is None else (mask,), group)
@@ -124,6 +122,11 @@ def read_rows(
                 name: field if name in _PATHS and field.strip() else field.strip()
                 for name, field in zip(columns, row, strict=True)
             }
+            if "group" in columns and not fields["group"]:
+                raise UserError(
+                    f"{table}, line {reader.line_num}: invalid group='': it is empty; give each "
+                    "image a group, or remove the column"
+                )
             rows.append((reader.line_num, fields))
     except csv.Error as error:
         raise UserError(
