@@ -15,6 +15,9 @@ PARALLEL := -n auto --maxprocesses=4 --dist worksteal
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+# Container images often set this. Without compiled files, every start of a command would compile
+# torch and Lightning anew, which takes longer than importing them.
+unexport PYTHONDONTWRITEBYTECODE
 # Beside the environment, not in it: it must outlive an environment that is being replaced.
 INSTALLING := $(VENV).installing
 
@@ -72,7 +75,8 @@ ifneq ($(wildcard $(INSTALLING)),)
 $(INSTALLED): FORCE
 endif
 
-# --no-compile: Python compiles what it imports; compiling every file of every package takes far longer.
+# --no-compile: compiling every file of every package takes far longer than compiling what is imported.
+# The import at the end does that for the commands, also for one that may not write compiled files.
 $(INSTALLED): pyproject.toml constraints.txt
 	@found=$$($(PYTHON) -c 'import sys; print("Python %d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))' 2>/dev/null) || { \
 	  echo "error: Python 3.11 or newer is needed, but $(PYTHON) is $${found:-not there}: name another, e.g. make setup PYTHON=python3.12" >&2; exit 1; }
@@ -87,6 +91,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	rm -f "$(INSTALLED)"; touch "$(INSTALLING)"; \
 	echo "Installing the packages of constraints.txt into $(VENV); the first time this takes some minutes"; \
 	"$(BIN)/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev,efficientnet,tensorboard,baselines,launchers,dashboard,medical,heif,export,elpv,inspector]'; \
+	echo "Compiling what the commands import"; \
+	"$(BIN)/python" -c 'import cyclegan_ad.train, pytorch_lightning'; \
 	touch "$(INSTALLED)"; rm -f "$(INSTALLING)"
 
 # Beside the other packages, and only for those who build the documentation.
