@@ -86,3 +86,12 @@ def test_pins_satisfy_the_declared_bounds(project: dict, pins: dict[str, str]) -
         name = canonicalize_name(requirement.name)
         assert name in pins, f"{name} has no pin"
         assert requirement.specifier.contains(pins[name]), name
+
+
+def test_make_lets_python_keep_compiled_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that many container images set would compile torch at each start of a command."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    show = 'show: ; @echo "given <$$PYTHONDONTWRITEBYTECODE>"'
+    command = ["make", "-s", "--no-print-directory", "--eval", show, "show"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "given <>\n"
