@@ -15,11 +15,12 @@ PARALLEL := -n auto --maxprocesses=4 --dist worksteal
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+# Beside the environment, not in it: it must outlive an environment that is being replaced.
+INSTALLING := $(VENV).installing
+
 # Container images often set this. Without compiled files, every start of a command would compile
 # torch and Lightning anew, which takes longer than importing them.
 unexport PYTHONDONTWRITEBYTECODE
-# Beside the environment, not in it: it must outlive an environment that is being replaced.
-INSTALLING := $(VENV).installing
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo benchmark test test-all coverage lint types format docs wheel clean FORCE

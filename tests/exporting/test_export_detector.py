@@ -164,10 +164,9 @@ def test_predict_without_torch(onnx: Exported, tmp_path: Path) -> None:
     )
     detector = load_detector(onnx.run.path, device="cpu")
     expected = {one.path: one for one in detector(onnx.root)}
+    # On a slow machine it says how far it is.
     said = [line for line in done.stderr.splitlines() if not line.startswith("Judging images")]
-    assert (done.returncode, said) == (2, []), (
-        done.stderr
-    )  # on a slow machine it says how far it is
+    assert (done.returncode, said) == (2, []), done.stderr
     lines = (tmp_path / "decisions" / "predictions.jsonl").read_text().splitlines()
     assert len(lines) == len(expected)
     for line in map(json.loads, lines):
